@@ -1,0 +1,104 @@
+"""A checkpoint is a folder: `config.json`, `model.safetensors` and `README.md`, the model card.
+
+The same folder is local, bundled with the demo, or a repository of the Hugging Face Hub. It holds
+no pickle: opening a stranger's checkpoint runs no code.
+"""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.torch import load_model, save_model
+from torch import nn
+
+from brushwork.errors import BrushworkError
+
+CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
+
+def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card: str) -> None:
+    """Write the checkpoint whole or not at all: an older one in `folder` is replaced at the end.
+
+    Args:
+        model: whose `state_dict` is saved, in its own precision.
+        folder: made with its parents.
+        config: all that is needed to build the model again, and what it was trained on; JSON.
+        card: the model card, Markdown.
+
+    Raises:
+        BrushworkError: the folder cannot be written.
+    """
+    folder = Path(folder)
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
+        staging.chmod(0o755)
+        save_model(model, str(staging / WEIGHTS))
+        (staging / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        (staging / CARD).write_text(card)
+        if folder.exists():
+            shutil.rmtree(folder)
+        staging.replace(folder)
+    except (OSError, SafetensorError) as error:
+        raise BrushworkError(f"cannot write the checkpoint {folder}: {error}") from error
+
+
+def locate(folder_or_hub_id: str | Path) -> Path:
+    """The folder of a checkpoint; a Hub name is downloaded first (or found in the Hub's cache).
+
+    Raises:
+        BrushworkError: there is no such folder, and no such model can be had from the Hub.
+    """
+    folder = Path(folder_or_hub_id)
+    if folder.is_dir():
+        if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
+            return folder
+        inside = sorted(str(c.parent) for c in folder.glob(f"*/{CONFIG}"))
+        hint = f"; did you mean {inside[0]}?" if inside else ""
+        raise BrushworkError(f"{folder} holds no {CONFIG} and {WEIGHTS}, so no checkpoint{hint}")
+    name = str(folder_or_hub_id)
+    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+        raise BrushworkError(f"no checkpoint folder {name}")
+
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+
+    try:
+        found = snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, CARD])
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        raise BrushworkError(
+            f"no folder {name} here, and no model of that name could be had from the Hub "
+            f"({type(error).__name__}); give the path of a checkpoint folder"
+        ) from error
+    return locate(found)
+
+
+def load_config(folder: Path) -> dict[str, Any]:
+    """The `config.json` of a checkpoint folder.
+
+    Raises:
+        BrushworkError: it cannot be read, or is not a JSON object.
+    """
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+    except (OSError, ValueError) as error:
+        raise BrushworkError(f"cannot read {folder / CONFIG}: {error}") from error
+    if not isinstance(config, dict):
+        raise BrushworkError(f"{folder / CONFIG} is not a JSON object")
+    return config
+
+
+def load_weights(model: nn.Module, folder: Path) -> None:
+    """Fill `model` from the folder's weights, every name and shape exactly as saved.
+
+    Raises:
+        BrushworkError: the file is broken, or does not fit the model.
+    """
+    try:
+        load_model(model, folder / WEIGHTS, strict=True)
+    except (OSError, SafetensorError, RuntimeError) as error:
+        first_line = str(error).splitlines()[0]
+        raise BrushworkError(f"{folder / WEIGHTS} does not fit its config: {first_line}") from error

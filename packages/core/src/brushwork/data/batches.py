@@ -1,0 +1,107 @@
+"""Which painting and which latent goes into which step: pure functions of the seed and the step.
+
+Nothing random is remembered between steps, so a run that is resumed, or shared by several
+processes, sees exactly the same batches; each process takes its slice of the global batch.
+"""
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+# One independent stream of random numbers for each purpose.
+ORDER, FLIPS, LATENTS = 0, 1, 2
+
+
+def random_numbers(seed: int, stream: int, index: int) -> np.random.Generator:
+    """The generator of one stream at one step (or epoch), whatever was drawn before."""
+    return np.random.default_rng((seed, stream, index))
+
+
+@lru_cache(maxsize=2)
+def _order(seed: int, epoch: int, num_paintings: int) -> NDArray[np.int64]:
+    return random_numbers(seed, ORDER, epoch).permutation(num_paintings)
+
+
+def batch_positions(step: int, batch_size: int, num_paintings: int, seed: int) -> NDArray[np.int64]:
+    """The paintings (B,) of a step: each is seen once per epoch, in a new order every epoch.
+
+    The epochs follow one another without a gap: a batch may end one and begin the next, so no
+    painting is left out and a batch may be larger than the set.
+
+    >>> first, second = (batch_positions(step, 3, 6, seed=0) for step in (0, 1))
+    >>> sorted([*first, *second])
+    [0, 1, 2, 3, 4, 5]
+    """
+    stream = np.arange(step * batch_size, (step + 1) * batch_size)
+    epochs = stream // num_paintings
+    return np.concatenate(
+        [
+            _order(seed, int(epoch), num_paintings)[stream[epochs == epoch] % num_paintings]
+            for epoch in np.unique(epochs)
+        ]
+    )
+
+
+def latents(step: int, batch_size: int, latent_dim: int, seed: int) -> Tensor:
+    """Standard normal latents (B, Z) of a step, float32, on the CPU."""
+    rng = random_numbers(seed, LATENTS, step)
+    return torch.from_numpy(rng.standard_normal((batch_size, latent_dim), dtype=np.float32))
+
+
+def pixel_batches(
+    pixels: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    *,
+    batch_size: int,
+    seed: int,
+    flip: bool,
+    first_step: int = 0,
+    rank: int = 0,
+    world: int = 1,
+) -> Iterator[Tensor]:
+    """Endless batches of this process's share of each global batch, read one step ahead.
+
+    Args:
+        pixels: (M, S, S, 3) uint8, usually memory-mapped.
+        rows: which of the M paintings take part.
+        batch_size: the global batch B; a multiple of `world`.
+        seed: decides order and flips together with the step.
+        flip: mirror each painting left to right with probability one half.
+        first_step: where to begin.
+        rank: this process, of `world`.
+        world: how many processes share a batch.
+
+    Yields:
+        (B / world, 3, S, S) uint8 in channels-last memory; see `to_unit_range`.
+    """
+    share = slice(rank * batch_size // world, (rank + 1) * batch_size // world)
+
+    def read(step: int) -> Tensor:
+        mine = rows[batch_positions(step, batch_size, len(rows), seed)[share]]
+        images = pixels[mine]
+        if flip:
+            flipped = random_numbers(seed, FLIPS, step).random(batch_size)[share] < 0.5
+            images[flipped] = images[flipped, :, ::-1]
+        return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+    with ThreadPoolExecutor(1, thread_name_prefix="pixel-batches") as reader:
+        step, ahead = first_step, reader.submit(read, first_step)
+        while True:
+            batch, step = ahead.result(), step + 1
+            ahead = reader.submit(read, step)
+            yield batch
+
+
+def to_unit_range(images: Tensor) -> Tensor:
+    """uint8 images to float32 in [-1, 1], any shape."""
+    return images.float().div_(127.5).sub_(1.0)
+
+
+def to_uint8(images: Tensor) -> Tensor:
+    """Images in [-1, 1] to uint8, rounded; any shape; the inverse of `to_unit_range`."""
+    return images.float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)

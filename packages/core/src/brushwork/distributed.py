@@ -1,0 +1,84 @@
+"""What several processes must agree on: batch statistics and gradients.
+
+The models are not wrapped in `DistributedDataParallel`: a GAN calls its discriminator several
+times per step, with and without its weights frozen, which that wrapper does not allow. As in
+StyleGAN and EDM, the gradients are averaged in one flat all-reduce before each optimiser step.
+"""
+
+from collections.abc import Iterable
+
+import torch
+import torch.distributed as dist
+from torch import Tensor, nn
+
+
+def num_processes() -> int:
+    """How many processes train together (1 when there is no process group)."""
+    return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+@torch.no_grad()
+def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
+    """Replace each gradient by its mean over all processes; nothing to do in a single one."""
+    world = num_processes()
+    if world == 1:
+        return
+    gradients = [p.grad for p in parameters if p.grad is not None]
+    flat = torch.cat([g.reshape(-1) for g in gradients])
+    dist.all_reduce(flat)
+    flat /= world
+    for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
+        gradient.copy_(mean.view_as(gradient))
+
+
+class _SumOverProcesses(torch.autograd.Function):
+    """The sum of a tensor over all processes; its gradient is the sum of the gradients."""
+
+    @staticmethod
+    def forward(ctx, x: Tensor) -> Tensor:  # noqa: ARG004
+        total = x.clone()
+        dist.all_reduce(total)
+        return total
+
+    @staticmethod
+    def backward(ctx, gradient: Tensor) -> Tensor:  # noqa: ARG004  # pyright: ignore[reportIncompatibleMethodOverride]
+        total = gradient.clone()
+        dist.all_reduce(total)
+        return total
+
+
+class BatchNorm2d(nn.BatchNorm2d):
+    """Batch normalisation whose statistics are those of the whole batch, over all processes.
+
+    One process runs `nn.BatchNorm2d` itself. `nn.SyncBatchNorm` would do the same on GPUs, but
+    refuses CPU tensors. Every process must hold equally many images.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise `x` (N, C, H, W) by the mean and the biased variance of each channel."""
+        world = num_processes()
+        if not self.training or world == 1:
+            return super().forward(x)
+
+        with torch.autocast(x.device.type, enabled=False):
+            x32 = x.float()
+            local_var, local_mean = torch.var_mean(x32, dim=(0, 2, 3), correction=0)
+            mean = _SumOverProcesses.apply(local_mean) / world
+            # Variances around each process's own mean miss how far those means lie apart.
+            var = _SumOverProcesses.apply(local_var + (local_mean - mean).square()) / world
+            scale = self.weight * torch.rsqrt(var + self.eps)
+            shift = self.bias - mean * scale
+            y = torch.addcmul(shift[:, None, None], x32, scale[:, None, None])
+
+        with torch.no_grad():
+            count = world * x.numel() // x.shape[1]
+            unbiased_var = var * count / (count - 1)
+            for running, batch in ((self.running_mean, mean), (self.running_var, unbiased_var)):
+                if running is not None:
+                    running.lerp_(batch, self.momentum or 0.0)
+            if self.num_batches_tracked is not None:
+                self.num_batches_tracked.add_(1)
+        return y.to(x.dtype)
+
+
+__all__ = ["BatchNorm2d", "average_gradients", "num_processes"]

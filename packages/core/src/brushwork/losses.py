@@ -1,0 +1,28 @@
+"""GAN losses on logits, as pure functions of the discriminator's outputs."""
+
+from torch import Tensor
+from torch.nn import functional as F
+
+
+def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """-E log D(x) - E log(1 - D(G(z))), D the sigmoid of the logits (Goodfellow 2014, eq. 1).
+
+    Args:
+        real_logits: (N,), any real numbers.
+        fake_logits: (M,), likewise.
+
+    >>> import torch
+    >>> round(discriminator_loss(torch.zeros(3), torch.zeros(5)).item(), 4)  # 2 log 2
+    1.3863
+    """
+    return F.softplus(-real_logits).mean() + F.softplus(fake_logits).mean()
+
+
+def generator_loss(fake_logits: Tensor) -> Tensor:
+    """-E log D(G(z)): the non-saturating form (Goodfellow 2014, section 3).
+
+    >>> import torch
+    >>> round(generator_loss(torch.zeros(4)).item(), 4)  # log 2
+    0.6931
+    """
+    return F.softplus(-fake_logits).mean()
