@@ -1,0 +1,431 @@
+"""Distances between two sets of images, as functions of their feature matrices.
+
+N real and M fake images, D features. Every function takes `real` (N, D) and `fake` (M, D), torch
+or numpy of any float type, and computes in float64 where the tensors lie. `mmd`, `wasserstein`,
+`one_nn`, `precision_recall` and `density_coverage` all read the same Euclidean distances: compute
+them once by `pairwise` and pass them on as `distances=` to have five metrics for the price of one.
+"""
+
+import math
+import warnings
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import ArrayLike
+from torch import Tensor
+
+from brushwork.errors import BrushworkError
+
+# Two distances closer than this (relatively) are a tie that rounding has broken.
+TIE = 1e-9
+# Kernel and distance blocks hold at most this many float64 numbers at a time (128 MiB).
+BLOCK = 2**24
+# The three distance matrices together hold at most this many (8 GiB).
+MAX_DISTANCES = 2**30
+
+
+class Distances(NamedTuple):
+    """Euclidean distances `real` (N, N), `fake` (M, M), with zero diagonals, and `cross` (N, M)."""
+
+    real: Tensor
+    fake: Tensor
+    cross: Tensor
+
+
+class Estimate(NamedTuple):
+    """A value and its standard error."""
+
+    value: float
+    error: float
+
+
+class OneNN(NamedTuple):
+    """Leave-one-out 1-NN accuracy: the mean of its parts, of the real, and of the fake images."""
+
+    accuracy: float
+    real: float
+    fake: float
+
+
+def as_matrix(x: Tensor | ArrayLike, name: str) -> Tensor:
+    """A finite, non-empty float64 matrix (N, D), or an error that calls it by its `name`."""
+    if not isinstance(x, Tensor):
+        x = torch.from_numpy(np.array(x, dtype=np.float64))
+    elif x.device.type == "mps":  # knows no float64
+        x = x.cpu()
+    x = x.detach().to(torch.float64)
+    if x.ndim != 2:
+        raise BrushworkError(f"{name} must be a matrix, one row an image, not {tuple(x.shape)}")
+    if x.numel() == 0:
+        raise BrushworkError(f"{name} are empty, {tuple(x.shape)}; pass at least one image")
+    bad = int((~x.isfinite()).any(1).sum())
+    if bad:
+        raise BrushworkError(
+            f"{name} hold NaN or infinity for {bad} of {len(x)} images; "
+            "look at these images and at the extractor"
+        )
+    return x
+
+
+def feature_pair(
+    real: Tensor | ArrayLike, fake: Tensor | ArrayLike, *, at_least: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Both feature matrices in float64, of one width, each of `at_least` so many images."""
+    x, y = as_matrix(real, "real features"), as_matrix(fake, "fake features")
+    if x.shape[1] != y.shape[1]:
+        raise BrushworkError(
+            f"real images have {x.shape[1]} features and fake images {y.shape[1]}; "
+            "take both from one feature space"
+        )
+    if min(len(x), len(y)) < at_least:
+        raise BrushworkError(
+            f"this metric needs at least {at_least} images on each side, "
+            f"not {len(x)} real and {len(y)} fake"
+        )
+    return x, y.to(x.device)
+
+
+def frechet(real: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
+    """Squared Fréchet distance of the Gaussians fitted to both sets (Heusel et al. 2017, eq. 6).
+
+    |m₁ - m₂|² + tr(C₁ + C₂ - 2 (C₁ C₂)^½), covariances over n - 1: FID in Inception's space. With
+    X and Y centred and scaled so that C₁ = XᵀX and C₂ = YᵀY, tr (C₁ C₂)^½ is the nuclear norm of
+    X Yᵀ: exact, with no epsilon and no root of a matrix, and cheap when there are fewer images than
+    features. Biased upwards when images are few: compare only at equal N and M, and read `kid`
+    beside it.
+
+    Two Gaussians with means 0 and 3, deviations 1 and 3: 3² + (1 - 3)² = 13.
+
+    >>> unit = torch.tensor([[-1.0], [0.0], [1.0]])
+    >>> round(frechet(unit, 3 * unit + 3), 9)
+    13.0
+    """
+    x, y = feature_pair(real, fake, at_least=2)
+    mean_x, mean_y = x.mean(0), y.mean(0)
+    x = (x - mean_x) / math.sqrt(len(x) - 1)
+    y = (y - mean_y) / math.sqrt(len(y) - 1)
+    total = (mean_x - mean_y).square().sum() + x.square().sum() + y.square().sum()
+    # With more images than features the triangular factor has the same Gram matrix, and D rows.
+    x, y = (torch.linalg.qr(m, mode="r").R if m.shape[0] > m.shape[1] else m for m in (x, y))
+    overlap = torch.linalg.svdvals(x @ y.T).sum()
+    return max(0.0, (total - 2 * overlap).item())
+
+
+def kid(
+    real: Tensor | ArrayLike,
+    fake: Tensor | ArrayLike,
+    *,
+    subset_size: int | None = None,
+    num_subsets: int = 100,
+    seed: int = 0,
+) -> Estimate:
+    """Kernel Inception distance: unbiased squared MMD with the kernel (x·y / D + 1)³.
+
+    Bińkowski et al. 2018, eq. 4 and section 4. All pairs are used, and the standard error is the
+    two-sample jackknife's. It may be below zero, as an unbiased estimate of zero must.
+
+    With `subset_size`, the mean over `num_subsets` random subsets, the very ones that
+    `cleanfid.fid.kernel_distance` draws after `np.random.seed(seed)`; the error is then the spread
+    between subsets, as torch-fidelity prints it. Costs less when there are over 10,000 images.
+
+    Real images at -1 and 1, fakes both at 0 (D = 1): 0 + 1 - 2 · 1 = -1.
+
+    >>> kid(torch.tensor([[-1.0], [1.0]]), torch.zeros(2, 1)).value
+    -1.0
+    """
+    x, y = feature_pair(real, fake, at_least=2)
+    if subset_size is None:
+        return _kid_of_all(x, y)
+    size = min(len(x), len(y), subset_size)
+    if size < 2 or num_subsets < 1:
+        raise BrushworkError(
+            f"KID takes the mean over at least 1 subset of at least 2 images, "
+            f"not {num_subsets} of {subset_size}"
+        )
+    random = np.random.RandomState(seed)
+    values = []
+    for _ in range(num_subsets):
+        some_y = y[random.choice(len(y), size, replace=False)]
+        some_x = x[random.choice(len(x), size, replace=False)]
+        values.append(_kid_of_all(some_x, some_y).value)
+    return Estimate(float(np.mean(values)), float(np.std(values)))
+
+
+def _kid_of_all(x: Tensor, y: Tensor) -> Estimate:
+    within_x = _kernel_sums(x, x) - (x.square().sum(1) / x.shape[1] + 1) ** 3  # (N,) no diagonal
+    within_y = _kernel_sums(y, y) - (y.square().sum(1) / y.shape[1] + 1) ** 3  # (M,)
+    across_x, across_y = _kernel_sums(x, y), _kernel_sums(y, x)
+    n, m = len(x), len(y)
+    mean_x = within_x.sum() / (n * (n - 1))
+    mean_y = within_y.sum() / (m * (m - 1))
+    value = mean_x + mean_y - 2 * across_x.sum() / (n * m)
+    if min(n, m) < 3:
+        return Estimate(value.item(), math.nan)
+    # The estimate without each image in turn, from the row sums alone.
+    less_x = (within_x.sum() - 2 * within_x) / ((n - 1) * (n - 2)) - 2 * (
+        across_x.sum() - across_x
+    ) / ((n - 1) * m)
+    less_y = (within_y.sum() - 2 * within_y) / ((m - 1) * (m - 2)) - 2 * (
+        across_y.sum() - across_y
+    ) / ((m - 1) * n)
+    variance = (n - 1) * less_x.var(correction=0) + (m - 1) * less_y.var(correction=0)
+    return Estimate(value.item(), variance.sqrt().item())
+
+
+def _kernel_sums(x: Tensor, y: Tensor) -> Tensor:
+    """Row sums (N,) of the cubic kernel matrix of x (N, D) and y (M, D)."""
+    rows = max(1, BLOCK // len(y))
+    return torch.cat([((part @ y.T / x.shape[1] + 1) ** 3).sum(1) for part in x.split(rows)])
+
+
+def pairwise(real: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> Distances:
+    """All Euclidean distances within and between both sets; exact copies are at exactly zero.
+
+    >>> pairwise(torch.tensor([[0.0, 0.0], [3.0, 4.0]]), torch.tensor([[3.0, 0.0]])).cross.tolist()
+    [[3.0], [4.0]]
+    """
+    x, y = feature_pair(real, fake)
+    if len(x) ** 2 + len(y) ** 2 + len(x) * len(y) > MAX_DISTANCES:
+        raise BrushworkError(
+            f"the distances of {len(x)} real and {len(y)} fake images do not fit in "
+            f"{MAX_DISTANCES >> 27} GiB; take a random sample of 10,000 of each"
+        )
+    return Distances(_euclidean(x, x), _euclidean(y, y), _euclidean(x, y))
+
+
+def _euclidean(x: Tensor, y: Tensor) -> Tensor:
+    """Distances (N, M) by one matrix product, rounding mended where points coincide."""
+    centre = (x.mean(0) + y.mean(0)) / 2  # less cancellation
+    x, y = x - centre, y - centre
+    norms_x, norms_y = x.square().sum(1), y.square().sum(1)
+    blocks = []
+    rows = max(1, BLOCK // len(y))
+    for part, norms in zip(x.split(rows), norms_x.split(rows), strict=True):
+        scale = norms[:, None] + norms_y
+        squares = torch.addmm(scale, part, y.T, alpha=-2)
+        blocks.append(squares.masked_fill_(squares < 1e-12 * scale, 0).sqrt_())
+    return torch.cat(blocks)
+
+
+def nearest(
+    queries: Tensor | ArrayLike, references: Tensor | ArrayLike, k: int = 1
+) -> tuple[Tensor, Tensor]:
+    """Distances (N, k) from each query to its k nearest references, nearest first, and their rows.
+
+    >>> distances, rows = nearest(torch.tensor([[2.0]]), torch.tensor([[0.0], [3.0], [9.0]]), k=2)
+    >>> distances.tolist(), rows.tolist()
+    ([[1.0, 2.0]], [[1, 0]])
+    """
+    y, x = feature_pair(references, queries)
+    if not 1 <= k <= len(y):
+        raise BrushworkError(f"asked for the {k} nearest of {len(y)} images; k goes from 1 to that")
+    parts = [
+        _euclidean(part, y).topk(k, largest=False) for part in x.split(max(1, BLOCK // len(y)))
+    ]
+    return torch.cat([p.values for p in parts]), torch.cat([p.indices for p in parts])
+
+
+def mmd(
+    real: Tensor | ArrayLike,
+    fake: Tensor | ArrayLike,
+    *,
+    bandwidth: float | None = None,
+    unbiased: bool = True,
+    distances: Distances | None = None,
+) -> float:
+    """Squared maximum mean discrepancy with the Gaussian kernel exp(-|x - y|² / 2σ²).
+
+    Gretton et al. 2012, eq. 3 (`unbiased`: the U-statistic, which may be below zero) or eq. 5
+    (biased: the V-statistic, never below zero). σ is the median of all non-zero distances of the
+    pooled sets (their median heuristic), so values compare only on the same real set: a better
+    fake set also moves σ a little; pass `bandwidth` to hold it. Xu et al. 2018 print the root of
+    the biased form.
+
+    Real images at 0, fakes at 1, σ = 1: 1 + 1 - 2 exp(-½) = 0.7869.
+
+    >>> round(mmd(torch.zeros(2, 1), torch.ones(2, 1), bandwidth=1.0), 4)
+    0.7869
+    """
+    d = _distances(real, fake, distances, at_least=2)
+    sigma = _median_distance(d) if bandwidth is None else bandwidth
+    if not 0 < sigma < math.inf:
+        if bandwidth is None:  # every image is the same
+            return 0.0
+        raise BrushworkError(f"the bandwidth of a Gaussian kernel is above 0, not {bandwidth}")
+    kernel: list[Tensor] = [(m / sigma).square_().mul_(-0.5).exp_() for m in d]
+    if unbiased:
+        within = [(k.sum() - len(k)) / (len(k) * (len(k) - 1)) for k in kernel[:2]]
+    else:
+        within = [k.mean() for k in kernel[:2]]
+    return (within[0] + within[1] - 2 * kernel[2].mean()).item()
+
+
+def _median_distance(d: Distances) -> float:
+    pooled = torch.cat([d.cross.flatten(), *(m[_upper(m)] for m in (d.real, d.fake))])
+    pooled = pooled[pooled > 0]
+    return pooled.median().item() if len(pooled) else 0.0
+
+
+def _upper(m: Tensor) -> Tensor:
+    return torch.ones_like(m, dtype=torch.bool).triu_(1)
+
+
+def wasserstein(
+    real: Tensor | ArrayLike, fake: Tensor | ArrayLike, *, distances: Distances | None = None
+) -> float:
+    """Exact Wasserstein-1 (earth mover's) distance of both sets (Rubner et al. 2000, eq. 1).
+
+    The least mean Euclidean distance over all ways to move the real images onto the fakes, found
+    by the network simplex of POT (Bonneel et al. 2011); cubic in the number of images.
+    It shrinks as 1/n^(1/D) towards its limit: compare only at equal N and M.
+
+    >>> wasserstein(torch.tensor([[0.0], [1.0]]), torch.tensor([[5.0], [6.0]]))
+    5.0
+    """
+    d = _distances(real, fake, distances)
+    try:
+        with warnings.catch_warnings(action="ignore"):  # old escapes in its docstrings
+            import ot
+    except ModuleNotFoundError:
+        raise BrushworkError(
+            "the Wasserstein distance needs the package POT: pip install 'brushwork[metrics]'"
+        ) from None
+    cost = d.cross.cpu().numpy()
+    n, m = cost.shape
+    weights = np.full(n, 1 / n), np.full(m, 1 / m)
+    return np.asarray(ot.emd2(*weights, cost, numItermax=10_000_000)).item()
+
+
+def one_nn(
+    real: Tensor | ArrayLike, fake: Tensor | ArrayLike, *, distances: Distances | None = None
+) -> OneNN:
+    """Leave-one-out accuracy of a 1-nearest-neighbour classifier of real against fake.
+
+    Lopez-Paz & Oquab 2017; Xu et al. 2018, section 2. About 0.5 is best; at 1 the sets are told
+    apart always, and at 0 the fakes are copies of the reals. A low `real` with a high `fake` means
+    that the fakes gather around few modes. Ties count half. The accuracy is the mean of its parts,
+    so that its chance level is 0.5 whatever N and M; that of the parts is 0.5 only at N = M.
+
+    >>> one_nn(torch.tensor([[0.0], [1.0]]), torch.tensor([[9.0], [10.0]])).accuracy
+    1.0
+    """
+    d = _distances(real, fake, distances, at_least=2)
+    parts = []
+    for own, other in ((d.real, d.cross), (d.fake, d.cross.T)):
+        own = own.clone().fill_diagonal_(math.inf).amin(1)
+        other = other.amin(1)
+        tie = (own - other).abs() <= TIE * own
+        parts.append(torch.where(tie, 0.5, (own < other).double()).mean().item())
+    return OneNN(sum(parts) / 2, *parts)
+
+
+def precision_recall(
+    real: Tensor | ArrayLike,
+    fake: Tensor | ArrayLike,
+    *,
+    k: int = 3,
+    distances: Distances | None = None,
+) -> tuple[float, float]:
+    """Improved precision and recall (Kynkäänniemi et al. 2019, eq. 1-3).
+
+    Precision: the share of fakes inside at least one ball around a real image that reaches to its
+    k-th nearest real neighbour; recall: the same the other way round.
+
+    >>> precision_recall(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[0.5], [9.0]]), k=1)
+    (0.5, 1.0)
+    """
+    d = _distances(real, fake, distances, at_least=k + 1)
+    in_real = d.cross <= _radii(d.real, k)[:, None] * (1 + TIE)
+    in_fake = d.cross <= _radii(d.fake, k) * (1 + TIE)
+    return in_real.any(0).double().mean().item(), in_fake.any(1).double().mean().item()
+
+
+def density_coverage(
+    real: Tensor | ArrayLike,
+    fake: Tensor | ArrayLike,
+    *,
+    k: int = 5,
+    distances: Distances | None = None,
+) -> tuple[float, float]:
+    """Density and coverage (Naeem et al. 2020, eq. 3 and 4), which one outlier cannot swell.
+
+    Density: in how many real balls (see `precision_recall`) a fake lies, over k: 1 in expectation
+    where the sets are equal, and above where the fakes crowd the modes. Coverage: the share
+    of real balls with at least one fake inside. Balls are open, as in the authors' code.
+
+    >>> density_coverage(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[0.5], [9.0]]), k=1)
+    (1.0, 0.6666666666666666)
+    """
+    d = _distances(real, fake, distances, at_least=2)
+    if len(d.real) <= k:
+        raise BrushworkError(
+            f"balls to the {k}th nearest neighbour need more than {k} real images, "
+            f"not {len(d.real)}"
+        )
+    radii = _radii(d.real, k)
+    if not radii.any():
+        raise BrushworkError(
+            f"every real image has {k} exact copies, so density and coverage are undefined; "
+            "look at the real images"
+        )
+    inside = d.cross < radii[:, None] * (1 - TIE)
+    density = inside.sum().item() / (k * inside.shape[1])
+    return density, inside.any(1).double().mean().item()
+
+
+def authenticity(train: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
+    """Share of fakes that are no near-copies of a training image (Alaa et al. 2022, section 4.3).
+
+    A fake counts as a copy when it is nearer to its nearest training image than that image is to
+    any other training image. Fresh draws from the training distribution give about 0.5, copies 0.
+
+    >>> authenticity(torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([[0.1], [3.5]]))
+    0.0
+    >>> authenticity(torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([[0.1], [3.0], [-2.0]]))
+    0.3333333333333333
+    """
+    x, y = feature_pair(train, fake)
+    if len(x) < 2:
+        raise BrushworkError("authenticity needs at least 2 training images, not 1")
+    distance, row = nearest(y, x)
+    own = nearest(x, x, k=2)[0][:, 1]
+    return (distance[:, 0] >= own[row[:, 0]] * (1 - TIE)).double().mean().item()
+
+
+def copying(
+    train: Tensor | ArrayLike, held_out: Tensor | ArrayLike, fake: Tensor | ArrayLike
+) -> float:
+    """Chance that a fake lies nearer to the training set than a held-out real image does.
+
+    The Mann-Whitney statistic of Meehan et al. 2020 (behind their C_T), as a probability: 0.5 for a
+    generator as far from its training images as new paintings are, towards 1 for one that copies
+    them, towards 0 for one that misses the distribution. Ties count half.
+
+    >>> copying(torch.tensor([[0.0]]), torch.tensor([[1.0], [2.0]]), torch.tensor([[0.0], [1.5]]))
+    0.75
+    """
+    ours = nearest(fake, train)[0][:, 0]
+    theirs = nearest(held_out, train)[0][:, 0].sort().values
+    below = torch.searchsorted(theirs, ours * (1 - TIE), side="left")
+    up_to = torch.searchsorted(theirs, ours * (1 + TIE), side="right")
+    return 1 - ((below + up_to).double().mean() / (2 * len(theirs))).item()
+
+
+def _distances(
+    real: Tensor | ArrayLike, fake: Tensor | ArrayLike, known: Distances | None, at_least: int = 1
+) -> Distances:
+    d = pairwise(real, fake) if known is None else known
+    n, m = d.cross.shape
+    if min(n, m) < at_least:
+        raise BrushworkError(
+            f"this metric needs at least {at_least} images on each side, not {n} real and {m} fake"
+        )
+    return d
+
+
+def _radii(own: Tensor, k: int) -> Tensor:
+    """Distance of each image to its k-th nearest other image; its own zero is the first."""
+    if k < 1:
+        raise BrushworkError(f"neighbours are counted from 1; k is {k}")
+    return own.kthvalue(k + 1, dim=1).values

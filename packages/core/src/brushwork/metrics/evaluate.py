@@ -1,0 +1,92 @@
+"""Every metric of one feature space at once, as the dict that a run logs and a report prints."""
+
+from collections.abc import Collection
+
+import torch
+from torch import Tensor
+
+from brushwork.errors import BrushworkError
+from brushwork.metrics import distances, scores
+from brushwork.metrics.features import Features
+
+METRICS = (
+    "fid",
+    "kid",
+    "is",
+    "mode_score",
+    "mmd",
+    "emd",
+    "one_nn",
+    "precision_recall",
+    "density_coverage",
+)
+LOWER_IS_BETTER = frozenset({"fid", "kid", "mmd", "emd"})
+HIGHER_IS_BETTER = frozenset({"is", "mode_score", "precision", "recall", "density", "coverage"})
+
+
+def evaluate(
+    real: Features,
+    fake: Features,
+    space: str,
+    *,
+    metrics: Collection[str] | None = None,
+    num_pairs: int = 1000,
+    seed: int = 0,
+) -> dict[str, float]:
+    """All of `METRICS`, or those named, with the space in each key and the counts beside them.
+
+    FID, KID, IS and mode score read every image. The others read the distances of all pairs, and
+    take `num_pairs` images of each side at most, equally many of both, drawn by `seed` and told as
+    `n_pairs`. Without probabilities there is no IS and no mode score.
+    """
+    chosen: set[str] = set(METRICS) if metrics is None else set(metrics)
+    if unknown := sorted(chosen - set(METRICS)):
+        raise BrushworkError(f"no metric {unknown[0]!r}; there are {', '.join(METRICS)}")
+    x, y = distances.feature_pair(real.features, fake.features)
+    values: dict[str, float] = {}
+    if "fid" in chosen:
+        values["fid"] = distances.frechet(x, y)
+    if "kid" in chosen:
+        values["kid"], values["kid_error"] = distances.kid(x, y)
+    if real.probabilities is not None and fake.probabilities is not None:
+        if "is" in chosen:
+            values["is"] = scores.inception_score(fake.probabilities).mean
+        if "mode_score" in chosen:
+            values["mode_score"] = scores.mode_score(real.probabilities, fake.probabilities)
+    elif metrics is not None and chosen & {"is", "mode_score"}:
+        raise BrushworkError(
+            f"space {space!r} gives no probabilities, which IS and mode score need"
+        )
+    counts = {"n_real": len(x), "n_fake": len(y)}
+    if chosen - {"fid", "kid", "is", "mode_score"}:
+        counts["n_pairs"] = min(len(x), len(y), num_pairs)
+        values |= _of_pairs(
+            _sample(x, counts["n_pairs"], seed), _sample(y, counts["n_pairs"], seed), chosen
+        )
+    return {f"{name}_{space}": value for name, value in values.items()} | counts
+
+
+def _of_pairs(x: Tensor, y: Tensor, chosen: set[str]) -> dict[str, float]:
+    d = distances.pairwise(x, y)
+    values: dict[str, float] = {}
+    if "mmd" in chosen:
+        values["mmd"] = distances.mmd(x, y, distances=d)
+    if "emd" in chosen:
+        values["emd"] = distances.wasserstein(x, y, distances=d)
+    if "one_nn" in chosen:
+        values["one_nn"], values["one_nn_real"], values["one_nn_fake"] = distances.one_nn(
+            x, y, distances=d
+        )
+    if "precision_recall" in chosen:
+        values["precision"], values["recall"] = distances.precision_recall(x, y, distances=d)
+    if "density_coverage" in chosen:
+        values["density"], values["coverage"] = distances.density_coverage(x, y, distances=d)
+    return values
+
+
+def _sample(x: Tensor, size: int, seed: int) -> Tensor:
+    if len(x) == size:
+        return x
+    return x[
+        torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:size].to(x.device)
+    ]

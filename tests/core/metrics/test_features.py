@@ -1,0 +1,257 @@
+"""Images of every kind to features: bit-equal resizing, weights, caching, and errors in words."""
+
+import warnings
+
+import numpy as np
+import pytest
+import timm
+import torch
+from PIL import Image
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from brushwork.errors import BrushworkError
+from brushwork.metrics import features as F
+
+
+def pictures(n: int, side: int = 40, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).integers(0, 256, (n, side, side, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    for i, picture in enumerate(pictures(5)):
+        where = tmp_path / "fakes" / ("sub" if i % 2 else ".")
+        where.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(where / f"{i}.png")
+    (tmp_path / "fakes" / "notes.txt").write_text("not an image")
+    return tmp_path / "fakes"
+
+
+class StandIn(nn.Module):
+    """The interface of NVIDIA's TorchScript Inception, small and with random weights."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 2048, 9, stride=97), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten()
+        )
+        self.output = nn.Linear(2048, 1008)
+
+    def forward(self, x: Tensor, return_features: bool = False) -> Tensor:
+        features = self.layers((x - 128) / 128)
+        return features if return_features else self.output(features).softmax(1)
+
+
+@pytest.fixture
+def inception_file(tmp_path):
+    torch.manual_seed(0)
+    path = tmp_path / F.INCEPTION_FILE
+    with warnings.catch_warnings(action="ignore"):  # TorchScript is deprecated
+        torch.jit.save(torch.jit.script(StandIn().eval()), path)
+    return path
+
+
+@pytest.mark.filterwarnings("ignore")  # of clean-fid, from inside PIL
+@pytest.mark.parametrize("shape", [(40, 40), (64, 48), (299, 299), (300, 512), (1, 7)])
+def test_resizing_is_bit_equal_to_clean_fid(shape):
+    clean = pytest.importorskip("cleanfid.resize", reason="clean-fid is not installed")
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    expected = clean.build_resizer("clean")(image).transpose(2, 0, 1)
+    ours = F.resize(image, 299)
+    assert ours.dtype == expected.dtype and np.array_equal(ours, expected)
+
+
+def test_every_way_to_pass_the_same_images_gives_the_same_features(folder):
+    space, images = F.pixels(16), pictures(5)
+    order = [0, 2, 4, 1, 3]  # by path: sub/ comes last
+    expected = F.extract(images[order], space).features
+    assert expected.shape == (5, 3 * 16 * 16)
+    assert torch.equal(F.extract(folder, space).features, expected)
+    assert torch.equal(F.extract(str(folder), space).features, expected)
+    images = images[order]
+    for same in (
+        images.transpose(0, 3, 1, 2),
+        torch.from_numpy(images),
+        torch.from_numpy(images).permute(0, 3, 1, 2),
+        list(images),
+        iter([images[:2], images[2:]]),
+        (Image.fromarray(image) for image in images),
+    ):
+        got = F.extract(same, space, batch_size=2, workers=1).features
+        assert torch.equal(got, expected)
+
+
+def test_a_progress_bar_changes_nothing(folder, capfd):
+    plain = F.extract(folder, F.pixels(8))
+    shown = F.extract(folder, F.pixels(8), progress=True)
+    assert torch.equal(plain.features, shown.features)
+    assert "5/5" in capfd.readouterr().err
+
+
+def test_grey_and_transparent_files_become_rgb(tmp_path):
+    Image.new("L", (9, 9), 128).save(tmp_path / "a.png")
+    Image.new("RGBA", (9, 9), (128, 128, 128, 7)).save(tmp_path / "b.PNG")
+    features = F.extract(tmp_path, F.pixels(8)).features
+    assert torch.equal(features[0], features[1])
+
+
+def test_a_broken_file_is_named(folder):
+    (folder / "3.jpg").write_bytes(b"no image")
+    with pytest.raises(BrushworkError, match=r"3\.jpg"):
+        F.extract(folder, F.pixels(8))
+
+
+def test_no_images_is_one_sentence(tmp_path):
+    with pytest.raises(BrushworkError, match="no folder"):
+        F.extract(tmp_path / "nowhere", F.pixels(8))
+    with pytest.raises(BrushworkError, match="no images in"):
+        F.extract(tmp_path, F.pixels(8))
+    with pytest.raises(BrushworkError, match="at least one"):
+        F.extract(iter([]), F.pixels(8))
+
+
+@pytest.mark.parametrize(
+    "images",
+    [
+        np.zeros((2, 8, 8, 3), np.float32),
+        np.zeros((2, 8, 8), np.uint8),
+        np.zeros((2, 8, 8, 4), np.uint8),
+        np.zeros((0, 8, 8, 3), np.uint8)[None],
+        7,
+    ],
+)
+def test_what_is_no_image_is_one_sentence(images):
+    with pytest.raises(BrushworkError, match="images"):
+        F.extract(images, F.pixels(8))
+
+
+def test_any_callable_is_a_space():
+    def embed(x: Tensor) -> tuple[Tensor, Tensor]:
+        return x.mean((2, 3)), x.mean((2, 3)).softmax(1)
+
+    features, probabilities = F.extract(pictures(5), F.FeatureSpace("artist", 8, embed))
+    assert features.shape == (5, 3) and probabilities is not None
+    assert torch.allclose(probabilities.sum(1), torch.ones(5))
+
+
+def test_a_network_left_in_training_mode_is_refused():
+    net = nn.Sequential(nn.Flatten(), nn.BatchNorm1d(192))
+    with pytest.raises(BrushworkError, match="training mode"):
+        F.extract(pictures(5), F.FeatureSpace("mine", 8, net))
+    F.extract(pictures(5), F.FeatureSpace("mine", 8, net.eval()))
+
+
+def test_a_space_must_give_rows():
+    with pytest.raises(BrushworkError, match=r"\(5, 3, 8, 8\)"):
+        F.extract(pictures(5), F.FeatureSpace("mine", 8, lambda x: x))
+
+
+def test_features_may_be_used_outside_of_inference_mode():
+    features = F.extract(pictures(3), F.pixels(8)).features
+    features.requires_grad_().square().sum().backward()
+
+
+@pytest.mark.filterwarnings("ignore")  # TorchScript is deprecated, and the weights are TorchScript
+def test_inception_gives_the_features_of_clean_fid_and_probabilities(inception_file):
+    wrapper = pytest.importorskip("cleanfid.inception_torchscript", reason="no clean-fid")
+    space = F.inception(inception_file)
+    features, probabilities = F.extract(pictures(3), space, batch_size=2)
+    batch = torch.from_numpy(np.stack([F.resize(i, 299) for i in pictures(3)]))
+    reference = wrapper.InceptionV3W(str(inception_file.parent), download=False)
+    assert torch.allclose(features, reference(batch), rtol=1e-5, atol=1e-6)
+    assert probabilities is not None and probabilities.shape == (3, 1008)
+    assert torch.allclose(probabilities.sum(1), torch.ones(3))
+    # Without the bias of the last layer, as the inception score was defined.
+    weight = torch.jit.load(inception_file).output.weight
+    assert torch.allclose(probabilities, (features @ weight.T).softmax(1), atol=1e-6)
+
+
+def test_inception_is_found_in_the_cache(inception_file, monkeypatch):
+    monkeypatch.setenv("BRUSHWORK_CACHE", str(inception_file.parent))
+    assert F.inception().key == F.inception(inception_file.parent).key
+
+
+def test_absent_inception_is_one_sentence_and_no_download(tmp_path, monkeypatch):
+    def no_network(*_args, **_kwargs):
+        raise OSError("no network")
+
+    monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
+    with pytest.raises(BrushworkError, match="no Inception weights at"):
+        F.inception(tmp_path)
+    with pytest.raises(BrushworkError, match="cannot fetch"):
+        F.inception(tmp_path, fetch=True)
+
+
+@pytest.fixture
+def resnet_file(tmp_path):
+    torch.manual_seed(0)
+    model = timm.create_model("resnet10t", pretrained=False)
+    save_file(model.state_dict(), tmp_path / "resnet.safetensors")
+    return tmp_path / "resnet.safetensors"
+
+
+def test_timm_space_is_the_model_itself(resnet_file):
+    space = F.timm_space("resnet10t", resnet_file, side=64)
+    features, probabilities = F.extract(pictures(3), space)
+    model = timm.create_model("resnet10t", checkpoint_path=str(resnet_file)).eval()
+    mean, std = (torch.tensor(model.pretrained_cfg[k])[:, None, None] for k in ("mean", "std"))
+    x = torch.from_numpy(np.stack([F.resize(i, 64) for i in pictures(3)])) / 255
+    with torch.no_grad():
+        logits = model((x - mean) / std)
+    assert features.shape == (3, 512) and probabilities is not None
+    assert torch.allclose(probabilities, logits.softmax(1), rtol=1e-4, atol=1e-7)
+
+
+def test_timm_space_without_the_head_gives_no_probabilities(resnet_file):
+    space = F.timm_space("resnet10t", resnet_file, num_classes=7, side=64)
+    assert F.extract(pictures(2), space).probabilities is None
+
+
+def test_unknown_backbone_suggests_near_names(resnet_file):
+    with pytest.raises(BrushworkError, match="resnet10t"):
+        F.timm_space("resnet10x", resnet_file)
+
+
+def test_cached_features_are_computed_once_per_content_and_weights(tmp_path):
+    calls = []
+
+    def embed(x: Tensor) -> tuple[Tensor, Tensor]:
+        calls.append(len(x))
+        return x.mean((2, 3)), torch.full((len(x), 2), 0.5)
+
+    def cached(images, key="weights A", **options):
+        space = F.FeatureSpace("mine", 8, embed, key)
+        return F.cached_features(images, space, cache=tmp_path, **options)
+
+    first, again = cached(pictures(4)), cached(pictures(4).copy())
+    assert len(calls) == 1
+    assert torch.equal(first.features, again.features)
+    assert again.probabilities is not None
+    cached(pictures(4, seed=1))
+    cached(pictures(4), key="weights B")
+    assert len(calls) == 3
+    cached(iter(pictures(4)), fingerprint="named")
+    cached(iter([]), fingerprint="named")
+    assert len(calls) == 4
+    cached(pictures(4), key="")
+    cached(pictures(4), key="")
+    assert len(calls) == 6, "a space without a key is never cached"
+    with pytest.raises(BrushworkError, match="fingerprint="):
+        cached(iter(pictures(4)))
+
+
+def test_a_damaged_cache_file_is_computed_again(tmp_path):
+    expected = F.cached_features(pictures(4), F.pixels(8), cache=tmp_path).features
+    (file,) = (tmp_path / "features").iterdir()
+    file.write_bytes(b"cut off")
+    again = F.cached_features(pictures(4), F.pixels(8), cache=tmp_path).features
+    assert torch.equal(again, expected) and list((tmp_path / "features").iterdir()) == [file]
+
+
+def test_fingerprint_follows_content_not_place(folder, tmp_path):
+    before = F.content_fingerprint(folder)
+    moved = folder.rename(tmp_path / "moved")
+    assert F.content_fingerprint(moved) == before
+    (moved / "0.png").write_bytes((moved / "2.png").read_bytes())
+    assert F.content_fingerprint(moved) != before
