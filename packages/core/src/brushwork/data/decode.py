@@ -1,0 +1,199 @@
+"""One encoded picture of any kind to the JPEG that prepared data holds.
+
+What comes out is RGB, upright, on white where it was transparent, in sRGB where a colour profile
+says how, and at most `side` pixels on its short side. Sizes are checked before pixels are decoded.
+"""
+
+import io
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+
+from brushwork.data.readers import Picture
+
+# Formats whose decoders run in this process; no EPS, for one, which starts Ghostscript.
+FORMATS = ("JPEG", "MPO", "PNG", "GIF", "TIFF", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")
+SUFFIXES = tuple(
+    f".{name}"
+    for name in (
+        *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "gif", "tif", "tiff", "bmp", "dib"),
+        *("webp", "ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "jpx", "avif", "avifs"),
+    )
+)
+SRGB = ImageCms.createProfile("sRGB")
+
+
+class Rejected(Exception):
+    """Why a picture can't be used; the run goes on without it."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What is refused from its header alone, so that no file can fill the memory."""
+
+    max_pixels: int = 1_000_000_000
+    """Of a sequential JPEG, which is decoded at a fraction of its size."""
+    max_pixels_whole: int = 100_000_000
+    """Of anything else, which has to be decoded whole: about 4 bytes a pixel, 8 with alpha."""
+    max_bytes: int = 1 << 30
+    """Of the file."""
+    max_aspect: float = 30.0
+    """Long side over short side."""
+    min_side: int = 16
+    """Pixels on the short side."""
+
+
+def to_jpeg(picture: Picture, side: int, limits: Limits | None = None) -> bytes:
+    """A picture as JPEG, its short side reduced to `side` pixels and never enlarged.
+
+    The bytes of a plain small JPEG (sequential, RGB, upright, sRGB, small enough) are kept as they
+    are, so that it isn't compressed twice; the rest is written at quality 95 without chroma
+    subsampling.
+
+    Raises:
+        Rejected: with the reason, whatever is wrong with the picture.
+
+    >>> red = to_jpeg(Image.new("RGB", (400, 200), "red"), side=100)
+    >>> Image.open(io.BytesIO(red)).size
+    (200, 100)
+    """
+    limits = limits or Limits()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            if isinstance(picture, Image.Image):
+                _check_size(picture, limits)
+                return _encode(_to_rgb(_reduced(_eight_bit(picture), side)))
+            return _file_to_jpeg(picture, side, limits)
+    except Rejected:
+        raise
+    except UnidentifiedImageError:
+        raise Rejected("not a picture, or of a kind that is not read") from None
+    except MemoryError:
+        raise Rejected("decoding it takes more memory than one picture may have") from None
+    except Exception as error:  # a decoder may raise anything on a broken file
+        # Where an object lay in memory differs from run to run.
+        words = getattr(error, "strerror", None) or str(error)
+        words = re.sub(r"<.* at 0x[0-9a-f]+>", "the file", words).strip()
+        raise Rejected(words or type(error).__name__) from None
+
+
+def _file_to_jpeg(picture: Path | bytes, side: int, limits: Limits) -> bytes:
+    num_bytes = len(picture) if isinstance(picture, bytes) else picture.stat().st_size
+    if num_bytes == 0:
+        raise Rejected("empty file")
+    if num_bytes > limits.max_bytes:
+        raise Rejected(f"{num_bytes:,} bytes, more than {limits.max_bytes:,}")
+    file = io.BytesIO(picture) if isinstance(picture, bytes) else picture
+    with _open(file) as image:
+        _check_size(image, limits)
+        sequential = _is_sequential_jpeg(image)
+        if sequential and min(image.size) > side:
+            # Twice the size wanted, so that the rest of the reduction is a proper filter.
+            width, height = _reduced_size(image.size, side)
+            image.draft(None, (2 * width, 2 * height))
+        image.load()
+        orientation = image.getexif().get(0x0112, 1)
+        profile = _foreign_profile(image)
+        if (
+            sequential
+            and image.format == "JPEG"
+            and image.mode == "RGB"
+            and min(image.size) <= side
+            and orientation == 1
+            and profile is None
+            and num_bytes <= 4 * image.width * image.height
+        ):
+            return picture if isinstance(picture, bytes) else picture.read_bytes()
+        small = _to_rgb(_reduced(_eight_bit(image), side), profile)
+        small.getexif()[0x0112] = orientation
+        return _encode(ImageOps.exif_transpose(small))
+
+
+def _open(file: io.BytesIO | Path) -> Image.Image:
+    # Pillow's own limit knows nothing of draft mode; `_check_size` follows at once.
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        return Image.open(file, formats=FORMATS)
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
+def _is_sequential_jpeg(image: Image.Image) -> bool:
+    """Whether libjpeg can decode it at 1/8 without holding all of it (progressive: it can't)."""
+    return image.format in ("JPEG", "MPO") and "progressive" not in image.info
+
+
+def _check_size(image: Image.Image, limits: Limits) -> None:
+    width, height = image.size
+    most = limits.max_pixels if _is_sequential_jpeg(image) else limits.max_pixels_whole
+    if min(width, height) < limits.min_side:
+        raise Rejected(f"{width}x{height} pixels, fewer than {limits.min_side} on the short side")
+    if width * height > most:
+        raise Rejected(f"{width}x{height} pixels, more than {most:,}")
+    if max(width, height) > limits.max_aspect * min(width, height):
+        raise Rejected(f"{width}x{height} pixels, longer than {limits.max_aspect:g} to 1")
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """To a mode that a filter can average: L, RGB, RGBA or CMYK, 8 bits each."""
+    if image.mode.startswith("I"):
+        values = np.asarray(image)
+        if values.min() < 0 or values.max() > 0xFFFF:
+            raise Rejected("32-bit grey values beyond 16 bits")
+        return Image.fromarray((values >> 8).astype(np.uint8))
+    if image.mode == "F":
+        raise Rejected("floating-point pixels, in which white has no agreed value")
+    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBa"):
+        return image.convert("RGBA")
+    if image.mode == "1":
+        return image.convert("L")
+    return image if image.mode in ("L", "RGB", "RGBA", "CMYK") else image.convert("RGB")
+
+
+def _reduced_size(size: tuple[int, int], side: int) -> tuple[int, int]:
+    scale = side / min(size)
+    return max(side, round(size[0] * scale)), max(side, round(size[1] * scale))
+
+
+def _reduced(image: Image.Image, side: int) -> Image.Image:
+    if min(image.size) <= side:
+        return image
+    size = _reduced_size(image.size, side)
+    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def _foreign_profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
+    """The colour profile, unless there is none, it can't be read, or it is sRGB already."""
+    try:
+        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
+        known = "srgb" in ImageCms.getProfileDescription(profile).lower()
+    except (KeyError, TypeError, OSError, ImageCms.PyCMSError):
+        return None
+    return None if known else profile
+
+
+def _to_rgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None = None) -> Image.Image:
+    """To RGB on white, in sRGB if the profile fits the picture's mode."""
+    if image.mode == "RGBA":
+        white = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(white, image).convert("RGB")
+    if profile is not None:
+        try:
+            converted = ImageCms.profileToProfile(image, profile, SRGB, outputMode="RGB")
+        except (ImageCms.PyCMSError, ValueError):
+            converted = None
+        if converted is not None:
+            return converted
+    return image.convert("RGB")
+
+
+def _encode(image: Image.Image) -> bytes:
+    image.info = {}  # or Pillow would copy comments into the file
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=95, subsampling=0)
+    return file.getvalue()

@@ -1,0 +1,335 @@
+"""A source to prepared data: every painting decoded once, reduced, and written with its labels.
+
+Prepared data is a folder that `datasets.load_dataset` reads as it is, with splits train and test:
+
+    README.md         dataset card, with counts
+    brushwork.json    how it was made, and what marks the folder as whole
+    rejected.csv      what is not in it, and why
+    index.npy         where each picture stands in the Parquet files, see `readers.ShardReader`
+    data/{train,test}-00000-of-0000N.parquet
+    pixels/           square pixels for training, made from these when first asked for
+
+It is written as `FOLDER.unfinished`, shard by shard, and renamed when it is whole. A shard depends
+on its own rows alone, so a run that was killed goes on after the last whole one and ends with the
+same bytes.
+"""
+
+import csv
+import hashlib
+import json
+import mmap
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from brushwork.data.card import dataset_card
+from brushwork.data.decode import Limits, Rejected
+from brushwork.data.readers import RECORD
+from brushwork.data.sources import COLUMNS, Paintings
+from brushwork.data.workers import Decode, decoding
+from brushwork.errors import BrushworkError
+
+FORMAT = 1
+"""Raised when the same source would be prepared differently, so that caches are made anew."""
+ROWS_PER_SHARD = 2000
+ROWS_PER_GROUP = 100
+MISSING = "missing: no such file"
+TEXT = (*COLUMNS[:-1], "source")
+"""The columns of the Parquet files beside `image`; the split is in the file's name."""
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One Parquet file to be: its split and the rows of the source that go into it."""
+
+    split: str
+    name: str
+    rows: list[int]
+
+
+def prepare(
+    paintings: Paintings,
+    out: str | Path,
+    *,
+    side: int = 256,
+    workers: int | None = None,
+    limits: Limits | None = None,
+    selection: str = "",
+    rows_per_shard: int = ROWS_PER_SHARD,
+    progress: bool = True,
+) -> dict:
+    """Write prepared data, or go on writing it, or do nothing where it is there already.
+
+    Args:
+        paintings: a source, or a selection of its table.
+        out: the folder; what is unfinished is `out.unfinished` beside it.
+        side: the short side is reduced to this many pixels, never enlarged.
+        workers: decoding processes; by default one for each core.
+        limits: what is rejected as too large.
+        selection: what was selected, in words, for the card.
+        rows_per_shard: paintings in one Parquet file, before any is rejected.
+        progress: show a bar.
+
+    Returns:
+        What `brushwork.json` holds: `rows`, `prepared`, `missing` and `rejected` are numbers with
+        rows = prepared + missing + rejected.
+
+    Raises:
+        BrushworkError: where `out` holds something else, or can't be written.
+    """
+    out = Path(out).expanduser()
+    limits = limits or Limits()
+    settings = {"format": FORMAT, "side": side, "rows_per_shard": rows_per_shard}
+    settings |= {"limits": asdict(limits), "source": paintings.fingerprint()}
+    job = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+    shards = _plan(paintings.table, rows_per_shard)
+    work = out.with_name(out.name + ".unfinished")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with only_one(out):
+            record = _finished(out, job)
+            if record is None:
+                _begin(work, job)
+                _write_shards(work, shards, paintings, side, limits, workers, progress)
+                record = _finish(work, shards, paintings, {"job": job, "side": side}, selection)
+                if out.is_dir():
+                    out.rmdir()  # empty, as `_finished` saw
+                (work / "folder").rename(out)
+            if (work / "job").exists():
+                shutil.rmtree(work)
+            return record
+    except OSError as error:
+        raise BrushworkError(
+            f"cannot write {out}: {error.strerror or error}; what is finished is kept, so run the "
+            "same command again when that is mended"
+        ) from error
+
+
+@contextmanager
+def only_one(path: Path) -> Iterator[None]:
+    """Let one process at a time work on a path; the others wait for it."""
+    lock = FileLock(path.with_name(f".{path.name}.lock"))
+    try:
+        lock.acquire(timeout=0)
+    except Timeout:
+        tqdm.write(f"another process is writing {path.name}; waiting for it")
+        lock.acquire()
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _num_cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _plan(table: pd.DataFrame, rows_per_shard: int) -> list[Shard]:
+    shards = []
+    for split in ("train", "test"):
+        rows = table.loc[table["split"] == split].index.tolist()
+        parts = [rows[i : i + rows_per_shard] for i in range(0, len(rows), rows_per_shard)] or [[]]
+        for number, part in enumerate(parts):
+            shards.append(Shard(split, f"{split}-{number:05}-of-{len(parts):05}.parquet", part))
+    return shards
+
+
+def _finished(out: Path, job: str) -> dict | None:
+    """What is in `out`, if it is this very data; None if it is free."""
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return None
+    if not (out / RECORD).exists():
+        raise BrushworkError(f"{out} already holds something else; pass another --out")
+    record = json.loads((out / RECORD).read_text())
+    if record["job"] != job:
+        raise BrushworkError(
+            f"{out} already holds data prepared from another source, selection or setting; "
+            "delete it or pass another --out"
+        )
+    return record
+
+
+def _begin(work: Path, job: str) -> None:
+    """Go on with the unfinished work of the same job; throw that of another away."""
+    if work.exists():
+        try:
+            same = (work / "job").read_text() == job
+        except FileNotFoundError:
+            if any(work.iterdir()):
+                raise BrushworkError(f"{work} is in the way; delete or rename it") from None
+            same = False
+        if not same:
+            shutil.rmtree(work)
+    (work / "folder" / "data").mkdir(parents=True, exist_ok=True)
+    (work / "shards").mkdir(exist_ok=True)
+    write_atomically(work / "job", job)
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a small file so that it is there whole or not at all."""
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def _write_shards(
+    work: Path,
+    shards: list[Shard],
+    paintings: Paintings,
+    side: int,
+    limits: Limits,
+    workers: int | None,
+    progress: bool,
+) -> None:
+    done = [shard for shard in shards if (work / "folder" / "data" / shard.name).exists()]
+    num_done = sum(len(shard.rows) for shard in done)
+    num_rows = sum(len(shard.rows) for shard in shards)
+    num_workers = max(1, min(workers or _num_cores(), num_rows - num_done))
+    with (
+        tqdm(total=num_rows, initial=num_done, unit=" paintings", disable=not progress) as bar,
+        decoding(paintings.read, side, limits, num_workers) as decode,
+    ):
+        for shard in shards:
+            if shard not in done:
+                _write_shard(work, shard, paintings.table, decode, bar)
+
+
+def _write_shard(work: Path, shard: Shard, table: pd.DataFrame, decode: Decode, bar: tqdm) -> None:
+    """Decode a shard's paintings into a Parquet file, a hundred in memory at a time."""
+    rejected: list[tuple[str, str]] = []
+    file = work / "folder" / "data" / shard.name
+    temporary = work / "shards" / shard.name
+    labels = table.loc[shard.rows, [*TEXT]].to_dict("records")
+    # JPEG bytes don't shrink, and stand as they are for `readers.ShardReader`.
+    compression = {"image.bytes": "none"} | dict.fromkeys(("image.path", *TEXT), "zstd")
+    with pq.ParquetWriter(
+        temporary,
+        _schema(),
+        compression=compression,  # pyright: ignore[reportArgumentType]
+        use_dictionary=[*TEXT],  # pyright: ignore[reportArgumentType]
+    ) as writer:
+        group: list[dict] = []
+        for values, answer in zip(labels, decode(shard.rows), strict=True):
+            bar.update()
+            if isinstance(answer, Rejected):
+                rejected.append((values["source"], str(answer)))
+                continue
+            group.append({"image": {"bytes": answer, "path": None}, **values})
+            if len(group) == ROWS_PER_GROUP:
+                writer.write_table(pa.Table.from_pylist(group, _schema()))
+                group = []
+        if group:
+            writer.write_table(pa.Table.from_pylist(group, _schema()))
+    index, digest = _index(temporary)
+    np.save(work / "shards" / f"{shard.name}.npy", index)
+    summary = {"rows": len(index), "sha256": digest, "rejected": rejected}
+    write_atomically(work / "shards" / f"{shard.name}.json", json.dumps(summary))
+    temporary.replace(file)
+
+
+def _schema() -> pa.Schema:
+    """Columns as `datasets` writes them, so that it shows `image` as pictures."""
+    text = {"dtype": "string", "_type": "Value"}
+    features = {"image": {"_type": "Image"}, **dict.fromkeys(TEXT, text)}
+    image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
+    return pa.schema(
+        [("image", image), *((column, pa.string()) for column in TEXT)],
+        metadata={"huggingface": json.dumps({"info": {"features": features}})},
+    )
+
+
+def _index(file: Path) -> tuple[NDArray[np.int64], str]:
+    """Where the pictures stand in a Parquet file, (N, 2) first byte and length; and a hash of all.
+
+    Each picture is looked for with the whole of its bytes, so what is found is right whatever
+    Parquet puts between them.
+    """
+    places = []
+    digest = hashlib.sha256()
+    with (
+        pq.ParquetFile(file) as shard,
+        file.open("rb") as opened,
+        mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+    ):
+        for group in range(shard.num_row_groups):
+            position = shard.metadata.row_group(group).column(0).data_page_offset
+            for row in shard.read_row_group(group).to_pylist():
+                jpeg = row.pop("image")["bytes"]
+                position = mapped.find(jpeg, position)
+                if position < 0:
+                    raise OSError(f"{file.name} does not hold what was written to it")
+                places.append((position, len(jpeg)))
+                position += len(jpeg)
+                digest.update(json.dumps(row, sort_keys=True).encode())
+                digest.update(jpeg)
+    return np.array(places, dtype=np.int64).reshape(-1, 2), digest.hexdigest()
+
+
+def _finish(
+    work: Path, shards: list[Shard], paintings: Paintings, settings: dict, selection: str
+) -> dict:
+    """Everything beside the shards, from what each of them left."""
+    folder = work / "folder"
+    parts = [json.loads((work / "shards" / f"{shard.name}.json").read_text()) for shard in shards]
+    places = [np.load(work / "shards" / f"{shard.name}.npy") for shard in shards]
+    numbered = [np.insert(place, 0, number, axis=1) for number, place in enumerate(places)]
+    np.save(folder / "index.npy", np.concatenate(numbered))
+
+    unreadable = [tuple(rejected) for part in parts for rejected in part["rejected"]]
+    num_prepared = sum(part["rows"] for part in parts)
+    if num_prepared == 0:
+        reasons = f"; the first is {': '.join(unreadable[0])}" if unreadable else ""
+        raise BrushworkError(f"no painting of {paintings.name} can be read{reasons}")
+    rejected = [*paintings.rejected, *unreadable]
+    with (folder / "rejected.csv").open("w", newline="", encoding="utf-8") as file:
+        rows = csv.writer(file)
+        rows.writerow(("source", "reason"))
+        rows.writerows(rejected)
+        rows.writerows((missing, MISSING) for missing in paintings.missing)
+
+    digests = "".join(part["sha256"] for part in parts)
+    record = {
+        "name": paintings.name,
+        "selection": selection,
+        **settings,
+        "rows": num_prepared + len(rejected) + len(paintings.missing),
+        "prepared": num_prepared,
+        "missing": len(paintings.missing),
+        "rejected": len(rejected),
+        "fingerprint": hashlib.sha256(digests.encode()).hexdigest(),
+        "shards": {
+            shard.name: {
+                "rows": part["rows"],
+                "image_bytes": int(place[:, 1].sum()),
+                "bytes": (folder / "data" / shard.name).stat().st_size,
+            }
+            for shard, part, place in zip(shards, parts, places, strict=True)
+        },
+    }
+    table = read_table(folder, record)
+    reasons = Counter(reason for _, reason in rejected)
+    (folder / "README.md").write_text(dataset_card(record, table, reasons), encoding="utf-8")
+    write_atomically(folder / RECORD, json.dumps(record, indent=2) + "\n")
+    return record
+
+
+def read_table(folder: Path, record: dict) -> pd.DataFrame:
+    """The labels of prepared data: `COLUMNS` and `source`, training rows first."""
+    tables = []
+    for name in record["shards"]:
+        table = pq.read_table(folder / "data" / name, columns=[*TEXT]).to_pandas()
+        table.insert(len(COLUMNS) - 1, "split", name.partition("-")[0])
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)

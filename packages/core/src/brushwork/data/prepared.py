@@ -1,0 +1,180 @@
+"""Prepared data, open: its table, its paintings, and square pixels for training."""
+
+import hashlib
+import json
+import os
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from io import BytesIO
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from PIL import Image
+from tqdm import tqdm
+
+from brushwork.data.prepare import FORMAT, only_one, prepare, read_table
+from brushwork.data.readers import RECORD, ShardReader
+from brushwork.data.sources import open_source
+from brushwork.errors import BrushworkError
+
+ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True)
+class PreparedPaintings:
+    """Paintings that need no more than a small JPEG's decoding, or none at all (`pixels`)."""
+
+    folder: Path
+    name: str
+    table: pd.DataFrame
+    """`brushwork.data.sources.COLUMNS` and `source`, training rows first, index from 0."""
+    read: ShardReader
+    fingerprint: str
+    """A hash of every picture and label."""
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    def encoded(self, row: int) -> bytes:
+        """The JPEG of a painting."""
+        return self.read(row)
+
+    def image(self, row: int) -> Image.Image:
+        """A painting in RGB, its whole height and width."""
+        return Image.open(BytesIO(self.read(row))).convert("RGB")
+
+    def pixels(self, side: int, fit: Literal["crop", "squash"] = "crop") -> np.memmap:
+        """Every painting as a square, uint8 (N, S, S, 3), memory-mapped and read-only.
+
+        Made on the first call for a side and a fit, with a progress bar, and kept beside the data,
+        or in the cache folder where the data's can't be written.
+
+        Args:
+            side: S; a smaller painting is enlarged.
+            fit: "crop" keeps the middle square, "squash" the whole painting at the wrong aspect.
+        """
+        if side < 1 or fit not in ("crop", "squash"):
+            raise BrushworkError(f"no pixels of side {side} and fit {fit!r}; crop or squash")
+        name = f"{side}-{fit}-{self.fingerprint[:8]}.npy"
+        beside = self.folder / "pixels"
+        cached = cache_folder() / "pixels" / self.fingerprint[:16]
+        for file in (beside / name, cached / name):
+            if file.exists():
+                return _mapped(file)
+        file = (beside if _is_writable(beside) else cached) / name
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with only_one(file):
+                if not file.exists():  # another process may have made it meanwhile
+                    self._write_pixels(file, side, fit)
+        except OSError as error:
+            raise BrushworkError(
+                f"cannot write {file}: {error.strerror or error}; "
+                "make room, or set BRUSHWORK_CACHE to a folder that can be written"
+            ) from error
+        return _mapped(file)
+
+    def _write_pixels(self, file: Path, side: int, fit: Literal["crop", "squash"]) -> None:
+        temporary = file.with_suffix(".tmp")
+        shape = (len(self), side, side, 3)
+        header = {"descr": "|u1", "fortran_order": False, "shape": shape}
+
+        def square(row: int) -> NDArray[np.uint8]:
+            return np.asarray(_square(self.read(row), side, fit))
+
+        with (
+            temporary.open("wb") as opened,
+            ThreadPoolExecutor() as threads,
+            tqdm(total=len(self), unit=" paintings", desc=f"{side} pixels") as bar,
+        ):
+            np.lib.format.write_array_header_1_0(opened, header)
+            for first in range(0, len(self), ROWS_AT_ONCE):
+                rows = range(first, min(first + ROWS_AT_ONCE, len(self)))
+                # Written in order rather than through a map, where a full disk kills the process.
+                for pixels in threads.map(square, rows):
+                    opened.write(pixels.tobytes())
+                bar.update(len(rows))
+        temporary.replace(file)
+
+
+def open_prepared(folder: str | Path) -> PreparedPaintings:
+    """Open what `brushwork.data.prepare` wrote.
+
+    Raises:
+        BrushworkError: where there is none, or not all of it.
+    """
+    folder = Path(folder).expanduser()
+    if not (folder / RECORD).exists():
+        raise BrushworkError(
+            f"no prepared data in {folder}; write it first:\n"
+            f"  uv run experiments/prepare_data.py --data SOURCE --out {folder}"
+        )
+    record = json.loads((folder / RECORD).read_text())
+    for name, shard in record["shards"].items():
+        file = folder / "data" / name
+        if not file.exists() or file.stat().st_size != shard["bytes"]:
+            raise BrushworkError(f"{file} is missing or is not as it was prepared; prepare it anew")
+    read = ShardReader(
+        shards=tuple(folder.resolve() / "data" / name for name in record["shards"]),
+        index=np.load(folder / "index.npy"),
+        fingerprint=record["fingerprint"],
+    )
+    table = read_table(folder, record)
+    return PreparedPaintings(folder, record["name"], table, read, record["fingerprint"])
+
+
+def open_data(spec: str, cache: str | Path | None = None) -> PreparedPaintings:
+    """What `--data` accepts, ready for training: prepared data as it is, or a source.
+
+    A source is prepared on first use into a cache folder, and again when it has changed. Several
+    processes may call this at once: one prepares and the others wait.
+
+    Args:
+        spec: prepared data, or anything that `brushwork.data.sources.open_source` takes.
+        cache: by default `cache_folder()`.
+    """
+    if (Path(spec).expanduser() / RECORD).exists():
+        return open_prepared(spec)
+    paintings = open_source(spec)
+    key = hashlib.sha256(f"{FORMAT}:{paintings.fingerprint()}".encode()).hexdigest()[:16]
+    name = "".join(c if c.isalnum() else "-" for c in paintings.name.lower())
+    folder = Path(cache or cache_folder()) / "prepared" / f"{name}-{key}"
+    if not (folder / RECORD).exists():
+        prepare(paintings, folder, selection=f"`{paintings.name}`")
+    return open_prepared(folder)
+
+
+def cache_folder() -> Path:
+    """BRUSHWORK_CACHE, or `~/.cache/brushwork`."""
+    return Path(os.environ.get("BRUSHWORK_CACHE") or "~/.cache/brushwork").expanduser()
+
+
+def _square(encoded: bytes, side: int, fit: Literal["crop", "squash"]) -> Image.Image:
+    """A JPEG as a square of RGB pixels, every pixel of the painting weighed in.
+
+    Pillow's filters widen with the reduction, unlike OpenCV's and PyTorch's defaults, which alias
+    (Parmar et al. 2022, "On Aliased Resizing and Surprising Subtleties in GAN Evaluation").
+    """
+    with Image.open(BytesIO(encoded)) as image:
+        image.draft("RGB", (2 * side, 2 * side))
+        width, height = image.size
+        box = None
+        if fit == "crop":
+            short = min(width, height)
+            left, top = (width - short) // 2, (height - short) // 2
+            box = (left, top, left + short, top + short)
+        pixels = image.convert("RGB")
+    return pixels.resize((side, side), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+
+
+def _is_writable(folder: Path) -> bool:
+    while not folder.exists():
+        folder = folder.parent
+    return os.access(folder, os.W_OK)
+
+
+def _mapped(file: Path) -> np.memmap:
+    return np.load(file, mmap_mode="r")

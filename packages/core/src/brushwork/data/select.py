@@ -1,0 +1,170 @@
+"""Which paintings of a table are used: by genre, style, artist, split, and paintings per artist."""
+
+import difflib
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator, Sequence
+
+import pandas as pd
+
+from brushwork.errors import BrushworkError
+
+
+def select(
+    table: pd.DataFrame,
+    *,
+    genre: Sequence[str] = (),
+    style: Sequence[str] = (),
+    artist: Sequence[str] = (),
+    split: str | None = None,
+    min_paintings: int = 0,
+    counted_in: str | None = None,
+) -> pd.DataFrame:
+    """The rows that pass every filter, with their index and order.
+
+    Args:
+        table: with `brushwork.data.sources.COLUMNS`.
+        genre: any of these; names match whatever their case, accents, hyphens and underscores.
+        style: any of these.
+        artist: any of these.
+        split: "train" or "test" only.
+        min_paintings: drop artists with fewer paintings among the rows that the other filters left,
+            and then also paintings whose artist is unknown.
+        counted_in: count for `min_paintings` in this split only, as a classifier does, which
+            needs so many to train on.
+
+    Raises:
+        BrushworkError: for an unknown name, with near ones, and for a filter that leaves nothing.
+    """
+    steps = narrow(
+        table,
+        genre=genre,
+        style=style,
+        artist=artist,
+        split=split,
+        min_paintings=min_paintings,
+        counted_in=counted_in,
+    )
+    return next((left for _, left in reversed([*steps])), table)
+
+
+def narrow(
+    table: pd.DataFrame,
+    *,
+    genre: Sequence[str] = (),
+    style: Sequence[str] = (),
+    artist: Sequence[str] = (),
+    split: str | None = None,
+    min_paintings: int = 0,
+    counted_in: str | None = None,
+) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The filters of `select` one after the other: what each is, and what it left."""
+    everything, before = table, "the source"
+    for column, names in (("genre", genre), ("style", style), ("artist", artist)):
+        if not names:
+            continue
+        wanted = {key for name in names for key in _known(everything, column, name)}
+        left = table.loc[[_key(name) in wanted for name in table[column]]]
+        what = " ".join(f"--{column} {name!r}" for name in names)
+        if left.empty:
+            raise BrushworkError(f"{what} leaves none of the {len(table):,} paintings of {before}")
+        table, before = left, what
+        yield what, table
+    if split:
+        left = table.loc[table["split"] == split]
+        if left.empty:
+            raise BrushworkError(f"{before} has no paintings in the {split} split")
+        table = left
+        yield f"--split {split}", table
+    if min_paintings > 0:
+        counted = table.loc[table["split"] == counted_in] if counted_in else table
+        sizes = counts(counted, "artist")
+        enough = {artist for artist, size in sizes.items() if size >= min_paintings}
+        left = table.loc[[artist in enough for artist in table["artist"]]]
+        if left.empty:
+            most = int(sizes.max()) if len(sizes) else 0
+            raise BrushworkError(
+                f"none of the {len(sizes):,} artists of this selection has {min_paintings:,} "
+                f"paintings{f' to {counted_in} on' if counted_in else ''} (the most is {most:,}); "
+                f"lower --min-paintings{_keeps(sizes)}"
+            )
+        table = left
+        yield f"--min-paintings {min_paintings}", table
+
+
+def counts(table: pd.DataFrame, column: str) -> pd.Series:
+    """How many paintings each artist, style or genre has, most first; the unknown aren't counted.
+
+    >>> table = pd.DataFrame({"artist": ["Monet", "Degas", "", "Monet"]})
+    >>> counts(table, "artist").to_dict()
+    {'Monet': 2, 'Degas': 1}
+    """
+    sizes = Counter(name for name in table[column] if name)
+    # The names in order of the alphabet where the counts are equal.
+    return pd.Series(dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0]))), dtype=int)
+
+
+def near_names(sizes: pd.Series, name: str, most: int = 5) -> list[str]:
+    """The names of `counts` nearest to a mistyped or partial one, best first.
+
+    >>> near_names(pd.Series({"Vincent van Gogh": 9, "Jan van Goyen": 5, "Monet": 7}), "Gogh, Van")
+    ['Vincent van Gogh']
+    >>> near_names(pd.Series({"Eugène Delacroix": 9, "Edgar Degas": 7}), "delacrois")
+    ['Eugène Delacroix']
+    """
+    wanted = _key(name)
+    near = []
+    for other, size in sizes.items():
+        key = _key(str(other))
+        score = _likeness(wanted, key)
+        if wanted and set(wanted.split()) <= set(key.split()):
+            score = 2.0
+        elif len(wanted) >= 3 and wanted in key:
+            score = 1.5
+        else:
+            # A lone surname, mistyped, is far from the whole name but near a part of it.
+            score = max([score, *(_likeness(wanted, part) for part in key.split())])
+        if score >= 0.7:
+            near.append((-score, -size, str(other)))
+    near.sort()
+    # Names that hold what was typed leave no need for ones that merely look like it.
+    best = [other for score, _, other in near if score <= -1.5]
+    return (best or [other for *_, other in near])[:most]
+
+
+def _likeness(a: str, b: str) -> float:
+    matcher = difflib.SequenceMatcher(None, a, b)
+    return matcher.ratio() if matcher.real_quick_ratio() >= 0.7 else 0.0
+
+
+def _key(name: str) -> str:
+    """What two spellings of one name have in common.
+
+    >>> _key("Claude_MONET"), _key("eugène-delacroix")
+    ('claude monet', 'eugene delacroix')
+    """
+    plain = unicodedata.normalize("NFKD", name)
+    plain = "".join(c if c.isalnum() else " " for c in plain if not unicodedata.combining(c))
+    return " ".join(plain.casefold().split())
+
+
+def _known(table: pd.DataFrame, column: str, name: str) -> list[str]:
+    sizes = counts(table, column)
+    key = _key(name)
+    if key and any(_key(str(other)) == key for other in sizes.index):
+        return [key]
+    near = [f"{other!r} ({sizes[other]:,})" for other in near_names(sizes, name)]
+    meant = f"; did you mean {' or '.join(near)}?" if near else ""
+    if sizes.empty:
+        raise BrushworkError(f"no {column} {name!r}: these paintings have no {column}s at all")
+    raise BrushworkError(
+        f"no {column} {name!r}{meant} ({len(sizes):,} {column}s; list them with --list {column}s)"
+    )
+
+
+def _keeps(sizes: pd.Series) -> str:
+    """An offer: a threshold that would have left ten artists, or all there are."""
+    if sizes.empty:
+        return ""
+    threshold = int(sizes.iloc[min(10, len(sizes)) - 1])
+    return f" ({threshold:,} keeps {int((sizes >= threshold).sum()):,})"

@@ -1,0 +1,26 @@
+"""Data that several tests share."""
+
+from pathlib import Path
+
+import pytest
+
+from brushwork.data.prepare import prepare
+from brushwork.data.sources import synthetic
+
+REAL = Path(__file__).parents[2] / "shared" / "paintings"
+
+
+@pytest.fixture(scope="session")
+def real_paintings() -> Path:
+    """A Painter-by-Numbers folder of real paintings beside the checkout."""
+    if not REAL.is_dir():
+        pytest.skip("no real paintings in ../shared/paintings")
+    return REAL
+
+
+@pytest.fixture(scope="session")
+def prepared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """80 synthetic paintings, prepared; read it, don't write into it."""
+    folder = tmp_path_factory.mktemp("data") / "synthetic"
+    prepare(synthetic(80), folder, side=64, workers=1, progress=False)
+    return folder
