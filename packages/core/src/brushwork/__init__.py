@@ -1,1 +1,25 @@
-"""Core of brushwork."""
+"""Who painted this, and can you paint me another?
+
+The public names load on first use, so that importing the package costs nothing.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from brushwork.errors import BrushworkError
+    from brushwork.generator import PaintingGenerator
+
+__all__ = ["BrushworkError", "PaintingGenerator"]
+
+_HOME = {"BrushworkError": "brushwork.errors", "PaintingGenerator": "brushwork.generator"}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module 'brushwork' has no attribute {name!r}")
+    return getattr(import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return [*globals(), *_HOME]

@@ -6,7 +6,6 @@ no pickle: opening a stranger's checkpoint runs no code.
 
 import json
 import shutil
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +19,7 @@ CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 
 
 def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card: str) -> None:
-    """Write the checkpoint whole or not at all: an older one in `folder` is replaced at the end.
+    """Write the checkpoint whole or not at all; an older one in `folder` is replaced at the end.
 
     Args:
         model: whose `state_dict` is saved, in its own precision.
@@ -32,16 +31,18 @@ def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card: str
         BrushworkError: the folder cannot be written.
     """
     folder = Path(folder)
+    staging, replaced = (folder.parent / f".{folder.name}.{word}" for word in ("new", "old"))
     try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        staging = Path(tempfile.mkdtemp(dir=folder.parent, prefix=f".{folder.name}-"))
-        staging.chmod(0o755)
+        for leftover in (staging, replaced):
+            shutil.rmtree(leftover, ignore_errors=True)
+        staging.mkdir(parents=True)
         save_model(model, str(staging / WEIGHTS))
         (staging / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
         (staging / CARD).write_text(card)
         if folder.exists():
-            shutil.rmtree(folder)
-        staging.replace(folder)
+            folder.rename(replaced)
+        staging.rename(folder)
+        shutil.rmtree(replaced, ignore_errors=True)
     except (OSError, SafetensorError) as error:
         raise BrushworkError(f"cannot write the checkpoint {folder}: {error}") from error
 

@@ -5,16 +5,35 @@ times per step, with and without its weights frozen, which that wrapper does not
 StyleGAN and EDM, the gradients are averaged in one flat all-reduce before each optimiser step.
 """
 
+import os
 from collections.abc import Iterable
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 
+from brushwork.errors import BrushworkError
+
 
 def num_processes() -> int:
     """How many processes train together (1 when there is no process group)."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+
+
+def check_launch() -> None:
+    """Refuse to train alone when several processes were asked for.
+
+    `accelerate launch --num_processes 2` on a machine without GPUs starts one process and says
+    nothing; it leaves the address of a group that never forms.
+
+    Raises:
+        BrushworkError: with the command that does start several.
+    """
+    if "MASTER_ADDR" in os.environ and "RANK" not in os.environ:
+        raise BrushworkError(
+            "accelerate started a single process though several were asked for; on CPUs use\n"
+            "  ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes 2 ..."
+        )
 
 
 @torch.no_grad()
@@ -79,6 +98,3 @@ class BatchNorm2d(nn.BatchNorm2d):
             if self.num_batches_tracked is not None:
                 self.num_batches_tracked.add_(1)
         return y.to(x.dtype)
-
-
-__all__ = ["BatchNorm2d", "average_gradients", "num_processes"]

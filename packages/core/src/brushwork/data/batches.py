@@ -13,6 +13,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from brushwork.errors import BrushworkError
+
 # One independent stream of random numbers for each purpose.
 ORDER, FLIPS, LATENTS = 0, 1, 2
 
@@ -34,7 +36,7 @@ def batch_positions(step: int, batch_size: int, num_paintings: int, seed: int) -
     painting is left out and a batch may be larger than the set.
 
     >>> first, second = (batch_positions(step, 3, 6, seed=0) for step in (0, 1))
-    >>> sorted([*first, *second])
+    >>> sorted(np.concatenate([first, second]).tolist())
     [0, 1, 2, 3, 4, 5]
     """
     stream = np.arange(step * batch_size, (step + 1) * batch_size)
@@ -53,43 +55,54 @@ def latents(step: int, batch_size: int, latent_dim: int, seed: int) -> Tensor:
     return torch.from_numpy(rng.standard_normal((batch_size, latent_dim), dtype=np.float32))
 
 
-def pixel_batches(
+def gan_batches(
     pixels: NDArray[np.uint8],
     rows: NDArray[np.int64],
-    *,
     batch_size: int,
+    latent_dim: int,
     seed: int,
     flip: bool,
+    *,
     first_step: int = 0,
-    rank: int = 0,
-    world: int = 1,
-) -> Iterator[Tensor]:
-    """Endless batches of this process's share of each global batch, read one step ahead.
+    process: tuple[int, int] = (0, 1),
+) -> Iterator[tuple[Tensor, Tensor]]:
+    """Endless batches for a GAN, read one step ahead: real paintings and latents.
 
     Args:
         pixels: (M, S, S, 3) uint8, usually memory-mapped.
         rows: which of the M paintings take part.
-        batch_size: the global batch B; a multiple of `world`.
-        seed: decides order and flips together with the step.
+        batch_size: the global batch B; a multiple of the number of processes W.
+        latent_dim: Z.
+        seed: with the step, decides order, flips and latents.
         flip: mirror each painting left to right with probability one half.
         first_step: where to begin.
-        rank: this process, of `world`.
-        world: how many processes share a batch.
+        process: this process's index and W; each gets its own B / W of every batch.
 
     Yields:
-        (B / world, 3, S, S) uint8 in channels-last memory; see `to_unit_range`.
-    """
-    share = slice(rank * batch_size // world, (rank + 1) * batch_size // world)
+        Paintings (B / W, 3, S, S) uint8 in channels-last memory (see `to_unit_range`) and
+        latents (B / W, Z) float32.
 
-    def read(step: int) -> Tensor:
+    Raises:
+        BrushworkError: at the first batch, if B is not a multiple of W or gives each less than 2.
+    """
+    index, world = process
+    if batch_size % world or batch_size < 2 * world:
+        raise BrushworkError(
+            f"a batch of {batch_size} does not give each of {world} processes the same number of "
+            "at least 2 paintings; choose another --batch-size"
+        )
+    share = slice(index * batch_size // world, (index + 1) * batch_size // world)
+
+    def read(step: int) -> tuple[Tensor, Tensor]:
         mine = rows[batch_positions(step, batch_size, len(rows), seed)[share]]
         images = pixels[mine]
         if flip:
             flipped = random_numbers(seed, FLIPS, step).random(batch_size)[share] < 0.5
             images[flipped] = images[flipped, :, ::-1]
-        return torch.from_numpy(images).permute(0, 3, 1, 2)
+        real = torch.from_numpy(images).permute(0, 3, 1, 2)
+        return real, latents(step, batch_size, latent_dim, seed)[share]
 
-    with ThreadPoolExecutor(1, thread_name_prefix="pixel-batches") as reader:
+    with ThreadPoolExecutor(1, thread_name_prefix="gan-batches") as reader:
         step, ahead = first_step, reader.submit(read, first_step)
         while True:
             batch, step = ahead.result(), step + 1

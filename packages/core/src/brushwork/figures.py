@@ -1,0 +1,99 @@
+"""Pictures of pictures: grids, animations and curves."""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from brushwork.errors import BrushworkError
+
+
+def grid(images: NDArray[np.uint8], columns: int | None = None, gap: int = 2) -> Image.Image:
+    """Lay images out in rows on white.
+
+    Args:
+        images: (N, S, S, 3) uint8.
+        columns: per row; about as many as rows by default.
+        gap: white pixels between images and around them.
+    """
+    num, height, width, _ = images.shape
+    columns = columns or math.ceil(math.sqrt(num))
+    rows = math.ceil(num / columns)
+    sheet = np.full((rows * (height + gap) + gap, columns * (width + gap) + gap, 3), 255, np.uint8)
+    for i, image in enumerate(images):
+        row, column = divmod(i, columns)
+        top, left = gap + row * (height + gap), gap + column * (width + gap)
+        sheet[top : top + height, left : left + width] = image
+    return Image.fromarray(sheet)
+
+
+def save_animation(frames: Iterable[Image.Image], file: str | Path, fps: int = 24) -> None:
+    """Write frames as a looping GIF or an MP4 (H.264), by the file's suffix.
+
+    Raises:
+        BrushworkError: another suffix, or no `av` package for an MP4.
+    """
+    file = Path(file)
+    match file.suffix.lower():
+        case ".gif":
+            first, *rest = frames
+            milliseconds = max(20, round(1000 / fps))  # browsers slow down anything faster
+            first.save(file, save_all=True, append_images=rest, duration=milliseconds, loop=0)
+        case ".mp4":
+            _save_mp4(frames, file, fps)
+        case other:
+            raise BrushworkError(
+                f"cannot write {other or 'no suffix'} animations; use .gif or .mp4"
+            )
+
+
+def _save_mp4(frames: Iterable[Image.Image], file: Path, fps: int) -> None:
+    try:
+        import av
+    except ImportError as error:
+        raise BrushworkError("MP4 needs `pip install brushwork[video]`; or write a .gif") from error
+    with av.open(str(file), "w") as container:
+        stream = None
+        for frame in frames:
+            if stream is None:
+                stream = container.add_stream("libx264", rate=fps, options={"crf": "18"})
+                stream.width, stream.height = frame.width // 2 * 2, frame.height // 2 * 2
+                stream.pix_fmt = "yuv420p"
+            container.mux(stream.encode(av.VideoFrame.from_image(frame)))
+        if stream is not None:
+            container.mux(stream.encode())
+
+
+def curves(
+    records: Sequence[Mapping[str, Any]],
+    panels: Mapping[str, Sequence[str]],
+    file: str | Path,
+    x: str = "step",
+) -> None:
+    """Draw the numbers of a run side by side into a PNG.
+
+    Args:
+        records: the lines of `metrics.jsonl`.
+        panels: title of each panel, and the keys drawn in it; records without a key are left out.
+        file: where to write.
+        x: the key along the horizontal axis.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4.5 * len(panels), 3.2), layout="constrained")
+    axes = figure.subplots(1, len(panels), squeeze=False)[0]
+    for axis, (title, keys) in zip(axes, panels.items(), strict=True):
+        for key in keys:
+            points = [(r[x], r[key]) for r in records if key in r]
+            if points:
+                axis.plot(*zip(*points, strict=True), label=key, linewidth=1.2)
+        axis.set_title(title, fontsize=10)
+        axis.set_xlabel(x)
+        axis.grid(alpha=0.3)
+        if axis.lines:
+            axis.legend(fontsize=8)
+    figure.savefig(file, dpi=120)

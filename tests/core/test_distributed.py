@@ -1,0 +1,87 @@
+"""Each test runs the same work in one process and shared by two (gloo), and compares."""
+
+import os
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+
+from brushwork.distributed import BatchNorm2d, average_gradients, check_launch
+from brushwork.errors import BrushworkError
+
+
+def in_two_processes(work, *args):
+    """What `work(rank, *args)` returned in each of two processes."""
+    with mp.get_context("spawn").Manager() as manager:
+        results = manager.dict()
+        mp.spawn(_join_group, (work, args, results, f"{os.getpid()}"), nprocs=2)
+        return [results[0], results[1]]
+
+
+def _join_group(rank, work, args, results, key):
+    torch.set_num_threads(1)
+    file = f"file://{os.environ.get('TMPDIR', '/tmp')}/brushwork-gloo-{key}-{work.__name__}"
+    dist.init_process_group("gloo", init_method=file, rank=rank, world_size=2)
+    try:
+        results[rank] = work(rank, *args)
+    finally:
+        dist.destroy_process_group()
+
+
+def _normalise(rank, x, upstream):
+    norm = BatchNorm2d(5)
+    mine = slice(rank * 4, rank * 4 + 4)
+    part = x[mine].clone().requires_grad_()
+    y = norm(part)
+    (y * upstream[mine]).sum().backward()
+    average_gradients(norm.parameters())
+    running = norm.running_mean, norm.running_var
+    return [t.detach().clone() for t in (y, part.grad, norm.weight.grad, norm.bias.grad, *running)]
+
+
+def test_two_processes_normalise_as_one():
+    torch.manual_seed(0)
+    x, upstream = torch.randn(8, 5, 3, 3) * 2 + 10, torch.randn(8, 5, 3, 3)
+    halves = in_two_processes(_normalise, x, upstream)
+
+    norm = nn.BatchNorm2d(5)
+    x.requires_grad_()
+    y = norm(x)
+    (y * upstream).sum().backward()
+    for i, expected in enumerate((y, x.grad)):
+        torch.testing.assert_close(torch.cat([half[i] for half in halves]), expected)
+    for half in halves:  # gradients are averaged, and this loss is a sum
+        torch.testing.assert_close(half[2] * 2, norm.weight.grad)
+        torch.testing.assert_close(half[3] * 2, norm.bias.grad)
+        torch.testing.assert_close(half[4], norm.running_mean)
+        torch.testing.assert_close(half[5], norm.running_var)
+
+
+def test_one_process_runs_the_ordinary_batch_norm():
+    x = torch.randn(4, 5, 3, 3)
+    ours, theirs = BatchNorm2d(5), nn.BatchNorm2d(5)
+    assert torch.equal(ours(x), theirs(x))
+    assert torch.equal(ours.eval()(x), theirs.eval()(x))
+
+
+def _average(rank):
+    parameter = nn.Parameter(torch.zeros(3))
+    parameter.grad = torch.arange(3.0) * (rank + 1)
+    average_gradients([parameter, nn.Parameter(torch.zeros(1))])
+    return parameter.grad
+
+
+def test_gradients_become_their_mean():
+    for gradient in in_two_processes(_average):
+        torch.testing.assert_close(gradient, torch.tensor([0, 1.5, 3]))
+
+
+def test_a_launch_that_started_one_process_of_several_is_refused(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    check_launch()
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with pytest.raises(BrushworkError, match="multi_gpu"):
+        check_launch()

@@ -1,0 +1,93 @@
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+
+from brushwork.errors import BrushworkError
+from brushwork.generator import PaintingGenerator, save_generator, slerp
+from brushwork.models.dcgan import DCGANConfig, Generator
+
+TRAINING = {
+    "data": "synthetic", "genre": ("landscape",), "num_paintings": 1234, "fingerprint": "abc",
+    "step": 10, "batch_size": 64, "epochs": 0.5, "seed": 0,
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("painter") / "generator"
+    save_generator(Generator(DCGANConfig(side=32, width=4)), folder, TRAINING, "averaged")
+    return folder
+
+
+def test_the_same_seed_paints_the_same_pictures(folder):
+    painter = PaintingGenerator.from_pretrained(folder)
+    first, again = (painter.sample(5, seed=7, to="array") for _ in range(2))
+    assert first.shape == (5, 32, 32, 3) and first.dtype == np.uint8
+    assert np.array_equal(first, again)
+    assert not np.array_equal(first, painter.sample(5, seed=8, to="array"))
+
+
+def test_the_first_pictures_are_the_same_whatever_the_number(folder):
+    painter = PaintingGenerator.from_pretrained(folder)
+    assert torch.equal(painter.latents(3, seed=1), painter.latents(9, seed=1)[:3])
+
+
+def test_pictures_arrays_and_tensors_agree(folder):
+    painter = PaintingGenerator.from_pretrained(folder)
+    arrays = painter.sample(3, to="array")
+    assert np.array_equal(np.stack(painter.sample(3)), arrays)
+    tensors = painter.sample(3, to="tensor")
+    assert tensors.shape == (3, 3, 32, 32) and tensors.abs().max() <= 1
+    restored = ((tensors + 1) * 127.5).round().to(torch.uint8).permute(0, 2, 3, 1).numpy()
+    assert np.array_equal(restored, arrays)
+
+
+def test_truncation_draws_pictures_together(folder):
+    painter = PaintingGenerator.from_pretrained(folder)
+    wide, narrow = (painter.sample(16, truncation=t, to="tensor").std(0).mean() for t in (1, 0.3))
+    assert narrow < wide
+
+
+@pytest.mark.parametrize("wrong", [{"num": 0}, {"seed": -1}, {"seed": 2**32}, {"truncation": 0}])
+def test_numbers_out_of_range_are_refused_in_words(folder, wrong):
+    painter = PaintingGenerator.from_pretrained(folder)
+    with pytest.raises(BrushworkError):
+        painter.sample(**{"num": 1} | wrong)
+
+
+def test_a_walk_passes_the_pictures_and_closes(folder):
+    painter = PaintingGenerator.from_pretrained(folder)
+    frames = list(painter.walk(3, 4, seed=5))
+    assert len(frames) == 12
+    for stop, picture in zip(frames[::4], painter.sample(3, seed=5), strict=True):
+        assert np.abs(np.asarray(stop, int) - np.asarray(picture, int)).max() <= 1
+
+
+def test_slerp_keeps_the_length_where_a_line_would_not():
+    a, b = torch.randn(2, 100, generator=torch.Generator().manual_seed(0))
+    middle = slerp(a, b, torch.tensor([[0.5]]))[0]
+    assert middle.norm() > 0.95 * min(a.norm(), b.norm())
+    for fraction, end in ((0.0, a), (1.0, b)):
+        torch.testing.assert_close(slerp(a, b, torch.tensor([[fraction]]))[0], end)
+    torch.testing.assert_close(slerp(a, a, torch.tensor([[0.3]]))[0], a)
+
+
+def test_a_checkpoint_opens_in_a_process_without_the_training_packages(folder):
+    code = f"""
+import sys
+for name in ("accelerate", "tyro", "datasets", "pandas", "matplotlib", "cleanfid", "ot", "gradio"):
+    sys.modules[name] = None
+from brushwork import PaintingGenerator
+print(PaintingGenerator.from_pretrained({str(folder)!r}).sample(1)[0].size)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stdout.strip() == "(32, 32)", done.stderr
+
+
+def test_the_model_card_says_what_it_was_trained_on(folder):
+    card = (folder / "README.md").read_text()
+    assert "1,234 paintings" in card and "landscape" in card and "dcgan" in card
