@@ -1,0 +1,69 @@
+"""All metrics at once: the keys name the space, the counts are told, and the numbers are the same."""
+
+import numpy as np
+import pytest
+import torch
+
+from brushwork.errors import BrushworkError
+from brushwork.metrics import distances
+from brushwork.metrics.evaluate import HIGHER_IS_BETTER, LOWER_IS_BETTER, METRICS, evaluate
+from brushwork.metrics.features import Features
+from brushwork.metrics.scores import inception_score, mode_score
+
+
+def features(n: int, seed: int, probabilities: bool = True) -> Features:
+    x = torch.from_numpy(np.random.default_rng(seed).standard_normal((n, 8)).astype(np.float32))
+    return Features(x, x.softmax(1) if probabilities else None)
+
+
+def test_every_metric_names_its_space_and_the_counts_are_told():
+    report = evaluate(features(50, 1), features(40, 2), "artist")
+    counts = {"n_real": 50, "n_fake": 40, "n_pairs": 40}
+    assert {name: report.pop(name) for name in counts} == counts
+    assert all(name.endswith("_artist") for name in report)
+    assert all(isinstance(value, float) for value in report.values())
+    ranked = {name.removesuffix("_artist") for name in report}
+    assert LOWER_IS_BETTER | HIGHER_IS_BETTER <= ranked
+
+
+def test_the_numbers_are_those_of_the_functions():
+    real, fake = features(40, 1), features(40, 2)
+    assert real.probabilities is not None and fake.probabilities is not None
+    report, (x, _), (y, _) = evaluate(real, fake, "s"), real, fake
+    assert report["fid_s"] == distances.frechet(x, y)
+    assert (report["kid_s"], report["kid_error_s"]) == distances.kid(x, y)
+    assert report["is_s"] == inception_score(fake.probabilities).mean
+    assert report["mode_score_s"] == mode_score(real.probabilities, fake.probabilities)
+    assert report["mmd_s"] == distances.mmd(x, y)
+    assert report["emd_s"] == distances.wasserstein(x, y)
+    assert tuple(report[f"one_nn{part}_s"] for part in ("", "_real", "_fake")) == distances.one_nn(
+        x, y
+    )
+    assert (report["precision_s"], report["recall_s"]) == distances.precision_recall(x, y)
+    assert (report["density_s"], report["coverage_s"]) == distances.density_coverage(x, y)
+
+
+def test_pairs_are_sampled_alike_by_one_seed():
+    real, fake = features(90, 1), features(60, 2)
+    first, again, other = (evaluate(real, fake, "s", num_pairs=30, seed=s) for s in (0, 0, 1))
+    assert first == again and first["n_pairs"] == 30
+    assert first["mmd_s"] != other["mmd_s"] and first["fid_s"] == other["fid_s"]
+
+
+def test_only_the_named_metrics_are_computed():
+    report = evaluate(features(50, 1), features(40, 2), "s", metrics=["fid"])
+    assert set(report) == {"fid_s", "n_real", "n_fake"}
+    for name in METRICS:
+        assert len(evaluate(features(20, 1), features(20, 2), "s", metrics=[name])) > 2
+
+
+def test_a_space_without_classes_has_no_inception_score():
+    real, fake = features(20, 1, probabilities=False), features(20, 2, probabilities=False)
+    assert "is_s" not in evaluate(real, fake, "s")
+    with pytest.raises(BrushworkError, match="no probabilities"):
+        evaluate(real, fake, "s", metrics=["is"])
+
+
+def test_an_unknown_metric_is_one_sentence():
+    with pytest.raises(BrushworkError, match="no metric 'fd'; there are fid"):
+        evaluate(features(20, 1), features(20, 2), "s", metrics=["fd"])
