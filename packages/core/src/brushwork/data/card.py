@@ -51,10 +51,11 @@ paintings = load_dataset("FOLDER")
 
 |  | paintings |
 |---|---:|
-| in the source or selection | {rows:,} |
-| prepared | {prepared:,} |
+| in the source | {rows:,} |
+| not selected | {not_selected:,} |
 | missing | {missing:,} |
 | rejected | {rejected:,} |
+| prepared | {prepared:,} |
 """
 
 

@@ -16,7 +16,11 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from brushwork.data.readers import Picture
 
 # Formats whose decoders run in this process; no EPS, for one, which starts Ghostscript.
-FORMATS = ("JPEG", "MPO", "PNG", "GIF", "TIFF", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")
+# Pillow may have been built without some of them.
+Image.init()
+FORMATS = tuple(
+    {"JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF"} & Image.OPEN.keys()
+)
 SUFFIXES = tuple(
     f".{name}"
     for name in (
@@ -75,11 +79,20 @@ def to_jpeg(picture: Picture, side: int, limits: Limits | None = None) -> bytes:
         raise Rejected("not a picture, or of a kind that is not read") from None
     except MemoryError:
         raise Rejected("decoding it takes more memory than one picture may have") from None
+    except OSError as error:
+        if error.strerror:  # of the file system, not of a decoder; the rest of it names a path
+            raise Rejected(error.strerror) from None
+        raise Rejected(_words(error)) from None
     except Exception as error:  # a decoder may raise anything on a broken file
-        # Where an object lay in memory differs from run to run.
-        words = getattr(error, "strerror", None) or str(error)
-        words = re.sub(r"<.* at 0x[0-9a-f]+>", "the file", words).strip()
-        raise Rejected(words or type(error).__name__) from None
+        raise Rejected(_words(error)) from None
+
+
+def _words(error: Exception) -> str:
+    """What a decoder said, without what differs from run to run or from file to file."""
+    words = re.sub(r"<.* at 0x[0-9a-f]+>", "the file", str(error)).strip()
+    if "truncated" in words.lower():
+        return "truncated"
+    return f"cannot be decoded ({words or type(error).__name__})"
 
 
 def _file_to_jpeg(picture: Path | bytes, side: int, limits: Limits) -> bytes:

@@ -83,8 +83,8 @@ def prepare(
         progress: show a bar.
 
     Returns:
-        What `brushwork.json` holds: `rows`, `prepared`, `missing` and `rejected` are numbers with
-        rows = prepared + missing + rejected.
+        What `brushwork.json` holds; in it, rows (of the whole source) = prepared + rejected +
+        missing + not_selected.
 
     Raises:
         BrushworkError: where `out` holds something else, or can't be written.
@@ -146,12 +146,25 @@ def _plan(table: pd.DataFrame, rows_per_shard: int) -> list[Shard]:
     return shards
 
 
+def check_free(out: Path) -> None:
+    """Refuse a place that holds anything but prepared data.
+
+    Raises:
+        BrushworkError: where it does.
+    """
+    if out.exists() and not (out / RECORD).exists() and not (out.is_dir() and _is_empty(out)):
+        raise BrushworkError(f"{out} already holds something else; pass another --out")
+
+
+def _is_empty(folder: Path) -> bool:
+    return not any(folder.iterdir())
+
+
 def _finished(out: Path, job: str) -> dict | None:
     """What is in `out`, if it is this very data; None if it is free."""
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return None
+    check_free(out)
     if not (out / RECORD).exists():
-        raise BrushworkError(f"{out} already holds something else; pass another --out")
+        return None
     record = json.loads((out / RECORD).read_text())
     if record["job"] != job:
         raise BrushworkError(
@@ -167,7 +180,7 @@ def _begin(work: Path, job: str) -> None:
         try:
             same = (work / "job").read_text() == job
         except FileNotFoundError:
-            if any(work.iterdir()):
+            if not _is_empty(work):
                 raise BrushworkError(f"{work} is in the way; delete or rename it") from None
             same = False
         if not same:
@@ -304,10 +317,11 @@ def _finish(
         "name": paintings.name,
         "selection": selection,
         **settings,
-        "rows": num_prepared + len(rejected) + len(paintings.missing),
+        "rows": num_prepared + len(rejected) + len(paintings.missing) + paintings.not_selected,
         "prepared": num_prepared,
-        "missing": len(paintings.missing),
         "rejected": len(rejected),
+        "missing": len(paintings.missing),
+        "not_selected": paintings.not_selected,
         "fingerprint": hashlib.sha256(digests.encode()).hexdigest(),
         "shards": {
             shard.name: {

@@ -5,6 +5,7 @@ pickled into the decoding processes, so it holds names rather than open files, a
 imports next to nothing. `identity` changes whenever the picture behind a row may have changed.
 """
 
+import os
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -45,7 +46,7 @@ class FileReader:
 
     def identity(self, row: int) -> str:
         """See `Reader`."""
-        status = (self.root / self.files[row]).stat()
+        status = os.stat(f"{self.root}/{self.files[row]}")  # noqa: PTH116 pathlib takes twice as long
         return f"{status.st_size}:{status.st_mtime_ns}"
 
 

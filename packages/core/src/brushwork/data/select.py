@@ -3,7 +3,7 @@
 import difflib
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import pandas as pd
 
@@ -19,6 +19,7 @@ def select(
     split: str | None = None,
     min_paintings: int = 0,
     counted_in: str | None = None,
+    report: Callable[[str, pd.DataFrame], None] = lambda _what, _left: None,
 ) -> pd.DataFrame:
     """The rows that pass every filter, with their index and order.
 
@@ -32,50 +33,28 @@ def select(
             and then also paintings whose artist is unknown.
         counted_in: count for `min_paintings` in this split only, as a classifier does, which
             needs so many to train on.
+        report: told of each filter that was given, and of the rows it left.
 
     Raises:
         BrushworkError: for an unknown name, with near ones, and for a filter that leaves nothing.
     """
-    steps = narrow(
-        table,
-        genre=genre,
-        style=style,
-        artist=artist,
-        split=split,
-        min_paintings=min_paintings,
-        counted_in=counted_in,
-    )
-    return next((left for _, left in reversed([*steps])), table)
-
-
-def narrow(
-    table: pd.DataFrame,
-    *,
-    genre: Sequence[str] = (),
-    style: Sequence[str] = (),
-    artist: Sequence[str] = (),
-    split: str | None = None,
-    min_paintings: int = 0,
-    counted_in: str | None = None,
-) -> Iterator[tuple[str, pd.DataFrame]]:
-    """The filters of `select` one after the other: what each is, and what it left."""
     everything, before = table, "the source"
     for column, names in (("genre", genre), ("style", style), ("artist", artist)):
         if not names:
             continue
-        wanted = {key for name in names for key in _known(everything, column, name)}
-        left = table.loc[[_key(name) in wanted for name in table[column]]]
+        wanted = {known for name in names for known in _known(everything, column, name)}
+        left = table.loc[[name in wanted for name in table[column]]]
         what = " ".join(f"--{column} {name!r}" for name in names)
         if left.empty:
             raise BrushworkError(f"{what} leaves none of the {len(table):,} paintings of {before}")
         table, before = left, what
-        yield what, table
+        report(what, table)
     if split:
         left = table.loc[table["split"] == split]
         if left.empty:
             raise BrushworkError(f"{before} has no paintings in the {split} split")
-        table = left
-        yield f"--split {split}", table
+        table, before = left, f"{before} in the {split} split"
+        report(f"--split {split}", table)
     if min_paintings > 0:
         counted = table.loc[table["split"] == counted_in] if counted_in else table
         sizes = counts(counted, "artist")
@@ -89,7 +68,8 @@ def narrow(
                 f"lower --min-paintings{_keeps(sizes)}"
             )
         table = left
-        yield f"--min-paintings {min_paintings}", table
+        report(f"--min-paintings {min_paintings}", table)
+    return table
 
 
 def counts(table: pd.DataFrame, column: str) -> pd.Series:
@@ -149,10 +129,11 @@ def _key(name: str) -> str:
 
 
 def _known(table: pd.DataFrame, column: str, name: str) -> list[str]:
+    """Every spelling of a name that occurs."""
     sizes = counts(table, column)
     key = _key(name)
-    if key and any(_key(str(other)) == key for other in sizes.index):
-        return [key]
+    if key and (same := [str(other) for other in sizes.index if _key(str(other)) == key]):
+        return same
     near = [f"{other!r} ({sizes[other]:,})" for other in near_names(sizes, name)]
     meant = f"; did you mean {' or '.join(near)}?" if near else ""
     if sizes.empty:

@@ -10,7 +10,7 @@ import hashlib
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -30,13 +30,7 @@ NUM_SYNTHETIC = 2000
 
 @dataclass(frozen=True)
 class Paintings:
-    """Paintings of a source, or a selection of them.
-
-    Example:
-        A selection is the same source with fewer rows; the index still counts the source's rows::
-
-            replace(paintings, table=select(paintings.table, genre=["landscape"]))
-    """
+    """Paintings of a source, or a selection of them."""
 
     name: str
     """For cards and messages; no path in it."""
@@ -49,6 +43,13 @@ class Paintings:
     """Files that the table of the source names and the disk lacks."""
     rejected: tuple[tuple[str, str], ...] = ()
     """Rows or files that can't be paintings, with the reason."""
+    not_selected: int = 0
+    """How many paintings a selection left out."""
+
+    def selected(self, table: pd.DataFrame) -> "Paintings":
+        """The same source with some of its rows, whose index still counts all of them."""
+        left_out = len(self.table) - len(table)
+        return replace(self, table=table, not_selected=self.not_selected + left_out)
 
     def fingerprint(self) -> str:
         """A hash that changes with any row, and with the size or time of any file."""
@@ -121,11 +122,13 @@ def painter_by_numbers(folder: str | Path) -> Paintings:
         assert isinstance(record, dict)
         file = record["new_filename"]
         seen[file] = line
-        split = "train" if _in_train(record) else "test"
         if file not in files:
             missing.append(file)
             continue
-        path = min(files[file], key=lambda path: (*_not_preferred(path, split), path))
+        split = "train" if record["in_train"].lower() in ("true", "1") else "test"
+        path, *others = files[file]
+        if others:
+            path = min(files[file], key=lambda path: (*_not_preferred(path, split), path))
         if path in links_out:
             rejected.append((f"{CSV}:{line}", f"{path} is a link out of the folder"))
             continue
@@ -331,7 +334,7 @@ def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, str] | str]]:
         elif not _is_text("".join(fields)):
             yield line, "bytes that are not UTF-8"
         elif len(fields) == len(header):
-            yield line, {c: v.strip() for c, v in zip(header, fields, strict=True)}
+            yield line, dict(zip(header, map(str.strip, fields), strict=True))
         elif fields:
             yield line, f"{len(fields)} fields where the header has {len(header)}"
 
@@ -367,10 +370,6 @@ def _bad_record(record: dict[str, str], seen: dict[str, int]) -> str:
     return ""
 
 
-def _in_train(record: dict[str, str]) -> bool:
-    return record["in_train"].lower() in ("true", "1")
-
-
 def _not_preferred(path: str, split: str) -> tuple[bool, bool]:
     *folders, _ = path.split("/")
     return (
@@ -381,7 +380,7 @@ def _not_preferred(path: str, split: str) -> tuple[bool, bool]:
 
 def _is_text(text: str) -> bool:
     """Whether it can be written as UTF-8."""
-    return not re.search(r"[\ud800-\udfff]", text)
+    return text.isascii() or not re.search(r"[\ud800-\udfff]", text)
 
 
 def _is_dataset(path: Path) -> bool:

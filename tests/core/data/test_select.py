@@ -1,0 +1,144 @@
+import pandas as pd
+import pytest
+
+from brushwork.data.select import counts, near_names, select
+from brushwork.errors import BrushworkError
+
+ARTISTS = {
+    "Vincent van Gogh": (6, 2),
+    "Claude Monet": (4, 1),
+    "Édouard Manet": (2, 2),
+    "Jan van Goyen": (1, 0),
+    "": (9, 0),
+}
+
+
+@pytest.fixture
+def table() -> pd.DataFrame:
+    rows = []
+    for artist, (train, test) in ARTISTS.items():
+        for number in range(train + test):
+            rows.append(
+                {
+                    "artist": artist,
+                    "style": "Impressionism" if number % 2 else "",
+                    "genre": "landscape" if number < 3 else "genre_painting",
+                    "split": "train" if number < train else "test",
+                    "source": f"{artist}/{number}",
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def test_filters_of_one_kind_add_up_and_those_of_different_kinds_narrow(table):
+    both = select(table, artist=["Claude Monet", "Jan van Goyen"])
+    assert set(both["artist"]) == {"Claude Monet", "Jan van Goyen"}
+    narrowed = select(table, artist=["Claude Monet", "Jan van Goyen"], genre=["landscape"])
+    assert len(narrowed) == 4
+    assert set(narrowed["genre"]) == {"landscape"}
+
+
+def test_the_index_still_counts_the_rows_of_the_source(table):
+    rows = select(table, artist=["Claude Monet"])
+    assert [*rows.index] == [row for row, name in enumerate(table["artist"]) if "Monet" in name]
+
+
+@pytest.mark.parametrize("name", ["claude monet", "CLAUDE_MONET", "claude-monet", " Claude  Monet"])
+def test_names_match_whatever_their_spelling(table, name: str):
+    assert len(select(table, artist=[name])) == 5
+
+
+def test_accents_need_not_be_typed(table):
+    assert len(select(table, artist=["edouard manet"])) == 4
+    assert len(select(table, genre=["genre painting"])) == len(
+        select(table, genre=["Genre-Painting"])
+    )
+
+
+def test_min_paintings_drops_rare_artists_and_the_unknown(table):
+    assert set(select(table, min_paintings=4)["artist"]) == {
+        "Vincent van Gogh",
+        "Claude Monet",
+        "Édouard Manet",
+    }
+
+
+def test_min_paintings_counts_what_the_other_filters_left(table):
+    rows = select(table, genre=["genre painting"], min_paintings=2)
+    assert set(rows["artist"]) == {"Vincent van Gogh", "Claude Monet"}
+
+
+def test_min_paintings_can_count_training_paintings_only(table):
+    rows = select(table, min_paintings=4, counted_in="train")
+    assert set(rows["artist"]) == {"Vincent van Gogh", "Claude Monet"}
+    assert set(rows["split"]) == {"train", "test"}
+
+
+def test_a_surname_suggests_the_whole_name_with_its_count(table):
+    with pytest.raises(
+        BrushworkError, match=r"did you mean 'Vincent van Gogh' \(8\)\? \(4 artists"
+    ):
+        select(table, artist=["Van Gogh"])
+
+
+def test_a_typo_suggests_near_names(table):
+    with pytest.raises(BrushworkError, match="'Claude Monet'"):
+        select(table, artist=["Claud Monnet"])
+    with pytest.raises(BrushworkError, match="'Édouard Manet'"):
+        select(table, artist=["manett"])
+
+
+def test_a_name_like_no_other_says_how_to_list_them(table):
+    with pytest.raises(BrushworkError, match=r"no genre 'xyz' \(2 genres; list them with --list"):
+        select(table, genre=["xyz"])
+
+
+def test_a_name_in_a_table_without_any_says_so(table):
+    with pytest.raises(BrushworkError, match="no styles at all"):
+        select(table.assign(style=""), style=["Cubism"])
+
+
+def test_an_empty_name_is_unknown_rather_than_everything(table):
+    with pytest.raises(BrushworkError, match="no artist ''"):
+        select(table, artist=[""])
+
+
+def test_an_empty_selection_names_the_filter_that_emptied_it(table):
+    with pytest.raises(
+        BrushworkError, match=r"'Jan van Goyen' leaves none of the .* 'genre painting'"
+    ):
+        select(table, genre=["genre painting"], artist=["Jan van Goyen"])
+    with pytest.raises(BrushworkError, match="'Jan van Goyen' has no paintings in the test split"):
+        select(table, artist=["Jan van Goyen"], split="test")
+    with pytest.raises(BrushworkError, match=r"none of the 4 artists .* 99 .* \(the most is 8\)"):
+        select(table, min_paintings=99)
+
+
+def test_every_filter_reports_what_it_left(table):
+    said = []
+    select(
+        table,
+        genre=["landscape"],
+        split="train",
+        min_paintings=3,
+        report=lambda what, left: said.append((what, len(left))),
+    )
+    assert said == [("--genre 'landscape'", 13), ("--split train", 12), ("--min-paintings 3", 6)]
+
+
+def test_nothing_asked_leaves_everything(table):
+    assert select(table).equals(table)
+
+
+def test_counts_are_sorted_and_leave_the_unknown_out(table):
+    assert [*counts(table, "artist").items()] == [
+        ("Vincent van Gogh", 8),
+        ("Claude Monet", 5),
+        ("Édouard Manet", 4),
+        ("Jan van Goyen", 1),
+    ]
+
+
+def test_near_names_prefer_those_that_hold_what_was_typed():
+    sizes = pd.Series({"Pieter Bruegel the Elder": 5, "Jan Brueghel": 9, "Bruegel": 1})
+    assert near_names(sizes, "bruegel the") == ["Pieter Bruegel the Elder"]
