@@ -232,9 +232,9 @@ def _landscape(scene: Scene) -> None:
         _ridge(scene, _mix(c.near, c.dark, 0.15), shore, 0.1, 2)
     else:
         shore = horizon + 0.05
-        _gradient(scene, horizon, 1, c.mid, c.near)
+        _gradient(scene, horizon, 1, c.mid, _mix(c.near, c.dark, 0.3))
         for k in range(3):
-            soil = _mix(c.mid, c.near, k / 2)
+            soil = _mix(c.mid, _mix(c.near, c.dark, 0.3), k / 2)
             soil = _mix(soil, _pick(rng, c.second, c.light, c.dark), rng.uniform(0.1, 0.35))
             _ridge(scene, soil, horizon + depth * (k + 0.4) / 3, 0.08 + 0.04 * k, 2)
     if kind == "fields":
@@ -708,6 +708,8 @@ def draw(index: int, seed: int = 0, side: int = 256) -> Image.Image:
 
 
 def _paint(artist: Artist, genre: str, rng: Generator, side: int) -> Image.Image:
+    if side < 128:  # strokes finer than a pixel would be noise
+        return _paint(artist, genre, rng, 2 * side).reduce(2)
     hexes = artist.palettes[rng.integers(len(artist.palettes))].split()
     colours = np.array([list(bytes.fromhex(code)) for code in hexes], float)
     colours = np.clip(colours + rng.normal(0, 7, (10, 3)) + rng.normal(0, 7), 0, 255)
