@@ -351,3 +351,11 @@ def test_the_real_paintings_are_all_found(real_paintings: Path):
     assert (len(paintings.table), len(paintings.missing), len(paintings.rejected)) == (8987, 0, 0)
     assert (paintings.table["split"] == "train").sum() == 6923
     assert paintings.table["artist"].nunique() == 40
+
+
+def test_a_path_in_a_dataset_is_never_followed():
+    from brushwork.data.readers import DatasetReader
+
+    rows = [{"image": {"bytes": None, "path": "/etc/passwd"}}, {"image": None}]
+    reader = DatasetReader((rows,), ("",))
+    assert reader(0) == reader(1) == b""

@@ -21,21 +21,13 @@ dataset_info:
     dtype: image
 {columns}
   splits:
-  - name: train
-    num_bytes: {train_bytes}
-    num_examples: {train}
-  - name: test
-    num_bytes: {test_bytes}
-    num_examples: {test}
+{splits}
   download_size: {num_bytes}
   dataset_size: {all_bytes}
 configs:
 - config_name: default
   data_files:
-  - split: train
-    path: data/train-*
-  - split: test
-    path: data/test-*
+{files}
 ---
 # {name}: {prepared:,} paintings
 
@@ -72,14 +64,20 @@ def dataset_card(record: dict, table: pd.DataFrame, reasons: Counter[str], top: 
     image_bytes = Counter()
     for name, shard in record["shards"].items():
         image_bytes[name.partition("-")[0]] += shard["image_bytes"]
+    # A split without rows is one that `datasets` can't load.
+    splits = [split for split in ("train", "test") if sizes[split]]
     text = [column for column in table.columns if column != "split"]
     head = HEAD.format(
         **record | {"selection": f" from {record['selection']}" if record["selection"] else ""},
         columns="\n".join(f"  - name: {column}\n    dtype: string" for column in text),
+        splits="\n".join(
+            f"  - name: {split}\n    num_bytes: {image_bytes[split]}\n"
+            f"    num_examples: {sizes[split]}"
+            for split in splits
+        ),
+        files="\n".join(f"  - split: {split}\n    path: data/{split}-*" for split in splits),
         train=sizes["train"],
         test=sizes["test"],
-        train_bytes=image_bytes["train"],
-        test_bytes=image_bytes["test"],
         all_bytes=image_bytes.total(),
         num_bytes=sum(shard["bytes"] for shard in record["shards"].values()),
     )

@@ -140,7 +140,7 @@ def _plan(table: pd.DataFrame, rows_per_shard: int) -> list[Shard]:
     shards = []
     for split in ("train", "test"):
         rows = table.loc[table["split"] == split].index.tolist()
-        parts = [rows[i : i + rows_per_shard] for i in range(0, len(rows), rows_per_shard)] or [[]]
+        parts = [rows[i : i + rows_per_shard] for i in range(0, len(rows), rows_per_shard)]
         for number, part in enumerate(parts):
             shards.append(Shard(split, f"{split}-{number:05}-of-{len(parts):05}.parquet", part))
     return shards

@@ -1,0 +1,330 @@
+import csv
+import errno
+import hashlib
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import datasets
+import pyarrow.parquet as pq
+import pytest
+from huggingface_hub import DatasetCard
+from PIL import Image
+
+from brushwork.data import prepare as module
+from brushwork.data.prepare import prepare
+from brushwork.data.select import select
+from brushwork.data.sources import CSV, Paintings, open_source, synthetic
+from brushwork.data.workers import Worker
+from brushwork.errors import BrushworkError
+
+HEADER = "artist,date,genre,style,title,in_train,new_filename"
+
+
+def picture(colour="red", size=(40, 30), format="JPEG") -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", size, colour).save(file, format)
+    return file.getvalue()
+
+
+def digest(folder: Path) -> dict[str, str]:
+    """A hash of every file of a folder."""
+    return {
+        str(file.relative_to(folder)): hashlib.sha256(file.read_bytes()).hexdigest()
+        for file in sorted(folder.rglob("*"))
+        if file.is_file()
+    }
+
+
+def rejected(folder: Path) -> dict[str, str]:
+    with (folder / "rejected.csv").open(newline="", encoding="utf-8") as file:
+        return {row["source"]: row["reason"] for row in csv.DictReader(file)}
+
+
+@pytest.fixture
+def corpus(tmp_path: Path) -> Path:
+    """Painter-by-Numbers with good, bad, missing and malformed entries."""
+    folder = tmp_path / "corpus"
+    jpeg, png = picture(), picture(format="PNG")
+    files = {
+        "good.jpg": jpeg,
+        "also good.png": png,
+        "png named as.jpg": png,
+        "zero.jpg": b"",
+        "text.jpg": b"hello",
+        "half.jpg": picture(size=(300, 300))[:-200],
+        "half.png": png[:-30],
+        "noise.jpg": b"\xff\xd8\xff" + bytes(range(256)) * 8,
+        "dot.png": picture(size=(1, 1), format="PNG"),
+        "ribbon.png": picture(size=(3000, 20), format="PNG"),
+        "movie.jpg": b"RIFF\0\0\0\0AVI LIST" + b"\0" * 100,
+        "page.jpg": b"<!DOCTYPE html><html></html>",
+        "postscript.jpg": b"%!PS-Adobe-3.0 EPSF-3.0\n",
+    }
+    bomb = bytearray(jpeg)
+    frame = bomb.index(b"\xff\xc0")
+    bomb[frame + 5 : frame + 9] = b"\xff\x00\xff\x00"
+    files["bomb.jpg"] = bytes(bomb)
+    (folder / "train").mkdir(parents=True)
+    for name, content in files.items():
+        (folder / "train" / name).write_bytes(content)
+    rows = [f"Monet,1890,landscape,Impressionism,Hay,{n % 3 > 0},{f}" for n, f in enumerate(files)]
+    rows += [
+        "Monet,1890,landscape,Impressionism,Hay,True,gone.jpg",
+        "Monet,1890,landscape,Impressionism,Hay,True,../../../etc/passwd",
+        "Monet,1890,landscape,Impressionism,Hay,True,",
+        "Monet,1890,landscape,Impressionism,Hay,perhaps,x.jpg",
+        "Monet,1890,landscape",
+        "Monet,1890,landscape,Impressionism,Hay,True,good.jpg",
+    ]
+    (folder / CSV).write_text("\n".join([HEADER, *rows]) + "\n")
+    return folder
+
+
+def test_nothing_is_lost_from_a_corpus_of_bad_files_and_rows(corpus: Path, tmp_path: Path):
+    record = prepare(open_source(str(corpus)), tmp_path / "out", side=32, workers=2, progress=False)
+    assert record["rows"] == 20
+    assert (record["prepared"], record["rejected"], record["missing"]) == (3, 16, 1)
+    reasons = rejected(tmp_path / "out")
+    assert len(reasons) == 17
+    assert all(reasons.values())
+    assert reasons["train/half.jpg"] == "truncated"
+    assert reasons["train/zero.jpg"] == "empty file"
+    assert reasons["gone.jpg"] == "missing: no such file"
+    loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert loaded["train"].num_rows + loaded["test"].num_rows == 3
+
+
+def test_datasets_loads_it_as_it_is(prepared_folder: Path, tmp_path: Path):
+    loaded = datasets.load_dataset(str(prepared_folder), cache_dir=str(tmp_path))
+    assert set(loaded) == {"train", "test"}
+    assert isinstance(loaded["train"].features["image"], datasets.Image)
+    assert loaded["train"].num_rows + loaded["test"].num_rows == 80
+    first = loaded["train"][0]
+    assert first["image"].mode == "RGB"
+    assert first["artist"]
+    assert {*loaded["train"].column_names} == {"image", *module.TEXT}
+
+
+def test_it_survives_the_parquet_of_push_to_hub(prepared_folder: Path, tmp_path: Path):
+    loaded = datasets.load_dataset(str(prepared_folder), cache_dir=str(tmp_path / "a"))
+    for name, split in loaded.items():
+        split.to_parquet(tmp_path / "hub" / "data" / f"{name}-00000-of-00001.parquet")
+    again = datasets.load_dataset(str(tmp_path / "hub"), cache_dir=str(tmp_path / "b"))
+    for name, split in loaded.items():
+        assert again[name].features == split.features
+        raw = (s.cast_column("image", datasets.Image(decode=False)) for s in (split, again[name]))
+        assert [*next(raw)] == [*next(raw)]
+
+
+def test_the_front_matter_describes_the_data(prepared_folder: Path):
+    data = DatasetCard.load(prepared_folder / "README.md").data.to_dict()
+    info = datasets.DatasetInfo._from_yaml_dict(data["dataset_info"])
+    assert info.splits is not None
+    assert info.features is not None
+    for name, split in info.splits.items():
+        files = sorted((prepared_folder / "data").glob(f"{name}-*.parquet"))
+        assert split.num_examples == sum(pq.read_metadata(file).num_rows for file in files)
+    assert info.features == datasets.Features.from_arrow_schema(module._schema())
+    assert [c["split"] for c in data["configs"][0]["data_files"]] == ["train", "test"]
+
+
+def test_a_selection_of_training_paintings_only_loads(tmp_path: Path):
+    paintings = synthetic(60)
+    train = paintings.selected(select(paintings.table, split="train"))
+    record = prepare(train, tmp_path / "out", side=32, workers=1, progress=False)
+    assert record["not_selected"] == 60 - record["prepared"] > 0
+    loaded = datasets.load_dataset(str(tmp_path / "out"), cache_dir=str(tmp_path / "cache"))
+    assert set(loaded) == {"train"}
+
+
+def test_the_result_does_not_depend_on_the_number_of_workers(tmp_path: Path):
+    for number in (1, 3):
+        prepare(
+            synthetic(40),
+            tmp_path / str(number) / "out",
+            side=32,
+            workers=number,
+            rows_per_shard=9,
+            progress=False,
+        )
+    assert digest(tmp_path / "1" / "out") == digest(tmp_path / "3" / "out")
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from brushwork.data.prepare import prepare
+from brushwork.data.sources import open_source
+if __name__ == "__main__":
+    prepare(open_source(sys.argv[1]), Path(sys.argv[2]), side=32, workers=2, rows_per_shard=20)
+"""
+
+
+def test_killed_and_resumed_it_ends_with_the_same_bytes(tmp_path: Path):
+    source = tmp_path / "source"
+    for number in range(160):
+        folder = source / f"artist {number % 7}"
+        folder.mkdir(parents=True, exist_ok=True)
+        size = (100 + number, 90)
+        (folder / f"{number}.png").write_bytes(picture((number % 256, 9, 99), size, "PNG"))
+    (source / "artist 3" / "bad.png").write_bytes(b"no picture")
+    arguments = [sys.executable, "-c", KILLED, str(source)]
+    subprocess.run([*arguments, tmp_path / "whole" / "out"], check=True, capture_output=True)
+
+    out = tmp_path / "killed" / "out"
+    kills = 0
+    for number in range(6):
+        process = subprocess.Popen([*arguments, str(out)], stderr=subprocess.DEVNULL)
+        work = out.with_name("out.unfinished") / "folder" / "data"
+        before = len([*work.glob("*.parquet")]) if work.exists() else 0
+        while process.poll() is None:
+            done = len([*work.glob("*.parquet")]) if work.exists() else 0
+            if number < 4 and done > before + number % 2:
+                process.send_signal(signal.SIGKILL)
+                kills += 1
+                break
+            time.sleep(0.001)
+        process.wait()
+        if process.returncode == 0:
+            break
+        assert not out.exists()
+    assert kills >= 2
+    assert digest(out) == digest(tmp_path / "whole" / "out")
+    assert not out.with_name("out.unfinished").exists()
+
+
+def test_finished_shards_are_not_decoded_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    decoded: list[int] = []
+    original = Worker.decode
+
+    def count(self, rows):
+        decoded.extend(rows)
+        if len(decoded) > 30:
+            raise KeyboardInterrupt
+        return original(self, rows)
+
+    options = {"side": 32, "workers": 1, "rows_per_shard": 10, "progress": False}
+    with monkeypatch.context() as patch:
+        patch.setattr(Worker, "decode", count)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(synthetic(50), tmp_path / "out", **options)
+    kept = [*(tmp_path / "out.unfinished" / "folder" / "data").glob("*.parquet")]
+    assert kept
+    times = {file.name: file.stat().st_mtime_ns for file in kept}
+    prepare(synthetic(50), tmp_path / "out", **options)
+    for name, when in times.items():
+        assert (tmp_path / "out" / "data" / name).stat().st_mtime_ns == when
+
+
+def test_unfinished_work_of_another_job_is_thrown_away(tmp_path: Path, monkeypatch):
+    def stop(*_):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_finish", stop)
+        with pytest.raises(KeyboardInterrupt):
+            prepare(synthetic(20), tmp_path / "out", side=32, workers=1, progress=False)
+    prepare(synthetic(12), tmp_path / "out", side=16, workers=1, progress=False)
+    prepare(synthetic(12), tmp_path / "fresh" / "out", side=16, workers=1, progress=False)
+    assert digest(tmp_path / "out") == digest(tmp_path / "fresh" / "out")
+
+
+def test_prepared_already_is_done_already(prepared_folder: Path):
+    before = digest(prepared_folder)
+    record = prepare(synthetic(80), prepared_folder, side=64, workers=1, progress=False)
+    assert record["prepared"] == 80
+    assert digest(prepared_folder) == before
+
+
+def test_another_selection_does_not_overwrite(prepared_folder: Path):
+    with pytest.raises(BrushworkError, match="prepared from another source, selection or setting"):
+        prepare(synthetic(81), prepared_folder, side=64, progress=False)
+
+
+def test_a_folder_with_something_else_is_refused(tmp_path: Path):
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(BrushworkError, match="already holds something else"):
+        prepare(synthetic(3), tmp_path, progress=False)
+    (tmp_path / "new.unfinished").mkdir()
+    (tmp_path / "new.unfinished" / "mine.txt").write_text("mine")
+    with pytest.raises(BrushworkError, match=r"new\.unfinished is in the way"):
+        prepare(synthetic(3), tmp_path / "new", progress=False)
+
+
+def test_an_empty_folder_is_filled(tmp_path: Path):
+    (tmp_path / "out").mkdir()
+    prepare(synthetic(3), tmp_path / "out", side=16, workers=1, progress=False)
+    assert (tmp_path / "out" / "README.md").exists()
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BrushworkError, match=r"cannot write .*out: Not a directory"):
+        prepare(synthetic(3), tmp_path / "file" / "sub" / "out", progress=False)
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_what_is_done(tmp_path: Path, monkeypatch):
+    original, written = module._write_shard, []
+
+    def full(*arguments):
+        if written:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        written.append(original(*arguments))
+
+    options = {"side": 16, "workers": 1, "rows_per_shard": 8, "progress": False}
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "_write_shard", full)
+        with pytest.raises(
+            BrushworkError, match="No space left on device; what is finished is kep"
+        ):
+            prepare(synthetic(20), tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
+    assert prepare(synthetic(20), tmp_path / "out", **options)["prepared"] == 20
+
+
+def test_a_source_without_one_readable_picture_is_an_error(tmp_path: Path):
+    (tmp_path / "in" / "Monet").mkdir(parents=True)
+    (tmp_path / "in" / "Monet" / "a.jpg").write_bytes(b"no")
+    with pytest.raises(BrushworkError, match=r"no painting of in can be read; .*Monet/a\.jpg: not"):
+        prepare(open_source(str(tmp_path / "in")), tmp_path / "out", workers=1, progress=False)
+
+
+def test_from_a_dataset_with_a_broken_image(tmp_path: Path):
+    features = datasets.Features(
+        image=datasets.Image(), artist=datasets.ClassLabel(names=["Monet", "Manet"])
+    )
+    images = [{"bytes": b, "path": None} for b in (picture(), b"broken", picture("blue"))]
+    data = {"image": images, "artist": [0, 0, 1]}
+    datasets.Dataset.from_dict(data, features=features).save_to_disk(tmp_path / "saved")
+    record = prepare(
+        open_source(str(tmp_path / "saved")), tmp_path / "out", workers=1, progress=False
+    )
+    assert (record["prepared"], record["rejected"]) == (2, 1)
+    assert list(rejected(tmp_path / "out")) == ["train/1"]
+
+
+def test_the_card_counts_what_is_there(tmp_path: Path):
+    for artist, count in {"A | B": 3, "C": 2}.items():
+        (tmp_path / "in" / artist).mkdir(parents=True)
+        for number in range(count):
+            (tmp_path / "in" / artist / f"{number}.jpg").write_bytes(picture())
+    (tmp_path / "in" / "C" / "bad.jpg").write_bytes(b"bad")
+    paintings: Paintings = open_source(str(tmp_path / "in"))
+    prepare(paintings, tmp_path / "out", side=20, workers=1, selection="--genre x", progress=False)
+    card = (tmp_path / "out" / "README.md").read_text()
+    assert "# in: 5 paintings" in card
+    assert "from --genre x" in card
+    assert "| A \\| B | 2 | 1 | 3 |" in card
+    assert "| not a picture, or of a kind that is not read | 1 |" in card
+    assert str(tmp_path) not in card + (tmp_path / "out" / "brushwork.json").read_text()
+
+
+def test_the_record_counts_every_shard(prepared_folder: Path):
+    record = json.loads((prepared_folder / "brushwork.json").read_text())
+    assert sum(shard["rows"] for shard in record["shards"].values()) == record["prepared"] == 80
