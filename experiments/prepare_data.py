@@ -24,6 +24,7 @@ import tyro
 
 from brushwork.data.decode import Limits
 from brushwork.data.prepare import check_free, prepare
+from brushwork.data.readers import RECORD
 from brushwork.data.select import counts, select
 from brushwork.data.sources import Paintings, open_source
 from brushwork.errors import errors_in_words
@@ -79,6 +80,7 @@ def main(cfg: Config) -> None:
         print("\n".join(f"{num:7,}  {name}" for name, num in sizes.items()))
         return
 
+    there = (cfg.out / RECORD).exists()
     start = perf_counter()
     limits = Limits(
         max_pixels=cfg.max_megapixels * 1_000_000,
@@ -106,10 +108,8 @@ def main(cfg: Config) -> None:
     for reason, num in reasons.most_common(20):
         print(f"{num:7,}  {reason}")
     megabytes = sum(shard["bytes"] for shard in record["shards"].values()) / 1e6
-    print(
-        f"{cfg.out}: {megabytes:,.0f} MB in {seconds:.1f} s"
-        f" ({record['prepared'] / seconds:,.0f} paintings/s)"
-    )
+    pace = f"in {seconds:.1f} s ({record['prepared'] / seconds:,.0f} paintings/s)"
+    print(f"{cfg.out}: {megabytes:,.1f} MB {'is prepared already' if there else pace}")
 
 
 def choose(paintings: Paintings, cfg: Config) -> tuple[Paintings, str]:
@@ -134,7 +134,8 @@ def choose(paintings: Paintings, cfg: Config) -> tuple[Paintings, str]:
 
 def size(table: pd.DataFrame) -> str:
     """A table's size in words."""
-    return f"{len(table):,} paintings by {len(counts(table, 'artist')):,} artists"
+    num_artists = len(counts(table, "artist"))
+    return f"{len(table):,} paintings by {num_artists:,} artist{'s' * (num_artists != 1)}"
 
 
 if __name__ == "__main__":

@@ -89,6 +89,8 @@ def prepare(
     Raises:
         BrushworkError: where `out` holds something else, or can't be written.
     """
+    if side < 1 or (workers is not None and workers < 1):
+        raise BrushworkError(f"--side {side}, --workers {workers}: both are at least 1")
     out = Path(out).expanduser()
     limits = limits or Limits()
     settings = {"format": FORMAT, "side": side, "rows_per_shard": rows_per_shard}
