@@ -11,7 +11,6 @@ painter: the running average of the weights), `generator_raw/` (the weights as t
 
 import copy
 import math
-from collections import deque
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -26,17 +25,16 @@ from brushwork import figures
 from brushwork.data.batches import gan_batches, to_unit_range
 from brushwork.data.prepared import open_data
 from brushwork.data.select import select
-from brushwork.distributed import average_gradients, check_launch
+from brushwork.distributed import average_gradients, check_launch, use_all_cores
 from brushwork.ema import decay_after, update_ema
 from brushwork.errors import errors_in_words
 from brushwork.generator import PaintingGenerator, save_generator, to_arrays
-from brushwork.losses import discriminator_loss, generator_loss
+from brushwork.losses import discriminator_loss, generator_loss, has_collapsed
 from brushwork.models.dcgan import DCGANConfig, Discriminator, Generator
 from brushwork.precision import Precision, choose_precision
 from brushwork.run import StopSignal, open_run, read_metrics
 
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
-COLLAPSED = 0.02  # a discriminator loss that leaves the generator nothing to learn from
 
 
 @dataclass(frozen=True)
@@ -104,17 +102,17 @@ def main(cfg: Config) -> None:
     tracker = None if cfg.tracker == "none" else cfg.tracker
     accelerator = Accelerator(mixed_precision=precision, log_with=tracker, project_dir=cfg.out)
     device, process = accelerator.device, (accelerator.process_index, accelerator.num_processes)
+    use_all_cores()
     set_seed(cfg.seed)
-    torch.backends.cudnn.benchmark = True
 
     # Networks, the running average of G, and an optimiser each.
-    G, D = Generator(shape), Discriminator(shape)
+    G, D = Generator(shape).train(), Discriminator(shape).train()
     ema = copy.deepcopy(G).to(device)
     for net in (G, D):
         accelerator.prepare_model(net.to(memory_format=torch.channels_last), evaluation_mode=True)
     opt_G, opt_D = (
         accelerator.prepare(torch.optim.Adam(net.parameters(), cfg.lr, (0.5, 0.999), fused=True))
-        for net in (G.train(), D.train())
+        for net in (G, D)
     )
     state = {"G": G, "D": D, "ema": ema}, {"opt_G": opt_G, "opt_D": opt_D}, accelerator.scaler
 
@@ -122,15 +120,10 @@ def main(cfg: Config) -> None:
     known = {"num_paintings": len(rows), "fingerprint": paintings.fingerprint}
     settings = asdict(cfg) | known | {"data": paintings.name, "precision": precision}
     num_weights = sum(p.numel() for net in (G, D) for p in net.parameters())
-    run = open_run(
-        cfg.out,
-        settings,
-        resume=cfg.resume,
-        expected_bytes=4 * num_weights * (10 + steps // cfg.keep_every),
-        is_writer=accelerator.is_main_process,
-    )
+    num_bytes = 4 * num_weights * (10 + steps // cfg.keep_every)
+    run = open_run(cfg.out, settings, cfg.resume, num_bytes, accelerator.is_main_process)
     run.restore(*state)
-    accelerator.init_trackers("", config={k: str(v) for k, v in settings.items()})
+    accelerator.init_trackers("brushwork", config={k: str(v) for k, v in settings.items()})
     accelerator.print(
         f"{len(rows):,} paintings of {paintings.name} at {cfg.side} pixels; steps {run.step} to "
         f"{steps} on {process[1]} x {device}, precision {precision}; writing {cfg.out}"
@@ -140,10 +133,10 @@ def main(cfg: Config) -> None:
 
     painter = PaintingGenerator(ema, {})
     same_latents = painter.latents(64, seed=cfg.seed)
-    batches = gan_batches(pixels, rows, cfg.batch_size, cfg.latent_dim, cfg.seed, cfg.flip,
-                          first_step=run.step, process=process)  # fmt: skip
+    recipe = cfg.batch_size, cfg.latent_dim, cfg.seed, cfg.flip
+    batches = gan_batches(pixels, rows, *recipe, first_step=run.step, process=process)
     step, logged, stopping = run.step, run.step, False
-    totals, losses_D = torch.zeros(4, device=device), deque(maxlen=30)
+    totals, losses_D = torch.zeros(4, device=device), []
     with StopSignal() as stop, tqdm(total=steps, initial=step, disable=not run.is_writer) as bar:
         while step < steps and not stopping:
             real, z = (part.to(device, non_blocking=True) for part in next(batches))
@@ -188,33 +181,31 @@ def main(cfg: Config) -> None:
                 bar.set_postfix(values)
                 totals, logged, stopping = torch.zeros_like(totals), step, stops > 0
                 losses_D.append(values["loss_D"])
-                if len(losses_D) == losses_D.maxlen and max(losses_D) < COLLAPSED:
-                    bar.write(f"warning: at step {step} D's loss has long been below {COLLAPSED}: "
-                              "G learns no more; go back to a kept checkpoint")  # fmt: skip
+                if has_collapsed(losses_D):
+                    bar.write(f"warning: D has won by step {step}; go back to a kept checkpoint")
                     losses_D.clear()
 
             # Pictures, painters to go back to, and the state to go on from.
             last = step == steps or stopping
-            told = settings | {"step": step, "epochs": images / len(rows)}
             if run.is_writer and (step % cfg.sample_every == 0 or last):
-                figures.grid(to_arrays(painter.paint(same_latents))).save(
-                    run.folder / f"samples/step-{step:06d}.png"
-                )
+                pictures = to_arrays(painter.paint(same_latents))
+                figures.grid(pictures).save(cfg.out / f"samples/step-{step:06d}.png")
             if run.is_writer and step % cfg.keep_every == 0:
-                save_generator(ema, run.folder / f"kept/step-{step:06d}", told, "averaged")
+                kept = cfg.out / f"kept/step-{step:06d}"
+                save_generator(ema, kept, settings, step, "averaged")
             if step % cfg.save_every == 0 or last:
                 run.save_state(step, *state)
 
     # What remains: the painter, as average and as is, and the curves.
     accelerator.end_training()
     if run.is_writer:
-        save_generator(ema, run.folder / "generator", told, "averaged")
-        save_generator(G, run.folder / "generator_raw", told, "raw")
+        save_generator(ema, cfg.out / "generator", settings, step, "averaged")
+        save_generator(G, cfg.out / "generator_raw", settings, step, "raw")
         panels = {"loss": ["loss_D", "loss_G"], "D's belief": ["D(x)", "D(G(z))"]}
-        figures.curves(read_metrics(run.folder), panels, run.folder / "curves.png")
+        figures.curves(read_metrics(cfg.out), panels, cfg.out / "curves.png")
         if step < steps:
             print(f"stopped at step {step} of {steps}; the same command with --resume goes on")
-        print(f"pictures in {run.folder / 'samples'}, painter in {run.folder / 'generator'}")
+        print(f"pictures in {cfg.out / 'samples'}, painter in {cfg.out / 'generator'}")
 
 
 if __name__ == "__main__":

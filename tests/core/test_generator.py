@@ -11,7 +11,7 @@ from brushwork.models.dcgan import DCGANConfig, Generator
 
 TRAINING = {
     "data": "synthetic", "genre": ("landscape",), "num_paintings": 1234, "fingerprint": "abc",
-    "step": 10, "batch_size": 64, "epochs": 0.5, "seed": 0,
+    "batch_size": 64, "seed": 0,
 }  # fmt: skip
 
 
@@ -19,7 +19,7 @@ TRAINING = {
 def folder(tmp_path_factory):
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("painter") / "generator"
-    save_generator(Generator(DCGANConfig(side=32, width=4)), folder, TRAINING, "averaged")
+    save_generator(Generator(DCGANConfig(side=32, width=4)), folder, TRAINING, 10, "averaged")
     return folder
 
 

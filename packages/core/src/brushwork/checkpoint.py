@@ -37,7 +37,9 @@ def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card: str
             shutil.rmtree(leftover, ignore_errors=True)
         staging.mkdir(parents=True)
         save_model(model, str(staging / WEIGHTS))
-        (staging / CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
+        (staging / CONFIG).write_text(
+            json.dumps(config, indent=2, ensure_ascii=False, default=str) + "\n"
+        )
         (staging / CARD).write_text(card)
         if folder.exists():
             folder.rename(replaced)

@@ -36,6 +36,12 @@ def check_launch() -> None:
         )
 
 
+def use_all_cores() -> None:
+    """Share the cores among the processes of this machine; Accelerate leaves each of them one."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    torch.set_num_threads(max(1, (cores or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
+
+
 @torch.no_grad()
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     """Replace each gradient by its mean over all processes; nothing to do in a single one."""

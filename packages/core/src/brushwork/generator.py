@@ -151,22 +151,27 @@ def to_arrays(images: Tensor) -> NDArray[np.uint8]:
 
 
 def save_generator(
-    network: dcgan.Generator, folder: str | Path, training: dict[str, Any], weights: str
+    network: dcgan.Generator,
+    folder: str | Path,
+    training: dict[str, Any],
+    step: int,
+    weights: Literal["averaged", "raw"],
 ) -> None:
     """Write a generator's checkpoint, with its model card, for `PaintingGenerator` to open.
 
     Args:
         network: in training or evaluation mode.
         folder: replaced if it exists.
-        training: what it was trained on and how far: `data`, `num_paintings`, `fingerprint`,
-            `genre`, `style`, `artist`, `split` (the selection), `step`, `batch_size`, `epochs`,
-            `seed`.
-        weights: "averaged" or "raw".
+        training: what it was trained on: `data`, `num_paintings`, `fingerprint`, `genre`, `style`,
+            `artist`, `split` (the selection), `batch_size`, `seed`.
+        step: steps taken.
+        weights: which weights these are.
     """
+    epochs = step * training["batch_size"] / training["num_paintings"]
     config = {
         "architecture": "dcgan",
         "model": asdict(network.config),
-        "training": training | {"weights": weights},
+        "training": training | {"step": step, "epochs": epochs, "weights": weights},
     }
     checkpoint.save(network, folder, config, _model_card(config))
 

@@ -1,5 +1,7 @@
 """GAN losses on logits, as pure functions of the discriminator's outputs."""
 
+from collections.abc import Sequence
+
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -26,3 +28,18 @@ def generator_loss(fake_logits: Tensor) -> Tensor:
     0.6931
     """
     return F.softplus(-fake_logits).mean()
+
+
+def has_collapsed(losses_D: Sequence[float], below: float = 0.02, logs: int = 30) -> bool:
+    """Whether D tells every fake for good, so that G has nothing left to learn from.
+
+    Args:
+        losses_D: logged losses of the discriminator, oldest first.
+        below: a loss that means hardly any doubt: D(x) and 1 - D(G(z)) of about 0.99.
+        logs: how many in a row; early in training D often wins for a while.
+
+    >>> has_collapsed([0.01] * 30), has_collapsed([0.01] * 29), has_collapsed([1.0] + [0.01] * 29)
+    (True, False, False)
+    """
+    recent = losses_D[-logs:]
+    return len(recent) == logs and max(recent) < below

@@ -3,7 +3,7 @@
     config.json        the settings, versions, data and seed: all that is needed to repeat it
     metrics.jsonl      one line of numbers each time the script logs
     state.safetensors  weights, averages and optimiser state at the last save; replaced whole
-    samples/ ...       what the script writes beside them
+    samples/           pictures of its progress; and what else the script writes
 
 Batches and latents are functions of the seed and the step (`brushwork.data.batches`), so the state
 holds no random state: a resumed run takes the same steps as one that was never stopped.
@@ -130,8 +130,7 @@ class Run:
 def open_run(
     folder: str | Path,
     settings: Mapping[str, Any],
-    *,
-    resume: bool,
+    resume: bool = False,
     expected_bytes: int = 0,
     is_writer: bool = True,
 ) -> Run:
@@ -151,25 +150,25 @@ def open_run(
             too little room, or holds a run with other settings or a broken state.
     """
     folder = Path(folder)
+    if not is_writer:
+        return Run(folder, is_writer=False)
     config_file = folder / CONFIG
-    if config_file.exists() and not resume:
-        raise BrushworkError(
-            f"{folder} already holds a run; add --resume to continue it or pass another --out"
-        )
-    if folder.exists() and not config_file.exists() and any(folder.iterdir()):
+    if config_file.exists():
+        if not resume:
+            raise BrushworkError(
+                f"{folder} already holds a run; add --resume to continue it or pass another --out"
+            )
+        _check_same(json.loads(config_file.read_text())["settings"], settings, folder)
+    elif folder.is_dir() and any(not f.name.startswith(".") for f in folder.iterdir()):
         raise BrushworkError(f"{folder} holds other files; pass an empty or new folder as --out")
 
-    if config_file.exists():
-        _check_same(json.loads(config_file.read_text())["settings"], settings, folder)
-    run = Run(folder, is_writer)
-    if is_writer:
-        _make_writable(folder, expected_bytes)
-        if not config_file.exists():
-            record = {"settings": dict(settings), "environment": environment()}
-            partial = folder / f".{CONFIG}.new"
-            partial.write_text(json.dumps(record, indent=2, ensure_ascii=False, default=str) + "\n")
-            partial.replace(config_file)
-        _forget_metrics_after(run.step, folder / METRICS)
+    _make_writable(folder, expected_bytes)
+    if not config_file.exists():
+        record = {"settings": dict(settings), "environment": environment()}
+        _replace(config_file, json.dumps(record, indent=2, ensure_ascii=False, default=str) + "\n")
+    (folder / "samples").mkdir(exist_ok=True)
+    run = Run(folder, is_writer=True)
+    _forget_metrics_after(run.step, folder / METRICS)
     return run
 
 
@@ -243,8 +242,13 @@ def _forget_metrics_after(step: int, file: Path) -> None:
                 kept.append(line)
         except ValueError:
             continue
+    _replace(file, "".join(kept))
+
+
+def _replace(file: Path, text: str) -> None:
+    """Write a file whole or not at all."""
     partial = file.with_name(f".{file.name}.new")
-    partial.write_text("".join(kept))
+    partial.write_text(text)
     partial.replace(file)
 
 

@@ -1,0 +1,194 @@
+"""The script by its real command line, tiny."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from brushwork.run import read_metrics
+
+ROOT = Path(__file__).parents[2]
+TINY = ["--side", "32", "--width", "2", "--batch-size", "8", "--tracker", "none"]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory):
+    cache = tmp_path_factory.mktemp("cache")
+    return {**os.environ, "BRUSHWORK_CACHE": str(cache), "CUDA_VISIBLE_DEVICES": ""}
+
+
+def command(out, *flags):
+    script = [sys.executable, str(ROOT / "experiments" / "train_gan.py"), "--data", "synthetic:60"]
+    return [*script, "--out", str(out), *TINY, *map(str, flags)]
+
+
+def train(environment, out, *flags, launcher=()):
+    line = command(out, *flags)
+    line = [*launcher, *line[1:]] if launcher else line
+    return subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300)
+
+
+def weights(run):
+    return load_file(run / "state.safetensors")
+
+
+def assert_same(a, b, **tolerance):
+    assert a.keys() == b.keys()
+    for name in a:
+        torch.testing.assert_close(a[name], b[name], **(tolerance or {"rtol": 0, "atol": 0}))
+
+
+@pytest.fixture(scope="module")
+def finished(environment, tmp_path_factory):
+    """A run of 30 steps that nobody stopped."""
+    out = tmp_path_factory.mktemp("finished") / "run"
+    done = train(environment, out, "--steps", 30, "--save-every", 7, "--keep-every", 10,
+                 "--log-every", 1, "--sample-every", 15)  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_a_run_leaves_pictures_painters_curves_and_what_repeats_it(finished):
+    assert {f.name for f in (finished / "samples").iterdir()} == {
+        "step-000015.png", "step-000030.png",
+    }  # fmt: skip
+    assert {f.name for f in (finished / "kept").iterdir()} == {
+        "step-000010", "step-000020", "step-000030",
+    }  # fmt: skip
+    for painter in ("generator", "generator_raw"):
+        assert (finished / painter / "model.safetensors").exists()
+    with Image.open(finished / "samples" / "step-000030.png") as grid:
+        assert grid.size == (8 * 34 + 2,) * 2
+    lines = read_metrics(finished)
+    assert [line["step"] for line in lines] == list(range(1, 31))
+    assert {"loss_D", "loss_G", "D(x)", "D(G(z))", "epoch", "images_per_second"} <= lines[0].keys()
+    config = json.loads((finished / "config.json").read_text())
+    assert config["settings"]["num_paintings"] == 60
+    assert (finished / "curves.png").exists()
+
+
+def test_the_averaged_painter_differs_from_the_raw_one(finished):
+    average, raw = (
+        load_file(finished / n / "model.safetensors") for n in ("generator", "generator_raw")
+    )
+    assert any(not torch.equal(average[name], raw[name]) for name in average)
+
+
+def test_killed_at_any_moment_and_resumed_it_ends_with_the_same_weights(
+    environment, finished, tmp_path
+):
+    out, rng, kills = tmp_path / "run", random.Random(0), 0
+    flags = ["--steps", 30, "--save-every", 1, "--keep-every", 10, "--log-every", 1,
+             "--sample-every", 15, "--resume"]  # fmt: skip
+    while kills < 3:
+        process = subprocess.Popen(command(out, *flags), env=environment, stderr=subprocess.DEVNULL,
+                                   stdout=subprocess.DEVNULL)  # fmt: skip
+        # Let it take some steps, then kill it somewhere in a step, a log or a save.
+        before = len((out / "metrics.jsonl").read_text()) if (out / "metrics.jsonl").exists() else 0
+        deadline = time.monotonic() + 120
+        while time.monotonic() < deadline and process.poll() is None:
+            file = out / "metrics.jsonl"
+            if file.exists() and file.stat().st_size > before + 200:
+                break
+            time.sleep(0.005)
+        time.sleep(rng.random() * 0.05)
+        process.kill()
+        kills += process.wait() == -signal.SIGKILL
+        if process.returncode == 0:
+            break
+    assert kills >= 1
+    done = train(environment, out, *flags)
+    assert done.returncode == 0, done.stderr
+    assert_same(weights(out), weights(finished))
+    assert [m["loss_D"] for m in read_metrics(out)] == [m["loss_D"] for m in read_metrics(finished)]
+    for name in ("samples/step-000030.png", "kept/step-000020/model.safetensors"):
+        assert (out / name).read_bytes() == (finished / name).read_bytes()
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_signal_saves_and_leaves_cleanly(environment, finished, tmp_path, which):
+    out = tmp_path / "run"
+    line = command(out, "--steps", 10**5, "--save-every", 10**5, "--keep-every", 10**5)
+    process = subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True,
+                               stderr=subprocess.DEVNULL)  # fmt: skip
+    while not (out / "metrics.jsonl").exists() and process.poll() is None:
+        time.sleep(0.05)
+    process.send_signal(which)
+    printed, _ = process.communicate(timeout=60)
+    assert process.returncode == 0
+    assert "--resume goes on" in printed
+    assert (out / "state.safetensors").exists() and (out / "generator").is_dir()
+
+
+LAUNCH_TWO = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes",
+              "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+              "--main_process_port", "0"]  # fmt: skip
+
+
+def test_two_processes_follow_one(environment, tmp_path):
+    flags = ["--steps", 20, "--log-every", 1, "--precision", "no"]
+    one = train(environment, tmp_path / "one", *flags)
+    assert one.returncode == 0, one.stderr
+    two = train({**environment, "ACCELERATE_USE_CPU": "true"}, tmp_path / "two", *flags,
+                launcher=LAUNCH_TWO)  # fmt: skip
+    assert two.returncode == 0, two.stderr
+    assert "on 2 x cpu" in two.stdout
+    curves = (
+        [(m["loss_D"], m["loss_G"]) for m in read_metrics(tmp_path / n)] for n in ("one", "two")
+    )
+    np.testing.assert_allclose(*curves, atol=1e-4)
+    assert_same(weights(tmp_path / "one"), weights(tmp_path / "two"), rtol=1e-3, atol=1e-3)
+
+
+def test_a_launch_that_would_run_one_process_of_two_is_refused(environment, tmp_path):
+    launch = [a for a in LAUNCH_TWO if a != "--multi_gpu"]
+    done = train(environment, tmp_path / "run", "--steps", 2, launcher=launch)
+    assert done.returncode != 0
+    assert "accelerate launch --multi_gpu" in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_accumulating_takes_smaller_parts_and_still_trains(environment, tmp_path):
+    done = train(environment, tmp_path / "run", "--steps", 2, "--accumulate", 2, "--save-every", 1)
+    assert done.returncode == 0, done.stderr
+
+
+def test_losses_that_are_no_longer_numbers_stop_the_run_in_words(environment, tmp_path):
+    done = train(environment, tmp_path / "run", "--steps", 40, "--lr", "1e30", "--log-every", 1)
+    assert done.returncode == 1
+    assert "NaN" in done.stderr and "lower --lr" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("flags", "words"),
+    [
+        (["--genre", "landscap"], "did you mean 'landscape'"),
+        (["--side", "48"], "choose one of 32, 64, 128, 256"),
+        (["--data", "nowhere/at/all"], "nowhere/at/all"),
+        (["--batch-size", "1"], "at least 2"),
+        (["--min-paintings", "10000"], "lower --min-paintings"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_leaves_nothing_behind(environment, tmp_path, flags, words):
+    done = train(environment, tmp_path / "run", *flags)
+    assert done.returncode == 1
+    assert words in done.stderr and "Traceback" not in done.stderr
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_second_run_in_the_same_folder_is_refused(environment, finished):
+    before = sorted(finished.rglob("*"))
+    done = train(environment, finished, "--steps", 30)
+    assert done.returncode == 1 and "add --resume" in done.stderr
+    assert sorted(finished.rglob("*")) == before
