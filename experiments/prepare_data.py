@@ -61,7 +61,7 @@ class Config:
     max_megapixels: int = 1000
     """Of a JPEG that can be decoded at reduced size."""
     max_megapixels_whole: int = 100
-    """Of any other picture; a worker takes up to 8 bytes of memory for each pixel."""
+    """Of any other picture, which takes up to 20 bytes of memory a pixel."""
     max_aspect: float = 30
     """Long side over short side."""
     min_side: int = 16

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageCms
+from PIL import Image, ImageCms, ImageOps
 
 from brushwork.data.decode import Limits, Rejected, to_jpeg
 
@@ -90,6 +90,10 @@ COLOURED: dict[str, Callable[[], bytes]] = {
     "ppm": lambda: encoded(scene(), "PPM"),
     "jpeg 2000": lambda: encoded(scene(), "JPEG2000"),
     "lzw tiff": lambda: encoded(scene(), "TIFF", compression="tiff_lzw"),
+    "two pictures in one jpeg": lambda: encoded(
+        scene(), "MPO", quality=95, save_all=True, append_images=[Image.new("RGB", (200, 100))]
+    ),
+    "jpeg with broken exif": lambda: encoded(scene(), "JPEG", quality=95, exif=b"Exif\0\0no"),
     "jpeg with a colour profile": adobe_rgb,
 }
 
@@ -149,6 +153,18 @@ def test_exif_orientation_is_applied(format: str):
     assert np.abs(pixels[SIDE // 2, SIDE // 2] - ORANGE).max() <= 12
     assert pixels[3 * SIDE // 2, SIDE // 2].min() > 243
     assert 0x0112 not in image.getexif()
+
+
+@pytest.mark.parametrize("orientation", range(1, 10))
+def test_every_orientation_is_turned_as_pillow_turns_it(orientation: int):
+    rng = np.random.default_rng(0)
+    image = Image.fromarray(rng.integers(0, 255, (3, 2, 3), np.uint8)).resize((60, 90), 0)
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    file = encoded(image, "PNG", exif=exif)
+    expected = ImageOps.exif_transpose(Image.open(io.BytesIO(file)))
+    ours = np.asarray(decoded(to_jpeg(file, SIDE * 2))).astype(int)
+    assert np.abs(ours - np.asarray(expected)).mean() < 5
 
 
 def test_a_small_plain_jpeg_keeps_its_bytes():

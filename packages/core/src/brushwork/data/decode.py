@@ -11,16 +11,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 
 from brushwork.data.readers import Picture
 
 # Formats whose decoders run in this process; no EPS, for one, which starts Ghostscript.
 # Pillow may have been built without some of them.
 Image.init()
-FORMATS = tuple(
-    {"JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF"} & Image.OPEN.keys()
-)
+FORMATS = [
+    name
+    for name in ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")
+    if name in Image.OPEN
+]
 SUFFIXES = tuple(
     f".{name}"
     for name in (
@@ -28,6 +30,16 @@ SUFFIXES = tuple(
         *("webp", "ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "jpx", "avif", "avifs"),
     )
 )
+ORIENTATION = 0x0112  # the EXIF tag
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 SRGB = ImageCms.createProfile("sRGB")
 
 
@@ -42,7 +54,7 @@ class Limits:
     max_pixels: int = 1_000_000_000
     """Of a sequential JPEG, which is decoded at a fraction of its size."""
     max_pixels_whole: int = 100_000_000
-    """Of anything else, which has to be decoded whole: about 4 bytes a pixel, 8 with alpha."""
+    """Of anything else, which has to be decoded whole: 5 to 20 bytes a pixel, by the format."""
     max_bytes: int = 1 << 30
     """Of the file."""
     max_aspect: float = 30.0
@@ -110,7 +122,7 @@ def _file_to_jpeg(picture: Path | bytes, side: int, limits: Limits) -> bytes:
             width, height = _reduced_size(image.size, side)
             image.draft(None, (2 * width, 2 * height))
         image.load()
-        orientation = image.getexif().get(0x0112, 1)
+        orientation = _orientation(image)
         profile = _foreign_profile(image)
         if (
             sequential
@@ -123,8 +135,17 @@ def _file_to_jpeg(picture: Path | bytes, side: int, limits: Limits) -> bytes:
         ):
             return picture if isinstance(picture, bytes) else picture.read_bytes()
         small = _to_rgb(_reduced(_eight_bit(image), side), profile)
-        small.getexif()[0x0112] = orientation
-        return _encode(ImageOps.exif_transpose(small))
+        turn = TURNS.get(orientation)
+        return _encode(small if turn is None else small.transpose(turn))
+
+
+def _orientation(image: Image.Image) -> int:
+    """How the file's rows and columns lie, upright being 1, also where its notes can't be read."""
+    try:
+        value = image.getexif().get(ORIENTATION, 1)
+    except Exception:  # a broken note must not cost the picture
+        return 1
+    return value if isinstance(value, int) else 1
 
 
 def _open(file: io.BytesIO | Path) -> Image.Image:

@@ -20,6 +20,7 @@ import json
 import mmap
 import os
 import shutil
+import sys
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -126,7 +127,7 @@ def only_one(path: Path) -> Iterator[None]:
     try:
         lock.acquire(timeout=0)
     except Timeout:
-        tqdm.write(f"another process is writing {path.name}; waiting for it")
+        tqdm.write(f"another process is writing {path.name}; waiting for it", file=sys.stderr)
         lock.acquire()
     try:
         yield
@@ -154,6 +155,7 @@ def check_free(out: Path) -> None:
     Raises:
         BrushworkError: where it does.
     """
+    out = out.expanduser()
     if out.exists() and not (out / RECORD).exists() and not (out.is_dir() and _is_empty(out)):
         raise BrushworkError(f"{out} already holds something else; pass another --out")
 

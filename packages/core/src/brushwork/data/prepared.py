@@ -44,7 +44,7 @@ class PreparedPaintings:
 
     def image(self, row: int) -> Image.Image:
         """A painting in RGB, its whole height and width."""
-        return Image.open(BytesIO(self.read(row))).convert("RGB")
+        return Image.open(BytesIO(self.read(row)), formats=["JPEG"]).convert("RGB")
 
     def pixels(self, side: int, fit: Literal["crop", "squash"] = "crop") -> np.memmap:
         """Every painting as a square, uint8 (N, S, S, 3), memory-mapped and read-only.
@@ -143,7 +143,7 @@ def open_data(spec: str, cache: str | Path | None = None) -> PreparedPaintings:
     name = "".join(c if c.isalnum() else "-" for c in paintings.name.lower())
     folder = Path(cache or cache_folder()) / "prepared" / f"{name}-{key}"
     if not (folder / RECORD).exists():
-        prepare(paintings, folder, selection=f"`{paintings.name}`")
+        prepare(paintings, folder)
     return open_prepared(folder)
 
 
@@ -158,7 +158,7 @@ def _square(encoded: bytes, side: int, fit: Literal["crop", "squash"]) -> Image.
     Pillow's filters widen with the reduction, unlike OpenCV's and PyTorch's defaults, which alias
     (Parmar et al. 2022, "On Aliased Resizing and Surprising Subtleties in GAN Evaluation").
     """
-    with Image.open(BytesIO(encoded)) as image:
+    with Image.open(BytesIO(encoded), formats=["JPEG"]) as image:
         image.draft("RGB", (2 * side, 2 * side))
         width, height = image.size
         box = None

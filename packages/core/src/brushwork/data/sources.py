@@ -419,11 +419,11 @@ def _text(split, column: str) -> list[str]:
         return [""] * len(split)
     names = getattr(split.features[column], "names", None)
     texts = {}
-    for value in split.unique(column):
+    for value in set(values := split.select_columns([column]).to_dict()[column]):
         if value is None or (names and value < 0):
             texts[value] = ""
         else:
             texts[value] = names[value] if names else str(value)
         if re.fullmatch(rf"unknown([ _-]{column})?", texts[value], re.IGNORECASE):
             texts[value] = ""
-    return [texts[value] for value in split[column]]
+    return [texts[value] for value in values]
