@@ -146,17 +146,21 @@ def test_blur(paintings, judge):
     ]
     # Blurred paintings still lie among paintings, and nearer to the middle of them: a little
     # blur even shortens the way to them.
-    assert_worse_step_by_step(steps, blind={"precision", "density"}, coarse={"emd"})
+    coarse = {"emd", "recall", "coverage"}
+    assert_worse_step_by_step(steps, blind={"precision", "density"}, coarse=coarse)
     assert steps[0]["one_nn"] < steps[1]["one_nn"] < steps[2]["one_nn"]
 
 
 def test_mode_dropping(paintings, judge):
     steps = [judge(paintings.fakes), judge(paintings.by_few[3]), judge(paintings.by_few[1])]
     # Each fake is as good as before: what they lack is not their precision. One varied artist may
-    # span as much as three.
-    assert_worse_step_by_step(steps, blind={"precision", "density"}, coarse={"recall", "is"})
+    # span as much, and look like as many artists to a weak classifier, as three.
+    assert_worse_step_by_step(
+        steps, blind={"precision", "density"}, coarse={"recall", "is", "mode_score"}
+    )
     assert steps[0]["one_nn"] < steps[2]["one_nn"]
-    assert steps[0]["one_nn_real"] < 0.7 < steps[2]["one_nn_real"]
+    # The fakes crowd together: their neighbours are fakes more often than the reals' are real.
+    assert steps[2]["one_nn_fake"] > steps[2]["one_nn_real"] + 0.1
 
 
 def test_memorising(paintings, judge):
