@@ -6,7 +6,7 @@ import torch
 
 from brushwork.errors import BrushworkError
 from brushwork.metrics import distances
-from brushwork.metrics.evaluate import HIGHER_IS_BETTER, LOWER_IS_BETTER, METRICS, evaluate
+from brushwork.metrics.evaluate import HIGHER_IS_BETTER, LOWER_IS_BETTER, METRICS, best, evaluate
 from brushwork.metrics.features import Features
 from brushwork.metrics.scores import inception_score, mode_score
 
@@ -67,3 +67,15 @@ def test_a_space_without_classes_has_no_inception_score():
 def test_an_unknown_metric_is_one_sentence():
     with pytest.raises(BrushworkError, match="no metric 'fd'; there are fid"):
         evaluate(features(20, 1), features(20, 2), "s", metrics=["fd"])
+
+
+def test_the_best_is_lowest_highest_or_nearest_to_a_half_as_the_metric_asks():
+    reports = {
+        "a": {"fid_s": 1.0, "is_s": 1.0, "one_nn_s": 0.4, "kid_error_s": 1.0, "n_fake": 5},
+        "b": {"fid_s": 2.0, "is_s": 2.0, "one_nn_s": 0.7, "kid_error_s": 2.0, "n_fake": 5},
+    }
+    assert best(reports, "fid_s", "s") == {"a"}
+    assert best(reports, "is_s", "s") == {"b"}
+    assert best(reports, "one_nn_s", "s") == {"a"}
+    assert best(reports, "kid_error_s", "s") == best(reports, "n_fake", "s") == set()
+    assert best({"a": reports["a"]}, "fid_s", "s") == set(), "one run is compared with none"

@@ -255,3 +255,12 @@ def test_fingerprint_follows_content_not_place(folder, tmp_path):
     assert F.content_fingerprint(moved) == before
     (moved / "0.png").write_bytes((moved / "2.png").read_bytes())
     assert F.content_fingerprint(moved) != before
+
+
+def test_spaces_open_by_name(resnet_file, inception_file):
+    assert F.open_space("pixels").side == 32 and F.open_space("pixels:8").side == 8
+    assert F.open_space(f"resnet10t:{resnet_file}").name == "resnet10t"
+    assert F.open_space(f"inception:{inception_file}").name == "inception"
+    for wrong in ("resnet10t", "pixels:x", ""):
+        with pytest.raises(BrushworkError, match=r"feature space|no backbone"):
+            F.open_space(wrong)

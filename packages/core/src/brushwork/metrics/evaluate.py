@@ -1,6 +1,6 @@
 """Every metric of one feature space at once, as the dict that a run logs and a report prints."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 
 import torch
 from torch import Tensor
@@ -20,6 +20,8 @@ METRICS = (
     "precision_recall",
     "density_coverage",
 )
+# Of equal draws from one distribution a classifier is right half of the time.
+HALF_IS_BETTER = frozenset({"one_nn"})
 LOWER_IS_BETTER = frozenset({"fid", "kid", "mmd", "emd"})
 HIGHER_IS_BETTER = frozenset({"is", "mode_score", "precision", "recall", "density", "coverage"})
 
@@ -64,6 +66,27 @@ def evaluate(
             _sample(x, counts["n_pairs"], seed), _sample(y, counts["n_pairs"], seed), chosen
         )
     return {f"{name}_{space}": value for name, value in values.items()} | counts
+
+
+def best(reports: Mapping[str, Mapping[str, float]], key: str, space: str) -> set[str]:
+    """The names of the reports whose number `key` is the best; none where nothing is compared.
+
+    >>> best({"a": {"fid_x": 3.0}, "b": {"fid_x": 2.0}}, "fid_x", "x")
+    {'b'}
+    """
+    metric = key.removesuffix(f"_{space}")
+    values = {name: report[key] for name, report in reports.items() if key in report}
+    if metric in LOWER_IS_BETTER:
+        loss = values
+    elif metric in HIGHER_IS_BETTER:
+        loss = {name: -value for name, value in values.items()}
+    elif metric in HALF_IS_BETTER:
+        loss = {name: abs(value - 0.5) for name, value in values.items()}
+    else:
+        return set()
+    least = min(loss.values(), default=0.0)
+    winners = {name for name, value in loss.items() if value == least}
+    return winners if len(winners) < len(values) else set()
 
 
 def _of_pairs(x: Tensor, y: Tensor, chosen: set[str]) -> dict[str, float]:

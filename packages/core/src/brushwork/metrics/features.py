@@ -51,7 +51,7 @@ class FeatureSpace:
 
     `embed` maps (N, 3, side, side) float32 in [0, 255], on `device`, to features (N, D), or to
     features and probabilities (N, K). `key` tells its weights from others: features are cached
-    under it, and never where it is empty.
+    under it, and never where it is empty. `labels` names the K classes, where they have names.
     """
 
     name: str
@@ -59,6 +59,31 @@ class FeatureSpace:
     embed: Embed
     key: str = ""
     device: str | torch.device = "cpu"
+    labels: tuple[str, ...] = ()
+
+
+def open_space(spec: str, device: str | torch.device = "cpu") -> FeatureSpace:
+    """What `--spaces` accepts.
+
+    Args:
+        spec: "pixels", or "pixels:SIDE"; "inception", its weights in the cache folder, or
+            "inception:FILE"; or any "ARCHITECTURE:WEIGHTS" of timm, see `timm_space`.
+        device: where to run it.
+
+    >>> open_space("pixels:8").side
+    8
+    """
+    name, _, rest = spec.partition(":")
+    if name == "pixels" and (not rest or rest.isdecimal()):
+        return pixels(int(rest or 32))
+    if name == "inception":
+        return inception(rest or None, device=device)
+    if not rest:
+        raise BrushworkError(
+            f"no feature space {spec!r}; pass pixels, pixels:32, inception, inception:FILE, "
+            "or ARCHITECTURE:WEIGHTS such as resnet34:resnet34.safetensors"
+        )
+    return timm_space(name, rest, device=device)
 
 
 def extract(
