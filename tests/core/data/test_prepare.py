@@ -295,6 +295,20 @@ def test_a_source_without_one_readable_picture_is_an_error(tmp_path: Path):
         prepare(open_source(str(tmp_path / "in")), tmp_path / "out", workers=1, progress=False)
 
 
+def test_a_file_that_goes_away_is_rejected(tmp_path: Path):
+    (tmp_path / "in" / "Monet").mkdir(parents=True)
+    (tmp_path / "in" / "Monet" / "a.jpg").write_bytes(picture())
+    (tmp_path / "in" / "Monet" / "link.jpg").symlink_to("nowhere.jpg")
+    (tmp_path / "in" / "Monet" / "unplugged.jpg").write_bytes(picture())
+    paintings = open_source(str(tmp_path / "in"))
+    (tmp_path / "in" / "Monet" / "unplugged.jpg").unlink()
+    prepare(paintings, tmp_path / "out", workers=1, progress=False)
+    assert rejected(tmp_path / "out") == {
+        "Monet/link.jpg": "No such file or directory",
+        "Monet/unplugged.jpg": "No such file or directory",
+    }
+
+
 def test_from_a_dataset_with_a_broken_image(tmp_path: Path):
     features = datasets.Features(
         image=datasets.Image(), artist=datasets.ClassLabel(names=["Monet", "Manet"])
