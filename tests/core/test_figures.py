@@ -42,3 +42,20 @@ def test_curves_are_drawn_into_a_picture(tmp_path):
     figures.curves(records, {"loss": ["loss"], "fid": ["fid", "absent"]}, tmp_path / "curves.png")
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.width > picture.height > 200
+
+
+def test_reals_and_fakes_are_equally_many_and_apart():
+    real, fake = np.zeros((9, 4, 4, 3), np.uint8), np.full((5, 4, 4, 3), 100, np.uint8)
+    sheet = np.asarray(figures.real_beside_fake(real, fake, columns=3))[..., 0]
+    left, right = sheet == 0, sheet == 100
+    assert left.sum() == right.sum() == 5 * 16
+    assert np.flatnonzero(left.any(0)).max() + 16 <= np.flatnonzero(right.any(0)).min()
+
+
+def test_each_fake_stands_beside_its_own_neighbours():
+    fake = np.array([10, 20], np.uint8)[:, None, None, None] * np.ones((1, 4, 4, 3), np.uint8)
+    nearest = np.stack([fake + 1, fake + 2, fake + 3], 1)
+    sheet = np.asarray(figures.neighbours(fake, nearest))[..., 0]
+    for top, value in ((2, 10), (8, 20)):
+        row = sheet[top]
+        assert row[row < 255].reshape(4, 4)[:, 0].tolist() == [value + i for i in range(4)]

@@ -6,7 +6,15 @@ import torch
 
 from brushwork.errors import BrushworkError
 from brushwork.metrics import distances
-from brushwork.metrics.evaluate import HIGHER_IS_BETTER, LOWER_IS_BETTER, METRICS, best, evaluate
+from brushwork.metrics.evaluate import (
+    HIGHER_IS_BETTER,
+    LOWER_IS_BETTER,
+    METRICS,
+    best,
+    evaluate,
+    label_check,
+    leak_check,
+)
 from brushwork.metrics.features import Features
 from brushwork.metrics.scores import inception_score, mode_score
 
@@ -79,3 +87,26 @@ def test_the_best_is_lowest_highest_or_nearest_to_a_half_as_the_metric_asks():
     assert best(reports, "one_nn_s", "s") == {"a"}
     assert best(reports, "kid_error_s", "s") == best(reports, "n_fake", "s") == set()
     assert best({"a": reports["a"]}, "fid_s", "s") == set(), "one run is compared with none"
+
+
+def test_the_leak_check_needs_held_out_images_for_copying():
+    train, held_out = features(50, 1), features(30, 2)
+    assert leak_check(train, train, "s") == {"authenticity_s": 0}
+    assert leak_check(train, train, "s", held_out) == {"authenticity_s": 0, "copying_s": 1}
+
+
+def test_the_labels_seen_in_fakes_stand_beside_those_of_real_images():
+    sure, unsure = torch.eye(2).repeat(3, 1), torch.full((4, 2), 0.5)
+    fake, real = Features(sure[:, :1], sure), Features(unsure[:, :1], unsure)
+    values, shares = label_check(fake, real, ["Monet", "Degas"], ["Degas"], "artist")
+    assert shares == {"Monet": 0.5, "Degas": 0.5}
+    assert values == {
+        "label_entropy_artist": pytest.approx(np.log(2)),
+        "label_entropy_real_artist": 0,
+        "confidence_artist": 1,
+        "confidence_real_artist": 0.5,
+        "agreement_artist": 0.5,
+    }
+    assert "agreement_artist" not in label_check(fake, real, ["Monet", "Degas"], [], "artist")[0]
+    with pytest.raises(BrushworkError, match="sees no labels"):
+        label_check(Features(sure), real, ["Monet", "Degas"], [], "artist")

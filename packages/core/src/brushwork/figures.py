@@ -97,3 +97,38 @@ def curves(
         if axis.lines:
             axis.legend(fontsize=8)
     figure.savefig(file, dpi=120)
+
+
+def real_beside_fake(
+    real: NDArray[np.uint8], fake: NDArray[np.uint8], columns: int = 8
+) -> Image.Image:
+    """Real paintings in a grid on the left, fakes in one on the right, as many of both.
+
+    Args:
+        real: (N, S, S, 3).
+        fake: (M, S, S, 3).
+        columns: of each grid.
+    """
+    num = min(len(real), len(fake))
+    left, right = (grid(images[:num], min(columns, num)) for images in (real, fake))
+    return _side_by_side(left, right)
+
+
+def neighbours(fake: NDArray[np.uint8], nearest: NDArray[np.uint8]) -> Image.Image:
+    """A row for each fake: itself, then after a gap its nearest training paintings.
+
+    Args:
+        fake: (M, S, S, 3).
+        nearest: (M, K, S, S, 3), nearest first.
+    """
+    left = grid(fake, 1)
+    right = grid(nearest.reshape(-1, *fake.shape[1:]), nearest.shape[1])
+    return _side_by_side(left, right)
+
+
+def _side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
+    gap = 16
+    sheet = Image.new("RGB", (left.width + gap + right.width, left.height), "white")
+    sheet.paste(left, (0, 0))
+    sheet.paste(right, (left.width + gap, 0))
+    return sheet

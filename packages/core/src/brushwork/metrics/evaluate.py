@@ -1,6 +1,6 @@
 """Every metric of one feature space at once, as the dict that a run logs and a report prints."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -66,6 +66,45 @@ def evaluate(
             _sample(x, counts["n_pairs"], seed), _sample(y, counts["n_pairs"], seed), chosen
         )
     return {f"{name}_{space}": value for name, value in values.items()} | counts
+
+
+def leak_check(
+    train: Features, fake: Features, space: str, held_out: Features | None = None
+) -> dict[str, float]:
+    """How much of the fakes is copied: `authenticity`, and `copying` given held-out images.
+
+    Both are about 0.5 for paintings that are as new as those of the training set are to each other;
+    copies drive authenticity to 0 and copying to 1.
+    """
+    values = {f"authenticity_{space}": distances.authenticity(train.features, fake.features)}
+    if held_out is not None:
+        values[f"copying_{space}"] = distances.copying(
+            train.features, held_out.features, fake.features
+        )
+    return values
+
+
+def label_check(
+    fake: Features, real: Features, labels: Sequence[str], expected: Sequence[str], space: str
+) -> tuple[dict[str, float], dict[str, float]]:
+    """What a classifier sees in the fakes: numbers for the report, and the share of each label.
+
+    Its confidence on the fakes is told beside that on the real images: best such that it was not
+    trained on. `expected` are the labels that the fakes were meant for.
+    """
+    if fake.probabilities is None or real.probabilities is None:
+        raise BrushworkError(f"space {space!r} gives no probabilities, so it sees no labels")
+    ours = scores.predicted_labels(fake.probabilities, labels, expected)
+    theirs = scores.predicted_labels(real.probabilities, labels)
+    values = {
+        "label_entropy": ours.entropy,
+        "label_entropy_real": theirs.entropy,
+        "confidence": ours.confidence,
+        "confidence_real": theirs.confidence,
+    }
+    if ours.agreement is not None:
+        values["agreement"] = ours.agreement
+    return {f"{name}_{space}": value for name, value in values.items()}, ours.shares
 
 
 def best(reports: Mapping[str, Mapping[str, float]], key: str, space: str) -> set[str]:

@@ -12,7 +12,7 @@ import os
 import tempfile
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -93,6 +93,7 @@ def extract(
     batch_size: int = 32,
     workers: int | None = None,
     progress: bool = False,
+    total: int | None = None,
 ) -> Features:
     """Features and probabilities of every image, in order.
 
@@ -104,6 +105,7 @@ def extract(
         batch_size: images in one call of `space.embed`.
         workers: threads that decode and resize ahead of the network; one a core by default.
         progress: draw a bar on stderr.
+        total: its length, for an iterable that does not know its own.
     """
     if isinstance(space.embed, nn.Module) and space.embed.training:
         raise BrushworkError(
@@ -117,7 +119,8 @@ def extract(
         if progress:
             from tqdm import tqdm
 
-            total = len(images) if hasattr(images, "__len__") else None  # type: ignore[arg-type]
+            if total is None and isinstance(images, Sized):
+                total = len(images)
             resized = tqdm(resized, desc=space.name, total=total, unit="img")
         with torch.inference_mode():
             for batch in _batches(resized, batch_size):
@@ -144,14 +147,17 @@ def cached_features(
     batch_size: int = 32,
     workers: int | None = None,
     progress: bool = False,
+    total: int | None = None,
 ) -> Features:
     """`extract`, once per content and weights: kept as safetensors in `cache`/features.
 
     `fingerprint` names the content of the images; it is computed from a folder or an array where
     it is not given. `cache` is `cache_folder()` by default.
     """
+    options: dict[str, Any] = {"batch_size": batch_size, "workers": workers}
+    options |= {"progress": progress, "total": total}
     if not space.key:
-        return extract(images, space, batch_size=batch_size, workers=workers, progress=progress)
+        return extract(images, space, **options)
     content = fingerprint or content_fingerprint(images)
     digest = _digest([f"{space.name}\n{space.side}\n{space.key}\n{content}".encode()])
     path = Path(cache or cache_folder()) / "features" / f"{space.name}-{digest}.safetensors"
@@ -160,7 +166,7 @@ def cached_features(
         return Features(kept["features"], kept.get("probabilities"))
     except (FileNotFoundError, SafetensorError, KeyError):
         pass  # absent, or damaged: computed again
-    result = extract(images, space, batch_size=batch_size, workers=workers, progress=progress)
+    result = extract(images, space, **options)
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
         pass
@@ -273,6 +279,12 @@ def resize(image: np.ndarray, side: int) -> np.ndarray:
         for channel in Image.fromarray(image).split()
     ]
     return np.stack(channels).clip(0, 255)
+
+
+def thumbnails(images: object, side: int) -> np.ndarray:
+    """Anything that `extract` takes, squashed to squares: uint8 (N, side, side, 3)."""
+    loaded = [_load(item, side) for item in _single_images(images)]
+    return np.stack(loaded).round().astype(np.uint8).transpose(0, 2, 3, 1)
 
 
 def image_files(folder: str | Path) -> list[Path]:

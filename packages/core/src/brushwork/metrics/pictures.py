@@ -1,0 +1,146 @@
+"""Sets of pictures to be measured, of whatever origin: painted, in files, or prepared data."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.distributed as dist
+from PIL import Image
+from torch import Tensor
+
+from brushwork.checkpoint import CONFIG
+from brushwork.errors import BrushworkError
+from brushwork.generator import PaintingGenerator, to_arrays
+from brushwork.metrics.features import (
+    Features,
+    FeatureSpace,
+    cached_features,
+    content_fingerprint,
+    extract,
+    image_files,
+    thumbnails,
+)
+
+BATCH = 64
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """`num` pictures, the first of side `side`; `images(rows)` gives some of them to `extract`."""
+
+    num: int
+    side: int
+    images: Callable[[Sequence[int]], Iterable[object]]
+    fingerprint: str = ""
+    """Of their content, where features are worth keeping."""
+    training: dict[str, Any] = field(default_factory=dict)
+    """What a checkpoint tells of its training."""
+
+    def spread(self, most: int) -> list[int]:
+        """Rows from all over the set."""
+        return np.linspace(0, self.num - 1, min(self.num, most)).astype(int).tolist()
+
+    def thumbnails(self, rows: Sequence[int], side: int) -> np.ndarray:
+        """Some pictures squashed to squares to look at: uint8 (M, side, side, 3)."""
+        return thumbnails(self.images(rows), side)
+
+
+def open_pictures(
+    source: str | Path, *, num: int = 1000, seed: int = 0, device: str | torch.device = "cpu"
+) -> Pictures:
+    """Open a generator's checkpoint, the run folder around it, or a folder of images.
+
+    Args:
+        source: a folder, or the name of a checkpoint on the Hugging Face Hub.
+        num: pictures to paint; of a folder, all are taken.
+        seed: of the painter; the same seed paints the same pictures in any number of processes.
+        device: where to paint.
+    """
+    folder = Path(source)
+    if (folder / "generator" / CONFIG).is_file():
+        return open_pictures(folder / "generator", num=num, seed=seed, device=device)
+    if folder.is_dir() and not (folder / CONFIG).is_file():
+        files = image_files(folder)
+        try:
+            with Image.open(files[0]) as first:
+                side = min(first.size)
+        except OSError as error:
+            raise BrushworkError(f"cannot read {files[0]} as an image; remove it") from error
+        return Pictures(
+            len(files), side, lambda rows: [files[row] for row in rows], content_fingerprint(files)
+        )
+    painter = PaintingGenerator.from_pretrained(source, device)
+    z = painter.latents(num, seed)
+
+    def paint(rows: Sequence[int]) -> Iterable[object]:
+        for first in range(0, len(rows), BATCH):
+            yield to_arrays(painter.paint(z[list(rows[first : first + BATCH])]))
+
+    return Pictures(num, painter.side, paint, training=painter.config.get("training", {}))
+
+
+def selected_pictures(pixels: np.ndarray, rows: np.ndarray, fingerprint: str) -> Pictures:
+    """Some rows of the pixels (N, S, S, 3) of prepared data, read as they are asked for.
+
+    >>> some = selected_pictures(np.zeros((9, 4, 4, 3), np.uint8), np.array([2, 7]), "zeros")
+    >>> some.num, some.side, len(list(some.images([1])))
+    (2, 4, 1)
+    """
+    return Pictures(
+        len(rows),
+        pixels.shape[1],
+        lambda chosen: (pixels[rows[row]] for row in chosen),
+        f"{fingerprint} {pixels.shape[1]} {rows.tolist()}",
+    )
+
+
+def kept_checkpoints(run: str | Path) -> dict[int, Path]:
+    """The painters that a run kept on its way, by step."""
+    kept = sorted((Path(run) / "kept").glob(f"step-*/{CONFIG}"))
+    if not kept:
+        raise BrushworkError(f"{run} kept no checkpoints in kept/; train with a lower --keep-every")
+    return {int(file.parent.name.removeprefix("step-")): file.parent for file in kept}
+
+
+def extract_once(pictures: Pictures, space: FeatureSpace, batch_size: int = 32) -> Features:
+    """Features of pictures that many evaluations need, from the cache after the first of them."""
+    return cached_features(
+        pictures.images(range(pictures.num)),
+        space,
+        fingerprint=pictures.fingerprint,
+        batch_size=batch_size,
+        progress=True,
+        total=pictures.num,
+    )
+
+
+def extract_together(
+    pictures: Pictures, space: FeatureSpace, *, batch_size: int = 32, progress: bool = False
+) -> Features:
+    """Features of all pictures, each seen by one of the processes, in order in every process."""
+    world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
+    rank = dist.get_rank() if world > 1 else 0
+    mine = range(rank, pictures.num, world)
+    options: dict[str, Any] = {"batch_size": batch_size, "progress": progress, "total": len(mine)}
+    part = extract(pictures.images(mine), space, **options) if len(mine) else None
+    if world == 1 and part is not None:
+        return part
+    parts: list[Features | None] = [None] * world
+    dist.all_gather_object(parts, part)
+    whole = [_interleave(list(columns)) for columns in zip(*filter(None, parts), strict=True)]
+    assert whole[0] is not None
+    return Features(whole[0], whole[1])
+
+
+def _interleave(parts: list[Tensor | None]) -> Tensor | None:
+    """Rows dealt out to processes in turn, in one matrix again."""
+    dealt = [part for part in parts if part is not None]
+    if not dealt:
+        return None
+    whole = dealt[0].new_empty(sum(map(len, dealt)), dealt[0].shape[1])
+    for rank, part in enumerate(dealt):
+        whole[rank :: len(dealt)] = part
+    return whole

@@ -1,0 +1,97 @@
+"""Numbers of several runs side by side: as a table for the terminal and a page for the browser."""
+
+import base64
+import html
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+
+from PIL import Image
+
+from brushwork.metrics.evaluate import best
+
+STYLE = """
+body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
+table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .2rem .8rem }
+td { text-align: right; font-variant-numeric: tabular-nums } th { text-align: left }
+tr + tr { border-top: 1px solid #8883 } td.best { font-weight: bold; background: #5a52 }
+img { max-width: 100%; image-rendering: pixelated } figcaption { color: #888 }
+""".strip()
+
+
+def rows(
+    reports: Mapping[str, Mapping[str, float]], spaces: Sequence[str]
+) -> list[tuple[str, list[str], list[bool]]]:
+    """One row a number: its key, its value in each report ("" where it has none), which are best.
+
+    >>> rows({"a": {"fid_x": 3.0}, "b": {"fid_x": 2.0, "n_fake": 9}}, ["x"])
+    [('fid_x', ['3', '2'], [False, True]), ('n_fake', ['', '9'], [False, False])]
+    """
+    keys = list(dict.fromkeys(key for report in reports.values() for key in report))
+    table = []
+    for key in keys:
+        winners = set().union(*(best(reports, key, space) for space in spaces))
+        shown = [f"{report[key]:.4g}" if key in report else "" for report in reports.values()]
+        table.append((key, shown, [name in winners for name in reports]))
+    return table
+
+
+def text_table(reports: Mapping[str, Mapping[str, float]], spaces: Sequence[str]) -> str:
+    """The rows under the names of the reports, the best of each marked by a star.
+
+    >>> print(text_table({"a": {"fid_x": 3.0}, "b": {"fid_x": 2.0}}, ["x"]))
+              a   b
+    fid_x     3   2*
+    """
+    table = rows(reports, spaces)
+    first = max(len("metric") + 2, *(len(key) + 2 for key, *_ in table))
+    widths = [
+        max(len(name), *(len(shown[i]) for _, shown, _ in table)) + 2
+        for i, name in enumerate(reports)
+    ]
+    lines = ["".join([" " * first, *(f"{n:>{w}} " for n, w in zip(reports, widths, strict=True))])]
+    for key, shown, marks in table:
+        cells = zip(shown, widths, marks, strict=True)
+        lines.append(
+            f"{key:<{first}}" + "".join(f"{s:>{w}}{'*' if m else ' '}" for s, w, m in cells)
+        )
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def html_page(
+    title: str,
+    reports: Mapping[str, Mapping[str, float]],
+    spaces: Sequence[str],
+    pictures: Mapping[str, Image.Image],
+    notes: Sequence[str] = (),
+) -> str:
+    """One self-contained page: notes, the table with the best marked, and pictures by caption."""
+    head = "".join(f"<th>{html.escape(name)}</th>" for name in reports)
+    body = "".join(
+        f"<tr><th>{html.escape(key)}</th>"
+        + "".join(
+            f'<td class="best">{s}</td>' if m else f"<td>{s}</td>"
+            for s, m in zip(shown, marks, strict=True)
+        )
+        + "</tr>\n"
+        for key, shown, marks in rows(reports, spaces)
+    )
+    figures = "".join(
+        f'<figure><img alt="{html.escape(caption)}" src="{_data_url(picture)}">'
+        f"<figcaption>{html.escape(caption)}</figcaption></figure>\n"
+        for caption, picture in pictures.items()
+    )
+    said = "".join(f"<p>{html.escape(note)}</p>\n" for note in notes)
+    return f"""<!doctype html>
+<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
+<meta name="viewport" content="width=device-width"><style>{STYLE}</style>
+<h1>{html.escape(title)}</h1>
+{said}<table><tr><th></th>{head}</tr>
+{body}</table>
+{figures}</html>
+"""
+
+
+def _data_url(picture: Image.Image) -> str:
+    buffer = BytesIO()
+    picture.save(buffer, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

@@ -1,0 +1,91 @@
+"""Pictures of whatever origin: any rows, in order, the same in any number of processes."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from brushwork.errors import BrushworkError
+from brushwork.generator import PaintingGenerator, save_generator
+from brushwork.metrics.features import pixels
+from brushwork.metrics.pictures import (
+    _interleave,
+    extract_once,
+    extract_together,
+    kept_checkpoints,
+    open_pictures,
+    selected_pictures,
+)
+from brushwork.models.dcgan import DCGANConfig, Generator
+
+TRAINING = {"data": "synthetic", "num_paintings": 9, "fingerprint": "0", "batch_size": 8, "seed": 0}
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("run")
+    torch.manual_seed(0)
+    painter = Generator(DCGANConfig(side=32, width=2))
+    for place in ("generator", "kept/step-000200", "kept/step-001000"):
+        save_generator(painter, folder / place, TRAINING, 1, "averaged")
+    return folder
+
+
+def together(some, rows):
+    return np.concatenate([np.atleast_1d(part) for part in some.images(rows)])
+
+
+def test_a_checkpoint_paints_any_rows_as_in_one_go(run):
+    some = open_pictures(run / "generator", num=70, seed=3)
+    expected = PaintingGenerator.from_pretrained(run / "generator").sample(70, seed=3, to="array")
+    assert (some.num, some.side, some.training["data"]) == (70, 32, "synthetic")
+    assert np.array_equal(together(some, range(70)), expected)
+    assert np.array_equal(some.thumbnails([5, 66], 32), expected[[5, 66]])
+    assert np.array_equal(together(open_pictures(run, num=70, seed=3), [69]), expected[69:])
+
+
+def test_kept_checkpoints_come_by_step(run, tmp_path):
+    assert list(kept_checkpoints(run)) == [200, 1000]
+    with pytest.raises(BrushworkError, match="--keep-every"):
+        kept_checkpoints(tmp_path)
+
+
+def test_a_folder_is_taken_whole(tmp_path):
+    for i in range(3):
+        Image.new("RGB", (20, 10), (i, 0, 0)).save(tmp_path / f"{i}.png")
+    some = open_pictures(tmp_path, num=2)
+    assert (some.num, some.side) == (3, 10) and some.fingerprint
+    assert some.thumbnails([2, 0], 4)[:, 0, 0, 0].tolist() == [2, 0]
+    (tmp_path / "0.png").write_bytes(b"no image")
+    with pytest.raises(BrushworkError, match=r"0\.png"):
+        open_pictures(tmp_path)
+
+
+def test_rows_of_prepared_pixels_are_remembered_by_content_rows_and_side(tmp_path, monkeypatch):
+    monkeypatch.setenv("BRUSHWORK_CACHE", str(tmp_path))
+    array = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3), dtype=np.uint8)
+    some = selected_pictures(array, np.array([7, 2]), "content")
+    expected = torch.from_numpy(array[[7, 2]]).permute(0, 3, 1, 2).flatten(1) / 255
+    for _ in range(2):
+        assert torch.allclose(extract_once(some, pixels(8)).features, expected)
+    extract_once(selected_pictures(array, np.array([2, 7]), "content"), pixels(8))
+    extract_once(selected_pictures(array, np.array([7, 2]), "other"), pixels(8))
+    assert len(list((tmp_path / "features").iterdir())) == 3
+
+
+def test_one_process_sees_all(run):
+    some = open_pictures(run, num=5)
+    assert len(extract_together(some, pixels(8), batch_size=2).features) == 5
+
+
+@pytest.mark.parametrize(("num", "world"), [(7, 3), (6, 3), (2, 3)])
+def test_rows_dealt_to_processes_come_back_in_order(num, world):
+    whole = torch.arange(2.0 * num).view(num, 2)
+    dealt = [whole[rank::world] for rank in range(world) if rank < num]
+    assert torch.equal(_interleave(list(dealt)), whole)
+    assert _interleave([None, None]) is None
+
+
+def test_a_spread_reaches_from_the_first_to_the_last():
+    some = selected_pictures(np.zeros((50, 4, 4, 3), np.uint8), np.arange(50), "")
+    assert some.spread(3) == [0, 24, 49] and some.spread(64) == list(range(50))

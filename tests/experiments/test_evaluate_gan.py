@@ -1,0 +1,196 @@
+"""The script by its real command line, on tiny painters and folders."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import timm
+import torch
+import tyro
+from PIL import Image
+from safetensors.torch import save_file
+
+from brushwork.data.prepared import open_prepared
+from brushwork.errors import BrushworkError
+from brushwork.generator import PaintingGenerator, save_generator
+from brushwork.metrics import distances
+from brushwork.metrics.features import extract, pixels
+from brushwork.models.dcgan import DCGANConfig, Generator
+from experiments import evaluate_gan as script
+
+TRAINING = {"data": "synthetic", "num_paintings": 9, "fingerprint": "0", "batch_size": 8, "seed": 0}
+
+
+def save_painter(folder, seed):
+    torch.manual_seed(seed)
+    save_generator(Generator(DCGANConfig(side=32, width=2)), folder, TRAINING, 1, "averaged")
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    """A run folder: the last painter, and two that were kept on the way."""
+    folder = tmp_path_factory.mktemp("run") / "gan"
+    save_painter(folder / "generator", 0)
+    save_painter(folder / "kept" / "step-000010", 1)
+    save_painter(folder / "kept" / "step-000020", 0)
+    return folder
+
+
+TINY = ("--num-fakes", 21, "--num-pairs", 20)
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory):
+    return str(tmp_path_factory.mktemp("cache"))
+
+
+@pytest.fixture
+def evaluate(cache, monkeypatch, prepared_folder):
+    """The script in this process, with flags as on its command line."""
+    monkeypatch.setenv("BRUSHWORK_CACHE", cache)
+
+    def call(*flags):
+        line = [*flags, "--data", prepared_folder, *TINY]
+        script.main(tyro.cli(script.Config, args=[str(part) for part in line]))
+
+    return call
+
+
+@pytest.fixture(scope="module")
+def shell(cache, prepared_folder):
+    """The script by its command line, in one process or several."""
+
+    def call(*flags, launcher=(sys.executable,)):
+        line = [*launcher, script.__file__, *flags, "--data", prepared_folder, *TINY]
+        environment = {"BRUSHWORK_CACHE": cache, "CUDA_VISIBLE_DEVICES": ""}
+        if len(launcher) > 1:
+            environment["ACCELERATE_USE_CPU"] = "true"
+        return subprocess.run(
+            [str(part) for part in line],
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return call
+
+
+def read(out):
+    return json.loads((out / "report.json").read_text())["reports"]
+
+
+@pytest.fixture(scope="module")
+def single(shell, run, tmp_path_factory):
+    out = tmp_path_factory.mktemp("single")
+    done = shell(run, "--split", "train", "--out", out)
+    assert done.returncode == 0, done.stderr
+    return done, out
+
+
+def test_a_run_is_measured_drawn_and_written(single):
+    done, out = single
+    (report,) = read(out).values()
+    assert report["n_fake"] == 21 and report["n_pairs"] == 20
+    for metric in ("fid", "kid", "mmd", "emd", "one_nn", "recall", "authenticity", "copying"):
+        assert f"{metric}_pixels" in report
+        assert f"{metric}_pixels" in done.stdout
+    assert {f.name for f in out.iterdir()} == {
+        "report.json",
+        "report.html",
+        "figure-00.png",
+        "figure-01.png",
+    }
+    page = (out / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 2
+    assert not re.search(r'(src|href)="(?!data:)', page), "everything is in the one file"
+    assert "21/21" in done.stderr
+
+
+def test_two_processes_give_the_numbers_of_one(single, shell, run, tmp_path):
+    launcher = [
+        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"),
+        *("--num_processes", "2", "--main_process_port", "0"),
+    ]
+    done = shell(run, "--split", "train", "--out", tmp_path, launcher=launcher)
+    assert done.returncode == 0, done.stderr
+    (ours,), (expected,) = read(tmp_path).values(), read(single[1]).values()
+    assert ours == pytest.approx(expected, rel=1e-9)
+    assert "11/11" in done.stderr, "the first process sees 11 of the 21 pictures"
+
+
+def test_the_numbers_are_those_of_the_metrics(run, evaluate, tmp_path):
+    fakes = PaintingGenerator.from_pretrained(run / "generator").sample(21, seed=0, to="array")
+    for name, images in (("real", 255 - fakes), ("fake", fakes)):
+        (tmp_path / name).mkdir()
+        for i, image in enumerate(images):
+            Image.fromarray(image).save(tmp_path / name / f"{i:02}.png")
+    flags = ["--real", tmp_path / "real", "--out", tmp_path / "out"]
+    evaluate(tmp_path / "fake", run, *flags)
+    of_folder, of_run = read(tmp_path / "out").values()
+    assert of_folder == of_run, "files and checkpoint hold the same pictures"
+    x, y = (extract(images, pixels()).features for images in (255 - fakes, fakes))
+    assert of_run["fid_pixels"] == pytest.approx(distances.frechet(x, y))
+    assert of_run["kid_pixels"] == pytest.approx(distances.kid(x, y).value)
+
+
+def test_several_runs_stand_side_by_side_with_the_best_marked(evaluate, run, tmp_path, capsys):
+    torch.manual_seed(0)
+    weights = tmp_path / "resnet.safetensors"
+    save_file(timm.create_model("resnet10t", pretrained=False).state_dict(), weights)
+    names = [str(run / "kept" / f"step-0000{step}0") for step in (1, 2)]
+    spaces = ["--spaces", "pixels:8", f"resnet10t:{weights}"]
+    evaluate(*names, *spaces, "--out", tmp_path / "out")
+    reports = read(tmp_path / "out")
+    assert list(reports) == names
+    assert "mode_score_resnet10t" in reports[names[0]]
+    fids = [reports[name]["fid_pixels"] for name in names]
+    line = next(
+        line for line in capsys.readouterr().out.splitlines() if line.startswith("fid_pixels")
+    )
+    marks = [cell.endswith("*") for cell in line.split()[1:]]
+    assert marks == [fids[0] < fids[1], fids[1] < fids[0]]
+    assert 'class="best"' in (tmp_path / "out" / "report.html").read_text()
+
+
+def test_kept_checkpoints_make_curves(evaluate, run, tmp_path):
+    evaluate(run, "--kept", "--out", tmp_path)
+    assert list(read(tmp_path)) == ["step 10", "step 20"]
+    with Image.open(tmp_path / "curves.png") as curves:
+        assert curves.width > curves.height
+
+
+def test_a_run_that_copies_its_paintings_is_seen(evaluate, prepared_folder, tmp_path):
+    paintings = open_prepared(prepared_folder)
+    train = paintings.table.index[paintings.table["split"] == "train"]
+    (tmp_path / "copies").mkdir()
+    for row in train[:25]:
+        noise = np.random.default_rng(row).integers(-2, 3, (32, 32, 3))
+        image = (paintings.pixels(32)[row] + noise).clip(0, 255).astype(np.uint8)
+        Image.fromarray(image).save(tmp_path / "copies" / f"{row}.png")
+    evaluate(tmp_path / "copies", "--split", "train", "--out", tmp_path / "out")
+    (report,) = read(tmp_path / "out").values()
+    assert report["authenticity_pixels"] == 0 and report["copying_pixels"] > 0.9
+    assert report["one_nn_pixels"] < 0.4
+
+
+@pytest.mark.parametrize(
+    ("flags", "sentence"),
+    [
+        (["nowhere/at/all"], "no checkpoint"),
+        (["RUN", "--spaces", "inception"], "no Inception weights at"),
+        (["RUN", "--spaces", "resnet10t:gone.pth"], r"no weights at gone\.pth"),
+        (["RUN", "--real", "EMPTY"], "no images in"),
+        (["RUN", "RUN", "--kept"], "exactly one run"),
+        (["EMPTY", "--kept"], "kept no checkpoints"),
+    ],
+)
+def test_mistakes_are_told(evaluate, run, tmp_path, flags, sentence):
+    places = {"RUN": run, "EMPTY": tmp_path}
+    with pytest.raises(BrushworkError, match=sentence):
+        evaluate(*(places.get(flag, flag) for flag in flags), "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
