@@ -3,10 +3,9 @@
     accelerate launch experiments/train_gan.py
     accelerate launch experiments/train_gan.py --data paintings/ --genre landscape --epochs 60
 
-The run folder (--out) receives `samples/` (the same latents, again and again), `generator/` (the
-painter: the running average of the weights), `generator_raw/` (the weights as they are), `kept/`
-(the painter every --keep-every steps), `metrics.jsonl`, `curves.png`, TensorBoard's log, and
-`config.json` and `state.safetensors`: what was done, and where --resume goes on.
+--out receives `samples/`, `generator/` (the running average of the weights, to paint with),
+`generator_raw/` (the weights as they are), `kept/` (the painter every --keep-every steps),
+`metrics.jsonl`, `curves.png`, TensorBoard's log, and what --resume goes on from.
 """
 
 import copy
@@ -22,12 +21,12 @@ from accelerate.utils import set_seed
 from tqdm import tqdm
 
 from brushwork import figures
-from brushwork.data.batches import gan_batches, to_unit_range
+from brushwork.data.batches import gan_batches, share_of, to_unit_range
 from brushwork.data.prepared import open_data
 from brushwork.data.select import select
-from brushwork.distributed import average_gradients, check_launch, use_all_cores
-from brushwork.ema import decay_after, update_ema
-from brushwork.errors import errors_in_words
+from brushwork.distributed import Means, any_process, average_gradients, check_launch, use_all_cores
+from brushwork.ema import decay_after, refresh_statistics, update_ema
+from brushwork.errors import errors_in_words, require_positive
 from brushwork.generator import PaintingGenerator, save_generator, to_arrays
 from brushwork.losses import discriminator_loss, generator_loss, has_collapsed
 from brushwork.models.dcgan import DCGANConfig, Discriminator, Generator
@@ -58,11 +57,10 @@ class Config:
 
     side: int = 64
     """Pixels: 32, 64, 128 or 256."""
-    width: int = 32
+    width: int = 16
     """Channels of the finest layer: 64 in the authors' code, 128 in the paper's figure."""
-    latent_dim: int = 100
 
-    steps: int = 500
+    steps: int = 1000
     epochs: float = 0
     """If given, decides the number of steps instead."""
     batch_size: int = 64
@@ -70,6 +68,7 @@ class Config:
     accumulate: int = 1
     """Pass the batch through D in so many parts, to save memory."""
     lr: float = 2e-4
+    """Adam's at width 64; a network of another width takes 64 / width times as much."""
     ema_half_life: int = 10_000
     """Images after which a weight counts half in the running average."""
     precision: Precision = "auto"
@@ -83,14 +82,16 @@ class Config:
     sample_every: int = 100
     save_every: int = 200
     keep_every: int = 500
-    tracker: Literal["tensorboard", "wandb", "mlflow", "none"] = "tensorboard"
+    tracker: Literal["tensorboard", "wandb", "mlflow"] | None = "tensorboard"
 
 
 def main(cfg: Config) -> None:
     """Data, networks, run folder; then the loop."""
     # Data first, so that a wrong path leaves no run folder behind.
     check_launch()
-    shape = DCGANConfig(cfg.side, cfg.latent_dim, cfg.width)
+    require_positive(cfg, "steps", "accumulate", "lr", "ema_half_life")
+    require_positive(cfg, "log_every", "sample_every", "save_every", "keep_every")
+    shape = DCGANConfig(side=cfg.side, width=cfg.width)
     precision = choose_precision(cfg.precision)
     paintings = open_data(cfg.data)
     filters = {k: getattr(cfg, k) for k in ("genre", "style", "artist", "split", "min_paintings")}
@@ -99,9 +100,9 @@ def main(cfg: Config) -> None:
     steps = math.ceil(cfg.epochs * len(rows) / cfg.batch_size) if cfg.epochs else cfg.steps
 
     # Devices, processes and precision are Accelerate's; the seed decides all the rest.
-    tracker = None if cfg.tracker == "none" else cfg.tracker
-    accelerator = Accelerator(mixed_precision=precision, log_with=tracker, project_dir=cfg.out)
-    device, process = accelerator.device, (accelerator.process_index, accelerator.num_processes)
+    accelerator = Accelerator(mixed_precision=precision, log_with=cfg.tracker, project_dir=cfg.out)
+    device, world = accelerator.device, accelerator.num_processes
+    share = share_of(cfg.batch_size, accelerator.process_index, world)
     use_all_cores()
     set_seed(cfg.seed)
 
@@ -110,8 +111,9 @@ def main(cfg: Config) -> None:
     ema = copy.deepcopy(G).to(device)
     for net in (G, D):
         accelerator.prepare_model(net.to(memory_format=torch.channels_last), evaluation_mode=True)
+    lr = cfg.lr * 64 / cfg.width  # Adam moves a narrow layer's output less (Yang et al. 2022)
     opt_G, opt_D = (
-        accelerator.prepare(torch.optim.Adam(net.parameters(), cfg.lr, (0.5, 0.999), fused=True))
+        accelerator.prepare(torch.optim.Adam(net.parameters(), lr, (0.5, 0.999), fused=True))
         for net in (G, D)
     )
     state = {"G": G, "D": D, "ema": ema}, {"opt_G": opt_G, "opt_D": opt_D}, accelerator.scaler
@@ -119,24 +121,19 @@ def main(cfg: Config) -> None:
     # The run folder, or the one to continue.
     known = {"num_paintings": len(rows), "fingerprint": paintings.fingerprint}
     settings = asdict(cfg) | known | {"data": paintings.name, "precision": precision}
-    num_weights = sum(p.numel() for net in (G, D) for p in net.parameters())
-    num_bytes = 4 * num_weights * (10 + steps // cfg.keep_every)
-    run = open_run(cfg.out, settings, cfg.resume, num_bytes, accelerator.is_main_process)
+    num_weights = sum(p.numel() for p in G.parameters()) * (10 + steps // cfg.keep_every)
+    run = open_run(cfg.out, settings, cfg.resume, 4 * num_weights, accelerator.is_main_process)
     run.restore(*state)
     accelerator.init_trackers("brushwork", config={k: str(v) for k, v in settings.items()})
     accelerator.print(
-        f"{len(rows):,} paintings of {paintings.name} at {cfg.side} pixels; steps {run.step} to "
-        f"{steps} on {process[1]} x {device}, precision {precision}; writing {cfg.out}"
+        f"{len(rows):,} paintings of {paintings.name}; {world} x {device}, {precision=}"
     )
-    if len(rows) < 100:
-        accelerator.print("warning: so few paintings are soon learnt by heart; look for copies")
 
     painter = PaintingGenerator(ema, {})
-    same_latents = painter.latents(64, seed=cfg.seed)
-    recipe = cfg.batch_size, cfg.latent_dim, cfg.seed, cfg.flip
-    batches = gan_batches(pixels, rows, *recipe, first_step=run.step, process=process)
-    step, logged, stopping = run.step, run.step, False
-    totals, losses_D = torch.zeros(4, device=device), []
+    same_latents = painter.latents(256, seed=cfg.seed).to(device)
+    how = cfg.batch_size, shape.latent_dim, cfg.seed, cfg.flip, share
+    batches = gan_batches(pixels, rows, *how, first_step=run.step)
+    step, stopping, means, losses_D = run.step, False, Means(), []
     with StopSignal() as stop, tqdm(total=steps, initial=step, disable=not run.is_writer) as bar:
         while step < steps and not stopping:
             real, z = (part.to(device, non_blocking=True) for part in next(batches))
@@ -165,34 +162,35 @@ def main(cfg: Config) -> None:
             step += 1
             images = step * cfg.batch_size
             update_ema(ema, G, decay_after(images, cfg.batch_size, cfg.ema_half_life))
-            beliefs = real_logits.sigmoid().mean(), fake_logits.sigmoid().mean()
-            totals += torch.stack([loss_D, loss_G, *beliefs]).detach()
+            beliefs = {
+                "D(x)": real_logits.sigmoid().mean(),
+                "D(G(z))": fake_logits.sigmoid().mean(),
+            }
+            means.add({"loss_D": loss_D, "loss_G": loss_G} | beliefs)
             bar.update()
 
-            # The numbers of the last steps, fetched from the device once in a while; then all
-            # processes learn together whether one of them was told to stop.
-            stopping = bool(stop) and process[1] == 1
+            # Fetched from the device once in a while; then all processes learn whether to stop.
+            stopping = bool(stop) and world == 1
             if step % cfg.log_every == 0 or step == steps or stopping:
-                numbers = torch.cat([totals / (step - logged), totals.new_tensor([bool(stop)])])
-                *numbers, stops = torch.as_tensor(accelerator.reduce(numbers, "mean")).tolist()
-                values = dict(zip(("loss_D", "loss_G", "D(x)", "D(G(z))"), numbers, strict=True))
-                values = run.log(step, cfg.batch_size, values | {"epoch": images / len(rows)})
+                stopping = any_process(bool(stop))
+                values = means.fetch() | {"epoch": images / len(rows)}
+                values = run.log(step, cfg.batch_size, values)
                 accelerator.log(values, step)
                 bar.set_postfix(values)
-                totals, logged, stopping = torch.zeros_like(totals), step, stops > 0
                 losses_D.append(values["loss_D"])
                 if has_collapsed(losses_D):
                     bar.write(f"warning: D has won by step {step}; go back to a kept checkpoint")
-                    losses_D.clear()
 
             # Pictures, painters to go back to, and the state to go on from.
             last = step == steps or stopping
-            if run.is_writer and (step % cfg.sample_every == 0 or last):
-                pictures = to_arrays(painter.paint(same_latents))
+            showing, keeping = last or step % cfg.sample_every == 0, step % cfg.keep_every == 0
+            if showing or keeping:
+                refresh_statistics(ema, same_latents.split(64))
+            if run.is_writer and showing:
+                pictures = to_arrays(painter.paint(same_latents[:64]))
                 figures.grid(pictures).save(cfg.out / f"samples/step-{step:06d}.png")
-            if run.is_writer and step % cfg.keep_every == 0:
-                kept = cfg.out / f"kept/step-{step:06d}"
-                save_generator(ema, kept, settings, step, "averaged")
+            if run.is_writer and keeping:
+                save_generator(ema, cfg.out / f"kept/step-{step:06d}", settings, step, "averaged")
             if step % cfg.save_every == 0 or last:
                 run.save_state(step, *state)
 
@@ -201,11 +199,9 @@ def main(cfg: Config) -> None:
     if run.is_writer:
         save_generator(ema, cfg.out / "generator", settings, step, "averaged")
         save_generator(G, cfg.out / "generator_raw", settings, step, "raw")
-        panels = {"loss": ["loss_D", "loss_G"], "D's belief": ["D(x)", "D(G(z))"]}
-        figures.curves(read_metrics(cfg.out), panels, cfg.out / "curves.png")
-        if step < steps:
-            print(f"stopped at step {step} of {steps}; the same command with --resume goes on")
-        print(f"pictures in {cfg.out / 'samples'}, painter in {cfg.out / 'generator'}")
+        figures.gan_curves(read_metrics(cfg.out), cfg.out / "curves.png")
+        left = "" if step == steps else f" of {steps}; the same command with --resume goes on"
+        print(f"{cfg.out}: samples/ and generator/ as of step {step}{left}")
 
 
 if __name__ == "__main__":

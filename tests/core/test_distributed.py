@@ -8,7 +8,7 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from brushwork.distributed import BatchNorm2d, average_gradients, check_launch
+from brushwork.distributed import BatchNorm2d, Means, average_gradients, check_launch
 from brushwork.errors import BrushworkError
 
 
@@ -76,6 +76,17 @@ def _average(rank):
 def test_gradients_become_their_mean():
     for gradient in in_two_processes(_average):
         torch.testing.assert_close(gradient, torch.tensor([0, 1.5, 3]))
+
+
+def _means(rank):
+    means = Means()
+    for step in range(3):
+        means.add({"loss": torch.tensor(step + 10.0 * rank), "other": torch.tensor(rank)})
+    return means.fetch()
+
+
+def test_means_are_over_steps_and_processes():
+    assert in_two_processes(_means) == [{"loss": 6.0, "other": 0.5}] * 2
 
 
 def test_a_launch_that_started_one_process_of_several_is_refused(monkeypatch):

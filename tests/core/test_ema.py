@@ -3,7 +3,7 @@ import copy
 import pytest
 import torch
 
-from brushwork.ema import decay_after, update_ema
+from brushwork.ema import decay_after, refresh_statistics, update_ema
 from brushwork.models.dcgan import DCGANConfig, Generator
 
 
@@ -18,16 +18,34 @@ def test_average_forgets_faster_early():
     )
 
 
-def test_weights_and_running_statistics_move_counters_are_copied():
-    model = Generator(DCGANConfig(side=32, width=2))
-    average = copy.deepcopy(model)
-    model(torch.randn(4, 100))  # moves the running statistics
-    with torch.no_grad():
-        for p in model.parameters():
-            p.add_(1)
+def test_weights_move_towards_the_model():
+    model, average = (Generator(DCGANConfig(side=32, width=2)) for _ in range(2))
     before = copy.deepcopy(average.state_dict())
     update_ema(average, model, 0.75)
-    for name, value in average.state_dict().items():
-        new = model.state_dict()[name]
-        expected = 0.75 * before[name] + 0.25 * new if new.is_floating_point() else new
-        torch.testing.assert_close(value, expected)
+    for name, weight in average.named_parameters():
+        expected = 0.75 * before[name] + 0.25 * dict(model.named_parameters())[name]
+        torch.testing.assert_close(weight, expected)
+
+
+def test_refreshed_statistics_are_those_of_the_inputs():
+    torch.manual_seed(0)
+    network = Generator(DCGANConfig(side=32, width=2))
+    batches = torch.randn(3, 16, 100)
+    refresh_statistics(network, list(batches))
+    assert not network.training
+    first = network.layers[0](batches.reshape(48, 100, 1, 1))
+    torch.testing.assert_close(network.layers[1].running_mean, first.mean((0, 2, 3)))
+    assert network.layers[1].momentum == 0.1
+
+    again = copy.deepcopy(network.state_dict())
+    refresh_statistics(network, list(batches))  # depends on weights and inputs alone
+    assert all(torch.equal(network.state_dict()[name], again[name]) for name in again)
+
+
+def test_with_refreshed_statistics_evaluation_paints_as_training_does():
+    torch.manual_seed(0)
+    network = Generator(DCGANConfig(side=32, width=4))
+    z = torch.randn(64, 100)
+    trained = network.train()(z)
+    refresh_statistics(network, [z])
+    torch.testing.assert_close(network(z), trained, atol=0.02, rtol=0.02)

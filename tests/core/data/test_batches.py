@@ -3,7 +3,14 @@ import itertools
 import numpy as np
 import torch
 
-from brushwork.data.batches import batch_positions, gan_batches, latents, to_uint8, to_unit_range
+from brushwork.data.batches import (
+    batch_positions,
+    gan_batches,
+    latents,
+    share_of,
+    to_uint8,
+    to_unit_range,
+)
 
 
 def test_every_painting_comes_once_per_epoch_in_a_new_order():
@@ -26,7 +33,7 @@ def test_two_processes_share_the_batches_of_one():
     pixels = np.random.default_rng(0).integers(0, 256, (30, 16, 16, 3), dtype=np.uint8)
     rows = np.arange(3, 27)
     whole = batches(pixels, rows)
-    halves = zip(*(batches(pixels, rows, process=(i, 2)) for i in (0, 1)), strict=True)
+    halves = zip(*(batches(pixels, rows, share=share_of(8, i, 2)) for i in (0, 1)), strict=True)
     for (real, z), ((real_0, z_0), (real_1, z_1)) in zip(whole, halves, strict=True):
         assert torch.equal(real, torch.cat([real_0, real_1]))
         assert torch.equal(z, torch.cat([z_0, z_1]))

@@ -6,7 +6,7 @@ StyleGAN and EDM, the gradients are averaged in one flat all-reduce before each 
 """
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 import torch
 import torch.distributed as dist
@@ -54,6 +54,49 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     flat /= world
     for gradient, mean in zip(gradients, flat.split([g.numel() for g in gradients]), strict=True):
         gradient.copy_(mean.view_as(gradient))
+
+
+def any_process(here: bool) -> bool:
+    """Whether something is so in any of the processes; all must ask at the same step."""
+    if num_processes() == 1:
+        return here
+    device = "cuda" if dist.get_backend() == "nccl" else "cpu"
+    answer = torch.tensor(float(here), device=device)
+    dist.all_reduce(answer)
+    return answer.item() > 0
+
+
+class Means:
+    """Means of numbers over the steps since they were last fetched, and over all processes.
+
+    The sums stay on the device: only `fetch` waits for it.
+
+    >>> means = Means()
+    >>> means.add({"loss": torch.tensor(1.0)})
+    >>> means.add({"loss": torch.tensor(2.0)})
+    >>> means.fetch()
+    {'loss': 1.5}
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, Tensor] = {}
+        self._steps = 0
+
+    def add(self, numbers: Mapping[str, Tensor]) -> None:
+        """One step's numbers, scalars; the same names at every step."""
+        for name, number in numbers.items():
+            self._sums[name] = self._sums.get(name, 0) + number.detach()
+        self._steps += 1
+
+    @torch.no_grad()
+    def fetch(self) -> dict[str, float]:
+        """The means, which then begin anew; every process must call it at the same step."""
+        means = torch.stack(list(self._sums.values())) / (self._steps * num_processes())
+        if num_processes() > 1:
+            dist.all_reduce(means)
+        fetched = dict(zip(self._sums, means.tolist(), strict=True))
+        self._sums, self._steps = {}, 0
+        return fetched
 
 
 class _SumOverProcesses(torch.autograd.Function):

@@ -1,7 +1,9 @@
 """Exponential moving average of a network's weights."""
 
+from collections.abc import Sequence
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 # The average forgets faster while training is young: its half-life is at most this share of the
 # images seen so far (StyleGAN2's ramp-up).
@@ -25,12 +27,35 @@ def decay_after(images_seen: int, batch_size: int, half_life: float) -> float:
 
 @torch.no_grad()
 def update_ema(average: nn.Module, model: nn.Module, decay: float) -> None:
-    """Move `average` towards `model`: w <- decay w + (1 - decay) w', running statistics too."""
-    pairs = list(zip(average.state_dict().values(), model.state_dict().values(), strict=True))
-    moving = [(a, m) for a, m in pairs if a.is_floating_point()]
+    """Move the weights of `average` towards `model`'s: w <- decay w + (1 - decay) w'.
+
+    Batch-norm statistics are not averaged: `refresh_statistics` finds those of the averaged weights.
+    """
     torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
-        [a for a, _ in moving], [m for _, m in moving], 1 - decay
+        list(average.parameters()), list(model.parameters()), 1 - decay
     )
-    for a, m in pairs:
-        if not a.is_floating_point():
-            a.copy_(m)
+
+
+@torch.no_grad()
+def refresh_statistics(average: nn.Module, inputs: Sequence[Tensor]) -> None:
+    """Set the batch-norm statistics of a network to those that its own weights give.
+
+    The average of statistics over training is not the statistics of the average (Izmailov et al.
+    2018, "Averaging Weights Leads to Wider Optima", section 3.2); the pictures come out grey.
+
+    Args:
+        average: left in evaluation mode.
+        inputs: batches for its forward pass; the statistics are their mean over these.
+    """
+    norms = [m for m in average.modules() if isinstance(m, nn.BatchNorm2d)]
+    momenta = [norm.momentum for norm in norms]
+    average.train()
+    for norm in norms:
+        norm.reset_running_stats()
+    for i, batch in enumerate(inputs):
+        for norm in norms:
+            norm.momentum = 1 / (i + 1)
+        average(batch)
+    for norm, momentum in zip(norms, momenta, strict=True):
+        norm.momentum = momentum
+    average.eval()

@@ -17,3 +17,19 @@ def errors_in_words() -> Iterator[None]:
     except BrushworkError as error:
         print(f"error: {error}", file=sys.stderr)
         raise SystemExit(1) from None
+
+
+def require_positive(settings: object, *names: str) -> None:
+    """Refuse settings that make no sense at zero or below, by the name of their flag.
+
+    Raises:
+        BrushworkError: the first of the named attributes that is not above zero.
+
+    >>> from types import SimpleNamespace
+    >>> require_positive(SimpleNamespace(save_every=0), "save_every")
+    Traceback (most recent call last):
+    brushwork.errors.BrushworkError: --save-every 0 must be above 0
+    """
+    for name in names:
+        if not (number := getattr(settings, name)) > 0:
+            raise BrushworkError(f"--{name.replace('_', '-')} {number:g} must be above 0")

@@ -99,6 +99,12 @@ def curves(
     figure.savefig(file, dpi=120)
 
 
+def gan_curves(records: Sequence[Mapping[str, Any]], file: str | Path) -> None:
+    """Losses, and what D believes of real paintings and of fakes, over the steps of a GAN's run."""
+    panels = {"loss": ["loss_D", "loss_G"], "D's belief that it is real": ["D(x)", "D(G(z))"]}
+    curves(records, panels, file)
+
+
 def real_beside_fake(
     real: NDArray[np.uint8], fake: NDArray[np.uint8], columns: int = 8
 ) -> Image.Image:

@@ -33,6 +33,8 @@ def generator_loss(fake_logits: Tensor) -> Tensor:
 def has_collapsed(losses_D: Sequence[float], below: float = 0.02, logs: int = 30) -> bool:
     """Whether D tells every fake for good, so that G has nothing left to learn from.
 
+    Asked after each log, it says so at every `logs`-th, not at each.
+
     Args:
         losses_D: logged losses of the discriminator, oldest first.
         below: a loss that means hardly any doubt: D(x) and 1 - D(G(z)) of about 0.99.
@@ -41,5 +43,4 @@ def has_collapsed(losses_D: Sequence[float], below: float = 0.02, logs: int = 30
     >>> has_collapsed([0.01] * 30), has_collapsed([0.01] * 29), has_collapsed([1.0] + [0.01] * 29)
     (True, False, False)
     """
-    recent = losses_D[-logs:]
-    return len(recent) == logs and max(recent) < below
+    return len(losses_D) % logs == 0 and max(losses_D[-logs:]) < below

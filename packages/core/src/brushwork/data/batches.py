@@ -55,6 +55,25 @@ def latents(step: int, batch_size: int, latent_dim: int, seed: int) -> Tensor:
     return torch.from_numpy(rng.standard_normal((batch_size, latent_dim), dtype=np.float32))
 
 
+def share_of(batch_size: int, process: int, world: int) -> slice:
+    """The part of a global batch that belongs to one process of `world`.
+
+    Raises:
+        BrushworkError: the batch does not give each the same number of at least 2, which batch
+            normalisation needs.
+
+    >>> share_of(64, process=1, world=2)
+    slice(32, 64, None)
+    """
+    size, left_over = divmod(batch_size, world)
+    if left_over or size < 2:
+        raise BrushworkError(
+            f"--batch-size {batch_size} does not give each of {world} processes the same number "
+            "of at least 2 paintings"
+        )
+    return slice(process * size, (process + 1) * size)
+
+
 def gan_batches(
     pixels: NDArray[np.uint8],
     rows: NDArray[np.int64],
@@ -62,36 +81,25 @@ def gan_batches(
     latent_dim: int,
     seed: int,
     flip: bool,
-    *,
+    share: slice = slice(None),
     first_step: int = 0,
-    process: tuple[int, int] = (0, 1),
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Endless batches for a GAN, read one step ahead: real paintings and latents.
 
     Args:
         pixels: (M, S, S, 3) uint8, usually memory-mapped.
         rows: which of the M paintings take part.
-        batch_size: the global batch B; a multiple of the number of processes W.
+        batch_size: the global batch B.
         latent_dim: Z.
         seed: with the step, decides order, flips and latents.
         flip: mirror each painting left to right with probability one half.
+        share: which part of every batch is this process's; see `share_of`.
         first_step: where to begin.
-        process: this process's index and W; each gets its own B / W of every batch.
 
     Yields:
-        Paintings (B / W, 3, S, S) uint8 in channels-last memory (see `to_unit_range`) and
-        latents (B / W, Z) float32.
-
-    Raises:
-        BrushworkError: at the first batch, if B is not a multiple of W or gives each less than 2.
+        Paintings (N, 3, S, S) uint8 in channels-last memory (see `to_unit_range`) and latents
+        (N, Z) float32, N the size of the share.
     """
-    index, world = process
-    if batch_size % world or batch_size < 2 * world:
-        raise BrushworkError(
-            f"a batch of {batch_size} does not give each of {world} processes the same number of "
-            "at least 2 paintings; choose another --batch-size"
-        )
-    share = slice(index * batch_size // world, (index + 1) * batch_size // world)
 
     def read(step: int) -> tuple[Tensor, Tensor]:
         mine = rows[batch_positions(step, batch_size, len(rows), seed)[share]]
