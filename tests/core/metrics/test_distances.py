@@ -62,6 +62,18 @@ def test_frechet_equals_the_eigenvalue_form(n, d):
     assert D.frechet(x, y) == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("power", [0, 1, 3])
+@pytest.mark.parametrize(("n", "d"), [(60, 90), (150, 50)])
+@pytest.mark.parametrize("scale", [1e-3, 1.1, 4])
+def test_frechet_keeps_its_digits_on_any_spectrum(power, n, d, scale):
+    rng, decay = np.random.default_rng(0), np.arange(1, d + 1.0) ** -power
+    x, y = rng.standard_normal((n, d)) * decay, scale * rng.standard_normal((n, d)) * decay
+    a, b = ((m - m.mean(0)) / math.sqrt(n - 1) for m in (x, y))
+    overlap = np.linalg.svd(a @ b.T, compute_uv=False).sum()
+    expected = ((x.mean(0) - y.mean(0)) ** 2).sum() + (a**2).sum() + (b**2).sum() - 2 * overlap
+    assert D.frechet(x, y) == pytest.approx(expected, rel=1e-7)
+
+
 def test_frechet_does_not_care_which_side_of_n_equals_d_it_is_on():
     x, y = features(50, 50, 1), features(50, 50, 2)
     padded = [np.pad(m, ((0, 0), (0, 30))) for m in (x, y)]
