@@ -27,7 +27,7 @@ from brushwork.data.select import select
 from brushwork.distributed import Means, any_process, average_gradients, check_launch, use_all_cores
 from brushwork.ema import decay_after, refresh_statistics, update_ema
 from brushwork.errors import errors_in_words, require_positive
-from brushwork.generator import PaintingGenerator, save_generator, to_arrays
+from brushwork.generator import PaintingGenerator, save_generator
 from brushwork.losses import discriminator_loss, generator_loss, has_collapsed
 from brushwork.models.dcgan import DCGANConfig, Discriminator, Generator
 from brushwork.precision import Precision, choose_precision
@@ -54,17 +54,15 @@ class Config:
     """How a painting becomes square: its centre, or all of it."""
     flip: bool = True
     """Mirror paintings at random."""
-
     side: int = 64
     """Pixels: 32, 64, 128 or 256."""
     width: int = 16
     """Channels of the finest layer: 64 in the authors' code, 128 in the paper's figure."""
-
-    steps: int = 1000
+    steps: int = 1500
     epochs: float = 0
     """If given, decides the number of steps instead."""
-    batch_size: int = 64
-    """Paintings per step, over all processes."""
+    batch_size: int = 32
+    """Paintings per step, over all processes; 128 in the paper."""
     accumulate: int = 1
     """Pass the batch through D in so many parts, to save memory."""
     lr: float = 2e-4
@@ -74,7 +72,6 @@ class Config:
     precision: Precision = "auto"
     """auto: bf16 where the processor has it, else float32."""
     seed: int = 0
-
     out: Path = Path("runs/gan")
     resume: bool = False
     """Go on with the run in --out, if there is one."""
@@ -86,8 +83,7 @@ class Config:
 
 
 def main(cfg: Config) -> None:
-    """Data, networks, run folder; then the loop."""
-    # Data first, so that a wrong path leaves no run folder behind.
+    """Data first, so that a wrong path leaves no run folder behind."""
     check_launch()
     require_positive(cfg, "steps", "accumulate", "lr", "ema_half_life")
     require_positive(cfg, "log_every", "sample_every", "save_every", "keep_every")
@@ -125,9 +121,7 @@ def main(cfg: Config) -> None:
     run = open_run(cfg.out, settings, cfg.resume, 4 * num_weights, accelerator.is_main_process)
     run.restore(*state)
     accelerator.init_trackers("brushwork", config={k: str(v) for k, v in settings.items()})
-    accelerator.print(
-        f"{len(rows):,} paintings of {paintings.name}; {world} x {device}, {precision=}"
-    )
+    accelerator.print(f"{len(rows):,} paintings on {world} x {device}, precision {precision}")
 
     painter = PaintingGenerator(ema, {})
     same_latents = painter.latents(256, seed=cfg.seed).to(device)
@@ -162,19 +156,17 @@ def main(cfg: Config) -> None:
             step += 1
             images = step * cfg.batch_size
             update_ema(ema, G, decay_after(images, cfg.batch_size, cfg.ema_half_life))
-            beliefs = {
-                "D(x)": real_logits.sigmoid().mean(),
-                "D(G(z))": fake_logits.sigmoid().mean(),
-            }
-            means.add({"loss_D": loss_D, "loss_G": loss_G} | beliefs)
+            p_real, p_fake = real_logits.sigmoid().mean(), fake_logits.sigmoid().mean()
+            means.add({"loss_D": loss_D, "loss_G": loss_G, "D(x)": p_real, "D(G(z))": p_fake})
             bar.update()
 
-            # Fetched from the device once in a while; then all processes learn whether to stop.
+            # Numbers are fetched once in a while; then all processes learn whether to stop.
             stopping = bool(stop) and world == 1
             if step % cfg.log_every == 0 or step == steps or stopping:
                 stopping = any_process(bool(stop))
-                values = means.fetch() | {"epoch": images / len(rows)}
-                values = run.log(step, cfg.batch_size, values)
+                values = run.log(
+                    step, cfg.batch_size, means.fetch() | {"epoch": images / len(rows)}
+                )
                 accelerator.log(values, step)
                 bar.set_postfix(values)
                 losses_D.append(values["loss_D"])
@@ -187,8 +179,7 @@ def main(cfg: Config) -> None:
             if showing or keeping:
                 refresh_statistics(ema, same_latents.split(64))
             if run.is_writer and showing:
-                pictures = to_arrays(painter.paint(same_latents[:64]))
-                figures.grid(pictures).save(cfg.out / f"samples/step-{step:06d}.png")
+                painter.grid(same_latents[:64]).save(cfg.out / f"samples/step-{step:06d}.png")
             if run.is_writer and keeping:
                 save_generator(ema, cfg.out / f"kept/step-{step:06d}", settings, step, "averaged")
             if step % cfg.save_every == 0 or last:

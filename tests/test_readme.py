@@ -12,19 +12,21 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("experiments/**/*.md")]
 SCRIPTS = sorted(ROOT.glob("experiments/*.py"))
 
+RUNS_A_SCRIPT = re.compile(
+    r"^ *(?:ACCELERATE.*)?(?:uv run|accelerate) .*experiments/\w+\.py.*$", re.M
+)
+
 
 def commands():
     """(script, flags) of every line of the documents and docstrings that runs a script."""
     for file in [*DOCUMENTS, *SCRIPTS]:
         text = file.read_text().replace("\\\n", " ")
-        for line in re.findall(
-            r"^ *(?:uv run|ACC.*|accelerate) .*experiments/\w+\.py.*$", text, re.M
-        ):
+        for line in RUNS_A_SCRIPT.findall(text):
             script, _, flags = line.partition("experiments/")[2].partition(".py")
             yield pytest.param(script, flags.split("#")[0], id=f"{file.name}: {line.strip()[:60]}")
 
 
-@pytest.mark.parametrize(("script", "flags"), commands())
+@pytest.mark.parametrize(("script", "flags"), list(commands()))
 def test_a_documented_command_is_understood(script, flags):
     module = importlib.import_module(f"experiments.{script}")
     tyro.cli(module.Config, args=shlex.split(flags))

@@ -29,7 +29,7 @@ def decay_after(images_seen: int, batch_size: int, half_life: float) -> float:
 def update_ema(average: nn.Module, model: nn.Module, decay: float) -> None:
     """Move the weights of `average` towards `model`'s: w <- decay w + (1 - decay) w'.
 
-    Batch-norm statistics are not averaged: `refresh_statistics` finds those of the averaged weights.
+    Batch-norm statistics are not averaged: see `refresh_statistics`.
     """
     torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
         list(average.parameters()), list(model.parameters()), 1 - decay

@@ -15,6 +15,7 @@ from torch import Tensor
 from brushwork import checkpoint
 from brushwork.data.batches import to_uint8
 from brushwork.errors import BrushworkError
+from brushwork.figures import grid
 from brushwork.models import dcgan
 
 ARCHITECTURES = {"dcgan": (dcgan.DCGANConfig, dcgan.Generator)}
@@ -108,6 +109,10 @@ class PaintingGenerator:
         """Latents (N, Z) to images (N, 3, S, S) in [-1, 1], a batch at a time."""
         device = next(self.network.parameters()).device
         return torch.cat([self.network(part.to(device)) for part in z.split(batch_size)])
+
+    def grid(self, z: Tensor) -> Image.Image:
+        """Latents (N, Z) to one picture of them all, in rows."""
+        return grid(to_arrays(self.paint(z)))
 
     def walk(
         self, num_pictures: int, frames_between: int, *, seed: int = 0, truncation: float = 1.0
