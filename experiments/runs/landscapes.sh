@@ -8,4 +8,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 uv run accelerate launch experiments/train_gan.py --data "$1" --genre landscape --epochs 60 \
-    --out "${2:-runs/landscapes}" --resume
+    --width 32 --batch-size 64 --out "${2:-runs/landscapes}" --resume
