@@ -10,6 +10,7 @@ from brushwork.generator import PaintingGenerator, save_generator
 from brushwork.metrics.features import pixels
 from brushwork.metrics.pictures import (
     _interleave,
+    evaluator,
     extract_once,
     extract_together,
     kept_checkpoints,
@@ -59,6 +60,16 @@ def test_a_folder_is_taken_whole(tmp_path):
     (tmp_path / "0.png").write_bytes(b"no image")
     with pytest.raises(BrushworkError, match=r"0\.png"):
         open_pictures(tmp_path)
+
+
+def test_an_evaluator_holds_the_real_features_ready(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("BRUSHWORK_CACHE", str(tmp_path))
+    painter = PaintingGenerator.from_pretrained(run / "generator")
+    array = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
+    measure = evaluator(selected_pictures(array, np.arange(30), "noise"), pixels(8), num=20)
+    first, again = measure(painter), measure(painter)
+    assert first == again and first["n_fake"] == 20
+    assert {"fid_pixels", "one_nn_pixels", "authenticity_pixels"} <= first.keys()
 
 
 def test_rows_of_prepared_pixels_are_remembered_by_content_rows_and_side(tmp_path, monkeypatch):

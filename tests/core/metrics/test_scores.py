@@ -5,9 +5,16 @@ import math
 import numpy as np
 import pytest
 import torch
+from sklearn.linear_model import Ridge
+from sklearn.preprocessing import StandardScaler
 
 from brushwork.errors import BrushworkError
-from brushwork.metrics.scores import inception_score, mode_score, predicted_labels
+from brushwork.metrics.scores import (
+    classification_accuracy_score,
+    inception_score,
+    mode_score,
+    predicted_labels,
+)
 
 
 def predictions(n: int, k: int, seed: int, sharpness: float = 2.0) -> np.ndarray:
@@ -85,3 +92,22 @@ def test_bad_settings_are_one_sentence():
         predicted_labels(p, ["a", "b"])
     with pytest.raises(BrushworkError, match="knows no 'd'"):
         predicted_labels(p, ["a", "b", "c"], expected=["d"])
+
+
+def test_a_classifier_of_fakes_equals_scikit_learns_ridge():
+    rng, labels = np.random.default_rng(0), np.array(["a", "b", "c"] * 30)
+    means = {name: rng.standard_normal(6) for name in "abc"}
+    x, y = (np.stack([means[n] + rng.standard_normal(6) for n in labels]) for _ in range(2))
+    scaler = StandardScaler().fit(x)
+    theirs = Ridge(alpha=2.0).fit(scaler.transform(x), labels[:, None] == list("abc"))
+    guess = np.array(list("abc"))[theirs.predict(scaler.transform(y)).argmax(1)]
+    ours = classification_accuracy_score(x, list(labels), y, list(labels), ridge=2.0)
+    assert ours == pytest.approx((guess == labels).mean()) and 0.5 < ours < 1
+
+
+def test_a_classifier_of_fakes_sees_a_missing_artist_and_constant_features():
+    x = np.array([[0.0, 5], [1, 5], [9, 5], [10, 5]])
+    score = classification_accuracy_score(x, list("aabb"), x, list("aabc"))
+    assert score == 0.75
+    with pytest.raises(BrushworkError, match="3 and 4 labels"):
+        classification_accuracy_score(x, list("aab"), x, list("aabb"))

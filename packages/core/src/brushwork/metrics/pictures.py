@@ -14,6 +14,7 @@ from torch import Tensor
 from brushwork.checkpoint import CONFIG
 from brushwork.errors import BrushworkError
 from brushwork.generator import PaintingGenerator, to_arrays
+from brushwork.metrics.evaluate import evaluate, leak_check
 from brushwork.metrics.features import (
     Features,
     FeatureSpace,
@@ -133,6 +134,22 @@ def extract_together(
     whole = [_interleave(list(columns)) for columns in zip(*filter(None, parts), strict=True)]
     assert whole[0] is not None
     return Features(whole[0], whole[1])
+
+
+def evaluator(
+    real: Pictures, space: FeatureSpace, *, num: int = 1000, seed: int = 0, batch_size: int = 32
+) -> Callable[[PaintingGenerator], dict[str, float]]:
+    """A function that measures a painter as it stands, for a training loop to call now and then.
+
+    It paints the same `num` latents each time, and holds the real features ready.
+    """
+    x = extract_once(real, space, batch_size)
+
+    def measure(painter: PaintingGenerator) -> dict[str, float]:
+        y = extract(painter.sample(num, seed=seed, to="array"), space, batch_size=batch_size)
+        return evaluate(x, y, space.name) | leak_check(x, y, space.name)
+
+    return measure
 
 
 def _interleave(parts: list[Tensor | None]) -> Tensor | None:
