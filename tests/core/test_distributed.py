@@ -1,6 +1,6 @@
-"""Each test runs the same work in one process and shared by two (gloo), and compares."""
+"""The same work in one process and shared by two (gloo), compared."""
 
-import os
+import tempfile
 
 import pytest
 import torch
@@ -12,22 +12,32 @@ from brushwork.distributed import BatchNorm2d, Means, average_gradients, check_l
 from brushwork.errors import BrushworkError
 
 
-def in_two_processes(work, *args):
-    """What `work(rank, *args)` returned in each of two processes."""
-    with mp.get_context("spawn").Manager() as manager:
+@pytest.fixture(scope="module")
+def halves(batch):
+    """What each of two processes found, with half of the batch each; started once for all."""
+    with mp.get_context("spawn").Manager() as manager, tempfile.TemporaryDirectory() as folder:
         results = manager.dict()
-        mp.spawn(_join_group, (work, args, results, f"{os.getpid()}"), nprocs=2)
+        mp.spawn(_in_group, (batch, results, f"file://{folder}/group"), nprocs=2)
         return [results[0], results[1]]
 
 
-def _join_group(rank, work, args, results, key):
+def _in_group(rank, batch, results, address):
     torch.set_num_threads(1)
-    file = f"file://{os.environ.get('TMPDIR', '/tmp')}/brushwork-gloo-{key}-{work.__name__}"
-    dist.init_process_group("gloo", init_method=file, rank=rank, world_size=2)
+    dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
     try:
-        results[rank] = work(rank, *args)
+        results[rank] = {
+            "normalised": _normalise(rank, *batch),
+            "gradient": _average(rank),
+            "means": _means(rank),
+        }
     finally:
         dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def batch():
+    torch.manual_seed(0)
+    return torch.randn(8, 5, 3, 3) * 2 + 10, torch.randn(8, 5, 3, 3)
 
 
 def _normalise(rank, x, upstream):
@@ -41,13 +51,11 @@ def _normalise(rank, x, upstream):
     return [t.detach().clone() for t in (y, part.grad, norm.weight.grad, norm.bias.grad, *running)]
 
 
-def test_two_processes_normalise_as_one():
-    torch.manual_seed(0)
-    x, upstream = torch.randn(8, 5, 3, 3) * 2 + 10, torch.randn(8, 5, 3, 3)
-    halves = in_two_processes(_normalise, x, upstream)
-
+def test_two_processes_normalise_as_one(batch, halves):
+    halves = [half["normalised"] for half in halves]
     norm = nn.BatchNorm2d(5)
-    x.requires_grad_()
+    x, upstream = batch
+    x = x.clone().requires_grad_()
     y = norm(x)
     (y * upstream).sum().backward()
     for i, expected in enumerate((y, x.grad)):
@@ -73,9 +81,9 @@ def _average(rank):
     return parameter.grad
 
 
-def test_gradients_become_their_mean():
-    for gradient in in_two_processes(_average):
-        torch.testing.assert_close(gradient, torch.tensor([0, 1.5, 3]))
+def test_gradients_become_their_mean(halves):
+    for half in halves:
+        torch.testing.assert_close(half["gradient"], torch.tensor([0, 1.5, 3]))
 
 
 def _means(rank):
@@ -85,8 +93,8 @@ def _means(rank):
     return means.fetch()
 
 
-def test_means_are_over_steps_and_processes():
-    assert in_two_processes(_means) == [{"loss": 6.0, "other": 0.5}] * 2
+def test_means_are_over_steps_and_processes(halves):
+    assert [half["means"] for half in halves] == [{"loss": 6.0, "other": 0.5}] * 2
 
 
 def test_a_launch_that_started_one_process_of_several_is_refused(monkeypatch):
