@@ -70,7 +70,8 @@ class Config:
     kept: bool = False
     """Measure every checkpoint that the one run kept, and draw curves."""
     seed: int = 0
-    batch_size: int = 32
+    batch_size: int | None = None
+    """Images that a network sees at once; what suits the device by default."""
     out: Path = Path("runs/evaluation")
 
 

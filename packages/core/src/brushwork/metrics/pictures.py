@@ -106,7 +106,9 @@ def kept_checkpoints(run: str | Path) -> dict[int, Path]:
     return {int(file.parent.name.removeprefix("step-")): file.parent for file in kept}
 
 
-def extract_once(pictures: Pictures, space: FeatureSpace, batch_size: int = 32) -> Features:
+def extract_once(
+    pictures: Pictures, space: FeatureSpace, batch_size: int | None = None
+) -> Features:
     """Features of pictures that many evaluations need, from the cache after the first of them."""
     return cached_features(
         pictures.images(range(pictures.num)),
@@ -119,7 +121,11 @@ def extract_once(pictures: Pictures, space: FeatureSpace, batch_size: int = 32) 
 
 
 def extract_together(
-    pictures: Pictures, space: FeatureSpace, *, batch_size: int = 32, progress: bool = False
+    pictures: Pictures,
+    space: FeatureSpace,
+    *,
+    batch_size: int | None = None,
+    progress: bool = False,
 ) -> Features:
     """Features of all pictures, each seen by one of the processes, in order in every process."""
     world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
@@ -137,7 +143,12 @@ def extract_together(
 
 
 def evaluator(
-    real: Pictures, space: FeatureSpace, *, num: int = 1000, seed: int = 0, batch_size: int = 32
+    real: Pictures,
+    space: FeatureSpace,
+    *,
+    num: int = 1000,
+    seed: int = 0,
+    batch_size: int | None = None,
 ) -> Callable[[PaintingGenerator], dict[str, float]]:
     """A function that measures a painter as it stands, for a training loop to call now and then.
 
