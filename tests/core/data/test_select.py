@@ -1,7 +1,7 @@
 import pandas as pd
 import pytest
 
-from brushwork.data.select import counts, near_names, select
+from brushwork.data.select import counts, identifiable, near_names, select, split_by_artist
 from brushwork.errors import BrushworkError
 
 ARTISTS = {
@@ -142,3 +142,38 @@ def test_counts_are_sorted_and_leave_the_unknown_out(table):
 def test_near_names_prefer_those_that_hold_what_was_typed():
     sizes = pd.Series({"Pieter Bruegel the Elder": 5, "Jan Brueghel": 9, "Bruegel": 1})
     assert near_names(sizes, "bruegel the") == ["Pieter Bruegel the Elder"]
+
+
+def of(artist, train, test):
+    rows = [(artist, "train")] * train + [(artist, "test")] * test
+    return pd.DataFrame(rows, columns=["artist", "split"])
+
+
+def test_a_classifier_knows_artists_in_both_splits_with_enough_to_train_on():
+    table = pd.concat([of("A", 9, 1), of("B", 5, 5), of("C", 9, 0), of("", 9, 9), of("D", 2, 9)])
+    table = table.reset_index(drop=True)
+    told = []
+    chosen = identifiable(table, 5, report=lambda what, left: told.append((what, len(left))))
+    assert set(chosen["artist"]) == {"A", "B"}
+    assert told == [
+        ("artists with paintings to train and to test on", 31),
+        ("--min-paintings 5", 20),
+    ]
+    with pytest.raises(BrushworkError, match="only A is left by --min-paintings 6"):
+        identifiable(table, 6)
+    with pytest.raises(BrushworkError, match="both the training and the test rows"):
+        identifiable(of("A", 9, 0), 1)
+
+
+def test_validation_takes_its_share_of_every_artist_and_none_of_the_test_rows():
+    table = pd.concat([of("A", 50, 9), of("B", 20, 9), of("C", 3, 9)]).reset_index(drop=True)
+    split = split_by_artist(table, 2, seed=0)
+    assert split.validation["artist"].value_counts().to_dict() == {"A": 5, "B": 2, "C": 1}
+    parts = [set(part.index) for part in (split.train, split.validation, split.test)]
+    assert sum(map(len, parts)) == len(set().union(*parts)) == len(table)
+    assert set(split.test["split"]) == {"test"}
+    assert set(split.validation["split"]) == {"train"}
+    assert split.labels(split.validation).max() == 2
+    again, other = split_by_artist(table, 2, seed=0), split_by_artist(table, 2, seed=1)
+    assert list(again.validation.index) == list(split.validation.index)
+    assert list(other.validation.index) != list(split.validation.index)

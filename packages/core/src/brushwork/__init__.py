@@ -7,12 +7,17 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from brushwork.classifier import ArtistClassifier
     from brushwork.errors import BrushworkError
     from brushwork.generator import PaintingGenerator
 
-__all__ = ["BrushworkError", "PaintingGenerator"]
+__all__ = ["ArtistClassifier", "BrushworkError", "PaintingGenerator"]
 
-_HOME = {"BrushworkError": "brushwork.errors", "PaintingGenerator": "brushwork.generator"}
+_HOME = {
+    "ArtistClassifier": "brushwork.classifier",
+    "BrushworkError": "brushwork.errors",
+    "PaintingGenerator": "brushwork.generator",
+}
 
 
 def __getattr__(name: str) -> Any:

@@ -16,6 +16,7 @@ from torch import nn
 from brushwork.errors import BrushworkError
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+INDEX = "index.safetensors"  # of a classifier, if it has one
 
 
 def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card: str) -> None:
@@ -70,7 +71,7 @@ def locate(folder_or_hub_id: str | Path) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        found = snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, CARD])
+        found = snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, CARD, INDEX])
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise BrushworkError(
             f"no folder {name} here, and no model of that name could be had from the Hub "
@@ -105,3 +106,19 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     except (OSError, SafetensorError, RuntimeError) as error:
         first_line = str(error).splitlines()[0]
         raise BrushworkError(f"{folder / WEIGHTS} does not fit its config: {first_line}") from error
+
+
+def update_config(folder: Path, config: dict[str, Any], card: str) -> None:
+    """Replace a checkpoint's config and card, the weights left alone.
+
+    Raises:
+        BrushworkError: the folder cannot be written.
+    """
+    text = json.dumps(config, indent=2, ensure_ascii=False, default=str) + "\n"
+    try:
+        for name, content in ((CONFIG, text), (CARD, card)):
+            partial = folder / f".{name}.new"
+            partial.write_text(content)
+            partial.replace(folder / name)
+    except OSError as error:
+        raise BrushworkError(f"cannot write to {folder}: {error}") from error

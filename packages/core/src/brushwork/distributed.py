@@ -5,8 +5,11 @@ times per step, with and without its weights frozen, which that wrapper does not
 StyleGAN and EDM, the gradients are averaged in one flat all-reduce before each optimiser step.
 """
 
+import ctypes
 import os
+import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 
 import torch
 import torch.distributed as dist
@@ -37,9 +40,27 @@ def check_launch() -> None:
 
 
 def use_all_cores() -> None:
-    """Share the cores among the processes of this machine; Accelerate leaves each of them one."""
+    """Share the cores among the processes of this machine; Accelerate leaves each of them one.
+
+    The memory that tensors free is kept for the next ones, too.
+    """
+    keep_freed_memory()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     torch.set_num_threads(max(1, (cores or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
+
+
+def keep_freed_memory() -> None:
+    """Ask glibc not to hand freed memory back to the kernel, which clears each page of it anew.
+
+    Activations of 32 MB and more are else mapped and unmapped at every layer; a step of
+    EfficientNet-Lite0 on 32 pictures of 224 pixels takes twice as long. Does nothing elsewhere.
+    """
+    if sys.platform == "linux":
+        with suppress(AttributeError, OSError):  # another libc
+            libc = ctypes.CDLL(None)
+            m_trim_threshold, m_mmap_max = -1, -4  # of malloc.h
+            libc.mallopt(m_mmap_max, 0)
+            libc.mallopt(m_trim_threshold, 2**31 - 1)
 
 
 @torch.no_grad()
@@ -64,6 +85,35 @@ def any_process(here: bool) -> bool:
     answer = torch.tensor(float(here), device=device)
     dist.all_reduce(answer)
     return answer.item() > 0
+
+
+def gather_rows(mine: Tensor, num_rows: int) -> Tensor:
+    """Rows that were dealt out to the processes in turn, all of them in order in every process.
+
+    Args:
+        mine: rows `rank`, `rank + world`, ... of the whole, on the CPU.
+        num_rows: of the whole.
+    """
+    world = num_processes()
+    if world == 1:
+        return mine
+    parts: list[Tensor] = [mine] * world
+    dist.all_gather_object(parts, mine)
+    whole = mine.new_empty(num_rows, *mine.shape[1:])
+    for rank, part in enumerate(parts):
+        whole[rank::world] = part
+    return whole
+
+
+@torch.no_grad()
+def average_statistics(network: nn.Module) -> None:
+    """Replace batch-norm statistics, of which each process kept its own, by their mean."""
+    if (world := num_processes()) == 1:
+        return
+    for statistics in network.buffers():
+        if statistics.is_floating_point():
+            dist.all_reduce(statistics)
+            statistics /= world
 
 
 class Means:

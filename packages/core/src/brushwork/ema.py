@@ -26,14 +26,20 @@ def decay_after(images_seen: int, batch_size: int, half_life: float) -> float:
 
 
 @torch.no_grad()
-def update_ema(average: nn.Module, model: nn.Module, decay: float) -> None:
+def update_ema(
+    average: nn.Module, model: nn.Module, decay: float, statistics: bool = False
+) -> None:
     """Move the weights of `average` towards `model`'s: w <- decay w + (1 - decay) w'.
 
-    Batch-norm statistics are not averaged: see `refresh_statistics`.
+    Batch-norm statistics are averaged too with `statistics`, as is usual for classifiers, and else
+    left alone: see `refresh_statistics`.
     """
-    torch._foreach_lerp_(  # pyright: ignore[reportPrivateImportUsage]
-        list(average.parameters()), list(model.parameters()), 1 - decay
-    )
+    old: list[Tensor] = list(average.parameters())
+    new: list[Tensor] = list(model.parameters())
+    if statistics:
+        old += [b for b in average.buffers() if b.is_floating_point()]
+        new += [b for b in model.buffers() if b.is_floating_point()]
+    torch._foreach_lerp_(old, new, 1 - decay)  # pyright: ignore[reportPrivateImportUsage]
 
 
 @torch.no_grad()

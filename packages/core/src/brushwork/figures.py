@@ -105,6 +105,12 @@ def gan_curves(records: Sequence[Mapping[str, Any]], file: str | Path) -> None:
     curves(records, panels, file)
 
 
+def classifier_curves(records: Sequence[Mapping[str, Any]], file: str | Path) -> None:
+    """Loss, and accuracy on the paintings kept aside, over the epochs of a classifier's run."""
+    panels = {"loss in training": ["loss"], "accuracy on paintings kept aside": ["val_top1"]}
+    curves([record for record in records if "epoch" in record], panels, file, x="epoch")
+
+
 def real_beside_fake(
     real: NDArray[np.uint8], fake: NDArray[np.uint8], columns: int = 8
 ) -> Image.Image:
@@ -138,3 +144,93 @@ def _side_by_side(left: Image.Image, right: Image.Image) -> Image.Image:
     sheet.paste(left, (0, 0))
     sheet.paste(right, (left.width + gap, 0))
     return sheet
+
+
+def confusion(
+    matrix: NDArray[np.integer],
+    names: list[str] | tuple[str, ...],
+    file: str | Path,
+    most: int = 60,
+) -> None:
+    """Draw a confusion matrix (K, K), each row as shares of its artist's paintings, into a PNG.
+
+    Of more than `most` artists, those with the most paintings are drawn.
+    """
+    from matplotlib.figure import Figure
+
+    chosen = np.sort(np.argsort(-matrix.sum(1), kind="stable")[:most])
+    shares = matrix[chosen] / np.maximum(matrix[chosen].sum(1, keepdims=True), 1)
+    shares = shares[:, chosen]
+    labels: list[str] = [names[int(i)] for i in chosen]
+    side = 2.5 + 0.24 * len(labels)
+    figure = Figure(figsize=(side + 1, side), layout="constrained")
+    axis = figure.subplots()
+    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+    axis.set_xticks(range(len(labels)), labels, rotation=90, fontsize=8)
+    axis.set_yticks(range(len(labels)), labels, fontsize=8)
+    axis.set_xlabel("taken for")
+    axis.set_ylabel("painted by")
+    if len(labels) <= 30:
+        for (i, j), share in np.ndenumerate(shares):
+            if share >= 0.005:
+                colour = "white" if share > 0.5 else "black"
+                axis.text(j, i, f"{share:.0%}"[:-1], ha="center", va="center", color=colour, size=6)
+    figure.colorbar(image, label="share of the artist's paintings", shrink=0.7)
+    figure.savefig(file, dpi=120)
+
+
+def reliability(bins: Mapping[str, Any], file: str | Path) -> None:
+    """Draw reliability diagrams side by side into a PNG.
+
+    Args:
+        bins: `brushwork.metrics.classification.Reliability` by title.
+        file: where to write.
+    """
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(4 * len(bins), 4), layout="constrained")
+    axes = figure.subplots(1, len(bins), squeeze=False)[0]
+    for axis, (title, of) in zip(axes, bins.items(), strict=True):
+        some = of.count > 0
+        axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+        axis.bar(
+            (np.arange(len(of.count)) + 0.5)[some] / len(of.count),
+            of.accuracy[some],
+            width=0.9 / len(of.count),
+            alpha=0.5,
+            label="named rightly",
+        )
+        size = 100 * of.count[some] / of.count.max()
+        axis.scatter(of.confidence[some], of.accuracy[some], size, color="C1", label="paintings")
+        gap = (np.abs(of.confidence - of.accuracy) * of.count).sum() / of.count.sum()
+        axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", title=f"{title}: error {gap:.3f}")
+        axis.legend(fontsize=8, loc="upper left")
+    figure.savefig(file, dpi=120)
+
+
+def captioned(
+    images: NDArray[np.uint8], captions: Sequence[str], file: str | Path, columns: int = 6
+) -> None:
+    """Draw images (N, S, S, 3) in rows, a caption under each, into a PNG."""
+    from matplotlib.figure import Figure
+
+    rows = math.ceil(len(images) / columns)
+    figure = Figure(figsize=(2.2 * columns, 2.6 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flat
+    for axis, image, caption in zip(axes, images, captions, strict=False):
+        axis.imshow(image)
+        axis.set_title(caption, fontsize=7)
+    for axis in figure.axes:
+        axis.axis("off")
+    figure.savefig(file, dpi=120)
+
+
+def overlay(picture: Image.Image, heat: NDArray[np.floating], strength: float = 0.6) -> Image.Image:
+    """A picture with a heat map (H, W) in [0, 1] over it, brought to the picture's size."""
+    mask = Image.fromarray((np.clip(heat, 0, 1) * 255).astype(np.uint8))
+    mask = mask.resize(picture.size, Image.Resampling.BICUBIC)
+    level = np.asarray(mask, np.float32)[..., None] / 255
+    # From the picture itself over red to yellow, as the heat grows.
+    glow = np.concatenate([np.ones_like(level), level**2 * 0.9, np.zeros_like(level)], -1) * 255
+    mixed = np.asarray(picture.convert("RGB")) * (1 - strength * level) + glow * strength * level
+    return Image.fromarray(mixed.round().astype(np.uint8))

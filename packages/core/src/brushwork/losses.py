@@ -1,4 +1,4 @@
-"""GAN losses on logits, as pure functions of the discriminator's outputs."""
+"""Losses as pure functions of logits: of a GAN, and of a classifier that has a teacher."""
 
 from collections.abc import Sequence
 
@@ -44,3 +44,19 @@ def has_collapsed(losses_D: Sequence[float], below: float = 0.02, logs: int = 30
     (True, False, False)
     """
     return len(losses_D) % logs == 0 and max(losses_D[-logs:]) < below
+
+
+def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float = 2.0) -> Tensor:
+    """How far a network's softened answers are from its teacher's (Hinton et al. 2015, section 2).
+
+    T² KL(softmax(teacher / T) ‖ softmax(logits / T)), the mean over images; T² keeps the gradients'
+    size whatever the temperature.
+
+    Args:
+        logits: (N, K).
+        teacher_logits: (N, K).
+        temperature: T.
+    """
+    ours, theirs = (x.float().div(temperature).log_softmax(1) for x in (logits, teacher_logits))
+    kl = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+    return kl * temperature**2

@@ -45,12 +45,15 @@ class Run:
 
     Attributes:
         step: steps taken at the last saved state.
+        records: the lines of `metrics.jsonl` up to there.
     """
 
     def __init__(self, folder: Path, is_writer: bool):
         self.folder = folder
         self.is_writer = is_writer
         self.step, self._seconds, self._tensors = _read_state(folder / STATE)
+        lines = read_metrics(folder) if (folder / METRICS).exists() else []
+        self.records = [line for line in lines if line["step"] <= self.step]
         self._began = self._last_time = time.monotonic()
         self._last_step = self.step
 

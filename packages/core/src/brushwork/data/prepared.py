@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from brushwork.data.decode import square
 from brushwork.data.prepare import FORMAT, only_one, prepare, read_table
 from brushwork.data.readers import RECORD, ShardReader
 from brushwork.data.sources import open_source
@@ -82,8 +83,8 @@ class PreparedPaintings:
         shape = (len(self), side, side, 3)
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
 
-        def square(row: int) -> NDArray[np.uint8]:
-            return np.asarray(_square(self.read(row), side, fit))
+        def pixels_of(row: int) -> NDArray[np.uint8]:
+            return np.asarray(square(self.read(row), side, fit))
 
         with (
             temporary.open("wb") as opened,
@@ -94,7 +95,7 @@ class PreparedPaintings:
             for first in range(0, len(self), ROWS_AT_ONCE):
                 rows = range(first, min(first + ROWS_AT_ONCE, len(self)))
                 # Written in order rather than through a map, where a full disk kills the process.
-                for pixels in threads.map(square, rows):
+                for pixels in threads.map(pixels_of, rows):
                     opened.write(pixels.tobytes())
                 bar.update(len(rows))
         temporary.replace(file)
@@ -150,24 +151,6 @@ def open_data(spec: str, cache: str | Path | None = None) -> PreparedPaintings:
 def cache_folder() -> Path:
     """BRUSHWORK_CACHE, or `~/.cache/brushwork`."""
     return Path(os.environ.get("BRUSHWORK_CACHE") or "~/.cache/brushwork").expanduser()
-
-
-def _square(encoded: bytes, side: int, fit: Literal["crop", "squash"]) -> Image.Image:
-    """A JPEG as a square of RGB pixels, every pixel of the painting weighed in.
-
-    Pillow's filters widen with the reduction, unlike OpenCV's and PyTorch's defaults, which alias
-    (Parmar et al. 2022, "On Aliased Resizing and Surprising Subtleties in GAN Evaluation").
-    """
-    with Image.open(BytesIO(encoded), formats=["JPEG"]) as image:
-        image.draft("RGB", (2 * side, 2 * side))
-        width, height = image.size
-        box = None
-        if fit == "crop":
-            short = min(width, height)
-            left, top = (width - short) // 2, (height - short) // 2
-            box = (left, top, left + short, top + short)
-        pixels = image.convert("RGB")
-    return pixels.resize((side, side), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
 
 
 def _is_writable(folder: Path) -> bool:

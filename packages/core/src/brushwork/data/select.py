@@ -4,8 +4,11 @@ import difflib
 import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from brushwork.errors import BrushworkError
 
@@ -70,6 +73,102 @@ def select(
         table = left
         report(f"--min-paintings {min_paintings}", table)
     return table
+
+
+def identifiable(
+    table: pd.DataFrame,
+    min_paintings: int,
+    report: Callable[[str, pd.DataFrame], None] = lambda _what, _left: None,
+) -> pd.DataFrame:
+    """The rows of artists that a classifier can learn and be tested on.
+
+    As in the 2019 report: artists with paintings in both the training and the test rows, then those
+    with at least `min_paintings` to train on. Unknown artists are left out.
+
+    Raises:
+        BrushworkError: fewer than two artists are left.
+    """
+    known = table.loc[table["artist"] != ""]
+    both = [set(known.loc[known["split"] == split, "artist"]) for split in ("train", "test")]
+    left = known.loc[known["artist"].isin(both[0] & both[1])]
+    report("artists with paintings to train and to test on", left)
+    if left.empty:
+        raise BrushworkError(
+            "no artist has paintings in both the training and the test rows; "
+            "a classifier needs some of each to learn from and to be tested on"
+        )
+    left = select(left, min_paintings=min_paintings, counted_in="train", report=report)
+    if left["artist"].nunique() < 2:
+        sizes = counts(known.loc[known["split"] == "train"], "artist")
+        raise BrushworkError(
+            f"only {left['artist'].iloc[0]} is left by --min-paintings {min_paintings:,}; "
+            f"lower it{_keeps(sizes)}: there is nothing to tell apart"
+        )
+    return left
+
+
+def carve_validation(train: pd.DataFrame, share: float, seed: int) -> pd.Series:
+    """Which training rows are kept aside to choose by: of each artist the same share, at least one.
+
+    Args:
+        train: the training rows, with an `artist` each.
+        share: between 0 and 1.
+        seed: decides which.
+
+    Returns:
+        True for the rows to keep aside, with the index of `train`.
+
+    >>> table = pd.DataFrame({"artist": ["Monet"] * 10 + ["Degas"] * 2})
+    >>> table[carve_validation(table, 0.2, seed=0)]["artist"].tolist()
+    ['Monet', 'Monet', 'Degas']
+    """
+    shuffled = train["artist"].sample(frac=1, random_state=seed)
+    rank = shuffled.groupby(shuffled).cumcount()
+    size = shuffled.groupby(shuffled).transform("size")
+    kept = (rank < (size * share).round().clip(lower=1)) & (size > 1)
+    return kept.reindex(train.index)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The paintings of the artists to know, for learning, for choosing, and for testing.
+
+    Attributes:
+        artists: K names in order; a label is a place in it.
+        table: all the paintings, by `identifiable`.
+        train: training rows to learn from.
+        validation: training rows kept aside, to choose by.
+        test: test rows, which choose nothing.
+    """
+
+    artists: list[str]
+    table: pd.DataFrame
+    train: pd.DataFrame
+    validation: pd.DataFrame
+    test: pd.DataFrame
+
+    @property
+    def training(self) -> pd.DataFrame:
+        """All training rows, those kept aside too."""
+        return self.table[self.table["split"] == "train"]
+
+    def labels(self, part: pd.DataFrame) -> NDArray[np.int64]:
+        """The labels (N,) of a part."""
+        return part["artist"].map(self.artists.index).to_numpy(np.int64).copy()
+
+
+def split_by_artist(
+    table: pd.DataFrame,
+    min_paintings: int,
+    seed: int,
+    report: Callable[[str, pd.DataFrame], None] = lambda _what, _left: None,
+) -> Split:
+    """Whom a classifier learns, and from what: see `identifiable` and `carve_validation`."""
+    chosen = identifiable(table, min_paintings, report)
+    training, test = (chosen[chosen["split"] == split] for split in ("train", "test"))
+    aside = carve_validation(training, share=0.1, seed=seed)
+    artists = sorted(chosen["artist"].unique())
+    return Split(artists, chosen, training[~aside], training[aside], test)
 
 
 def counts(table: pd.DataFrame, column: str) -> pd.Series:

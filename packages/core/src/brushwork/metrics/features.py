@@ -6,7 +6,6 @@ A `FeatureSpace` is a name, a side and a plain function of a batch; `inception`,
 resizing (Parmar et al. 2022): PIL's antialiased bicubic, each channel in float32, never rounded.
 """
 
-import difflib
 import hashlib
 import os
 import tempfile
@@ -19,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-import timm
 import torch
 from PIL import Image
 from safetensors import SafetensorError
@@ -27,6 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from brushwork.errors import BrushworkError
+from brushwork.models.classifier import create_backbone
 from brushwork.models.folding import fold_batch_norms
 from brushwork.models.weights import load_backbone
 
@@ -242,14 +241,7 @@ def timm_space(
         side: of the input, the architecture's own by default. Whole images are squashed to it.
         device: where to run it.
     """
-    try:
-        model: Any = timm.create_model(architecture, pretrained=False, num_classes=num_classes)
-    except RuntimeError:
-        near = difflib.get_close_matches(architecture, timm.list_models(), n=5)
-        raise BrushworkError(
-            f"timm has no backbone {architecture!r}; "
-            f"did you mean {', '.join(near) or 'one of timm.list_models()'}?"
-        ) from None
+    model: Any = create_backbone(architecture, num_classes)
     has_head = load_backbone(model, weights)
     key = _digest(t.numpy().tobytes() for t in model.state_dict().values())
     model = model.eval().requires_grad_(False).to(device)

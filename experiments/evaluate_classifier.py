@@ -1,0 +1,175 @@
+"""Measure an artist classifier on paintings that it never learned from, and on those it did.
+
+    uv run experiments/evaluate_classifier.py runs/classifier/classifier --data paintings/
+
+On several GPUs put `accelerate launch` in place of `uv run`; each painting is seen once. Writes to
+--out `report.json`, `report.html` (all in one file), a table per artist, the confusion matrix as
+CSV and figure, the most confident mistakes, and the reliability diagram. The unknown artists are
+those of the data that the classifier does not know: how well it tells them from those it does.
+Put the numbers into the checkpoint's model card with --update-card.
+"""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+import tyro
+from accelerate import Accelerator
+from PIL import Image
+from torch import Tensor
+
+from brushwork import figures
+from brushwork.checkpoint import locate, update_config
+from brushwork.classifier import ArtistClassifier, model_card
+from brushwork.data.prepared import PreparedPaintings, open_data
+from brushwork.data.select import carve_validation
+from brushwork.distributed import check_launch, use_all_cores
+from brushwork.errors import BrushworkError, errors_in_words
+from brushwork.metrics import classification as measure
+from brushwork.report import html_page, text_table
+
+
+@dataclass(frozen=True)
+class Config:
+    """Which classifier, on which paintings."""
+
+    classifier: tyro.conf.Positional[str]
+    """Its folder, or a name on the Hub."""
+    data: str = "synthetic"
+    """As train_classifier takes it: the same data, or others with the same artists."""
+    splits: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
+    views: Literal[0, 1, 2, 10] = 0
+    """Views to average; 0 for as many as the classifier was chosen with."""
+    resamples: int = 1000
+    """Of the paintings, for the 95 % intervals."""
+    update_card: bool = False
+    """Write the numbers into the checkpoint, a local folder."""
+    out: Path = Path("runs/classifier-evaluation")
+
+
+def main(cfg: Config) -> None:
+    """Look at all paintings together; then measure, draw and write alone."""
+    check_launch()
+    accelerator = Accelerator()
+    use_all_cores()
+    is_main = accelerator.is_main_process
+    known = ArtistClassifier.from_pretrained(cfg.classifier, accelerator.device)
+    paintings = open_data(cfg.data)
+    pixels = paintings.pixels(known.side, known.fit)
+    parts = split_rows(known, paintings)
+    seen: dict[str, tuple[Tensor, np.ndarray]] = {}
+    for name in (*cfg.splits, "unknown"):
+        if len(rows := parts[name]):
+            logits, _ = known.look_at(pixels, rows, cfg.views, progress=name if is_main else "")
+            seen[name] = logits, rows
+    accelerator.end_training()
+    if not is_main:
+        return
+    if not set(seen) & set(cfg.splits):
+        raise BrushworkError(
+            f"{cfg.data} has no {' or '.join(cfg.splits)} paintings of its artists"
+        )
+
+    # Numbers of each split, with intervals; what calibration changed; who is told from strangers.
+    index = {artist: label for label, artist in enumerate(known.artists)}
+    reports: dict[str, dict[str, float]] = {}
+    intervals: dict[str, dict[str, tuple[float, float]]] = {}
+    for name in cfg.splits:
+        if name not in seen:
+            continue
+        logits, rows = seen[name]
+        y = paintings.table["artist"].loc[rows].map(index).to_numpy()
+        before, after = (measure.softmax(logits, t) for t in (1.0, known.temperature))
+        reports[name] = measure.classification_report(logits, y) | {
+            "calibration_error_before": measure.expected_calibration_error(before, y),
+            "calibration_error": measure.expected_calibration_error(after, y),
+        }
+        intervals[name] = measure.bootstrap_intervals(logits, y, resamples=cfg.resamples)
+        if "unknown" in seen and name != "train":
+            ours, strangers = known.knownness(logits), known.knownness(seen["unknown"][0])
+            reports[name] |= {
+                "auroc_unknown": measure.auroc(ours, strangers),
+                "false_positive_rate_at_95_recall": measure.false_positive_rate(ours, strangers),
+                "taken_for_known": float((strangers >= known.threshold).mean()),
+                "known_recall": float((ours >= known.threshold).mean()),
+                "num_unknown": len(strangers),
+            }
+
+    # Pictures and tables of the strictest split that was measured.
+    cfg.out.mkdir(parents=True, exist_ok=True)
+    strictest = [name for name in ("train", "validation", "test") if name in reports][-1]
+    logits, rows = seen[strictest]
+    y = paintings.table["artist"].loc[rows].map(index).to_numpy()
+    before, after = (measure.softmax(logits, t) for t in (1.0, known.temperature))
+    confusion = measure.confusion_matrix(y, logits.argmax(1).numpy(), len(known.artists))
+    pd.DataFrame(confusion, known.artists, known.artists).to_csv(cfg.out / "confusion.csv")
+    columns = zip(
+        ("precision", "recall", "f1"), measure.precision_recall_f1(confusion), strict=True
+    )
+    per_artist = pd.DataFrame(dict(columns), index=pd.Index(known.artists, name="artist"))
+    per_artist.insert(0, "paintings", confusion.sum(1))
+    per_artist.sort_values("f1").to_csv(cfg.out / "artists.csv", float_format="%.4f")
+    figures.confusion(confusion, known.artists, cfg.out / "confusion.png")
+    calibration = {"as trained": before, "after temperature": after}
+    bins = {name: measure.reliability(p, y) for name, p in calibration.items()}
+    figures.reliability(bins, cfg.out / "reliability.png")
+    wrong = np.flatnonzero(after.argmax(1) != y)
+    worst = wrong[np.argsort(-after[wrong].max(1))][:24]
+    captions = [
+        f"{known.artists[y[i]]}\n"
+        f"taken for {known.artists[after[i].argmax()]} ({after[i].max():.0%})"
+        for i in worst
+    ]
+    if len(worst):
+        figures.captioned(pixels[rows[worst]], captions, cfg.out / "mistakes.png")
+
+    notes = [
+        f"{cfg.classifier} on {paintings.name}; {len(known.artists)} artists, "
+        f"temperature {known.temperature:.3f}, threshold of unknown {known.threshold:.3f}",
+        *(
+            f"{name}: top-1 {reports[name]['top1']:.3f} (95 % interval {low:.3f} to {high:.3f}), "
+            f"macro F1 {reports[name]['macro_f1']:.3f} ({f1_low:.3f} to {f1_high:.3f})"
+            for name, between in intervals.items()
+            for (low, high), (f1_low, f1_high) in [(between["top1"], between["macro_f1"])]
+        ),
+        f"Figures: the {strictest} paintings. Most confused: "
+        + "; ".join(
+            f"{a} for {b} {n}" for n, a, b in measure.most_confused(confusion, known.artists)[:5]
+        ),
+    ]
+    drawn = {"Confusion": "confusion.png", "Reliability": "reliability.png"}
+    drawn |= {"The most confident mistakes": "mistakes.png"} if len(worst) else {}
+    pictures = {title: Image.open(cfg.out / file) for title, file in drawn.items()}
+    page = html_page("Who painted this?", reports, [], pictures, notes)
+    (cfg.out / "report.html").write_text(page)
+    record = {"settings": asdict(cfg), "reports": reports, "intervals": intervals, "notes": notes}
+    (cfg.out / "report.json").write_text(json.dumps(record, indent=2, default=str) + "\n")
+    if cfg.update_card:
+        config = known.config | {"results": known.config["results"] | reports}
+        update_config(locate(cfg.classifier), config, model_card(config))
+    print(text_table(reports, []), *notes, f"all in {cfg.out / 'report.html'}", sep="\n")
+
+
+def split_rows(known: ArtistClassifier, paintings: PreparedPaintings) -> dict[str, np.ndarray]:
+    """Rows of the known artists by split, validation as in training; test rows of others."""
+    table = paintings.table
+    ours = table[table["artist"].isin(known.artists)]
+    train = ours[ours["split"] == "train"]
+    aside = carve_validation(train, share=0.1, seed=known.config["training"]["seed"])
+    if paintings.fingerprint != known.config["training"]["fingerprint"]:
+        aside &= False  # other data: it learned from none of these rows
+    strangers = table[~table["artist"].isin(known.artists) & (table["artist"] != "")]
+    return {
+        "train": train.index[~aside].to_numpy(),
+        "validation": train.index[aside].to_numpy(),
+        "test": ours.index[ours["split"] == "test"].to_numpy(),
+        "unknown": strangers.index[strangers["split"] == "test"].to_numpy(),
+    }
+
+
+if __name__ == "__main__":
+    with errors_in_words():
+        main(tyro.cli(Config, description=__doc__))

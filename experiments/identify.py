@@ -1,0 +1,178 @@
+"""Name the likeliest artists of every picture in a folder.
+
+    uv run experiments/identify.py pictures/ --classifier runs/classifier/classifier \
+        --out attributions.csv
+
+--out receives a line per file: the artist, or "unknown", the five likeliest with their
+probabilities, or the reason why the file can't be read. Beside it, a contact sheet (the same name
+and .html, all in one file) shows each picture with its artists and where the evidence lies. Stop it
+at will: the same line goes on where it was.
+"""
+
+import base64
+import csv
+import html
+import io
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import torch
+import tyro
+from PIL import Image
+from tqdm import tqdm
+
+from brushwork import figures
+from brushwork.classifier import ArtistClassifier, Identification, read_picture
+from brushwork.data.decode import SUFFIXES
+from brushwork.distributed import use_all_cores
+from brushwork.errors import BrushworkError, errors_in_words
+
+TOP = 5
+COLUMNS = [
+    "file",
+    "artist",
+    *(f"{what}_{i}" for i in range(1, TOP + 1) for what in ("artist", "probability")),
+    "error",
+]
+HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Attributions</title>
+<meta name="viewport" content="width=device-width"><style>
+body { font: 14px/1.4 system-ui, sans-serif; margin: 1rem; columns: 22rem }
+figure { break-inside: avoid; margin: 0 0 1.5rem } img { max-width: 48%; vertical-align: top }
+figcaption { overflow-wrap: anywhere } .unknown { color: #b00 }</style>
+"""
+
+
+@dataclass(frozen=True)
+class Config:
+    """Which pictures, and who looks at them."""
+
+    folder: Annotated[Path, tyro.conf.Positional]
+    """Its pictures, and those in the folders below, are looked at."""
+    classifier: str = "runs/classifier/classifier"
+    """Its folder, or a name on the Hub."""
+    out: Path = Path("attributions.csv")
+    sheet: bool = True
+    """Write the contact sheet, which takes as long again."""
+    batch_size: int = 16
+
+
+def main(cfg: Config) -> None:
+    """A batch at a time: read, identify, explain, and write before the next."""
+    if not cfg.folder.is_dir():
+        raise BrushworkError(f"no folder {cfg.folder}")
+    if cfg.out.suffix != ".csv":
+        raise BrushworkError(f"--out {cfg.out} must end in .csv")
+    files = sorted(path for path in cfg.folder.rglob("*") if path.is_file())
+    pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
+    if not pictures:
+        raise BrushworkError(f"no pictures in {cfg.folder} ({len(files)} other files)")
+    use_all_cores()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    known = ArtistClassifier.from_pretrained(cfg.classifier, device)
+    sheet = cfg.out.with_suffix(".html")
+    done = begin(cfg.out, sheet if cfg.sheet else None)
+    todo = [path for path in pictures if str(path.relative_to(cfg.folder)) not in done]
+
+    counts = {"named": 0, "unknown": 0, "unreadable": 0}
+    with (
+        cfg.out.open("a", newline="", encoding="utf-8") as table,
+        (sheet if cfg.sheet else Path("/dev/null")).open("a", encoding="utf-8") as cards,
+        ThreadPoolExecutor() as threads,
+        tqdm(total=len(pictures), initial=len(done), unit=" pictures") as bar,
+    ):
+        rows = csv.DictWriter(table, COLUMNS)
+        for first in range(0, len(todo), cfg.batch_size):
+            batch = todo[first : first + cfg.batch_size]
+            read = list(threads.map(read_or_reason, batch))
+            readable = [picture for picture in read if isinstance(picture, bytes)]
+            named = iter(known.identify(readable, TOP) if readable else [])
+            for path, picture in zip(batch, read, strict=True):
+                name = str(path.relative_to(cfg.folder))
+                if isinstance(picture, str):
+                    rows.writerow({"file": name, "error": picture})
+                    counts["unreadable"] += 1
+                    continue
+                answer = next(named)
+                if cfg.sheet:  # before the line that says it is done
+                    cards.write(card(name, picture, answer, known) + "\n")
+                    cards.flush()
+                rows.writerow(line(name, answer))
+                counts["named" if answer.known else "unknown"] += 1
+            table.flush()
+            bar.update(len(batch))
+    print(", ".join(f"{number:,} {what}" for what, number in counts.items()), end="; ")
+    print(f"{len(done):,} done before; {len(files) - len(pictures):,} other files; {cfg.out}")
+
+
+def begin(out: Path, sheet: Path | None) -> set[str]:
+    """The files that an earlier start has done; the table and the sheet hold these and no more."""
+    done: set[str] = set()
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if out.exists():
+            text = out.read_text(encoding="utf-8")
+            whole = text[: text.rfind("\n") + 1]  # a line may have been cut by a kill
+            reader = csv.DictReader(io.StringIO(whole, newline=""))
+            if reader.fieldnames and reader.fieldnames != COLUMNS:
+                raise BrushworkError(f"{out} is another table; pass another --out")
+            done = {row["file"] for row in reader}
+            out.write_text(whole, encoding="utf-8")
+        if not done:
+            out.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
+        if sheet is not None:
+            lines = sheet.read_text(encoding="utf-8").splitlines(True) if sheet.exists() else []
+            marks = tuple(f'<figure title="{html.escape(name)}">' for name in done)
+            sheet.write_text(HEAD + "".join(x for x in lines if x.startswith(marks)), "utf-8")
+    except OSError as error:
+        raise BrushworkError(f"cannot write {out}: {error.strerror or error}") from error
+    return done
+
+
+def read_or_reason(path: Path) -> bytes | str:
+    """The picture, or why it can't be read."""
+    try:
+        return read_picture(path)
+    except BrushworkError as error:
+        return str(error).removeprefix(f"cannot read {path}: ")
+
+
+def line(name: str, answer: Identification) -> dict[str, str]:
+    """A line of the table."""
+    row = {"file": name, "artist": answer.artist}
+    for i, candidate in enumerate(answer.candidates, start=1):
+        row |= {f"artist_{i}": candidate.artist}
+        row |= {f"probability_{i}": f"{candidate.probability:.4f}"}
+    return row
+
+
+def card(name: str, picture: bytes, answer: Identification, known: ArtistClassifier) -> str:
+    """A picture of the contact sheet, on one line."""
+    with Image.open(io.BytesIO(picture)) as image:
+        views = [image.convert("RGB")]
+    with suppress(BrushworkError):  # some backbones have no heat map
+        views.append(figures.overlay(views[0], known.explain(picture)))
+    shown = "".join(f'<img alt="" src="{data_url(view)}"> ' for view in views)
+    likeliest = "<br>".join(
+        f"{html.escape(c.artist)} {c.probability:.0%}" for c in answer.candidates
+    )
+    style = "known" if answer.known else "unknown"
+    return (
+        f'<figure title="{html.escape(name)}">{shown}<figcaption>{html.escape(name)}<br>'
+        f'<b class="{style}">{html.escape(answer.artist)}</b><br>{likeliest}</figcaption></figure>'
+    )
+
+
+def data_url(image: Image.Image) -> str:
+    """A small JPEG inside the page."""
+    image.thumbnail((256, 256))
+    file = io.BytesIO()
+    image.save(file, "JPEG", quality=80)
+    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+
+
+if __name__ == "__main__":
+    with errors_in_words():
+        main(tyro.cli(Config, description=__doc__))

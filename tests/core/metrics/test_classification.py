@@ -1,0 +1,106 @@
+"""Against scikit-learn, and cases that a hand can work out."""
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize_scalar
+from sklearn import metrics as sk
+
+from brushwork.errors import BrushworkError
+from brushwork.metrics import classification as ours
+
+NUM, ARTISTS = 500, 7
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    rng = np.random.default_rng(0)
+    labels = rng.integers(ARTISTS, size=NUM)
+    logits = 2 * rng.standard_normal((NUM, ARTISTS))
+    logits[np.arange(NUM), labels] += 1.5
+    return logits, labels
+
+
+def test_every_number_of_the_report_is_scikit_learns(drawn):
+    logits, labels = drawn
+    report = ours.classification_report(logits, labels)
+    predicted = logits.argmax(1)
+    for k in (1, 3, 5):
+        expected = sk.top_k_accuracy_score(labels, logits, k=k)
+        assert report[f"top{k}"] == pytest.approx(expected, abs=1e-9)
+    for kind in ("macro", "weighted"):
+        expected = sk.precision_recall_fscore_support(labels, predicted, average=kind)[:3]
+        for name, value in zip(("precision", "recall", "f1"), expected, strict=True):
+            assert report[f"{kind}_{name}"] == pytest.approx(value, abs=1e-9)
+
+
+def test_an_artist_that_is_never_named_has_no_precision_as_in_scikit_learn():
+    labels, predicted = np.array([0, 1, 2, 2]), np.array([0, 0, 2, 2])
+    matrix = ours.confusion_matrix(labels, predicted, 3)
+    np.testing.assert_array_equal(matrix, sk.confusion_matrix(labels, predicted))
+    expected = sk.precision_recall_fscore_support(labels, predicted, zero_division=0)[:3]
+    np.testing.assert_allclose(ours.precision_recall_f1(matrix), expected, atol=1e-12)
+
+
+def test_auroc_is_scikit_learns_ties_included():
+    rng = np.random.default_rng(1)
+    known, unknown = rng.integers(2, 9, 80).astype(float), rng.integers(0, 6, 50).astype(float)
+    expected = sk.roc_auc_score([1] * 80 + [0] * 50, np.concatenate([known, unknown]))
+    assert ours.auroc(known, unknown) == pytest.approx(expected, abs=1e-12)
+
+
+def test_false_positives_are_scikit_learns_at_the_first_threshold_of_that_recall():
+    rng = np.random.default_rng(2)
+    known, unknown = rng.normal(1, 1, 200), rng.normal(0, 1, 300)
+    false, true, _ = sk.roc_curve(
+        [1] * 200 + [0] * 300, np.concatenate([known, unknown]), drop_intermediate=False
+    )
+    expected = false[np.argmax(true >= 0.95)]
+    assert ours.false_positive_rate(known, unknown) == pytest.approx(expected, abs=1e-12)
+    assert (known >= ours.threshold_at_recall(known)).mean() == 0.95
+
+
+def test_the_temperature_minimises_the_log_loss(drawn):
+    logits, labels = drawn
+    found = ours.fit_temperature(logits, labels)
+    best = minimize_scalar(
+        lambda t: sk.log_loss(labels, ours.softmax(logits, t)),
+        bounds=(0.05, 20),
+        options={"xatol": 1e-9},
+    )
+    assert found == pytest.approx(best.x, rel=1e-5)
+
+
+def test_the_temperature_of_honest_probabilities_is_one():
+    rng = np.random.default_rng(3)
+    logits = rng.standard_normal((20_000, 4))
+    p = ours.softmax(logits)
+    labels = (p.cumsum(1) < rng.random((len(p), 1))).sum(1)
+    assert ours.fit_temperature(logits, labels) == pytest.approx(1, abs=0.05)
+    assert ours.expected_calibration_error(p, labels) < 0.02
+
+
+def test_calibration_error_of_two_bins_by_hand():
+    # Three at 0.9 of which two are right, one at 0.6 that is right: 3/4 |0.9 - 2/3| + 1/4 |0.6 - 1|
+    p = [[0.9, 0.1], [0.9, 0.1], [0.9, 0.1], [0.6, 0.4]]
+    assert ours.expected_calibration_error(p, [0, 0, 1, 0]) == pytest.approx(0.275)
+
+
+def test_intervals_hold_the_number_and_narrow_with_more_paintings(drawn):
+    logits, labels = drawn
+    report = ours.classification_report(logits, labels)
+    few = ours.bootstrap_intervals(logits[:100], labels[:100], resamples=200)
+    many = ours.bootstrap_intervals(logits, labels, resamples=200)
+    for name, (low, high) in many.items():
+        assert low <= report[name] <= high
+        assert high - low < few[name][1] - few[name][0]
+    low, high = many["top1"]
+    accuracy = report["top1"]
+    assert (high - low) / 2 == pytest.approx(
+        1.96 * (accuracy * (1 - accuracy) / NUM) ** 0.5, rel=0.2
+    )
+
+
+@pytest.mark.parametrize("scores", [np.zeros((0, 3)), np.zeros(3), [[np.nan, 1.0]]])
+def test_scores_that_are_none_are_refused_in_words(scores):
+    with pytest.raises(BrushworkError, match="scores are finite numbers"):
+        ours.classification_report(scores, [0])

@@ -1,0 +1,151 @@
+import io
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from brushwork import ArtistClassifier, BrushworkError, figures
+from brushwork.classifier import Identification, index_paintings, open_teacher, save_classifier
+from brushwork.models.classifier import create_backbone, input_statistics
+
+ARTISTS = ["Claude Monet", "Edgar Degas", "Katsushika Hokusai"]
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (6, 64, 64, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A classifier that learned nothing, with all that travels along."""
+    torch.manual_seed(0)
+    out = tmp_path_factory.mktemp("classifier") / "classifier"
+    network = create_backbone("test_resnet", len(ARTISTS)).eval()
+    mean, std = input_statistics(network)
+    judging = {"mean": mean, "std": std, "num_views": 1}
+    training = {"model": "test_resnet", "artists": ARTISTS, "side": 64, "fit": "squash",
+                "data": "drawn", "num_paintings": 6, "min_paintings": 2, "fingerprint": "0",
+                "weights": "none", "epoch": 1, "seed": 0}  # fmt: skip
+    logits = torch.tensor([[3.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 3.0], [3.0, 0.0, 0.0]])
+    save_classifier(network, out, training, judging, logits, np.array([0, 1, 2, 1]))
+    table = pd.DataFrame({"artist": ARTISTS * 2, "title": [f"No. {i}" for i in range(6)]})
+    index_paintings(out, PIXELS, table)
+    return out
+
+
+@pytest.fixture(scope="module")
+def known(folder):
+    return ArtistClassifier.from_pretrained(folder)
+
+
+def test_a_picture_is_the_same_as_path_bytes_image_and_array(known, tmp_path):
+    image = Image.fromarray(PIXELS[0])
+    image.save(tmp_path / "picture.png")
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    answers = known.identify([tmp_path / "picture.png", file.getvalue(), image, PIXELS[0]])
+    assert len({answer.candidates for answer in answers}) == 1
+    alone = known.identify(image)
+    assert isinstance(alone, Identification) and alone.artist in [*ARTISTS, "unknown"]
+    np.testing.assert_allclose(
+        [c.probability for c in alone.candidates],
+        [c.probability for c in answers[0].candidates],
+        rtol=1e-4,
+    )
+
+
+def test_probabilities_are_sorted_sum_to_one_and_are_softened_by_the_temperature(known):
+    answer = known.identify(PIXELS[1], top=99)
+    probabilities = [c.probability for c in answer.candidates]
+    assert len(probabilities) == 3 and sum(probabilities) == pytest.approx(1)
+    assert probabilities == sorted(probabilities, reverse=True)
+    logits, _ = known.look_at(PIXELS, np.array([1]))
+    expected = (logits / known.temperature).softmax(1)[0].max().item()
+    assert probabilities[0] == pytest.approx(expected, rel=0.05)  # JPEG lies between
+    assert known.temperature > 1, "one of the four sure answers was wrong"
+
+
+def test_less_than_the_threshold_is_unknown(known):
+    best = known.identify(PIXELS[2]).candidates[0]
+    known.threshold, before = best.probability + 1e-6, known.threshold
+    try:
+        assert known.identify(PIXELS[2]).artist == "unknown"
+        known.threshold = best.probability - 1e-6
+        assert known.identify(PIXELS[2]).artist == best.artist
+    finally:
+        known.threshold = before
+
+
+def test_the_nearest_painting_to_one_it_learned_from_is_itself(known):
+    neighbours = known.nearest(PIXELS[4], k=3)
+    assert neighbours[0].title == "No. 4" and neighbours[0].artist == ARTISTS[1]
+    assert neighbours[0].similarity > 0.99
+    assert [n.similarity for n in neighbours] == sorted(n.similarity for n in neighbours)[::-1]
+    thumbnail = np.asarray(neighbours[0].thumbnail, np.int16)
+    assert np.abs(thumbnail - PIXELS[4]).mean() < np.abs(thumbnail - PIXELS[3]).mean()
+
+
+def test_the_heat_map_covers_the_picture_and_lies_over_it(known):
+    picture = Image.fromarray(RNG.integers(0, 256, (90, 160, 3), dtype=np.uint8))
+    heat = known.explain(picture, "Edgar Degas")
+    assert heat.shape == (90, 160) and heat.min() >= 0 and heat.max() in (0, 1)
+    assert figures.overlay(picture.resize((320, 180)), heat).size == (320, 180)
+    with pytest.raises(BrushworkError, match="knows no 'Banksy'"):
+        known.explain(picture, "Banksy")
+
+
+@pytest.mark.parametrize(
+    "picture",
+    ["nowhere.jpg", b"not a picture", b"", np.zeros((4, 4)), np.zeros((0, 4, 3), np.uint8), 7],
+)
+def test_what_cannot_be_read_is_one_sentence(known, picture):
+    with pytest.raises(BrushworkError):
+        known.identify(picture)
+    with pytest.raises(BrushworkError):
+        known.identify([PIXELS[0], picture])
+
+
+def test_no_pictures_and_no_artists_are_refused(known):
+    with pytest.raises(BrushworkError, match="at least one"):
+        known.identify([])
+    with pytest.raises(BrushworkError, match="at least 1"):
+        known.identify(PIXELS[0], top=0)
+
+
+def test_without_an_index_nothing_is_near(folder, tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    assert ArtistClassifier.from_pretrained(tmp_path).nearest(PIXELS[0]) == []
+    (tmp_path / "index.safetensors").write_bytes(b"broken")
+    with pytest.raises(BrushworkError, match="is broken"):
+        ArtistClassifier.from_pretrained(tmp_path)
+
+
+def test_a_teacher_must_know_the_same_artists(folder):
+    assert open_teacher(str(folder), ARTISTS, "cpu").artists == tuple(ARTISTS)
+    with pytest.raises(BrushworkError, match="train it on the same"):
+        open_teacher(str(folder), ARTISTS[:2], "cpu")
+
+
+def test_the_card_tells_data_measure_and_limits(folder):
+    card = (folder / "README.md").read_text()
+    assert "Katsushika Hokusai" in card and "| validation | 4 | 0.750 |" in card
+    assert "must\nnot be used to attribute value" in card
+
+
+def test_it_identifies_in_a_process_without_the_training_packages(folder, tmp_path):
+    picture = str(tmp_path / "picture.png")
+    Image.fromarray(PIXELS[0]).save(picture)
+    code = f"""
+import sys
+for name in ("pandas", "datasets", "accelerate", "pyarrow", "cleanfid", "ot", "matplotlib", "tyro"):
+    sys.modules[name] = None
+import brushwork
+known = brushwork.ArtistClassifier.from_pretrained({str(folder)!r})
+print(known.identify({picture!r}).artist, len(known.nearest({picture!r})))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("5")
