@@ -74,11 +74,12 @@ def open_pictures(
             len(files), side, lambda rows: [files[row] for row in rows], content_fingerprint(files)
         )
     painter = PaintingGenerator.from_pretrained(source, device)
-    z = painter.latents(num, seed)
+    z, y = painter.latents(num, seed), painter.labels(num, seed=seed)
 
     def paint(rows: Sequence[int]) -> Iterable[object]:
         for first in range(0, len(rows), BATCH):
-            yield to_arrays(painter.paint(z[list(rows[first : first + BATCH])]))
+            some = list(rows[first : first + BATCH])
+            yield to_arrays(painter.paint(z[some], None if y is None else y[some]))
 
     return Pictures(num, painter.side, paint, training=painter.config.get("training", {}))
 
