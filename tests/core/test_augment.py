@@ -20,7 +20,7 @@ def pictures(num=8, side=16, dtype=torch.float32):
 
 
 def numbers(num=8, seed=0):
-    return draws(0, num, seed)[0]
+    return draws(0, num, seed)[:, 0]
 
 
 def released_code(x, u):
@@ -98,7 +98,7 @@ def test_a_hole_is_half_as_wide_as_the_picture():
 
 def test_a_probability_decides_how_many_pictures_change():
     num = 2000
-    x, u = pictures(num, 8), draws(0, num, seed=0)[1]
+    x, u = pictures(num, 8), draws(0, num, seed=0)[:, 1]
     assert torch.equal(diff_augment(x, u, probability=0.0), x)
     for policy in POLICIES:
         changed = (diff_augment(x, u, (policy,), 0.3) != x).flatten(1).any(1).float().mean()
@@ -107,10 +107,10 @@ def test_a_probability_decides_how_many_pictures_change():
 
 
 def test_numbers_are_those_of_the_seed_and_the_step_alone():
-    assert draws(5, 4, seed=1).shape == (3, 4, DRAWS)
+    assert draws(5, 4, seed=1).shape == (4, 3, DRAWS)
     assert torch.equal(draws(5, 4, seed=1), draws(5, 4, seed=1))
     first = draws(5, 4, seed=1)
-    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first[:, 0], first[:, 1])
     for other in (draws(6, 4, seed=1), draws(5, 4, seed=2)):
         assert not torch.equal(first, other)
 

@@ -14,10 +14,12 @@ leave that range a little, as in the paper.
 
 import numpy as np
 import torch
-from torch import Tensor
+import torch.distributed as dist
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from brushwork.data.batches import AUGMENTATION, random_numbers
+from brushwork.distributed import num_processes
 from brushwork.errors import BrushworkError
 
 # Uniform numbers that one picture needs: brightness, saturation, contrast, two shifts, the two
@@ -30,8 +32,56 @@ POLICIES = ("color", "translation", "cutout")
 SHIFT, HOLE = 1 / 8, 1 / 2
 
 
+# ADA looks at r_t after so many steps, as in the paper; there p may cross its range in 500,000
+# images, more than we train on in all.
+STEPS_OF_R_T, IMAGES_TO_FULL = 4, 100_000
+
+
+class Augment(nn.Module):
+    """What D's pictures go through; a network, so that ADA's probability is saved with the others.
+
+    Attributes:
+        probability: with which each policy is applied to each picture: 1, or what ADA found.
+    """
+
+    probability: Tensor
+    signs: Tensor
+
+    def __init__(self, policy: tuple[str, ...] = POLICIES, adaptive: bool = False):
+        super().__init__()
+        self.policy, self.adaptive = policy, adaptive
+        self.register_buffer("probability", torch.tensor(0.0 if adaptive else 1.0))
+        self.register_buffer("signs", torch.zeros(2))  # their sum over the reals, and how many
+
+    def forward(self, x: Tensor, u: Tensor) -> Tensor:
+        """Distort pictures (N, 3, S, S) by the uniform numbers (N, DRAWS)."""
+        return diff_augment(x, u, self.policy, self.probability) if self.policy else x
+
+    @torch.no_grad()
+    def observe(self, real_logits: Tensor, step: int, batch_size: int) -> None:
+        """Show ADA what D says of the reals; once in a while it moves the probability.
+
+        Args:
+            real_logits: (N,) of this process.
+            step: steps taken, this one included.
+            batch_size: over all processes.
+        """
+        if not self.adaptive:
+            return
+        self.signs[0] += real_logits.sign().sum()
+        self.signs[1] += len(real_logits)
+        if step % STEPS_OF_R_T == 0:
+            if num_processes() > 1:
+                dist.all_reduce(self.signs)
+            r_t = (self.signs[0] / self.signs[1]).item()
+            images = STEPS_OF_R_T * batch_size
+            p = adapt(self.probability.item(), r_t, images, images_to_full=IMAGES_TO_FULL)
+            self.probability.fill_(p)
+            self.signs.zero_()
+
+
 def draws(step: int, batch_size: int, seed: int) -> Tensor:
-    """The uniform numbers (PASSES, B, DRAWS) that distort a step's pictures, float32, on the CPU.
+    """The uniform numbers (B, PASSES, DRAWS) that distort a step's pictures, float32, on the CPU.
 
     Args:
         step: of the training.
@@ -42,7 +92,7 @@ def draws(step: int, batch_size: int, seed: int) -> Tensor:
     True
     """
     rng = random_numbers(seed, AUGMENTATION, step)
-    return torch.from_numpy(rng.random((PASSES, batch_size, DRAWS), dtype=np.float32))
+    return torch.from_numpy(rng.random((batch_size, PASSES, DRAWS), dtype=np.float32))
 
 
 def diff_augment(

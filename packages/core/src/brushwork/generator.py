@@ -30,6 +30,21 @@ MAX_SEED = 2**32 - 1
 LATENTS_OF_MEAN = 4096
 
 
+def build_networks(
+    model: str, side: int, width: int, classes: tuple[str, ...] = ()
+) -> tuple[Generator, dcgan.Discriminator | fewshot.Discriminator]:
+    """An untrained generator and its discriminator, of one of `ARCHITECTURES`.
+
+    Raises:
+        BrushworkError: there is no such shape, or the model can't be told classes.
+    """
+    make_config, make_G, make_D = ARCHITECTURES[model]
+    if classes and model == "dcgan":
+        raise BrushworkError("a DC-GAN knows no classes; train --model modern with --condition")
+    config = make_config(side=side, width=width, **({"classes": classes} if classes else {}))
+    return make_G(config), make_D(config)
+
+
 class PaintingGenerator:
     """Paints pictures from a checkpoint.
 
@@ -50,7 +65,6 @@ class PaintingGenerator:
         styled = isinstance(network, fewshot.Generator)
         self.classes: tuple[str, ...] = network.config.classes if styled else ()
         self.num_levels = network.config.num_levels if styled else 0
-        self._mean_styles: Tensor | None = None
 
     @classmethod
     def from_pretrained(
@@ -84,8 +98,8 @@ class PaintingGenerator:
         rng = _random_numbers(num, seed)
         return torch.from_numpy(rng.standard_normal((num, self.latent_dim), dtype=np.float32))
 
-    def labels(self, num: int, label: str | None = None, seed: int = 0) -> Tensor | None:
-        """Labels (N,) for `paint`: those of one class, or drawn from all; None without classes.
+    def labels(self, num: int, label: str | None = None, seed: int = 0) -> Tensor:
+        """Labels (N,) for `paint`: those of one class, or drawn from all; 0 without classes.
 
         Args:
             num: how many.
@@ -101,11 +115,9 @@ class PaintingGenerator:
             known = f"it paints {', '.join(self.classes[:20])}" if self.classes else "it has none"
             hint = f"did you mean {near[0]!r}?" if near else known
             raise BrushworkError(f"this painter knows no class {label!r}; {hint}")
-        if not self.classes:
-            return None
         if label is not None:
             return torch.full((num,), self.classes.index(label))
-        return torch.from_numpy(rng.integers(len(self.classes), size=num))
+        return torch.from_numpy(rng.integers(max(1, len(self.classes)), size=num))
 
     @overload
     def sample(
@@ -182,23 +194,17 @@ class PaintingGenerator:
         appendix B). The mean is that of the averaged weights, not an average of means.
         """
         network = self._styled()
-        y = self._labels_for(z, y)
+        y = (self.labels(len(z)) if y is None else y).to(self.device)
         w = network.styles(z.to(self.device), y)
-        if _checked(truncation) == 1:
-            return w
-        mean = self.mean_styles()  # (K or 1, L, W)
-        return torch.lerp(mean[y] if y is not None else mean.expand_as(w), w, truncation)
+        return w if _checked(truncation) == 1 else torch.lerp(self.mean_styles()[y], w, truncation)
 
     @torch.inference_mode()
     def mean_styles(self) -> Tensor:
-        """The mean style of each class (K, L, W), or of everything (1, L, W)."""
+        """The mean style of each class: (K, L, W), or (1, L, W) without classes."""
         network = self._styled()
-        if self._mean_styles is None:
-            z = self.latents(LATENTS_OF_MEAN).to(self.device)
-            labels = torch.arange(len(self.classes), device=self.device)
-            of_classes = [network.styles(z, y.expand(len(z))).mean(0) for y in labels]
-            self._mean_styles = torch.stack(of_classes or [network.styles(z).mean(0)])
-        return self._mean_styles
+        z = self.latents(LATENTS_OF_MEAN).to(self.device)
+        labels = torch.arange(max(1, len(self.classes)), device=self.device)
+        return torch.stack([network.styles(z, y.expand(len(z))).mean(0) for y in labels])
 
     @torch.inference_mode()
     def paint_styles(self, styles: Tensor, batch_size: int = 64) -> Tensor:
@@ -256,7 +262,7 @@ class PaintingGenerator:
         labels = self.labels(num_pictures, label, seed)
         fractions = torch.linspace(0, 1, frames_between + 1)[:-1, None]
         for i, (start, end) in enumerate(itertools.pairwise([*stops, stops[0]])):
-            y = None if labels is None else labels[i].expand(frames_between)
+            y = labels[i].expand(frames_between)
             for array in to_arrays(self.paint(slerp(start, end, fractions), y, truncation)):
                 yield Image.fromarray(array)
 
@@ -264,10 +270,6 @@ class PaintingGenerator:
     def device(self) -> torch.device:
         """Where it paints."""
         return next(self.network.parameters()).device
-
-    def _labels_for(self, z: Tensor, y: Tensor | None) -> Tensor | None:
-        y = self.labels(len(z)) if y is None else y
-        return None if y is None else y.to(self.device)
 
     def _styled(self) -> fewshot.Generator:
         if not isinstance(self.network, fewshot.Generator):

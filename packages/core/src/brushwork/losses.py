@@ -4,7 +4,8 @@ N reals and M fakes; logits are above 0 where D believes that a picture is real.
 losses pair reals with fakes, so they want as many of both.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -102,6 +103,20 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.flatten(1).square().sum(1).mean()
+
+
+class Loss(NamedTuple):
+    """The losses of both players, functions of the logits of reals and of fakes, in this order."""
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor, Tensor], Tensor]
+
+
+LOSSES = {
+    "logistic": Loss(discriminator_loss, lambda _real, fake: generator_loss(fake)),
+    "hinge": Loss(hinge_discriminator_loss, lambda _real, fake: hinge_generator_loss(fake)),
+    "relativistic": Loss(relativistic_discriminator_loss, relativistic_generator_loss),
+}
 
 
 def has_collapsed(losses_D: Sequence[float], below: float = 0.02, logs: int = 30) -> bool:

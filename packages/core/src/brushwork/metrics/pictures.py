@@ -79,7 +79,7 @@ def open_pictures(
     def paint(rows: Sequence[int]) -> Iterable[object]:
         for first in range(0, len(rows), BATCH):
             some = list(rows[first : first + BATCH])
-            yield to_arrays(painter.paint(z[some], None if y is None else y[some]))
+            yield to_arrays(painter.paint(z[some], y[some]))
 
     return Pictures(num, painter.side, paint, training=painter.config.get("training", {}))
 
