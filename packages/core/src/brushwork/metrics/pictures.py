@@ -39,6 +39,8 @@ class Pictures:
     """Of their content, where features are worth keeping."""
     training: dict[str, Any] = field(default_factory=dict)
     """What a checkpoint tells of its training."""
+    intended: tuple[str, ...] = ()
+    """The class that each picture was painted for, where the painter knows classes."""
 
     def spread(self, most: int) -> list[int]:
         """Rows from all over the set."""
@@ -81,7 +83,9 @@ def open_pictures(
             some = list(rows[first : first + BATCH])
             yield to_arrays(painter.paint(z[some], y[some]))
 
-    return Pictures(num, painter.side, paint, training=painter.config.get("training", {}))
+    intended = tuple(painter.classes[i] for i in y) if painter.classes else ()
+    training = painter.config.get("training", {})
+    return Pictures(num, painter.side, paint, training=training, intended=intended)
 
 
 def selected_pictures(pixels: np.ndarray, rows: np.ndarray, fingerprint: str) -> Pictures:
