@@ -120,7 +120,7 @@ def ours(cfg: Config, pixels: np.ndarray) -> Callable[[], None]:
     autocast = torch.autocast("cpu", torch.bfloat16, choose_precision(cfg.precision) == "bf16")
 
     def run() -> None:
-        for real, z in itertools.islice(batches, cfg.steps):
+        for real, z, _ in itertools.islice(batches, cfg.steps):
             real = to_unit_range(real)
             D.requires_grad_(True)
             opt_D.zero_grad()

@@ -119,8 +119,9 @@ def main(cfg: Config) -> None:
             reports[name] |= leak_check(x, y, space.name, unseen)
             reports[name] |= evaluate(x, y, space.name, num_pairs=cfg.num_pairs, seed=cfg.seed)
             if space.labels:
+                intended = fakes.intended if {*fakes.intended} <= {*space.labels} else ()
                 values, shares = label_check(
-                    y, unseen or x, space.labels, expected(fakes, space), space.name
+                    y, unseen or x, space.labels, expected(fakes, space), space.name, intended
                 )
                 reports[name] |= values
                 most = ", ".join(f"{label} {share:.0%}" for label, share in [*shares.items()][:5])

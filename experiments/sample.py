@@ -2,6 +2,7 @@
 
     uv run experiments/sample.py runs/gan/generator --num 16 --out paintings/
     uv run experiments/sample.py runs/gan/generator --num 6 --walk walk.mp4
+    uv run experiments/sample.py runs/genres/generator --label landscape --truncation 0.7
 
 Writes `--out`/seed-SEED-000.png and so on, `grid.png` beside them, and the walk where `--walk`
 says (.gif or .mp4). The same seed paints the same pictures.
@@ -9,7 +10,7 @@ says (.gif or .mp4). The same seed paints the same pictures.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import tyro
 from PIL import Image
@@ -28,6 +29,8 @@ class Config:
     """A generator's checkpoint: a folder, or a name on the Hugging Face Hub."""
     num: int = 16
     """How many pictures."""
+    label: str | None = None
+    """What to paint, where the generator was trained on several: a genre, a style or an artist."""
     seed: int = 0
     truncation: float = 1.0
     """Above 0, at most 1; less is less varied, with fewer failures."""
@@ -48,16 +51,17 @@ def main(cfg: Config) -> None:
             f"--enlarge {cfg.enlarge} and --frames {cfg.frames} must be at least 1"
         )
     painter = PaintingGenerator.from_pretrained(cfg.generator)
+    how: dict[str, Any] = {"label": cfg.label, "seed": cfg.seed, "truncation": cfg.truncation}
     try:
         if cfg.walk:
-            frames = painter.walk(cfg.num, cfg.frames, seed=cfg.seed, truncation=cfg.truncation)
+            frames = painter.walk(cfg.num, cfg.frames, **how)
             larger = (_enlarged(frame, cfg.enlarge) for frame in frames)
             cfg.walk.parent.mkdir(parents=True, exist_ok=True)
             progress = tqdm(larger, total=cfg.num * cfg.frames, unit="frame")
             figures.save_animation(progress, cfg.walk)
             print(f"walk: {cfg.walk}")
             return
-        arrays = painter.sample(cfg.num, seed=cfg.seed, truncation=cfg.truncation, to="array")
+        arrays = painter.sample(cfg.num, **how, to="array")
         cfg.out.mkdir(parents=True, exist_ok=True)
         for i, array in enumerate(arrays):
             Image.fromarray(array).save(cfg.out / f"seed-{cfg.seed}-{i:03d}.png")

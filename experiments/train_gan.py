@@ -1,7 +1,8 @@
-"""Train a DC-GAN to paint, on a genre, a style, an artist or everything.
+"""Train a GAN to paint, on a genre, a style, an artist or everything.
 
     accelerate launch experiments/train_gan.py
     accelerate launch experiments/train_gan.py --data paintings/ --genre landscape --epochs 60
+    accelerate launch experiments/train_gan.py --data paintings/ --model modern --condition genre
 
 --out receives `samples/`, `generator/` (the running average of the weights, to paint with),
 `generator_raw/` (the weights as they are), `kept/` (the painter every --keep-every steps),
@@ -21,15 +22,17 @@ from accelerate.utils import set_seed
 from tqdm import tqdm
 
 from brushwork import figures
-from brushwork.data.batches import gan_batches, share_of, to_unit_range
+from brushwork.adam import gan_adam
+from brushwork.augment import POLICIES, Augment, draws
+from brushwork.data.batches import gan_batches, share_of
 from brushwork.data.prepared import open_data
-from brushwork.data.select import select
+from brushwork.data.select import rows_and_labels, select
 from brushwork.distributed import Means, any_process, average_gradients, check_launch, use_all_cores
 from brushwork.ema import decay_after, refresh_statistics, update_ema
 from brushwork.errors import errors_in_words, require_positive
-from brushwork.generator import PaintingGenerator, save_generator
-from brushwork.losses import discriminator_loss, generator_loss, has_collapsed
-from brushwork.models.dcgan import DCGANConfig, Discriminator, Generator
+from brushwork.generator import PaintingGenerator, build_networks, save_generator
+from brushwork.losses import has_collapsed
+from brushwork.objective import Objective, split
 from brushwork.precision import Precision, choose_precision
 from brushwork.run import StopSignal, open_run, read_metrics
 
@@ -49,11 +52,17 @@ class Config:
     min_paintings: int = 0
     """Leave out artists with fewer paintings in the selection."""
     split: Literal["train", "test"] | None = None
-    """Learn from these rows only."""
     fit: Literal["crop", "squash"] = "crop"
     """How a painting becomes square: its centre, or all of it."""
     flip: bool = True
-    """Mirror paintings at random."""
+    condition: Literal["artist", "style", "genre"] | None = None
+    """Learn to paint each of these by name."""
+    model: Literal["dcgan", "modern"] = "dcgan"
+    loss: Literal["logistic", "hinge", "relativistic"] = "logistic"
+    augment: Literal["none", "diff", "ada"] = "none"
+    """Distort what D sees: never, always, or as often as it overfits."""
+    gamma: float = 0
+    """Weight of the gradient penalties R1 and R2."""
     side: int = 64
     """Pixels: 32, 64, 128 or 256."""
     width: int = 16
@@ -87,32 +96,30 @@ def main(cfg: Config) -> None:
     check_launch()
     require_positive(cfg, "steps", "accumulate", "lr", "ema_half_life")
     require_positive(cfg, "log_every", "sample_every", "save_every", "keep_every")
-    shape = DCGANConfig(side=cfg.side, width=cfg.width)
     precision = choose_precision(cfg.precision)
     paintings = open_data(cfg.data)
     filters = {k: getattr(cfg, k) for k in ("genre", "style", "artist", "split", "min_paintings")}
-    rows = select(paintings.table, **filters).index.to_numpy()
-    pixels = paintings.pixels(cfg.side, cfg.fit)  # (M, S, S, 3) uint8
+    rows, labels, classes = rows_and_labels(select(paintings.table, **filters), cfg.condition)
     steps = math.ceil(cfg.epochs * len(rows) / cfg.batch_size) if cfg.epochs else cfg.steps
 
-    # Devices, processes and precision are Accelerate's; the seed decides all the rest.
+    # The seed decides the networks and all that follows; devices and processes are Accelerate's.
+    set_seed(cfg.seed)
+    G, D = build_networks(cfg.model, cfg.side, cfg.width, classes)
+    pixels = paintings.pixels(cfg.side, cfg.fit)  # (M, S, S, 3) uint8
     accelerator = Accelerator(mixed_precision=precision, log_with=cfg.tracker, project_dir=cfg.out)
     device, world = accelerator.device, accelerator.num_processes
     share = share_of(cfg.batch_size, accelerator.process_index, world)
     use_all_cores()
-    set_seed(cfg.seed)
 
-    # Networks, the running average of G, and an optimiser each.
-    G, D = Generator(shape).train(), Discriminator(shape).train()
+    # The running average of G, an optimiser for each network, and what they play for.
     ema = copy.deepcopy(G).to(device)
     for net in (G, D):
         accelerator.prepare_model(net.to(memory_format=torch.channels_last), evaluation_mode=True)
-    lr = cfg.lr * 64 / cfg.width  # Adam moves a narrow layer's output less (Yang et al. 2022)
-    opt_G, opt_D = (
-        accelerator.prepare(torch.optim.Adam(net.parameters(), lr, (0.5, 0.999), fused=True))
-        for net in (G, D)
-    )
-    state = {"G": G, "D": D, "ema": ema}, {"opt_G": opt_G, "opt_D": opt_D}, accelerator.scaler
+    opt_G, opt_D = (accelerator.prepare(gan_adam(net, cfg.lr, cfg.width)) for net in (G, D))
+    augment = Augment(POLICIES if cfg.augment != "none" else (), cfg.augment == "ada").to(device)
+    objective = Objective(cfg.loss, augment, cfg.gamma)
+    nets = {"G": G, "D": D, "ema": ema, "augment": augment}
+    state = nets, {"opt_G": opt_G, "opt_D": opt_D}, accelerator.scaler
 
     # The run folder, or the one to continue.
     known = {"num_paintings": len(rows), "fingerprint": paintings.fingerprint}
@@ -122,51 +129,44 @@ def main(cfg: Config) -> None:
     run.restore(*state)
     accelerator.init_trackers("brushwork", config={k: str(v) for k, v in settings.items()})
     accelerator.print(f"{len(rows):,} paintings on {world} x {device}, precision {precision}")
-
     painter = PaintingGenerator(ema, {})
-    same_latents = painter.latents(256, seed=cfg.seed).to(device)
-    how = cfg.batch_size, shape.latent_dim, cfg.seed, cfg.flip, share
-    batches = gan_batches(pixels, rows, *how, first_step=run.step)
+    same = [t.to(device) for t in (painter.latents(256, cfg.seed), painter.labels(256))]
+    how = cfg.batch_size, painter.latent_dim, cfg.seed, cfg.flip, share
+    batches = gan_batches(pixels, rows, *how, first_step=run.step, labels=labels)
     step, stopping, means, losses_D = run.step, False, Means(), []
     with StopSignal() as stop, tqdm(total=steps, initial=step, disable=not run.is_writer) as bar:
         while step < steps and not stopping:
-            real, z = (part.to(device, non_blocking=True) for part in next(batches))
-            real = to_unit_range(real)  # (N, 3, S, S) in [-1, 1]
-            fakes = [G(part) for part in z.chunk(cfg.accumulate)]
+            # Paintings, latents, labels and what distorts them; and what G paints.
+            batch = *next(batches), draws(step, cfg.batch_size, cfg.seed)[share]
+            parts = split(batch, cfg.accumulate, device)
+            fakes = [G(part.z, part.y) for part in parts]  # (N, 3, S, S) in [-1, 1]
 
             # Discriminator: tell real from fake.
             D.requires_grad_(True)
             opt_D.zero_grad()
-            for x, fake in zip(real.chunk(cfg.accumulate), fakes, strict=True):
-                real_logits, fake_logits = D(x), D(fake.detach())
-                loss_D = discriminator_loss(real_logits, fake_logits)
-                accelerator.backward(loss_D * len(x) / len(real))
+            verdict = objective.discriminator(D, parts, fakes, step, accelerator.backward)
             average_gradients(D.parameters())
             opt_D.step()
 
             # Generator: fool the discriminator, whose own gradients nobody needs now.
             D.requires_grad_(False)
             opt_G.zero_grad()
-            for fake in fakes:
-                loss_G = generator_loss(D(fake))
-                accelerator.backward(loss_G * len(fake) / len(real))
+            loss_G = objective.generator(D, parts, fakes, verdict, accelerator.backward)
             average_gradients(G.parameters())
             opt_G.step()
 
-            step += 1
-            images = step * cfg.batch_size
+            images, step = (step + 1) * cfg.batch_size, step + 1
             update_ema(ema, G, decay_after(images, cfg.batch_size, cfg.ema_half_life))
-            p_real, p_fake = real_logits.sigmoid().mean(), fake_logits.sigmoid().mean()
-            means.add({"loss_D": loss_D, "loss_G": loss_G, "D(x)": p_real, "D(G(z))": p_fake})
+            augment.observe(verdict.real_logits, step, cfg.batch_size)
+            means.add(verdict.numbers() | {"loss_G": loss_G})
             bar.update()
 
             # Numbers are fetched once in a while; then all processes learn whether to stop.
             stopping = bool(stop) and world == 1
             if step % cfg.log_every == 0 or step == steps or stopping:
                 stopping = any_process(bool(stop))
-                values = run.log(
-                    step, cfg.batch_size, means.fetch() | {"epoch": images / len(rows)}
-                )
+                epoch = {"epoch": images / len(rows)}
+                values = run.log(step, cfg.batch_size, means.fetch() | epoch)
                 accelerator.log(values, step)
                 bar.set_postfix(values)
                 losses_D.append(values["loss_D"])
@@ -177,9 +177,9 @@ def main(cfg: Config) -> None:
             last = step == steps or stopping
             showing, keeping = last or step % cfg.sample_every == 0, step % cfg.keep_every == 0
             if showing or keeping:
-                refresh_statistics(ema, same_latents.split(64))
+                refresh_statistics(ema, list(zip(*(t.split(64) for t in same), strict=True)))
             if run.is_writer and showing:
-                painter.grid(same_latents[:64]).save(cfg.out / f"samples/step-{step:06d}.png")
+                painter.grid(*(t[:64] for t in same)).save(cfg.out / f"samples/step-{step:06d}.png")
             if run.is_writer and keeping:
                 save_generator(ema, cfg.out / f"kept/step-{step:06d}", settings, step, "averaged")
             if step % cfg.save_every == 0 or last:

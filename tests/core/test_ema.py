@@ -31,14 +31,14 @@ def test_refreshed_statistics_are_those_of_the_inputs():
     torch.manual_seed(0)
     network = Generator(DCGANConfig(side=32, width=2))
     batches = torch.randn(3, 16, 100)
-    refresh_statistics(network, list(batches))
+    refresh_statistics(network, [(z,) for z in batches])
     assert not network.training
     first = network.layers[0](batches.reshape(48, 100, 1, 1))
     torch.testing.assert_close(network.layers[1].running_mean, first.mean((0, 2, 3)))
     assert network.layers[1].momentum == 0.1
 
     again = copy.deepcopy(network.state_dict())
-    refresh_statistics(network, list(batches))  # depends on weights and inputs alone
+    refresh_statistics(network, [(z,) for z in batches])  # depends on weights and inputs alone
     assert all(torch.equal(network.state_dict()[name], again[name]) for name in again)
 
 
@@ -47,5 +47,5 @@ def test_with_refreshed_statistics_evaluation_paints_as_training_does():
     network = Generator(DCGANConfig(side=32, width=4))
     z = torch.randn(64, 100)
     trained = network.train()(z)
-    refresh_statistics(network, [z])
+    refresh_statistics(network, [(z,)])
     torch.testing.assert_close(network(z), trained, atol=0.02, rtol=0.02)

@@ -7,6 +7,7 @@ import torch
 
 from brushwork.errors import BrushworkError
 from brushwork.generator import PaintingGenerator, save_generator, slerp
+from brushwork.models import fewshot
 from brushwork.models.dcgan import DCGANConfig, Generator
 
 TRAINING = {
@@ -57,6 +58,71 @@ def test_numbers_out_of_range_are_refused_in_words(folder, wrong):
     painter = PaintingGenerator.from_pretrained(folder)
     with pytest.raises(BrushworkError):
         painter.sample(**{"num": 1} | wrong)
+
+
+@pytest.fixture(scope="module")
+def modern(tmp_path_factory):
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("painter") / "generator"
+    config = fewshot.FewShotConfig(side=32, width=4, classes=("landscape", "portrait", "marina"))
+    network = fewshot.Generator(config)
+    torch.nn.init.normal_(network.to_rgb.weight, std=0.3)
+    save_generator(network, folder, TRAINING, 10, "averaged")
+    return PaintingGenerator.from_pretrained(folder)
+
+
+def test_a_checkpoint_knows_its_model_and_its_classes(modern):
+    assert modern.classes == ("landscape", "portrait", "marina")
+    assert modern.config["architecture"] == "modern"
+    assert modern.num_levels == 3
+
+
+def test_a_label_paints_its_class(modern):
+    z = modern.latents(4, seed=3)
+    portraits = modern.sample(4, label="portrait", seed=3, to="tensor")
+    assert torch.equal(portraits, modern.paint(z, torch.full((4,), 1)))
+    assert not torch.equal(portraits, modern.sample(4, label="marina", seed=3, to="tensor"))
+    assert len(set(modern.labels(50).tolist())) == 3
+    assert torch.equal(modern.labels(9, seed=1)[:5], modern.labels(5, seed=1))
+
+
+def test_an_unknown_label_is_answered_with_a_near_one(modern, folder):
+    with pytest.raises(BrushworkError, match="did you mean 'portrait'"):
+        modern.sample(1, label="portraits")
+    with pytest.raises(BrushworkError, match="knows no class"):
+        PaintingGenerator.from_pretrained(folder).sample(1, label="portrait")
+
+
+def test_truncation_draws_styles_towards_the_mean_of_their_class(modern):
+    z, y = modern.latents(8), modern.labels(8)
+    whole, mean = modern.styles(z, y), modern.mean_styles()[y]
+    torch.testing.assert_close(modern.styles(z, y, 0.5), (whole + mean) / 2)
+    expected = modern.styles(modern.latents(4096), torch.full((4096,), 2)).mean(0)
+    torch.testing.assert_close(modern.mean_styles()[2], expected)
+    wide, narrow = (
+        modern.sample(16, label="marina", truncation=t, to="tensor").std(0).mean() for t in (1, 0.2)
+    )
+    assert narrow < wide
+
+
+def test_mixing_goes_from_one_picture_to_the_other(modern, folder):
+    (a, b), y = modern.latents(2).split(1), torch.tensor([0])
+    mixed = [modern.paint_styles(modern.mix(a, b, level, y, y)) for level in range(4)]
+    torch.testing.assert_close(mixed[0], modern.paint(b, y))
+    torch.testing.assert_close(mixed[3], modern.paint(a, y))
+    assert all(not torch.equal(mixed[i], mixed[i + 1]) for i in range(3))
+    with pytest.raises(BrushworkError, match="between 0 and 3"):
+        modern.mix(a, b, 4)
+    dcgan = PaintingGenerator.from_pretrained(folder)
+    with pytest.raises(BrushworkError, match="no styles"):
+        dcgan.mix(a, b, 0)
+
+
+def test_a_walk_stays_in_its_class(modern):
+    frames = list(modern.walk(2, 3, label="portrait", seed=5))
+    stops = modern.sample(2, label="portrait", seed=5)
+    for stop, picture in zip(frames[::3], stops, strict=True):
+        assert np.abs(np.asarray(stop, int) - np.asarray(picture, int)).max() <= 1
 
 
 def test_a_walk_passes_the_pictures_and_closes(folder):

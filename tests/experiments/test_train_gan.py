@@ -17,6 +17,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from brushwork.errors import BrushworkError
+from brushwork.generator import PaintingGenerator
 from brushwork.run import read_metrics
 from experiments import train_gan
 
@@ -49,6 +50,9 @@ def assert_same(a, b, **tolerance):
     assert a.keys() == b.keys()
     for name in a:
         torch.testing.assert_close(a[name], b[name], **(tolerance or {"rtol": 0, "atol": 0}))
+
+
+MODERN = ["--model", "modern", "--condition", "genre", "--augment", "ada"]
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +122,18 @@ def test_killed_at_any_moment_and_resumed_it_ends_with_the_same_weights(
         assert (out / name).read_bytes() == (finished / name).read_bytes()
 
 
+def test_a_modern_gan_resumes_to_the_same_weights_probability_and_all(environment, tmp_path):
+    flags = [*MODERN, "--save-every", 6, "--log-every", 1]
+    for out, steps in (("whole", 18), ("halves", 6), ("halves", 18)):
+        done = train(environment, tmp_path / out, *flags, "--steps", steps, "--resume")
+        assert done.returncode == 0, done.stderr
+    assert_same(weights(tmp_path / "halves"), weights(tmp_path / "whole"))
+    assert "augment/probability" in weights(tmp_path / "whole")
+    painter = PaintingGenerator.from_pretrained(tmp_path / "whole" / "generator")
+    assert "landscape" in painter.classes
+    assert painter.sample(2, label="landscape", to="array").shape == (2, 32, 32, 3)
+
+
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_signal_saves_and_leaves_cleanly(environment, tmp_path, which):
     out = tmp_path / "run"
@@ -138,9 +154,10 @@ LAUNCH_TWO = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu",
               "--main_process_port", "0"]  # fmt: skip
 
 
-def test_two_processes_follow_one(environment, tmp_path):
+@pytest.mark.parametrize("flags", [[], [*MODERN, "--loss", "hinge"]], ids=["dcgan", "modern"])
+def test_two_processes_follow_one(environment, tmp_path, flags):
     # 2e-4 at this width, as the paper's: what differs in the last bit is not blown up in 20 steps.
-    flags = ["--steps", 20, "--log-every", 1, "--precision", "no", "--lr", 2e-4 * 2 / 64]
+    flags = [*flags, "--steps", 20, "--log-every", 1, "--precision", "no", "--lr", 2e-4 * 2 / 64]
     one = train(environment, tmp_path / "one", *flags)
     assert one.returncode == 0, one.stderr
     two = train({**environment, "ACCELERATE_USE_CPU": "true"}, tmp_path / "two", *flags,
@@ -185,6 +202,7 @@ def test_losses_that_are_no_longer_numbers_stop_the_run_in_words(environment, tm
         ({"precision": "fp16"}, "needs a GPU"),
         ({"steps": 0}, "--steps"),
         ({"save_every": 0}, "--save-every"),
+        ({"condition": "genre"}, "--model modern"),
     ],
 )
 def test_a_mistake_is_said_before_anything_is_written(

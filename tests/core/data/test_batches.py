@@ -34,7 +34,7 @@ def test_two_processes_share_the_batches_of_one():
     rows = np.arange(3, 27)
     whole = batches(pixels, rows)
     halves = zip(*(batches(pixels, rows, share=share_of(8, i, 2)) for i in (0, 1)), strict=True)
-    for (real, z), ((real_0, z_0), (real_1, z_1)) in zip(whole, halves, strict=True):
+    for (real, z, _), ((real_0, z_0, _), (real_1, z_1, _)) in zip(whole, halves, strict=True):
         assert torch.equal(real, torch.cat([real_0, real_1]))
         assert torch.equal(z, torch.cat([z_0, z_1]))
 
@@ -42,19 +42,27 @@ def test_two_processes_share_the_batches_of_one():
 def test_batches_taken_up_later_are_the_same():
     pixels = np.random.default_rng(0).integers(0, 256, (30, 8, 8, 3), dtype=np.uint8)
     whole, later = (batches(pixels, np.arange(30), first_step=step) for step in (0, 2))
-    for (real, z), (real_again, z_again) in zip(whole[2:], later[:2], strict=True):
+    for (real, z, _), (real_again, z_again, _) in zip(whole[2:], later[:2], strict=True):
         assert torch.equal(real, real_again) and torch.equal(z, z_again)
+
+
+def test_labels_stay_with_their_paintings():
+    pixels = np.zeros((50, 4, 4, 3), np.uint8) + np.arange(50, dtype=np.uint8)[:, None, None, None]
+    rows = np.arange(10, 40, 3)
+    for real, z, y in batches(pixels, rows, labels=rows % 7, share=slice(2, 7)):
+        assert torch.equal(real[:, 0, 0, 0] % 7, y) and len(z) == 5
+    assert all((y == 0).all() for _, _, y in batches(pixels, rows))
 
 
 def test_only_the_chosen_rows_come_and_half_are_mirrored():
     pixels = np.zeros((50, 4, 4, 3), np.uint8)
     pixels[:, :, 0] = np.arange(50)[:, None, None]  # the left column says which painting it is
-    real = torch.cat([real for real, _ in batches(pixels, np.arange(10, 20), batch_size=100)])
+    real = torch.cat([real for real, *_ in batches(pixels, np.arange(10, 20), batch_size=100)])
     left, right = real[:, 0, 0, 0], real[:, 0, 0, -1]
     assert set((left + right).tolist()) == set(range(10, 20))
     assert 0.4 < (right > 0).float().mean() < 0.6
     unflipped = batches(pixels, np.arange(10, 20), flip=False)
-    assert all((real[..., -1] == 0).all() for real, _ in unflipped)
+    assert all((real[..., -1] == 0).all() for real, *_ in unflipped)
 
 
 def test_reading_leaves_the_memory_map_as_it_was(tmp_path):

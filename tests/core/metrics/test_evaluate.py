@@ -110,3 +110,11 @@ def test_the_labels_seen_in_fakes_stand_beside_those_of_real_images():
     assert "agreement_artist" not in label_check(fake, real, ["Monet", "Degas"], [], "artist")[0]
     with pytest.raises(BrushworkError, match="sees no labels"):
         label_check(Features(sure), real, ["Monet", "Degas"], [], "artist")
+
+
+def test_fakes_of_many_classes_are_each_asked_for_their_own():
+    eye = Features(torch.zeros(4, 2), torch.eye(2)[[0, 1, 1, 0]])
+    own = ["Monet", "Degas", "Degas", "Degas"]
+    values, _ = label_check(eye, eye, ["Monet", "Degas"], [], "artist", own)
+    assert values["intended_artist"] == 0.75
+    assert values["intended_by_chance_artist"] == (2 * 1 + 2 * 3) / 16

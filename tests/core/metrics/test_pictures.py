@@ -17,7 +17,9 @@ from brushwork.metrics.pictures import (
     open_pictures,
     selected_pictures,
 )
+from brushwork.models import fewshot
 from brushwork.models.dcgan import DCGANConfig, Generator
+from brushwork.models.fewshot import FewShotConfig
 
 TRAINING = {"data": "synthetic", "num_paintings": 9, "fingerprint": "0", "batch_size": 8, "seed": 0}
 
@@ -43,6 +45,17 @@ def test_a_checkpoint_paints_any_rows_as_in_one_go(run):
     assert np.array_equal(together(some, range(70)), expected)
     assert np.array_equal(some.thumbnails([5, 66], 32), expected[[5, 66]])
     assert np.array_equal(together(open_pictures(run, num=70, seed=3), [69]), expected[69:])
+
+
+def test_pictures_of_a_painter_of_classes_say_what_each_was_to_be(tmp_path):
+    torch.manual_seed(0)
+    painter = fewshot.Generator(FewShotConfig(side=32, width=2, classes=("marina", "portrait")))
+    save_generator(painter, tmp_path / "generator", TRAINING, 1, "averaged")
+    some = open_pictures(tmp_path, num=70, seed=3)
+    labels = PaintingGenerator(painter, {}).labels(70, seed=3)
+    assert some.intended == tuple(("marina", "portrait")[i] for i in labels)
+    expected = PaintingGenerator(painter, {}).sample(70, seed=3, to="array")
+    assert np.array_equal(together(some, range(70)), expected)
 
 
 def test_kept_checkpoints_come_by_step(run, tmp_path):

@@ -43,7 +43,7 @@ def update_ema(
 
 
 @torch.no_grad()
-def refresh_statistics(average: nn.Module, inputs: Sequence[Tensor]) -> None:
+def refresh_statistics(average: nn.Module, inputs: Sequence[tuple[Tensor, ...]]) -> None:
     """Set the batch-norm statistics of a network to those that its own weights give.
 
     The average of statistics over training is not the statistics of the average (Izmailov et al.
@@ -51,7 +51,8 @@ def refresh_statistics(average: nn.Module, inputs: Sequence[Tensor]) -> None:
 
     Args:
         average: left in evaluation mode.
-        inputs: batches for its forward pass; the statistics are their mean over these.
+        inputs: what each forward pass is given: latents, or latents and labels; the statistics are
+            the mean over these.
     """
     norms = [m for m in average.modules() if isinstance(m, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
@@ -61,7 +62,7 @@ def refresh_statistics(average: nn.Module, inputs: Sequence[Tensor]) -> None:
     for i, batch in enumerate(inputs):
         for norm in norms:
             norm.momentum = 1 / (i + 1)
-        average(batch)
+        average(*batch)
     for norm, momentum in zip(norms, momenta, strict=True):
         norm.momentum = momentum
     average.eval()

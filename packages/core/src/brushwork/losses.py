@@ -1,7 +1,13 @@
-"""Losses as pure functions of logits: of a GAN, and of a classifier that has a teacher."""
+"""Losses as pure functions of logits: of a GAN, its regulariser, of a classifier with a teacher.
 
-from collections.abc import Sequence
+N reals and M fakes; logits are above 0 where D believes that a picture is real. The relativistic
+losses pair reals with fakes, so they want as many of both.
+"""
 
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -28,6 +34,89 @@ def generator_loss(fake_logits: Tensor) -> Tensor:
     0.6931
     """
     return F.softplus(-fake_logits).mean()
+
+
+def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))) (Lim & Ye 2017; Miyato et al. 2018, eq. 16).
+
+    What D tells by a margin of 1 no longer moves it.
+
+    >>> hinge_discriminator_loss(torch.tensor([2.0, 0.0]), torch.tensor([-3.0])).item()
+    0.5
+    """
+    return F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()
+
+
+def hinge_generator_loss(fake_logits: Tensor) -> Tensor:
+    """-E D(G(z)) (Lim & Ye 2017; Miyato et al. 2018, eq. 17).
+
+    >>> hinge_generator_loss(torch.tensor([2.0, 0.0])).item()
+    -1.0
+    """
+    return -fake_logits.mean()
+
+
+def relativistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """E -log sigmoid(D(x) - D(G(z))), each real with one fake (Jolicoeur-Martineau 2019).
+
+    RpGAN of R3GAN (Huang et al. 2024, eq. 2), whose f is this one. The loss of G is the same with
+    the two exchanged: `relativistic_generator_loss`.
+
+    Args:
+        real_logits: (N,).
+        fake_logits: (N,).
+
+    >>> round(relativistic_discriminator_loss(torch.zeros(2), torch.zeros(2)).item(), 4)  # log 2
+    0.6931
+    """
+    return F.softplus(fake_logits - real_logits).mean()
+
+
+def relativistic_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """E -log sigmoid(D(G(z)) - D(x)): fakes should look more real than the reals they are with.
+
+    >>> real, fake = torch.tensor([1.0, 2.0]), torch.tensor([0.0, 5.0])
+    >>> relativistic_generator_loss(real, fake) == relativistic_discriminator_loss(fake, real)
+    tensor(True)
+    """
+    return F.softplus(real_logits - fake_logits).mean()
+
+
+def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
+    """E |dD/dx|²: R1 where the images are reals, R2 where they are fakes.
+
+    Mescheder et al. 2018, eq. 9 and 10, and R3GAN (Huang et al. 2024, eq. 3 and 4), which adds
+    half of each, times gamma, to the loss of D. It may be added at every k-th step only, k times
+    as strong (Karras et al. 2020, "Analyzing and Improving", section 3.1).
+
+    Args:
+        logits: (N,) D's of these images, each of its own image alone: a D with batch normalisation
+            has no such gradient.
+        images: (N, ...), that required their gradient before D saw them.
+
+    Returns:
+        A number that can itself be differentiated by the weights of D.
+
+    >>> x = torch.ones(4, 2, requires_grad=True)
+    >>> gradient_penalty(x @ torch.tensor([3.0, 4.0]), x).item()  # 3² + 4²
+    25.0
+    """
+    (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
+    return gradient.flatten(1).square().sum(1).mean()
+
+
+class Loss(NamedTuple):
+    """The losses of both players, functions of the logits of reals and of fakes, in this order."""
+
+    discriminator: Callable[[Tensor, Tensor], Tensor]
+    generator: Callable[[Tensor, Tensor], Tensor]
+
+
+LOSSES = {
+    "logistic": Loss(discriminator_loss, lambda _real, fake: generator_loss(fake)),
+    "hinge": Loss(hinge_discriminator_loss, lambda _real, fake: hinge_generator_loss(fake)),
+    "relativistic": Loss(relativistic_discriminator_loss, relativistic_generator_loss),
+}
 
 
 def has_collapsed(losses_D: Sequence[float], below: float = 0.02, logs: int = 30) -> bool:

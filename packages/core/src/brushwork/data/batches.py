@@ -16,7 +16,7 @@ from torch import Tensor
 from brushwork.errors import BrushworkError
 
 # One independent stream of random numbers for each purpose.
-ORDER, FLIPS, LATENTS = 0, 1, 2
+ORDER, FLIPS, LATENTS, AUGMENTATION = 0, 1, 2, 3
 
 
 def random_numbers(seed: int, stream: int, index: int) -> np.random.Generator:
@@ -83,8 +83,9 @@ def gan_batches(
     flip: bool,
     share: slice = slice(None),
     first_step: int = 0,
-) -> Iterator[tuple[Tensor, Tensor]]:
-    """Endless batches for a GAN, read one step ahead: real paintings and latents.
+    labels: NDArray[np.int64] | None = None,
+) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    """Endless batches for a GAN, read one step ahead: real paintings, latents and labels.
 
     Args:
         pixels: (M, S, S, 3) uint8, usually memory-mapped.
@@ -95,20 +96,24 @@ def gan_batches(
         flip: mirror each painting left to right with probability one half.
         share: which part of every batch is this process's; see `share_of`.
         first_step: where to begin.
+        labels: the class of each of `rows`; all 0 if not given.
 
     Yields:
-        Paintings (N, 3, S, S) uint8 in channels-last memory (see `to_unit_range`) and latents
-        (N, Z) float32, N the size of the share.
+        Paintings (N, 3, S, S) uint8 in channels-last memory (see `to_unit_range`), latents (N, Z)
+        float32 and labels (N,) int64, N the size of the share. A latent goes with the label of the
+        painting beside it, so fakes are of each class as often as reals.
     """
+    labels = np.zeros(len(rows), np.int64) if labels is None else labels
 
-    def read(step: int) -> tuple[Tensor, Tensor]:
-        mine = rows[batch_positions(step, batch_size, len(rows), seed)[share]]
-        images = pixels[mine]
+    def read(step: int) -> tuple[Tensor, Tensor, Tensor]:
+        mine = batch_positions(step, batch_size, len(rows), seed)[share]
+        images = pixels[rows[mine]]
         if flip:
             flipped = random_numbers(seed, FLIPS, step).random(batch_size)[share] < 0.5
             images[flipped] = images[flipped, :, ::-1]
         real = torch.from_numpy(images).permute(0, 3, 1, 2)
-        return real, latents(step, batch_size, latent_dim, seed)[share]
+        z = latents(step, batch_size, latent_dim, seed)[share]
+        return real, z, torch.from_numpy(labels[mine])
 
     with ThreadPoolExecutor(1, thread_name_prefix="gan-batches") as reader:
         step, ahead = first_step, reader.submit(read, first_step)

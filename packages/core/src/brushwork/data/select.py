@@ -171,6 +171,36 @@ def split_by_artist(
     return Split(artists, chosen, training[~aside], training[aside], test)
 
 
+def rows_and_labels(
+    table: pd.DataFrame, kind: str | None
+) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:
+    """The rows (R,) of a table, the class (R,) of each, and the names of the classes, sorted.
+
+    Args:
+        table: what `select` left.
+        kind: "artist", "style" or "genre"; paintings without one are left out. None for no classes:
+            all labels are 0.
+
+    Raises:
+        BrushworkError: there are fewer than two classes.
+
+    >>> table = pd.DataFrame({"artist": ["Monet", "Degas", "", "Monet"]}, index=[3, 5, 6, 9])
+    >>> rows, labels, names = rows_and_labels(table, "artist")
+    >>> rows.tolist(), labels.tolist(), names
+    ([3, 5, 9], [1, 0, 1], ('Degas', 'Monet'))
+    """
+    if kind is None:
+        return table.index.to_numpy(np.int64), np.zeros(len(table), np.int64), ()
+    known = table.loc[table[kind] != ""]
+    names = tuple(sorted(set(known[kind])))
+    if len(names) < 2:
+        raise BrushworkError(
+            f"--condition {kind} needs at least two of them in the selection, which has "
+            f"{names[0] if names else 'none'}; select more, or leave it out"
+        )
+    return known.index.to_numpy(np.int64), np.searchsorted(names, known[kind]), names
+
+
 def counts(table: pd.DataFrame, column: str) -> pd.Series:
     """How many paintings each artist, style or genre has, most first; the unknown aren't counted.
 

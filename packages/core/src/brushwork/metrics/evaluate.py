@@ -85,12 +85,18 @@ def leak_check(
 
 
 def label_check(
-    fake: Features, real: Features, labels: Sequence[str], expected: Sequence[str], space: str
+    fake: Features,
+    real: Features,
+    labels: Sequence[str],
+    expected: Sequence[str],
+    space: str,
+    intended: Sequence[str] = (),
 ) -> tuple[dict[str, float], dict[str, float]]:
     """What a classifier sees in the fakes: numbers for the report, and the share of each label.
 
     Its confidence on the fakes is told beside that on the real images: best such that it was not
-    trained on. `expected` are the labels that the fakes were meant for.
+    trained on. `expected` are the labels that all fakes were meant for; `intended`, where a painter
+    of many classes painted them, is the label that each was meant for.
     """
     if fake.probabilities is None or real.probabilities is None:
         raise BrushworkError(f"space {space!r} gives no probabilities, so it sees no labels")
@@ -104,6 +110,9 @@ def label_check(
     }
     if ours.agreement is not None:
         values["agreement"] = ours.agreement
+    if intended:
+        hits, chance = scores.intended_labels(fake.probabilities, labels, intended)
+        values |= {"intended": hits, "intended_by_chance": chance}
     return {f"{name}_{space}": value for name, value in values.items()}, ours.shares
 
 

@@ -39,6 +39,8 @@ class Pictures:
     """Of their content, where features are worth keeping."""
     training: dict[str, Any] = field(default_factory=dict)
     """What a checkpoint tells of its training."""
+    intended: tuple[str, ...] = ()
+    """The class that each picture was painted for, where the painter knows classes."""
 
     def spread(self, most: int) -> list[int]:
         """Rows from all over the set."""
@@ -74,13 +76,16 @@ def open_pictures(
             len(files), side, lambda rows: [files[row] for row in rows], content_fingerprint(files)
         )
     painter = PaintingGenerator.from_pretrained(source, device)
-    z = painter.latents(num, seed)
+    z, y = painter.latents(num, seed), painter.labels(num, seed=seed)
 
     def paint(rows: Sequence[int]) -> Iterable[object]:
         for first in range(0, len(rows), BATCH):
-            yield to_arrays(painter.paint(z[list(rows[first : first + BATCH])]))
+            some = list(rows[first : first + BATCH])
+            yield to_arrays(painter.paint(z[some], y[some]))
 
-    return Pictures(num, painter.side, paint, training=painter.config.get("training", {}))
+    intended = tuple(painter.classes[i] for i in y) if painter.classes else ()
+    training = painter.config.get("training", {})
+    return Pictures(num, painter.side, paint, training=training, intended=intended)
 
 
 def selected_pictures(pixels: np.ndarray, rows: np.ndarray, fingerprint: str) -> Pictures:

@@ -118,6 +118,23 @@ def predicted_labels(
     )
 
 
+def intended_labels(
+    probabilities: Tensor | ArrayLike, names: Sequence[str], intended: Sequence[str]
+) -> tuple[float, float]:
+    """Share of images given the label that each was painted for, and what chance would give.
+
+    Chance is the mean share if the same answers were dealt out to the images at random.
+
+    >>> p = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
+    >>> intended_labels(p, ["landscape", "portrait"], ["landscape"] * 2 + ["portrait"] * 2)
+    (0.75, 0.5)
+    """
+    given = [names[i] for i in _probabilities(probabilities, "probabilities").argmax(1).tolist()]
+    hits = sum(a == b for a, b in zip(given, intended, strict=True))
+    by_chance = sum(given.count(name) * list(intended).count(name) for name in names)
+    return hits / len(given), by_chance / len(given) ** 2
+
+
 def classification_accuracy_score(
     fake: Tensor | ArrayLike,
     fake_labels: Sequence[str],

@@ -76,8 +76,8 @@ class Generator(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.apply(initialise)
 
-    def forward(self, z: Tensor) -> Tensor:
-        """(N, Z) -> (N, 3, S, S) in [-1, 1]."""
+    def forward(self, z: Tensor, y: None = None) -> Tensor:  # noqa: ARG002
+        """(N, Z) -> (N, 3, S, S) in [-1, 1]; it knows no classes, so `y` is None."""
         return self.layers(z[:, :, None, None])
 
 
@@ -99,8 +99,8 @@ class Discriminator(nn.Module):
         self.layers = nn.Sequential(*layers)
         self.apply(initialise)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """(N, 3, S, S) in [-1, 1] -> logits (N,)."""
+    def forward(self, x: Tensor, y: None = None) -> Tensor:  # noqa: ARG002
+        """(N, 3, S, S) in [-1, 1] -> logits (N,); it knows no classes, so `y` is None."""
         return self.layers(x).flatten()
 
 

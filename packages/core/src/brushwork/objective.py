@@ -1,0 +1,106 @@
+"""What G and D play for: the two halves of a step, from networks, pictures and numbers alone.
+
+It knows no optimiser, device, process or file. A batch may pass in parts, to save memory; the
+gradients of the parts add up to those of the whole.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+from brushwork.augment import Augment
+from brushwork.data.batches import to_unit_range
+from brushwork.losses import LOSSES, gradient_penalty
+
+Backward = Callable[[Tensor], object]
+# Gradients of gradients cost as much as the rest of D's half, so they are taken at every fourth
+# step, four times as strong (Karras et al. 2020, "Analyzing and Improving", section 3.1).
+PENALTY_EVERY = 4
+
+
+class Part(NamedTuple):
+    """Of a batch: paintings `real` (N, 3, S, S) in [-1, 1], latents `z` (N, Z), labels `y` (N,),
+    and `u` (N, PASSES, DRAWS), which `brushwork.augment.draws` drew to distort them.
+    """
+
+    real: Tensor
+    z: Tensor
+    y: Tensor
+    u: Tensor
+
+
+class Verdict(NamedTuple):
+    """The loss of D, and its logits (N,) of the reals and of the fakes, none with a gradient."""
+
+    loss: Tensor
+    real_logits: Tensor
+    fake_logits: Tensor
+
+    def numbers(self) -> dict[str, Tensor]:
+        """What a run logs of it: the loss, and how real D believes reals and fakes to be."""
+        real, fake = (logits.sigmoid().mean() for logits in (self.real_logits, self.fake_logits))
+        return {"loss_D": self.loss, "D(x)": real, "D(G(z))": fake}
+
+
+def split(batch: Sequence[Tensor], num_parts: int, device: torch.device) -> list[Part]:
+    """Put a batch on a device: uint8 paintings, latents, labels and uniform numbers, in parts."""
+    columns = (t.to(device, non_blocking=True).chunk(num_parts) for t in batch)
+    return [Part(to_unit_range(real), *rest) for real, *rest in zip(*columns, strict=True)]
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A loss by name, what distorts the pictures that D sees, and the weight of R1 and R2."""
+
+    loss: Literal["logistic", "hinge", "relativistic"]
+    augment: Augment
+    gamma: float = 0.0
+    """Half of it times R1 + R2 is added to D's loss (Huang et al. 2024, eq. 3 and 4)."""
+
+    def discriminator(
+        self,
+        D: nn.Module,
+        parts: Sequence[Part],
+        fakes: Sequence[Tensor],
+        step: int,
+        backward: Backward,
+    ) -> Verdict:
+        """Tell reals from fakes: gradients of D's loss into the weights of D alone."""
+        penalised = self.gamma > 0 and step % PENALTY_EVERY == 0
+        num, seen = sum(len(part.real) for part in parts), []
+        for (real, _, y, u), fake in zip(parts, fakes, strict=True):
+            x = self.augment(real, u[:, 0]).requires_grad_(penalised)
+            x_fake = self.augment(fake.detach(), u[:, 1]).requires_grad_(penalised)
+            logits = D(x, y), D(x_fake, y)
+            loss = LOSSES[self.loss].discriminator(*logits)
+            if penalised:
+                both = gradient_penalty(logits[0], x) + gradient_penalty(logits[1], x_fake)
+                loss = loss + PENALTY_EVERY * self.gamma / 2 * both
+            backward(loss * (len(real) / num))
+            seen.append(Verdict(loss.detach()[None], *(part.detach() for part in logits)))
+        losses, real_logits, fake_logits = (torch.cat(column) for column in zip(*seen, strict=True))
+        return Verdict(losses.mean(), real_logits, fake_logits)
+
+    def generator(
+        self,
+        D: nn.Module,
+        parts: Sequence[Part],
+        fakes: Sequence[Tensor],
+        verdict: Verdict,
+        backward: Backward,
+    ) -> Tensor:
+        """Fool D: gradients of G's loss into what painted the fakes; the loss.
+
+        A relativistic G competes with what D said of the reals in its half: its `verdict`.
+        """
+        num, losses = len(verdict.real_logits), []
+        rivals = verdict.real_logits.split([len(fake) for fake in fakes])
+        for (_, _, y, u), fake, rival in zip(parts, fakes, rivals, strict=True):
+            fake_logits = D(self.augment(fake, u[:, 2]), y)
+            loss = LOSSES[self.loss].generator(rival, fake_logits)
+            backward(loss * (len(fake) / num))
+            losses.append(loss.detach())
+        return torch.stack(losses).mean()
