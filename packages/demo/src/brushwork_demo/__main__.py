@@ -1,18 +1,68 @@
-"""`brushwork-demo`: what the demo will be, and what there is until then."""
+"""`brushwork-demo`: the page, and what publishes it."""
 
+import argparse
+import signal
 import sys
+from collections.abc import Sequence
 
-MESSAGE = """\
-The web demo of brushwork is not written yet. It will open a page that names the artist of a
-painting and paints new ones. Until then, from a checkout:
-  uv run accelerate launch experiments/train_gan.py     train a painter
-  uv run experiments/sample.py runs/gan/generator       let it paint"""
+from brushwork.errors import BrushworkError, errors_in_words
 
 
-def main() -> None:
-    """Say that there is no page yet; the exit status is 1, since nothing was shown."""
-    print(MESSAGE, file=sys.stderr)
-    raise SystemExit(1)
+def parser() -> argparse.ArgumentParser:
+    """All the commands and their flags."""
+    top = argparse.ArgumentParser(
+        "brushwork-demo", description="A page that names a painting's artist and paints new ones."
+    )
+    top.add_argument(
+        "--generator",
+        action="append",
+        default=[],
+        metavar="FOLDER",
+        help="a generator's checkpoint or a name on the Hub, instead of those bundled; repeat it",
+    )
+    top.add_argument("--classifier", metavar="FOLDER", help="likewise, of an artist classifier")
+    top.add_argument("--host", default="127.0.0.1", help="0.0.0.0 lets other machines in")
+    top.add_argument("--port", type=int, help="7860 or the next free one by default")
+    top.add_argument("--share", action="store_true", help="a public address for a week")
+    top.add_argument("--auth", metavar="NAME:PASSWORD", help="ask visitors for these")
+    top.add_argument("--mcp", action="store_true", help="offer the API as tools of MCP too")
+    return top
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command."""
+    args = parser().parse_args(arguments)
+    with errors_in_words():
+        serve(args)
+
+
+def serve(args: argparse.Namespace) -> None:
+    """Open the page.
+
+    Raises:
+        BrushworkError: a model is not there, or a flag makes no sense.
+    """
+    auth = None
+    if args.auth is not None:
+        name, _, password = args.auth.partition(":")
+        if not (name and password):
+            raise BrushworkError(f"--auth {args.auth!r} is not NAME:PASSWORD")
+        auth = (name, password)
+    if args.port is not None and not 1 <= args.port <= 65535:
+        raise BrushworkError(f"--port {args.port} is not between 1 and 65535")
+
+    # A stopped server leaves no files behind, however it is asked to stop.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    from brushwork_demo import app, studio  # torch and gradio take seconds; --help does not
+
+    app.launch(
+        studio.open_studio(args.generator, args.classifier),
+        host=args.host,
+        port=args.port,
+        share=args.share,
+        auth=auth,
+        mcp=args.mcp,
+    )
 
 
 if __name__ == "__main__":
