@@ -1,8 +1,13 @@
 """`brushwork-demo`: the page, and what publishes it."""
 
 import argparse
+import atexit
+import os
+import shutil
 import signal
+import socket
 import sys
+import tempfile
 from collections.abc import Sequence
 
 from brushwork.errors import BrushworkError, errors_in_words
@@ -48,11 +53,10 @@ def serve(args: argparse.Namespace) -> None:
         if not (name and password):
             raise BrushworkError(f"--auth {args.auth!r} is not NAME:PASSWORD")
         auth = (name, password)
-    if args.port is not None and not 1 <= args.port <= 65535:
-        raise BrushworkError(f"--port {args.port} is not between 1 and 65535")
+    if args.port is not None:
+        _check_port(args.host, args.port)
+    _own_folder()
 
-    # A stopped server leaves no files behind, however it is asked to stop.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     from brushwork_demo import app, studio  # torch and gradio take seconds; --help does not
 
     app.launch(
@@ -63,6 +67,28 @@ def serve(args: argparse.Namespace) -> None:
         auth=auth,
         mcp=args.mcp,
     )
+
+
+def _check_port(host: str, port: int) -> None:
+    if not 1 <= port <= 65535:
+        raise BrushworkError(f"--port {port} is not between 1 and 65535")
+    family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    with socket.socket(family, socket.SOCK_STREAM) as attempt:
+        attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            attempt.bind(address)
+        except OSError as error:
+            raise BrushworkError(
+                f"cannot listen on {host}:{port} ({error.strerror}); choose another --port"
+            ) from error
+
+
+def _own_folder() -> None:
+    """Keep all that visitors send or are shown in one folder, which goes when the server does."""
+    folder = tempfile.mkdtemp(prefix="brushwork-demo-")
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = folder
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 if __name__ == "__main__":

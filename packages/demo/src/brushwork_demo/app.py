@@ -1,9 +1,5 @@
 """The page: its tabs put together, its API, its limits, and the server around it."""
 
-import atexit
-import os
-import shutil
-import tempfile
 from typing import Any
 
 import gradio as gr
@@ -92,13 +88,18 @@ def _add_endpoints(rooms: Studio) -> None:
         artists can be identified.
         """
         painters = {
-            who.name: {"side": who.side, "stages": len(who.stages), "epochs": who.epochs[-1]}
+            who.name: {
+                "side": who.side,
+                "stages": len(who.stages),
+                "epochs": who.epochs[-1],
+                "labels": list(studio.classes(who.stages[-1])),
+            }
             for who in rooms.painters.values()
         }
         return {"painters": painters, "identifies": rooms.classifier is not None}
 
     @in_words
-    def paint_pictures(painter, seed, count, truncation, stage):
+    def paint_pictures(painter, seed, count, truncation, stage, label):
         """Paint pictures. The same seed paints the same pictures.
 
         Args:
@@ -107,11 +108,13 @@ def _add_endpoints(rooms: Studio) -> None:
             count: 1 to 64 pictures.
             truncation: above 0.05 for hardly any variety, 1 for all of it.
             stage: 1 for the earliest stage of the painter's training; 0 for the finished painter.
+            label: one of the painter's classes, if it has any; all of them if empty.
         """
-        return paint.pictures(rooms, paint.latents(rooms, painter, seed, count, truncation, stage))
+        asked = painter, seed, count, truncation, stage, label
+        return paint.pictures(paint.prepare(rooms, *asked))
 
     @in_words
-    def walk_film(painter, seed, count, truncation, stage, progress=gr.Progress()):  # noqa: B008, D417
+    def walk_film(painter, seed, count, truncation, stage, label, progress=gr.Progress()):  # noqa: B008, D417
         """A film of a walk through a painter's pictures and back to the first, as MP4.
 
         Args:
@@ -120,11 +123,12 @@ def _add_endpoints(rooms: Studio) -> None:
             count: 2 to 12 pictures to walk through.
             truncation: above 0.05 for hardly any variety, 1 for all of it.
             stage: 1 for the earliest stage of the painter's training; 0 for the finished painter.
+            label: one of the painter's classes, if it has any; all of them if empty.
         """
         count = whole(count, "count", 2, paint.MOST_STOPS)
-        easel = paint.latents(rooms, painter, seed, count, truncation, stage)
+        easel = paint.prepare(rooms, painter, seed, count, truncation, stage, label)
         file = paint.film_file()
-        paint.walk(rooms, easel, file, progress)
+        paint.walk(easel, file, progress)
         return str(file)
 
     @in_words
@@ -143,11 +147,12 @@ def _add_endpoints(rooms: Studio) -> None:
     gr.api(models, api_name="models", queue=False)
     with gr.Row(visible=False):
         wishes: list[Component] = [
-            gr.Textbox(None, label="painter"),
+            gr.Textbox("", label="painter"),
             gr.Number(0, label="seed", precision=0, minimum=0, maximum=MAX_SEED),
             gr.Number(16, label="count", precision=0, minimum=1, maximum=paint.MOST_PICTURES),
             gr.Number(1, label="truncation", minimum=0.05, maximum=1),
             gr.Number(0, label="stage", precision=0, minimum=0, maximum=1000),
+            gr.Textbox("", label="label"),
         ]
         painted = gr.Gallery(label="pictures", format="png", interactive=False)
         film = gr.Video(label="film", interactive=False)
@@ -227,10 +232,6 @@ def launch(
         BrushworkError: the port is taken, or cannot be listened on.
     """
     studio.warm_up(rooms)
-    # All that visitors send or are shown goes in here, and away with the server.
-    keep = tempfile.mkdtemp(prefix="brushwork-demo-")
-    atexit.register(shutil.rmtree, keep, ignore_errors=True)
-    os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = keep
     page = build(rooms)
     try:
         page.launch(

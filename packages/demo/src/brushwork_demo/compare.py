@@ -43,7 +43,7 @@ def side_by_side(rooms: Studio, names: list[str], seed: int) -> str:
     for name in names:
         who = rooms.painter(name)
         folder = who.stage(None)
-        arrays = studio.paint(folder, studio.latents(folder, 16, seed, 1.0))
+        arrays = studio.paint(studio.order(folder, 16, seed, 1.0))
         sheet = grid(arrays, columns=4, gap=1)
         training = who.config.get("training", {})
         facts = {
@@ -163,8 +163,7 @@ def pair(
     """A fake and a real painting in random order, at the same size; and which is the fake."""
     who = rooms.painter(painter)
     folder, chance = who.stage(None), random.Random()
-    z = studio.latents(folder, 1, chance.randrange(MAX_SEED), 0.9)
-    fake = studio.paint(folder, z)[0]
+    fake = studio.paint(studio.order(folder, 1, chance.randrange(MAX_SEED), 0.9))[0]
     if own:
         square = Image.fromarray(chance.choice(own))
         real = np.asarray(square.resize((who.side, who.side), Image.Resampling.LANCZOS))

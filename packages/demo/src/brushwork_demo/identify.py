@@ -96,6 +96,7 @@ def nearest_paintings(rooms: Studio, picture: Image.Image) -> list[tuple[Image.I
     return [
         (near.thumbnail, f"{near.artist}: {near.title} ({near.similarity:.0%} alike)")
         for near in studio.nearest(rooms.classifier, picture)
+        if near.thumbnail is not None
     ]
 
 

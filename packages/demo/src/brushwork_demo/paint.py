@@ -17,12 +17,14 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from brushwork.errors import BrushworkError
 from brushwork.figures import save_animation
 from brushwork.generator import MAX_SEED, slerp
 from brushwork_demo import identify, studio
-from brushwork_demo.studio import Studio
+from brushwork_demo.studio import Order, Painter, Studio
 from brushwork_demo.words import fraction, in_words, whole
 
+EVERYTHING = "everything"
 MOST_PICTURES = 64
 MOST_STOPS = 12
 FRAMES_BETWEEN = 24
@@ -35,74 +37,100 @@ class Easel:
     """What is in a visitor's gallery: enough to paint it again."""
 
     painter: str
-    z: NDArray[np.float32]  # (N, Z)
+    order: Order
     stage: int
     seed: int
     chosen: int | None = None
-    aside: NDArray[np.float32] | None = None  # (Z,), set aside to be mixed
+    aside: Order | None = None
+    """A single picture, set aside to be mixed."""
 
 
 # What can be painted: functions of numbers alone, also served as the API.
 
 
-def latents(
-    rooms: Studio, painter: object, seed: object, count: object, truncation: object, stage: object
+def prepare(
+    rooms: Studio,
+    painter: object,
+    seed: object,
+    count: object,
+    truncation: object,
+    stage: object,
+    label: object = None,
 ) -> Easel:
-    """Check what a visitor asks for, and draw its latents.
+    """Check what a visitor asks for, and draw what it starts from.
 
     Raises:
         BrushworkError: it makes no sense; says what would.
     """
-    who = rooms.painter(None if painter is None else str(painter))
+    who = rooms.painter(str(painter) if painter else None)
     number = len(who.stages)
-    if stage not in (None, 0):
+    if stage not in (None, 0, "0", ""):
         number = whole(stage, "stage", 1, len(who.stages))
     seed = whole(seed, "seed", 0, MAX_SEED)
     count = whole(count, "count", 1, MOST_PICTURES)
     truncation = fraction(truncation, "truncation", 0.05, 1.0)
-    z = studio.latents(who.stage(number), count, seed, truncation)
-    return Easel(who.name, z, number, seed)
+    wanted = None if label in (None, "", EVERYTHING) else str(label)
+    folder = who.stage(number)
+    if wanted is not None and wanted not in studio.classes(folder):
+        known = ", ".join(studio.classes(folder)[:20])
+        raise BrushworkError(
+            f"painter {who.name} knows no {wanted[:40]!r}; "
+            + (f"it can be asked for {known}" if known else "it paints only one thing")
+        )
+    return Easel(who.name, studio.order(folder, count, seed, truncation, wanted), number, seed)
 
 
-def pictures(rooms: Studio, easel: Easel) -> list[tuple[Image.Image, str]]:
+def pictures(easel: Easel) -> list[tuple[Image.Image, str]]:
     """The easel's pictures, each with the words that stand for it."""
-    arrays = studio.paint(rooms.painter(easel.painter).stage(easel.stage), easel.z)
+    arrays = studio.paint(easel.order)
     return [
         (Image.fromarray(array), f"Picture {i} of {len(arrays)} by the painter {easel.painter}")
         for i, array in enumerate(arrays, 1)
     ]
 
 
-def variations(easel: Easel, index: int, strength: float = 0.35) -> Easel:
-    """As many latents, all near the chosen one; it comes first itself."""
-    z = torch.from_numpy(easel.z)
-    towards = np.random.default_rng((easel.seed, index)).standard_normal(z.shape, np.float32)
-    away = torch.from_numpy(towards) * z[index].norm() / z.shape[1] ** 0.5
-    near = slerp(z[index].expand_as(z), away, torch.full((len(z), 1), strength))
-    near[0] = z[index]
-    return replace(easel, z=near.numpy(), chosen=None)
+def only(order: Order, index: int, times: int = 1) -> Order:
+    """One of an order's pictures, as an order of its own."""
+    y = None if order.y is None else order.y[[index] * times]
+    return replace(order, z=order.z[[index] * times], y=y)
 
 
-def mixtures(easel: Easel, one: NDArray[np.float32], other: NDArray[np.float32]) -> Easel:
-    """Twelve latents on the way from one to the other."""
-    steps = torch.linspace(0, 1, 12)[:, None]
-    between = slerp(torch.from_numpy(one), torch.from_numpy(other), steps)
-    return replace(easel, z=between.numpy(), chosen=None)
+def variations(easel: Easel, index: int, strength: float = 0.35) -> Order:
+    """As many pictures, all near the chosen one; it comes first itself."""
+    same = only(easel.order, index, len(easel.order.z))
+    z = torch.from_numpy(same.z)
+    chance = np.random.default_rng((easel.seed, index))
+    away = torch.from_numpy(chance.standard_normal(z.shape, np.float32))
+    near = slerp(z, away, torch.full((len(z), 1), strength))
+    near[0] = z[0]
+    return replace(same, z=near.numpy())
 
 
-def walk(rooms: Studio, easel: Easel, file: Path, progress: gr.Progress) -> None:
-    """A film from picture to picture and back to the first, as MP4."""
-    stops = torch.from_numpy(easel.z[:MOST_STOPS])
-    if len(stops) < 2:
-        stops = torch.from_numpy(variations(replace(easel, z=easel.z[[0] * 4]), 0).z)
-    folder = rooms.painter(easel.painter).stage(easel.stage)
+def mixtures(one: Order, other: Order, num: int = 12) -> Order:
+    """Pictures on the way from one to the other; where they are of two classes, half of each."""
+    fractions = torch.linspace(0, 1, num)[:, None]
+    between = slerp(torch.from_numpy(one.z[0]), torch.from_numpy(other.z[0]), fractions)
+    y = None
+    if one.y is not None and other.y is not None:
+        y = np.where(fractions[:, 0].numpy() < 0.5, one.y[0], other.y[0])
+    return replace(one, z=between.numpy(), y=y)
+
+
+def walk(easel: Easel, file: Path, progress: gr.Progress) -> None:
+    """A film from picture to picture and back to the first, as MP4, within one class."""
+    num = min(len(easel.order.z), MOST_STOPS)
+    stops = torch.from_numpy(easel.order.z[:num])
+    if num < 2:  # nowhere to go: around in the neighbourhood
+        around = replace(easel, order=only(easel.order, 0, 4))
+        stops = torch.from_numpy(variations(around, 0).z)
     fractions = torch.linspace(0, 1, FRAMES_BETWEEN + 1)[:-1, None]
+    pace = only(easel.order, 0, FRAMES_BETWEEN)
 
     def frames() -> Iterator[Image.Image]:
         for i, start in enumerate(stops):
             progress((i, len(stops)), desc="Walking", unit="pictures")
-            end = stops[(i + 1) % len(stops)]
-            for array in studio.paint(folder, slerp(start, end, fractions).numpy()):
+            z = slerp(start, stops[(i + 1) % len(stops)], fractions)
+            for array in studio.paint(replace(pace, z=z.numpy())):
                 yield enlarged(array, 384)
 
     save_animation(frames(), file)
@@ -131,6 +159,11 @@ def stage_label(rooms: Studio, painter: str, stage: int) -> str:
     return f"Training: after {who.epochs[stage - 1]:,.0f} of {who.epochs[-1]:,.0f} epochs"
 
 
+def choices_of(painter: Painter) -> list[str]:
+    """What a visitor can ask a painter for."""
+    return [EVERYTHING, *studio.classes(painter.stages[-1])]
+
+
 def tab(rooms: Studio) -> tuple[list[gr.components.Component], Any]:
     """Lay the tab out.
 
@@ -143,6 +176,13 @@ def tab(rooms: Studio) -> tuple[list[gr.components.Component], Any]:
     with gr.Row(equal_height=False):
         with gr.Column(scale=2, min_width=280):
             painter = gr.Dropdown(names, value=first.name, label="Painter", elem_id="painter")
+            label = gr.Dropdown(
+                choices_of(first),
+                value=EVERYTHING,
+                label="What to paint",
+                visible=len(choices_of(first)) > 1,
+                elem_id="label",
+            )
             again = gr.Button("Paint new ones", variant="primary", elem_id="again")
             stage = gr.Slider(
                 1,
@@ -226,25 +266,25 @@ def tab(rooms: Studio) -> tuple[list[gr.components.Component], Any]:
             )
 
     shown = [gallery, easel, hint, chosen, actions, verdict, known, mix, film]
-    controls = [painter, seed, count, truncation, stage]
+    controls = [painter, seed, count, truncation, stage, label]
 
     def show(new: Easel, said: str = "Choose a picture to look closer.") -> list[Any]:
         """Fill the gallery, and forget what was chosen in the one before."""
         hidden = [gr.update(visible=False)] * 4
         mixing = gr.update(interactive=new.aside is not None)
         film_too = gr.update(visible=False, value=None)
-        return [pictures(rooms, new), new, said, *hidden, mixing, film_too]
+        return [pictures(new), new, said, *hidden, mixing, film_too]
 
     @in_words
     def repaint(was: Easel | None, *asked: Any) -> list[Any]:
-        new = latents(rooms, *asked)
+        new = prepare(rooms, *asked)
         kept = was.aside if was and was.painter == new.painter else None
         return show(replace(new, aside=kept))
 
     @in_words
-    def paint_new(was: Easel | None, painter, count, truncation, stage) -> list[Any]:
+    def paint_new(was: Easel | None, painter, count, truncation, stage, label) -> list[Any]:
         seed = random.randrange(100_000)
-        return [*repaint(was, painter, seed, count, truncation, stage), seed]
+        return [*repaint(was, painter, seed, count, truncation, stage, label), seed]
 
     @in_words
     def change_painter(was: Easel | None, painter, seed, count, truncation) -> list[Any]:
@@ -252,7 +292,9 @@ def tab(rooms: Studio) -> tuple[list[gr.components.Component], Any]:
         stages = gr.update(
             maximum=num, value=num, visible=num > 1, label=stage_label(rooms, painter, num)
         )
-        return [*repaint(was, painter, seed, count, truncation, num), stages]
+        choices = choices_of(rooms.painter(painter))
+        labels = gr.update(choices=choices, value=EVERYTHING, visible=len(choices) > 1)
+        return [*repaint(was, painter, seed, count, truncation, num), stages, labels]
 
     @in_words
     def change_stage(was: Easel | None, painter, stage) -> list[Any]:
@@ -260,13 +302,13 @@ def tab(rooms: Studio) -> tuple[list[gr.components.Component], Any]:
         label = gr.update(label=stage_label(rooms, painter, number))
         if was is None or was.painter != painter:
             raise gr.Error("Paint something first.", print_exception=False)
-        new = replace(was, stage=number)
-        large = gr.skip() if new.chosen is None else picture_of(new)
-        return [pictures(rooms, new), new, large, label]
+        folder = rooms.painter(painter).stage(number)
+        new = replace(was, stage=number, order=replace(was.order, folder=folder))
+        large = gr.skip() if new.chosen is None else enlarged(chosen_pixels(new))
+        return [pictures(new), new, large, label]
 
-    def picture_of(on: Easel) -> Image.Image:
-        folder = rooms.painter(on.painter).stage(on.stage)
-        return enlarged(studio.paint(folder, on.z[[on.chosen or 0]])[0])
+    def chosen_pixels(on: Easel) -> NDArray[np.uint8]:
+        return studio.paint(only(on.order, on.chosen or 0))[0]
 
     def needed(on: Easel | None) -> Easel:
         if on is None or on.chosen is None:
@@ -277,36 +319,37 @@ def tab(rooms: Studio) -> tuple[list[gr.components.Component], Any]:
     def choose(on: Easel | None, event: gr.SelectData) -> list[Any]:
         if on is None:
             raise gr.Error("Paint something first.", print_exception=False)
-        on = replace(on, chosen=whole(event.index, "picture", 0, len(on.z) - 1))
+        on = replace(on, chosen=whole(event.index, "picture", 0, len(on.order.z) - 1))
         hidden = gr.update(visible=False)
-        title = f"**Picture {(on.chosen or 0) + 1}** of {len(on.z)}, painter {on.painter}"
-        large = gr.update(value=picture_of(on), visible=True)
+        title = f"**Picture {(on.chosen or 0) + 1}** of {len(on.order.z)}, painter {on.painter}"
+        large = gr.update(value=enlarged(chosen_pixels(on)), visible=True)
         return [on, title, large, gr.update(visible=True), hidden, hidden]
 
     @in_words
     def more_like(on: Easel | None) -> list[Any]:
         on = needed(on)
-        return show(variations(on, on.chosen or 0), "The picture you chose, and its neighbours.")
+        near = replace(on, order=variations(on, on.chosen or 0), chosen=None)
+        return show(near, "The picture you chose, first, and its neighbours.")
 
     @in_words
     def set_aside(on: Easel | None) -> list[Any]:
         on = needed(on)
         gr.Info("Set aside. Choose another picture and mix the two.", duration=4)
-        return [replace(on, aside=on.z[on.chosen or 0]), gr.update(interactive=True)]
+        return [replace(on, aside=only(on.order, on.chosen or 0)), gr.update(interactive=True)]
 
     @in_words
     def mix_two(on: Easel | None) -> list[Any]:
         on = needed(on)
         if on.aside is None:
             raise gr.Error("Set one picture aside first.", print_exception=False)
-        mixed = mixtures(on, on.aside, on.z[on.chosen or 0])
+        between = mixtures(on.aside, only(on.order, on.chosen or 0))
+        mixed = replace(on, order=replace(between, folder=on.order.folder), chosen=None)
         return show(mixed, "From the picture set aside, first, to the chosen one, last.")
 
     @in_words
     def who_painted(on: Easel | None) -> list[Any]:
         on = needed(on)
-        folder = rooms.painter(on.painter).stage(on.stage)
-        picture = Image.fromarray(studio.paint(folder, on.z[[on.chosen or 0]])[0])
+        picture = Image.fromarray(chosen_pixels(on))
         nearest = identify.nearest_paintings(rooms, picture)
         said = identify.answer_html(rooms, picture, heading="Who would have painted this?")
         return [
@@ -319,7 +362,7 @@ def tab(rooms: Studio) -> tuple[list[gr.components.Component], Any]:
         if on is None:
             raise gr.Error("Paint something first.", print_exception=False)
         file = film_file()
-        walk(rooms, on, file, progress)
+        walk(on, file, progress)
         return gr.update(value=str(file), visible=True)
 
     @in_words
@@ -328,11 +371,11 @@ def tab(rooms: Studio) -> tuple[list[gr.components.Component], Any]:
         asked = request.query_params
         wish = [asked.get(key, usual) for key, usual in LINK.items()]
         try:
-            on = latents(rooms, *wish)
-        except Exception:
+            on = prepare(rooms, *wish)
+        except BrushworkError:
             gr.Warning("This link's settings are not ones that this page knows.")
             wish = list(LINK.values())
-            on = latents(rooms, *wish)
+            on = prepare(rooms, *wish)
         num = len(rooms.painter(on.painter).stages)
         stages = gr.update(
             maximum=num,
@@ -340,20 +383,25 @@ def tab(rooms: Studio) -> tuple[list[gr.components.Component], Any]:
             visible=num > 1,
             label=stage_label(rooms, on.painter, on.stage),
         )
-        return [*show(on), on.painter, on.seed, len(on.z), float(wish[3]), stages]
+        choices = choices_of(rooms.painter(on.painter))
+        labels = gr.update(choices=choices, value=wish[5] or EVERYTHING, visible=len(choices) > 1)
+        return [*show(on), on.painter, on.seed, len(on.order.z), float(wish[3]), stages, labels]
 
     limits = {"concurrency_limit": 16, "concurrency_id": "paint", "api_visibility": "private"}
     live = limits | {"trigger_mode": "always_last", "show_progress": "hidden"}
     wishes = [easel, *controls]
     events = [
         again.click(
-            paint_new, [easel, painter, count, truncation, stage], [*shown, seed], **limits
+            paint_new, [easel, painter, count, truncation, stage, label], [*shown, seed], **limits
         ),
         painter.input(
-            change_painter, [easel, painter, seed, count, truncation], [*shown, stage], **limits
+            change_painter,
+            [easel, painter, seed, count, truncation],
+            [*shown, stage, label],
+            **limits,
         ),
         gr.on([count.input, truncation.input], repaint, wishes, shown, **live),
-        gr.on([seed.submit, seed.blur], repaint, wishes, shown, **limits),
+        gr.on([seed.submit, seed.blur, label.input], repaint, wishes, shown, **limits),
         stage.input(change_stage, [easel, painter, stage], [gallery, easel, chosen, stage], **live),
     ]
     for event in events:  # the address always says what the gallery shows
@@ -375,10 +423,17 @@ def tab(rooms: Studio) -> tuple[list[gr.components.Component], Any]:
     return [*shown, *controls], open_link
 
 
-LINK: dict[str, Any] = {"painter": None, "seed": 0, "count": 16, "truncation": 1, "stage": None}
+LINK: dict[str, Any] = {
+    "painter": None,
+    "seed": 0,
+    "count": 16,
+    "truncation": 1,
+    "stage": None,
+    "label": None,
+}
 """What a link to the page may say, and what holds where it does not."""
 
-REMEMBER = """(painter, seed, count, truncation, stage) => {
-  const link = new URLSearchParams({painter, seed, count, truncation, stage});
+REMEMBER = """(painter, seed, count, truncation, stage, label) => {
+  const link = new URLSearchParams({painter, seed, count, truncation, stage, label});
   history.replaceState(null, "", "?" + link);
 }"""

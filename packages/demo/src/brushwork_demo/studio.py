@@ -8,7 +8,7 @@ import json
 import re
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -148,7 +148,7 @@ def _epochs(config: dict[str, Any]) -> float:
 def _renamed(painter: Painter, taken: dict[str, Painter]) -> Painter:
     stem = re.sub(r" \d+$", "", painter.name)
     number = next(n for n in range(2, len(taken) + 3) if f"{stem} {n}" not in taken)
-    return Painter(**(vars(painter) | {"name": f"{stem} {number}"}))
+    return replace(painter, name=f"{stem} {number}")
 
 
 def device() -> torch.device:
@@ -176,25 +176,44 @@ def open_classifier(folder: Path) -> "ArtistClassifier":
     """The artist classifier of the page."""
     from brushwork.classifier import ArtistClassifier
 
-    return ArtistClassifier.from_pretrained(folder, device=str(device()))
+    return ArtistClassifier.from_pretrained(folder, device=device())
 
 
-Order = tuple[Path, NDArray[np.float32]]
-"""A generator's folder and latents (N, Z)."""
+@dataclass(frozen=True)
+class Order:
+    """Pictures to be painted."""
+
+    folder: Path
+    """Of the generator."""
+    z: NDArray[np.float32]
+    """Latents (N, Z)."""
+    y: NDArray[np.int64] | None
+    """Classes (N,), where the generator has them."""
+    truncation: float
 
 
 @on_gpu
 def _paint_batch(orders: list[Order]) -> list[NDArray[np.uint8]]:
-    by_folder: dict[Path, list[int]] = defaultdict(list)
-    for i, (folder, _) in enumerate(orders):
-        by_folder[folder].append(i)
+    alike: dict[tuple[Path, float], list[int]] = defaultdict(list)
+    for i, order in enumerate(orders):
+        alike[order.folder, order.truncation].append(i)
     painted: dict[int, NDArray[np.uint8]] = {}
-    for folder, places in by_folder.items():
-        z = torch.from_numpy(np.concatenate([orders[i][1] for i in places]))
-        arrays = to_arrays(open_generator(folder).paint(z))
-        ends = np.cumsum([len(orders[i][1]) for i in places])[:-1]
+    for (folder, truncation), places in alike.items():
+        z = torch.from_numpy(np.concatenate([orders[i].z for i in places]))
+        labels = [y for i in places if (y := orders[i].y) is not None]
+        y = torch.from_numpy(np.concatenate(labels)) if labels else None
+        arrays = to_arrays(_images(open_generator(folder), z, y, truncation))
+        ends = np.cumsum([len(orders[i].z) for i in places])[:-1]
         painted |= dict(zip(places, np.split(arrays, ends), strict=True))
     return [painted[i] for i in range(len(orders))]
+
+
+def _images(
+    painter: PaintingGenerator, z: torch.Tensor, y: torch.Tensor | None, truncation: float
+) -> torch.Tensor:
+    if hasattr(painter, "labels"):
+        return painter.paint(z, y, truncation)  # type: ignore[call-arg, arg-type]
+    return painter.paint(z * truncation)
 
 
 @on_gpu
@@ -217,14 +236,33 @@ _paint = Together(_paint_batch, most=16)
 _identify = Together(_identify_batch, most=16)
 
 
-def latents(folder: Path, num: int, seed: int, truncation: float) -> NDArray[np.float32]:
-    """Latents (N, Z) of a generator; see `PaintingGenerator.latents`."""
-    return open_generator(folder).latents(num, seed, truncation).numpy()
+def classes(folder: Path) -> tuple[str, ...]:
+    """What a generator can be asked for by name; () where it paints one thing."""
+    return tuple(getattr(open_generator(folder), "classes", ()))
 
 
-def paint(folder: Path, z: NDArray[np.float32]) -> NDArray[np.uint8]:
-    """Latents (N, Z) to pictures (N, S, S, 3), together with what other visitors ask for."""
-    return _paint((folder, z))
+def order(folder: Path, num: int, seed: int, truncation: float, label: str | None = None) -> Order:
+    """Draw what a generator starts from; the first pictures are the same whatever the number.
+
+    Args:
+        folder: of the generator.
+        num: of pictures.
+        seed: the same seed gives the same pictures.
+        truncation: 1 for all the variety that was learned.
+        label: one of its classes; None for all of them.
+
+    Raises:
+        BrushworkError: a number is out of range, or there is no such class.
+    """
+    painter = open_generator(folder)
+    z = painter.latents(num, seed).numpy()
+    y = painter.labels(num, label, seed) if hasattr(painter, "labels") else None  # type: ignore
+    return Order(folder, z, None if y is None else y.cpu().numpy(), truncation)
+
+
+def paint(order: Order) -> NDArray[np.uint8]:
+    """Pictures (N, S, S, 3), painted together with what other visitors ask for."""
+    return _paint(order)
 
 
 def identify(folder: Path, image: Image.Image) -> "Identification":
@@ -250,7 +288,7 @@ def nearest(folder: Path, image: Image.Image, k: int = 5) -> "list[Neighbour]":
 def warm_up(studio: Studio) -> None:
     """Open what the first visitor will ask for, and let it compute once."""
     for painter in [*studio.painters.values()][:MOST_OPEN]:
-        paint(painter.stages[-1], latents(painter.stages[-1], 16, 0, 1.0))
+        paint(order(painter.stages[-1], 16, 0, 1.0))
     if studio.classifier:
         side = alone(open_classifier, studio.classifier).side
         identify(studio.classifier, Image.new("RGB", (side, side), "grey"))
