@@ -15,7 +15,9 @@ import pytest
 from gradio_client import Client
 from PIL import Image
 
+from brushwork.errors import BrushworkError
 from brushwork_demo.app import MOST_BYTES
+from brushwork_demo.uploads import decode
 
 
 def call(server, name, data):
@@ -31,10 +33,9 @@ def call(server, name, data):
 
 def upload(server, content, name="painting.png"):
     """Send a file; what stands for it in a later call."""
-    answer = httpx.post(
+    return httpx.post(
         f"{server.url}/gradio_api/upload", files={"files": (name, content)}, timeout=60
     )
-    return answer
 
 
 def png(width=64, height=64, mode="RGB"):
@@ -153,10 +154,7 @@ HOSTILE_FILES = {
 
 
 @pytest.mark.parametrize("content", HOSTILE_FILES.values(), ids=HOSTILE_FILES)
-def test_a_file_that_is_no_usable_picture_is_refused_in_words(rooms, content):
-    from brushwork.errors import BrushworkError
-    from brushwork_demo.uploads import decode
-
+def test_a_file_that_is_no_usable_picture_is_refused_in_words(content):
     with pytest.raises(BrushworkError, match=r"this file cannot be used: .*; try a JPEG"):
         decode(content)
 
