@@ -51,7 +51,8 @@ def bundle(
     kept = sorted((source.parent / KEPT).glob("step-*")) if source.name == "generator" else []
     # The last one that was kept is most often the finished one.
     kept = [stage for stage in kept if _step(stage) != _step(source)]
-    wanted = [kept[round(i * len(kept) / num_stages)] for i in range(min(num_stages, len(kept)))]
+    num = min(num_stages, len(kept))
+    wanted = [kept[round(i * len(kept) / num)] for i in range(num)]
     for stage in wanted:
         _halve(stage, target / KEPT / stage.name)
     curves = source.parent / CURVES

@@ -259,8 +259,7 @@ def _what_would_be_sent(folder: Path, files: Sequence[Path], what: str, private:
 @contextmanager
 def hub_errors_in_words(name: str) -> Iterator[None]:
     """What the Hub or the network said, as a sentence with a cure."""
-    import httpx
-    from huggingface_hub import constants
+    from huggingface_hub import constants, errors
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
     owner = name.partition("/")[0]
@@ -287,7 +286,7 @@ def hub_errors_in_words(name: str) -> Iterator[None]:
         raise BrushworkError(
             f"the Hub refused {name} with status {status}{told}: {cure}"
         ) from error
-    except (httpx.HTTPError, OSError) as error:
+    except (errors.HTTPError, OSError) as error:  # its HTTP library's, whichever that is
         raise BrushworkError(
             f"cannot reach {constants.ENDPOINT} ({type(error).__name__}): check the network; "
             "nothing may have been published"
