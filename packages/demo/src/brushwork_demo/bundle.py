@@ -73,9 +73,11 @@ def _halve(source: Path, target: Path, shown: Mapping[str, Any] | None = None) -
     for file in source.iterdir():
         if file.is_file() and file.name != checkpoint.WEIGHTS:
             shutil.copy(file, target)
-    if shown:
-        config = checkpoint.load_config(source) | dict(shown)
-        (target / checkpoint.CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False))
+    config = checkpoint.load_config(source) | dict(shown or {})
+    # Where a run lay and how it was watched is nobody else's business.
+    for private in ("out", "resume", "tracker"):
+        config.get("training", {}).pop(private, None)
+    (target / checkpoint.CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     if shown and "results" in shown:
         card = (source / checkpoint.CARD).read_text().rstrip()
         numbers = "".join(f"- `{metric}`: {v:,.4g}\n" for metric, v in shown["results"].items())

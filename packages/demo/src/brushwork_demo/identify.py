@@ -1,5 +1,6 @@
 """The Identify tab: who may have painted a picture, where the classifier looked, what is alike."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -89,6 +90,17 @@ def lines_on_artists(folder: Path) -> dict[str, str]:
     return lines if isinstance(lines, dict) else {}
 
 
+def introduction(artists: Sequence[str]) -> str:
+    """What the tab says before a painting is there: whom it could name."""
+    some = ", ".join(escape(name) for name in artists[:60])
+    rest = f" and {len(artists) - 60:,} more" if len(artists) > 60 else ""
+    return (
+        "<section class='answer'><h3>Whose painting is it?</h3>"
+        f"<p>I know {len(artists):,} artists, and say so when a painting is unlike any of theirs."
+        f"</p><p class='hint'>{some}{rest}.</p></section>"
+    )
+
+
 def nearest_paintings(rooms: Studio, picture: Image.Image) -> list[tuple[Image.Image, str]]:
     """Known paintings that look alike, with artist and title; none where there is no index."""
     if rooms.classifier is None:
@@ -102,6 +114,8 @@ def nearest_paintings(rooms: Studio, picture: Image.Image) -> list[tuple[Image.I
 
 def overlay(picture: Image.Image, heat: NDArray[np.float32]) -> Image.Image:
     """The picture in grey under the heat map's colours, stronger where it is hotter."""
+    mask = Image.fromarray((heat.clip(0, 1) * 255).astype(np.uint8)).resize(picture.size)
+    heat = np.asarray(mask, np.float32) / 255
     grey = np.asarray(picture.convert("L"), np.float32)[..., None]
     at = heat * (len(HEAT) - 1)
     colours = np.stack(
@@ -116,7 +130,6 @@ def tab(rooms: Studio) -> None:
     if rooms.classifier is None:
         gr.Markdown(NONE_HERE, elem_id="no-classifier")
         return
-    names = set(lines_on_artists(rooms.classifier))
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=300):
             image = gr.Image(
@@ -141,8 +154,7 @@ def tab(rooms: Studio) -> None:
                 )
         with gr.Column(scale=4, min_width=300):
             verdict = gr.HTML(
-                f"<p class='hint'>I know {len(names) or 'some'} artists. "
-                "Show me a painting, and I say who may have painted it.</p>",
+                introduction(checkpoint.load_config(rooms.classifier).get("artists", [])),
                 elem_id="answer",
             )
             with gr.Row(visible=False) as more:

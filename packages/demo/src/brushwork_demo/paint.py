@@ -192,9 +192,12 @@ def tab(rooms: Studio) -> tuple[list[gr.components.Component], Any]:
                 label=stage_label(rooms, first.name, len(first.stages)),
                 info="The same pictures, as the painter would have painted them earlier.",
                 visible=len(first.stages) > 1,
+                buttons=[],
                 elem_id="stage",
             )
-            count = gr.Slider(1, MOST_PICTURES, value=16, step=1, label="Pictures", elem_id="count")
+            count = gr.Slider(
+                1, MOST_PICTURES, value=16, step=1, label="Pictures", buttons=[], elem_id="count"
+            )
             truncation = gr.Slider(
                 0.1,
                 1,
@@ -202,6 +205,7 @@ def tab(rooms: Studio) -> tuple[list[gr.components.Component], Any]:
                 step=0.05,
                 label="Variety",
                 info="Less is more of the same, with fewer failures (truncation).",
+                buttons=[],
                 elem_id="truncation",
             )
             seed = gr.Number(
