@@ -8,16 +8,20 @@ import struct
 import subprocess
 import sys
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 import numpy as np
 import pytest
-from gradio_client import Client
+from gradio_client import Client, handle_file
 from PIL import Image
 
 from brushwork.errors import BrushworkError
 from brushwork_demo.app import MOST_BYTES
+from brushwork_demo.identify import EXAMPLES
 from brushwork_demo.uploads import decode
+
+EXAMPLE = sorted(EXAMPLES.glob("*.jpg"))[0]
 
 
 def call(server, name, data):
@@ -61,7 +65,7 @@ def bomb(width=60_000, height=60_000):
 
 def test_health_names_the_models(server):
     answer = httpx.get(f"{server.url}/health").json()
-    assert answer == {"status": "ok", "painters": ["meadows", "meadows 2"], "identifies": False}
+    assert answer == {"status": "ok", "painters": ["meadows", "meadows 2"], "identifies": True}
 
 
 def test_the_first_page_asks_no_other_server(server):
@@ -102,6 +106,28 @@ def test_only_the_documented_endpoints_are_public(server):
     assert set(info["named_endpoints"]) == {"/models", "/paint", "/walk", "/identify"}
 
 
+def test_an_uploaded_picture_is_identified(server):
+    client = Client(server.url, verbose=False)
+    found = client.predict(handle_file(str(EXAMPLE)), api_name="/identify")
+    assert set(found) == {"known", "artist", "candidates"}
+    assert sum(c["probability"] for c in found["candidates"]) == pytest.approx(1, abs=1e-3)
+
+
+def test_many_visitors_at_once_get_their_own_pictures(server):
+    def paint(seed):
+        event, [pictures] = call(server, "paint", ["meadows", seed, 1, 1, 0, ""])
+        assert event == "complete"
+        return httpx.get(pictures[0]["image"]["url"], timeout=60).content
+
+    with ThreadPoolExecutor(12) as visitors:
+        crowded = list(visitors.map(paint, range(12)))
+    alone = [paint(seed) for seed in (0, 5, 11)]
+    assert len(set(crowded)) == 12
+    for seed, picture in zip((0, 5, 11), alone, strict=True):
+        one, other = (np.asarray(Image.open(io.BytesIO(p)), int) for p in (crowded[seed], picture))
+        assert abs(one - other).max() <= 1  # a batch of another size may round otherwise
+
+
 SIXTEEN = ["meadows", 0, 1, 1, 0, None]
 
 
@@ -140,7 +166,7 @@ def test_a_call_that_makes_no_sense_is_answered_in_words(server, data):
 
 HOSTILE_FILES = {
     "a bomb": bomb(),
-    "truncated": png(300, 300)[:200],
+    "truncated": EXAMPLE.read_bytes()[:5000],
     "empty": b"",
     "text": b"this is no picture",
     "HTML": b"<html><script>alert(1)</script></html>",
@@ -151,6 +177,14 @@ HOSTILE_FILES = {
     "a thread of pixels": png(4000, 16),
     "random bytes after a JPEG's start": b"\xff\xd8\xff\xe0" + bytes(range(256)) * 20,
 }
+
+
+def test_a_bad_upload_is_answered_in_words_by_the_page_too(server):
+    [path] = upload(server, bomb(), "bomb.png").json()
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    event, said = call(server, "identify", [file])
+    assert event == "error"
+    assert "60000x60000 pixels, more than" in said["error"]
 
 
 @pytest.mark.parametrize("content", HOSTILE_FILES.values(), ids=HOSTILE_FILES)

@@ -7,12 +7,15 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from brushwork_demo.identify import EXAMPLES
+
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
 
+EXAMPLE = sorted(EXAMPLES.glob("*.jpg"))[0]
 PATIENCE = 60_000
 """Milliseconds for what takes one on a machine with nothing else to do."""
 
@@ -107,6 +110,39 @@ def test_a_walk_is_shown_as_a_film(page):
     page.locator("#walk").click()
     page.wait_for_selector("#film video")
     page.wait_for_function("document.querySelector('#film video').readyState >= 2")
+
+
+def test_a_painted_picture_is_shown_to_the_classifier(page):
+    page.locator("#gallery .thumbnail-item").nth(0).click()
+    page.locator("#who").click()
+    page.wait_for_selector("#verdict .answer li")
+    page.wait_for_selector("#known img")
+    assert page.locator("#known img").count() == 3
+
+
+def test_an_uploaded_painting_is_identified_with_reasons_and_neighbours(page):
+    open_tab(page, "Identify")
+    page.locator("#upload input[type=file]").set_input_files(EXAMPLE)
+    page.wait_for_selector("#answer .answer li")
+    assert page.locator("#answer li").count() == 3
+    assert page.locator("#answer b").count() == 0, "names are text, whatever they hold"
+    page.wait_for_selector("#heat img")
+    page.wait_for_selector("#nearest img")
+    assert "alike" in page.locator("#nearest img").first.get_attribute("alt")
+
+
+def test_a_file_that_is_no_picture_is_answered_in_words(page, tmp_path):
+    (tmp_path / "letter.jpg").write_text("dear painter")
+    page.locator("#upload [aria-label='Remove Image'], #upload [aria-label='Clear']").first.click()
+    page.wait_for_selector("#answer li", state="detached")
+    page.locator("#upload input[type=file]").set_input_files(tmp_path / "letter.jpg")
+    page.wait_for_selector("text=This file cannot be used: not a picture")
+    page.locator(".toast-close").first.click()
+
+
+def test_an_example_is_identified_at_a_click(page):
+    page.locator("#examples button, #examples .gallery-item").first.click()
+    page.wait_for_selector("#answer .answer li")
 
 
 def test_the_quiz_keeps_the_score(page):

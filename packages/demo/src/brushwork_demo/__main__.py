@@ -9,6 +9,7 @@ import socket
 import sys
 import tempfile
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 
 from brushwork.errors import BrushworkError, errors_in_words
@@ -106,6 +107,8 @@ def serve(args: argparse.Namespace) -> None:
         if not (name and password):
             raise BrushworkError(f"--auth {args.auth!r} is not NAME:PASSWORD")
         auth = (name, password)
+    if args.mcp and find_spec("mcp") is None:
+        raise BrushworkError('--mcp needs `pip install "brushwork-demo[mcp]"`')
     if args.port is not None:
         _check_port(args.host, args.port)
     _own_folder()

@@ -110,7 +110,10 @@ def open_studio(generators: Sequence[str] = (), classifier: str | None = None) -
     if not painters:
         raise BrushworkError(f"no generators in {BUNDLED}; name one with --generator")
     if classifier is not None:
-        return Studio(painters, checkpoint.locate(classifier))
+        folder = checkpoint.locate(classifier)
+        if _is_generator(checkpoint.load_config(folder)):
+            raise BrushworkError(f"{classifier} is no artist classifier; is it for --generator?")
+        return Studio(painters, folder)
     return Studio(painters, next((folder for folder in bundled if not kinds[folder]), None))
 
 

@@ -44,6 +44,8 @@ class Together(Generic[Item, Result]):
         items, futures = zip(*(self._waiting.popleft() for _ in range(num)), strict=True)
         try:
             results = self._function(list(items))
+            if len(results) != num:
+                raise ValueError(f"{len(results)} results for {num} items")
         except BaseException as error:
             for future in futures:
                 future.set_exception(error)
