@@ -4,6 +4,7 @@ from typing import Any
 
 import gradio as gr
 from gradio.components.base import Component
+from gradio.events import api
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
@@ -144,7 +145,7 @@ def _add_endpoints(rooms: Studio) -> None:
             raise BrushworkError("no picture was sent; upload one")
         return identify.answer(rooms, decoded)
 
-    gr.api(models, api_name="models", queue=False)
+    api(models, api_name="models", queue=False)
     with gr.Row(visible=False):
         wishes: list[Component] = [
             gr.Textbox("", label="painter"),

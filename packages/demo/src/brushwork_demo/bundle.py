@@ -102,7 +102,7 @@ def lines_on_artists(data: str, artists: Sequence[str]) -> dict[str, str]:
 
     table = open_data(data).table
     return {
-        str(name): _line(paintings)
+        str(name): _line(paintings)  # type: ignore[arg-type]
         for name, paintings in table[table["artist"].isin(list(artists))].groupby("artist")
     }
 

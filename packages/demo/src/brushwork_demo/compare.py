@@ -135,7 +135,11 @@ def compare_tab(rooms: Studio) -> Wiring:
     def draw(names: list[str], key: str) -> Any:
         return gr.update(value=curves(rooms, names, key), y=key, title=f"{key} while training")
 
-    limits = {"concurrency_limit": 8, "concurrency_id": "paint", "api_visibility": "private"}
+    limits: dict[str, Any] = {
+        "concurrency_limit": 8,
+        "concurrency_id": "paint",
+        "api_visibility": "private",
+    }
     again.click(compare, [names, seed, key], [table, plot], **limits)
     key.input(draw, [names, key], plot, **limits)
     return compare, [names, seed, key], [table, plot]
@@ -270,7 +274,11 @@ def quiz_tab(rooms: Studio) -> Wiring:
         own = tuple(np.asarray(ImageOps.fit(picture, (256, 256))) for picture in taken)
         return [Quiz(own=own), f"Using {len(own)} of your own"]
 
-    limits = {"concurrency_limit": 8, "concurrency_id": "paint", "api_visibility": "private"}
+    limits: dict[str, Any] = {
+        "concurrency_limit": 8,
+        "concurrency_id": "paint",
+        "api_visibility": "private",
+    }
     asked = [state, *shown, *guesses, said, start]
     start.click(show_pair, [state, painter], asked, **limits)
     painter.input(show_pair, [state, painter], asked, **limits)

@@ -115,13 +115,13 @@ def nearest_paintings(rooms: Studio, picture: Image.Image) -> list[tuple[Image.I
 def overlay(picture: Image.Image, heat: NDArray[np.float32]) -> Image.Image:
     """The picture in grey under the heat map's colours, stronger where it is hotter."""
     mask = Image.fromarray((heat.clip(0, 1) * 255).astype(np.uint8)).resize(picture.size)
-    heat = np.asarray(mask, np.float32) / 255
+    level = np.asarray(mask, np.float32) / 255
     grey = np.asarray(picture.convert("L"), np.float32)[..., None]
-    at = heat * (len(HEAT) - 1)
+    at = level * (len(HEAT) - 1)
     colours = np.stack(
         [np.interp(at, np.arange(len(HEAT)), HEAT[:, channel]) for channel in range(3)], axis=-1
     )
-    share = 0.25 + 0.5 * heat[..., None]
+    share = 0.25 + 0.5 * level[..., None]
     return Image.fromarray((grey * (1 - share) + colours * share).clip(0, 255).astype(np.uint8))
 
 

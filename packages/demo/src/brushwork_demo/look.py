@@ -1,8 +1,8 @@
 """How the page looks: theme and style sheet."""
 
-import gradio as gr
+from gradio.themes import Base
 
-THEME = gr.themes.Base(
+THEME = Base(
     primary_hue="orange",
     secondary_hue="stone",
     neutral_hue="stone",

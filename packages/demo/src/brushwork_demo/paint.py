@@ -14,6 +14,7 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import torch
+from gradio.components.base import Component
 from numpy.typing import NDArray
 from PIL import Image
 
@@ -164,7 +165,7 @@ def choices_of(painter: Painter) -> list[str]:
     return [EVERYTHING, *studio.classes(painter.stages[-1])]
 
 
-def tab(rooms: Studio) -> tuple[list[gr.components.Component], Any]:
+def tab(rooms: Studio) -> tuple[list[Component], Any]:
     """Lay the tab out.
 
     Returns:
@@ -391,8 +392,12 @@ def tab(rooms: Studio) -> tuple[list[gr.components.Component], Any]:
         labels = gr.update(choices=choices, value=wish[5] or EVERYTHING, visible=len(choices) > 1)
         return [*show(on), on.painter, on.seed, len(on.order.z), float(wish[3]), stages, labels]
 
-    limits = {"concurrency_limit": 16, "concurrency_id": "paint", "api_visibility": "private"}
-    live = limits | {"trigger_mode": "always_last", "show_progress": "hidden"}
+    limits: dict[str, Any] = {
+        "concurrency_limit": 16,
+        "concurrency_id": "paint",
+        "api_visibility": "private",
+    }
+    live: dict[str, Any] = {**limits, "trigger_mode": "always_last", "show_progress": "hidden"}
     wishes = [easel, *controls]
     events = [
         again.click(

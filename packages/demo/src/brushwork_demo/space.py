@@ -286,7 +286,8 @@ def hub_errors_in_words(name: str) -> Iterator[None]:
         raise BrushworkError(
             f"the Hub refused {name} with status {status}{told}: {cure}"
         ) from error
-    except (errors.HTTPError, OSError) as error:  # its HTTP library's, whichever that is
+    except (errors.HTTPError, OSError) as error:  # pyright: ignore[reportPrivateImportUsage]
+        # its HTTP library's, whichever that is
         raise BrushworkError(
             f"cannot reach {constants.ENDPOINT} ({type(error).__name__}): check the network; "
             "nothing may have been published"
