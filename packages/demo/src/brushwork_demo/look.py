@@ -44,7 +44,7 @@ CSS = """
 #gallery, #gallery .grid-wrap {max-height: none !important; height: auto !important;}
 #gallery .thumbnail-item {border-radius: 6px; transition: transform .12s;}
 #gallery .thumbnail-item:hover {transform: scale(1.03);}
-#stage input[type=number] {display: none;}  /* the label says it better */
+#stage .tab-like-container, #stage input[type=number] {display: none;}  /* the label says it better */
 #gallery img, #chosen img, #film video {width: 100%;}
 button:focus-visible, input:focus-visible, a:focus-visible, [tabindex]:focus-visible
   {outline: 3px solid var(--color-accent) !important; outline-offset: 2px;}
@@ -78,7 +78,8 @@ button:focus-visible, input:focus-visible, a:focus-visible, [tabindex]:focus-vis
 .score {font-size: 1.15rem; text-align: center;}
 #quiz-pair {max-width: 860px; margin: 0 auto; flex-wrap: nowrap;}
 @media (max-width: 640px) {
-  #gallery .grid-container {grid-template-columns: repeat(3, 1fr) !important;}
+  #gallery .grid-container {grid-template-columns: repeat(4, minmax(0, 1fr)) !important;}
+  #gallery .thumbnail-item {min-width: 0; width: 100%;}
   #title h1 {font-size: 1.6rem;}
   .gradio-container {padding: 8px !important;}
 }
