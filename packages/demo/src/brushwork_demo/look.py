@@ -44,7 +44,7 @@ CSS = """
 #gallery, #gallery .grid-wrap {max-height: none !important; height: auto !important;}
 #gallery .thumbnail-item {border-radius: 6px; transition: transform .12s;}
 #gallery .thumbnail-item:hover {transform: scale(1.03);}
-#stage .tab-like-container, #stage input[type=number] {display: none;}  /* the label says it better */
+#stage .tab-like-container, #stage input[type=number] {display: none;}
 #gallery img, #chosen img, #film video {width: 100%;}
 button:focus-visible, input:focus-visible, a:focus-visible, [tabindex]:focus-visible
   {outline: 3px solid var(--color-accent) !important; outline-offset: 2px;}
