@@ -1,5 +1,7 @@
 """The page: its tabs put together, its API, its limits, and the server around it."""
 
+import sys
+from threading import Thread
 from typing import Any
 
 import gradio as gr
@@ -14,7 +16,7 @@ from brushwork.errors import BrushworkError
 from brushwork.generator import MAX_SEED
 from brushwork_demo import about, compare, identify, look, paint, studio
 from brushwork_demo.studio import Studio
-from brushwork_demo.uploads import LIMITS, picture, refuse_addresses
+from brushwork_demo.uploads import LIMITS, LOOKED_AT, picture, refuse_addresses
 from brushwork_demo.words import in_words, sentence, whole
 
 MOST_WAITING = 200
@@ -140,7 +142,7 @@ def _add_endpoints(rooms: Studio) -> None:
         Args:
             image: the picture, as an uploaded file.
         """
-        decoded = picture(image)
+        decoded = picture(image, LOOKED_AT)
         if decoded is None:
             raise BrushworkError("no picture was sent; upload one")
         return identify.answer(rooms, decoded)
@@ -209,6 +211,13 @@ def health_route(rooms: Studio) -> Route:
     return Route("/health", health)
 
 
+def _warm_up(rooms: Studio) -> None:
+    try:
+        studio.warm_up(rooms)
+    except BrushworkError as error:  # whoever asks for this model is told the same
+        print(f"error: {error}", file=sys.stderr)
+
+
 def launch(
     rooms: Studio,
     host: str = "127.0.0.1",
@@ -232,7 +241,9 @@ def launch(
     Raises:
         BrushworkError: the port is taken, or cannot be listened on.
     """
-    studio.warm_up(rooms)
+    studio.open_painters(rooms)
+    # The worker warms up while the page is put together and sent.
+    Thread(target=_warm_up, args=(rooms,), daemon=True).start()
     page = build(rooms)
     try:
         page.launch(

@@ -13,6 +13,7 @@ from brushwork import checkpoint
 from brushwork.errors import BrushworkError
 from brushwork_demo import studio
 from brushwork_demo.studio import Studio
+from brushwork_demo.uploads import LOOKED_AT
 from brushwork_demo.uploads import picture as picture_of
 from brushwork_demo.words import escape, in_words
 
@@ -180,7 +181,7 @@ def tab(rooms: Studio) -> None:
 
     @in_words
     def name_artist(file: Any) -> list[Any]:
-        picture = picture_of(file)
+        picture = picture_of(file, LOOKED_AT)
         if picture is None:
             hidden = gr.update(visible=False)
             return ["", hidden, hidden, hidden]

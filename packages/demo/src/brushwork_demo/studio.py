@@ -288,8 +288,18 @@ def nearest(folder: Path, image: Image.Image, k: int = 5) -> "list[Neighbour]":
     return alone(_nearest, folder, image, k)
 
 
+def open_painters(studio: Studio) -> None:
+    """Open the generators that visitors will ask for first.
+
+    Raises:
+        BrushworkError: a checkpoint is broken.
+    """
+    for painter in [*studio.painters.values()][:MOST_OPEN]:
+        open_generator(painter.stages[-1])
+
+
 def warm_up(studio: Studio) -> None:
-    """Open what the first visitor will ask for, and let it compute once."""
+    """Open the classifier, which takes seconds, and let every model compute once."""
     for painter in [*studio.painters.values()][:MOST_OPEN]:
         paint(order(painter.stages[-1], 16, 0, 1.0))
     if studio.classifier:

@@ -14,13 +14,15 @@ from brushwork.data.decode import Limits, Rejected, to_jpeg
 from brushwork.errors import BrushworkError
 
 SIDE = 512
-"""Short side that a picture is reduced to: more than any model here looks at."""
+"""Short side that a picture is reduced to where it is shown again."""
+LOOKED_AT = 256
+"""Short side that the classifier reduces it to in any case."""
 LIMITS = Limits(
     max_pixels=200_000_000, max_pixels_whole=25_000_000, max_bytes=20_000_000, max_aspect=20
 )
 
 
-def picture(value: Any) -> Image.Image | None:
+def picture(value: Any, side: int = SIDE) -> Image.Image | None:
     """What stands for an uploaded file, as Gradio hands it over, as a picture; None for none.
 
     Raises:
@@ -31,17 +33,17 @@ def picture(value: Any) -> Image.Image | None:
     path = value.get("path") if isinstance(value, dict) else None
     if not isinstance(path, str):
         raise BrushworkError("no picture was sent; upload one")
-    return decode(Path(path))
+    return decode(Path(path), side)
 
 
-def decode(source: Path | bytes) -> Image.Image:
-    """A file as an upright RGB image of at most `SIDE` pixels on its short side.
+def decode(source: Path | bytes, side: int = SIDE) -> Image.Image:
+    """A file as an upright RGB image of at most `side` pixels on its short side.
 
     Raises:
         BrushworkError: it is too large, broken, or no picture.
     """
     try:
-        return Image.open(io.BytesIO(to_jpeg(source, SIDE, LIMITS))).convert("RGB")
+        return Image.open(io.BytesIO(to_jpeg(source, side, LIMITS))).convert("RGB")
     except Rejected as reason:
         raise BrushworkError(
             f"this file cannot be used: {reason}; try a JPEG, PNG or WebP of up to "
