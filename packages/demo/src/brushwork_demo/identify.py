@@ -1,0 +1,231 @@
+"""The Identify tab: who may have painted a picture, where the classifier looked, what is alike."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import gradio as gr
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from brushwork import checkpoint
+from brushwork.errors import BrushworkError
+from brushwork_demo import studio
+from brushwork_demo.studio import Studio
+from brushwork_demo.uploads import LOOKED_AT
+from brushwork_demo.uploads import picture as picture_of
+from brushwork_demo.words import escape, in_words
+
+if TYPE_CHECKING:
+    from brushwork.classifier import Identification
+
+EXAMPLES = Path(__file__).parent / "examples"
+NONE_HERE = (
+    "This page was started without an artist classifier. "
+    "Train one and start the page with `brushwork-demo --classifier FOLDER`."
+)
+# Black through red to pale yellow, even in lightness.
+HEAT = np.array(
+    [[0, 0, 10], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], np.float32
+)
+
+
+def classifier_of(rooms: Studio) -> Path:
+    """The folder of this page's classifier.
+
+    Raises:
+        BrushworkError: it has none.
+    """
+    if rooms.classifier is None:
+        raise BrushworkError(NONE_HERE)
+    return rooms.classifier
+
+
+def answer(rooms: Studio, picture: Image.Image) -> dict[str, Any]:
+    """Who may have painted it, as JSON."""
+    found = studio.identify(classifier_of(rooms), picture)
+    return {
+        "known": found.known,
+        "artist": found.artist,
+        "candidates": [
+            {"artist": c.artist, "probability": round(float(c.probability), 4)}
+            for c in found.candidates
+        ],
+    }
+
+
+def answer_html(rooms: Studio, picture: Image.Image, heading: str = "") -> str:
+    """Who may have painted it, as bars with a line on each artist."""
+    folder = classifier_of(rooms)
+    found = studio.identify(folder, picture)
+    return candidates_html(found, lines_on_artists(folder), heading)
+
+
+def candidates_html(found: "Identification", lines: dict[str, str], heading: str = "") -> str:
+    """Names, probabilities and bars; above them the verdict in words."""
+    best = found.candidates[0]
+    if found.known:
+        verdict = f"{escape(best.artist)}"
+        sure = f"with a probability of {best.probability:.0%}"
+    else:
+        verdict = "Unlike any artist I know"
+        sure = f"the nearest guess is {escape(best.artist)}, at {best.probability:.0%}"
+    rows = "".join(
+        f'<li><span class="who">{escape(c.artist)}</span>'
+        f'<span class="share">{c.probability:.1%}</span>'
+        f'<span class="bar" aria-hidden="true"><i style="width:{c.probability:.2%}"></i></span>'
+        f'<span class="line">{escape(lines.get(c.artist, ""))}</span></li>'
+        for c in found.candidates
+    )
+    head = f'<p class="over">{escape(heading)}</p>' if heading else ""
+    return (
+        f'<section class="answer" aria-live="polite">{head}<h3>{verdict}</h3>'
+        f"<p>{sure}</p><ol>{rows}</ol></section>"
+    )
+
+
+def lines_on_artists(folder: Path) -> dict[str, str]:
+    """A short line on each artist, as the checkpoint's `config.json` has them."""
+    lines = checkpoint.load_config(folder).get("about_artists", {})
+    return lines if isinstance(lines, dict) else {}
+
+
+def introduction(artists: Sequence[str]) -> str:
+    """What the tab says before a painting is there: whom it could name."""
+    some = ", ".join(escape(name) for name in artists[:60])
+    rest = f" and {len(artists) - 60:,} more" if len(artists) > 60 else ""
+    return (
+        "<section class='answer'><h3>Whose painting is it?</h3>"
+        f"<p>I know {len(artists):,} artists, and say so when a painting is unlike any of theirs."
+        f"</p><p class='hint'>{some}{rest}.</p></section>"
+    )
+
+
+def nearest_paintings(rooms: Studio, picture: Image.Image) -> list[tuple[Image.Image, str]]:
+    """Known paintings that look alike, with artist and title; none where there is no index."""
+    if rooms.classifier is None:
+        return []
+    return [
+        (near.thumbnail, f"{near.artist}: {near.title} ({near.similarity:.0%} alike)")
+        for near in studio.nearest(rooms.classifier, picture)
+        if near.thumbnail is not None
+    ]
+
+
+def overlay(picture: Image.Image, heat: NDArray[np.float32]) -> Image.Image:
+    """The picture in grey under the heat map's colours, stronger where it is hotter."""
+    mask = Image.fromarray((heat.clip(0, 1) * 255).astype(np.uint8)).resize(picture.size)
+    level = np.asarray(mask, np.float32) / 255
+    grey = np.asarray(picture.convert("L"), np.float32)[..., None]
+    at = level * (len(HEAT) - 1)
+    colours = np.stack(
+        [np.interp(at, np.arange(len(HEAT)), HEAT[:, channel]) for channel in range(3)], axis=-1
+    )
+    share = 0.25 + 0.5 * level[..., None]
+    return Image.fromarray((grey * (1 - share) + colours * share).clip(0, 255).astype(np.uint8))
+
+
+def tab(rooms: Studio) -> None:
+    """Lay the tab out."""
+    if rooms.classifier is None:
+        gr.Markdown(NONE_HERE, elem_id="no-classifier")
+        return
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, min_width=300):
+            image = gr.Image(
+                label="A painting",
+                format="jpeg",
+                sources=["upload", "webcam", "clipboard"],
+                height=380,
+                placeholder="Drop a painting here, paste one, or click to choose a file",
+                alt_text="The painting to identify",
+                elem_id="upload",
+            )
+            files = sorted(EXAMPLES.glob("*.jpg"))
+            if files:
+                gr.Examples(
+                    [[str(file)] for file in files],
+                    image,
+                    label="Or try one of these, drawn by code or painted by the painters here",
+                    cache_examples=False,
+                    api_visibility="private",
+                    elem_id="examples",
+                    example_labels=None,
+                )
+        with gr.Column(scale=4, min_width=300):
+            verdict = gr.HTML(
+                introduction(checkpoint.load_config(rooms.classifier).get("artists", [])),
+                elem_id="answer",
+            )
+            with gr.Row(visible=False) as more:
+                heat = gr.Image(
+                    label="Where I looked",
+                    format="jpeg",
+                    interactive=False,
+                    buttons=["fullscreen"],
+                    alt_text="Heat map of the parts that spoke for the artist",
+                    elem_id="heat",
+                )
+            reason = gr.Radio([], label="What spoke for", visible=False, elem_id="reason")
+            known = gr.Gallery(
+                label="Nearest known paintings",
+                columns=5,
+                height="auto",
+                allow_preview=False,
+                interactive=False,
+                visible=False,
+                buttons=[],
+                elem_id="nearest",
+            )
+
+    @in_words
+    def name_artist(file: Any) -> list[Any]:
+        picture = picture_of(file, LOOKED_AT)
+        if picture is None:
+            hidden = gr.update(visible=False)
+            return ["", hidden, hidden, hidden]
+        folder = classifier_of(rooms)
+        found = studio.identify(folder, picture)
+        names = [c.artist for c in found.candidates]
+        said = candidates_html(found, lines_on_artists(folder))
+        choice = gr.update(choices=names, value=names[0], visible=True)
+        return [said, choice, gr.skip(), gr.skip()]
+
+    @in_words
+    def look_closer(file: Any, artist: Any) -> list[Any]:
+        picture = picture_of(file)
+        if picture is None:
+            return [gr.skip(), gr.update(visible=False), gr.update(visible=False)]
+        near = nearest_paintings(rooms, picture)
+        map_of = heat_map(picture, artist)
+        return [
+            map_of,
+            gr.update(visible=map_of is not None),
+            gr.update(value=near, visible=bool(near)),
+        ]
+
+    @in_words
+    def look_again(file: Any, artist: Any) -> Any:
+        picture = picture_of(file)
+        return gr.skip() if picture is None else heat_map(picture, artist)
+
+    def heat_map(picture: Image.Image, artist: Any) -> Image.Image | None:
+        folder = classifier_of(rooms)
+        if artist not in studio.artists(folder):
+            artist = None
+        try:
+            return overlay(picture, studio.explain(folder, picture, artist))
+        except BrushworkError:  # not every backbone can be asked where it looked
+            return None
+
+    limits: dict[str, Any] = {
+        "concurrency_limit": 16,
+        "concurrency_id": "identify",
+        "api_visibility": "private",
+        "preprocess": False,
+    }
+    image.change(name_artist, image, [verdict, reason, more, known], **limits).success(
+        look_closer, [image, reason], [heat, more, known], show_progress="hidden", **limits
+    )
+    reason.input(look_again, [image, reason], heat, **limits)

@@ -1,0 +1,89 @@
+"""Numbers and names from visitors, and what the page says when they make no sense."""
+
+import functools
+import html
+import logging
+import math
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import gradio as gr
+
+from brushwork.errors import BrushworkError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+
+def in_words(function: Callable[P, R]) -> Callable[P, R]:
+    """Let a visitor read what went wrong as a sentence; a fault of ours goes to the log."""
+
+    @functools.wraps(function)
+    def answered(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except gr.Error:
+            raise
+        except BrushworkError as error:
+            raise gr.Error(sentence(str(error)), print_exception=False, title="Sorry") from None
+        except Exception:
+            logging.getLogger(__name__).exception("%s failed", function.__name__)
+            raise gr.Error(
+                "Something went wrong here, not with you. Try again, or reload the page.",
+                print_exception=False,
+                title="Sorry",
+            ) from None
+
+    return answered
+
+
+def sentence(text: str) -> str:
+    """An error's message as a sentence.
+
+    >>> sentence("no painter 'x'")
+    "No painter 'x'."
+    """
+    text = text[:1].upper() + text[1:]
+    return text if text.endswith((".", "!", "?")) else f"{text}."
+
+
+def whole(value: object, name: str, low: int, high: int) -> int:
+    """A whole number within bounds.
+
+    Raises:
+        BrushworkError: it is none, or outside them.
+
+    >>> whole("7", "seed", 0, 10)
+    7
+    """
+    try:
+        number = float(value)  # type: ignore[arg-type]
+        if number != int(number):
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise BrushworkError(
+            f"{name} {str(value)[:40]!r} is not a whole number from {low:,} to {high:,}"
+        ) from None
+    if not low <= number <= high:
+        raise BrushworkError(f"{name} {number:,.0f} is not between {low:,} and {high:,}")
+    return int(number)
+
+
+def fraction(value: object, name: str, low: float, high: float) -> float:
+    """A number within bounds.
+
+    Raises:
+        BrushworkError: it is none, or outside them.
+    """
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not low <= number <= high:
+        raise BrushworkError(f"{name} {str(value)[:40]!r} is not between {low:g} and {high:g}")
+    return number
+
+
+def escape(text: object) -> str:
+    """Text for a page, whatever a checkpoint's card or a visitor put into it."""
+    return html.escape(str(text))

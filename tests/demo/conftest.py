@@ -1,0 +1,119 @@
+"""A page with tiny painters, served once by its real command."""
+
+import io
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from brushwork.generator import save_generator
+from brushwork.models.dcgan import DCGANConfig, Generator
+from brushwork_demo.studio import Studio, open_studio
+
+TRAINING = {"data": "synthetic", "num_paintings": 9, "fingerprint": "0", "batch_size": 9, "seed": 0}
+
+
+@pytest.fixture(scope="session")
+def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A run with a finished painter and two stages of its training, none of which was trained."""
+    run = tmp_path_factory.mktemp("runs") / "meadows"
+    for step, place in ((20, "kept/step-000020"), (40, "kept/step-000040"), (60, "generator")):
+        torch.manual_seed(step)
+        network = Generator(DCGANConfig(side=32, width=2))
+        save_generator(network, run / place, TRAINING, step, "averaged")
+    lines = (f'{{"step": {n}, "epoch": {n}, "loss_D": 1.0, "loss_G": 2.0}}\n' for n in range(9))
+    (run / "metrics.jsonl").write_text("".join(lines))
+    return run
+
+
+ARTISTS = ["Berthe Morisot", "Claude Monet", "<b>Edgar Degas</b>"]
+
+
+@pytest.fixture(scope="session")
+def classifier_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier that learned nothing, with an index of three paintings."""
+    pytest.importorskip("brushwork.classifier")
+    from brushwork.classifier import ArtistClassifier, save_classifier, save_index
+    from brushwork.models.classifier import create_backbone
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("classifier") / "classifier"
+    network = create_backbone("test_resnet", len(ARTISTS)).eval()
+    training = {"model": "test_resnet", "artists": ARTISTS, "side": 64, "fit": "squash",
+                "data": "drawn", "num_paintings": 3, "min_paintings": 1, "fingerprint": "0",
+                "weights": "none", "epoch": 1, "seed": 0}  # fmt: skip
+    judging = {"mean": [0.5] * 3, "std": [0.5] * 3, "num_views": 1}
+    logits = torch.eye(3) * 3
+    save_classifier(network, folder, training, judging, logits, np.arange(3))
+    pictures = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green", "blue")]
+    features = ArtistClassifier.from_pretrained(folder).embed(pictures)
+    titles = [(artist, f"No. {i}") for i, artist in enumerate(ARTISTS)]
+    save_index(folder, features, titles, [jpeg(picture) for picture in pictures])
+    return folder
+
+
+def jpeg(picture: Image.Image) -> bytes:
+    """A picture as a file's bytes."""
+    file = io.BytesIO()
+    picture.save(file, "JPEG")
+    return file.getvalue()
+
+
+@pytest.fixture(scope="session")
+def rooms(run_folder: Path, classifier_folder: Path) -> Studio:
+    """The same painter twice, under two names, and a classifier."""
+    folder = str(run_folder / "generator")
+    return open_studio([folder, folder], str(classifier_folder))
+
+
+@dataclass(frozen=True)
+class Server:
+    """A running page."""
+
+    url: str
+    process: subprocess.Popen
+    log: Path
+    files: Path
+    """Where it may keep files."""
+
+
+@pytest.fixture(scope="session")
+def server(
+    run_folder: Path, classifier_folder: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Server]:
+    """The page as its command serves it."""
+    folder = tmp_path_factory.mktemp("server")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "brushwork_demo", "--port", str(port)]
+    command += ["--generator", str(run_folder / "generator")] * 2
+    command += ["--classifier", str(classifier_folder)]
+    environment = os.environ | {"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
+    with (folder / "log").open("w") as log:
+        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
+    running = Server(f"http://127.0.0.1:{port}", process, folder / "log", folder)
+    try:
+        for _ in range(600):
+            assert process.poll() is None, running.log.read_text()
+            try:
+                if httpx.get(running.url + "/health").status_code == 200:
+                    break
+            except httpx.TransportError:
+                time.sleep(0.2)
+        yield running
+    finally:
+        process.terminate()
+        process.wait(20)
+    left = [path.name for path in folder.iterdir() if path.name != "log"]
+    assert not left, f"the stopped server left {left} behind"

@@ -1,0 +1,265 @@
+"""The page as a service: its endpoints, its limits, and what it makes of hostile calls."""
+
+import base64
+import io
+import json
+import socket
+import struct
+import subprocess
+import sys
+import zlib
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import numpy as np
+import pytest
+from gradio_client import Client, handle_file
+from PIL import Image
+
+from brushwork.errors import BrushworkError
+from brushwork_demo.app import MOST_BYTES
+from brushwork_demo.identify import EXAMPLES
+from brushwork_demo.uploads import decode
+
+EXAMPLE = sorted(EXAMPLES.glob("*.jpg"))[0]
+
+
+def call(server, name, data):
+    """A call by the documented two requests, as curl would make them: event and its data."""
+    started = httpx.post(f"{server.url}/gradio_api/call/{name}", json={"data": data}, timeout=60)
+    if started.status_code != 200:
+        return str(started.status_code), started.text
+    event_id = started.json()["event_id"]
+    answer = httpx.get(f"{server.url}/gradio_api/call/{name}/{event_id}", timeout=60).text
+    event, _, rest = answer.partition("\n")
+    return event.removeprefix("event: ").strip(), json.loads(rest.partition("data: ")[2] or "null")
+
+
+def upload(server, content, name="painting.png"):
+    """Send a file; what stands for it in a later call."""
+    return httpx.post(
+        f"{server.url}/gradio_api/upload", files={"files": (name, content)}, timeout=60
+    )
+
+
+def png(width=64, height=64, mode="RGB"):
+    file = io.BytesIO()
+    Image.new(mode, (width, height), "red").save(file, "PNG")
+    return file.getvalue()
+
+
+def bomb(width=60_000, height=60_000):
+    """A PNG of some kilobytes that unpacks to gigabytes."""
+
+    def chunk(kind, data):
+        return (
+            struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+        )
+
+    header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
+    rows = zlib.compress(bytes(3_000_000))
+    return (
+        b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", rows) + chunk(b"IEND", b"")
+    )
+
+
+def test_health_names_the_models(server):
+    answer = httpx.get(f"{server.url}/health").json()
+    assert answer == {"status": "ok", "painters": ["meadows", "meadows 2"], "identifies": True}
+
+
+def test_the_first_page_asks_no_other_server(server):
+    page = httpx.get(server.url, timeout=60).text
+    assert "fonts.googleapis.com" not in page and "cdn" not in page
+
+
+def test_the_documented_client_paints_the_same_picture_for_the_same_seed(server):
+    client = Client(server.url, verbose=False)
+    asked = {"painter": "meadows", "seed": 7, "count": 3, "truncation": 0.8, "stage": 1}
+    first, again = (client.predict(**asked, api_name="/paint") for _ in range(2))
+    assert len(first) == 3
+    for one, other in zip(first, again, strict=True):
+        with Image.open(one["image"]) as a, Image.open(other["image"]) as b:
+            assert a.size == (32, 32) and a.format == "PNG"
+            assert np.array_equal(np.asarray(a), np.asarray(b))
+
+
+def test_stages_of_the_training_paint_differently(server):
+    client = Client(server.url, verbose=False)
+    seen = []
+    for stage in (1, 2, 3, 0):
+        [picture] = client.predict(seed=1, count=1, stage=stage, api_name="/paint")
+        with Image.open(picture["image"]) as image:
+            seen.append(np.asarray(image).tobytes())
+    assert len(set(seen)) == 3 and seen[2] == seen[3]
+
+
+def test_a_walk_comes_back_as_a_film(server):
+    event, [film] = call(server, "walk", ["meadows", 1, 2, 1, 0, None])
+    assert event == "complete"
+    content = httpx.get(film["video"]["url"] if "video" in film else film["url"]).content
+    assert b"ftyp" in content[:16]
+
+
+def test_only_the_documented_endpoints_are_public(server):
+    info = httpx.get(f"{server.url}/gradio_api/info").json()
+    assert set(info["named_endpoints"]) == {"/models", "/paint", "/walk", "/identify"}
+
+
+def test_an_uploaded_picture_is_identified(server):
+    client = Client(server.url, verbose=False)
+    found = client.predict(handle_file(str(EXAMPLE)), api_name="/identify")
+    assert set(found) == {"known", "artist", "candidates"}
+    assert sum(c["probability"] for c in found["candidates"]) == pytest.approx(1, abs=1e-3)
+
+
+def test_many_visitors_at_once_get_their_own_pictures(server):
+    def paint(seed):
+        event, [pictures] = call(server, "paint", ["meadows", seed, 1, 1, 0, ""])
+        assert event == "complete"
+        return httpx.get(pictures[0]["image"]["url"], timeout=60).content
+
+    with ThreadPoolExecutor(12) as visitors:
+        crowded = list(visitors.map(paint, range(12)))
+    alone = [paint(seed) for seed in (0, 5, 11)]
+    assert len(set(crowded)) == 12
+    for seed, picture in zip((0, 5, 11), alone, strict=True):
+        one, other = (np.asarray(Image.open(io.BytesIO(p)), int) for p in (crowded[seed], picture))
+        assert abs(one - other).max() <= 1  # a batch of another size may round otherwise
+
+
+SIXTEEN = ["meadows", 0, 1, 1, 0, None]
+
+
+def with_one(index, value):
+    return [*SIXTEEN[:index], value, *SIXTEEN[index + 1 :]]
+
+
+HOSTILE_CALLS = {
+    "a painter nobody knows": with_one(0, "Rembrandt"),
+    "a path as a painter": with_one(0, "../../../../etc/passwd"),
+    "a painter of another type": with_one(0, {"path": "/etc/passwd"}),
+    "a negative seed": with_one(1, -1),
+    "a seed beyond bounds": with_one(1, 2**70),
+    "a huge count": with_one(2, 10**9),
+    "no pictures": with_one(2, 0),
+    "words as a count": with_one(2, "many"),
+    "a list as a count": with_one(2, [[[[1]]]]),
+    "an infinite truncation": with_one(3, 1e999),
+    "a truncation of another type": with_one(3, {"a": 1}),
+    "a stage that is not there": with_one(4, 99),
+    "a class that is not there": with_one(5, "💀 " * 1000),
+    "too few values": ["meadows"],
+    "no values": [],
+}
+
+
+@pytest.mark.parametrize("data", HOSTILE_CALLS.values(), ids=HOSTILE_CALLS)
+def test_a_call_that_makes_no_sense_is_answered_in_words(server, data):
+    if any(value == float("inf") for value in data if isinstance(value, float)):
+        data = json.loads(json.dumps(data).replace("Infinity", '"Infinity"'))
+    event, said = call(server, "paint", data)
+    assert event in ("error", "422", "400"), said
+    text = said if isinstance(said, str) else str((said or {}).get("error") or said)
+    assert len(text.split()) >= 3 and "Traceback" not in text and "site-packages" not in text
+
+
+HOSTILE_FILES = {
+    "a bomb": bomb(),
+    "truncated": EXAMPLE.read_bytes()[:5000],
+    "empty": b"",
+    "text": b"this is no picture",
+    "HTML": b"<html><script>alert(1)</script></html>",
+    "SVG": b'<svg xmlns="http://www.w3.org/2000/svg"><script>alert(1)</script></svg>',
+    "EPS, which would start Ghostscript": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+    "a pickle": b"\x80\x04cos\nsystem\n(S'echo hi'\ntR.",
+    "one pixel": png(1, 1),
+    "a thread of pixels": png(4000, 16),
+    "random bytes after a JPEG's start": b"\xff\xd8\xff\xe0" + bytes(range(256)) * 20,
+}
+
+
+def test_a_bad_upload_is_answered_in_words_by_the_page_too(server):
+    [path] = upload(server, bomb(), "bomb.png").json()
+    file = {"path": path, "meta": {"_type": "gradio.FileData"}}
+    event, said = call(server, "identify", [file])
+    assert event == "error"
+    assert "60000x60000 pixels, more than" in said["error"]
+
+
+@pytest.mark.parametrize("content", HOSTILE_FILES.values(), ids=HOSTILE_FILES)
+def test_a_file_that_is_no_usable_picture_is_refused_in_words(content):
+    with pytest.raises(BrushworkError, match=r"this file cannot be used: .*; try a JPEG"):
+        decode(content)
+
+
+HOSTILE_NAMES = {
+    "up the tree": "../../../../tmp/evil.png",
+    "absolute": "/etc/passwd.png",
+    "Unicode": "Гоген ‮gnp.🎨.png",
+    "a null": "a\x00b.png",
+    "long": "x" * 5000 + ".png",
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE_NAMES.values(), ids=HOSTILE_NAMES)
+def test_a_file_name_decides_nothing_about_where_it_goes(server, name):
+    answer = upload(server, png(), name)
+    if answer.status_code == 200:
+        [path] = answer.json()
+        assert path.startswith(str(server.files))
+    assert httpx.get(f"{server.url}/health").status_code == 200
+
+
+HOSTILE_PLACES = {
+    "a file of the machine": {"path": "/etc/passwd"},
+    "a file of the page": {"path": "pyproject.toml"},
+    "an address": {"path": "http://127.0.0.1:22/"},
+    "an address beside a path": {"path": "x", "url": "data:image/png;base64,AAAA"},
+    "a file address": {"path": "file:///etc/passwd"},
+    "a number": 5,
+    "a dictionary without a path": {"a": []},
+    "a list": ["a", "b"],
+    "nothing": None,
+    "base64": base64.b64encode(png()).decode(),
+}
+
+
+@pytest.mark.parametrize("value", HOSTILE_PLACES.values(), ids=HOSTILE_PLACES)
+def test_only_an_uploaded_file_is_looked_at(server, value):
+    if isinstance(value, dict) and "path" in value:
+        value = value | {"meta": {"_type": "gradio.FileData"}}
+    event, said = call(server, "identify", [value])
+    assert event in ("error", "422"), said
+    assert "root:" not in str(said) and len(str(said).split()) >= 3
+
+
+@pytest.mark.parametrize(
+    "path", ["/etc/passwd", "pyproject.toml", "../../../etc/passwd", "%2e%2e/%2e%2e/etc/passwd"]
+)
+def test_no_file_of_the_machine_is_served(server, path):
+    assert httpx.get(f"{server.url}/gradio_api/file={path}").status_code in (403, 404)
+
+
+def test_a_body_that_is_too_large_is_not_read(server):
+    host, port = server.url.removeprefix("http://").split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        request = f"POST /gradio_api/upload HTTP/1.1\r\nHost: {host}\r\n"
+        connection.sendall(f"{request}Content-Length: {MOST_BYTES + 1}\r\n\r\n".encode())
+        assert connection.recv(100).startswith(b"HTTP/1.1 413")
+
+
+def test_the_server_still_paints_after_all_that(server):
+    event, _ = call(server, "paint", SIXTEEN)
+    assert event == "complete"
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_port_that_is_taken_is_one_sentence(server, run_folder):
+    port = server.url.rpartition(":")[2]
+    command = [sys.executable, "-m", "brushwork_demo", "--port", port]
+    command += ["--generator", str(run_folder / "generator")]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert f"error: cannot listen on 127.0.0.1:{port}" in done.stderr
+    assert "Traceback" not in done.stderr

@@ -1,0 +1,58 @@
+import json
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from brushwork.errors import BrushworkError
+from brushwork.generator import PaintingGenerator
+from brushwork_demo.bundle import bundle, lines_on_artists
+from brushwork_demo.studio import open_studio
+
+
+@pytest.fixture(scope="module")
+def bundled(run_folder, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundled")
+    report = folder / "report.json"
+    report.write_text(json.dumps({"reports": {"fakes": {"fid_pixels": 12.5, "n_fake": 9}}}))
+    return bundle(str(run_folder / "generator"), "meadows", 2, report, into=folder / "checkpoints")
+
+
+def test_a_bundled_checkpoint_has_half_the_bytes_and_paints_the_same(bundled, run_folder):
+    weights = load_file(bundled / "model.safetensors")
+    assert {v.dtype for v in weights.values() if v.is_floating_point()} == {torch.float16}
+    whole = PaintingGenerator.from_pretrained(run_folder / "generator").sample(4, to="tensor")
+    halved = PaintingGenerator.from_pretrained(bundled).sample(4, to="tensor")
+    assert (whole - halved).abs().max() < 0.02
+
+
+def test_stages_of_the_run_come_along_without_the_finished_one_twice(bundled):
+    painter = open_studio([str(bundled)]).painter("meadows")
+    assert [stage.name for stage in painter.stages] == ["step-000020", "step-000040", "meadows"]
+    assert painter.epochs == (20, 40, 60)
+    assert len(painter.curves) == 9
+
+
+def test_measured_numbers_are_in_the_config_and_in_the_card(bundled):
+    assert json.loads((bundled / "config.json").read_text())["results"]["fid_pixels"] == 12.5
+    assert "- `fid_pixels`: 12.5" in (bundled / "README.md").read_text()
+
+
+def test_a_name_that_could_be_a_path_is_refused(run_folder, tmp_path):
+    with pytest.raises(BrushworkError, match="small letters, digits and hyphens"):
+        bundle(str(run_folder / "generator"), "../evil", into=tmp_path)
+
+
+def test_a_broken_report_leaves_the_older_bundle_alone(bundled, run_folder, tmp_path):
+    report = tmp_path / "report.json"
+    report.write_text("{}")
+    with pytest.raises(BrushworkError, match=r"report\.json"):
+        bundle(str(run_folder / "generator"), "meadows", report=report, into=bundled.parent)
+    assert (bundled / "model.safetensors").is_file()
+
+
+def test_a_line_on_an_artist_is_drawn_from_the_data(prepared_folder):
+    lines = lines_on_artists(str(prepared_folder), ["Haruo Minazuki", "Nobody"])
+    assert set(lines) == {"Haruo Minazuki"}
+    assert lines["Haruo Minazuki"].startswith("Ukiyo-e; 18")
+    assert lines["Haruo Minazuki"].endswith("paintings here")
