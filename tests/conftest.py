@@ -1,6 +1,10 @@
 """Data that several tests share."""
 
+import os
 from pathlib import Path
+
+# Tests run side by side: a thread each, or they wait for one another at every operation.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 

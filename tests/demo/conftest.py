@@ -42,7 +42,6 @@ ARTISTS = ["Berthe Morisot", "Claude Monet", "<b>Edgar Degas</b>"]
 @pytest.fixture(scope="session")
 def classifier_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier that learned nothing, with an index of three paintings."""
-    pytest.importorskip("brushwork.classifier")
     from brushwork.classifier import ArtistClassifier, save_classifier, save_index
     from brushwork.models.classifier import create_backbone
 

@@ -168,7 +168,7 @@ def test_the_test_numbers_are_those_of_the_test_rows(report, run, prepared_folde
     expected = classification_report(logits, labels)
     numbers = json.loads((report / "report.json").read_text())["reports"]["test"]
     assert {name: numbers[name] for name in expected} == pytest.approx(expected)
-    rows = list(csv.reader((report / "confusion.csv").open()))
+    rows = list(csv.reader((report / "confusion.csv").read_text().splitlines()))
     assert sum(int(cell) for row in rows[1:] for cell in row[1:]) == len(test)
 
 
@@ -194,7 +194,9 @@ def test_a_folder_of_pictures_becomes_a_table_with_the_bad_ones_and_their_reason
     (folder / "notes.txt").write_text("not a picture")
     config = identify.Config(folder, str(run / "classifier"), out, batch_size=2)
     identify.main(config)
-    rows = {row["file"]: row for row in csv.DictReader(out.open(encoding="utf-8"))}
+    rows = {
+        row["file"]: row for row in csv.DictReader(out.read_text(encoding="utf-8").splitlines())
+    }
     assert len(rows) == 7 and rows["empty.png"]["error"] == "empty file"
     assert rows["broken.jpg"]["error"] and not rows["broken.jpg"]["artist"]
     good = rows["sub/ä 0.png"]

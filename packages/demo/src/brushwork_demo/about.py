@@ -57,8 +57,12 @@ def painter_card(painter: Painter) -> str:
 def classifier_card(config: dict[str, Any]) -> str:
     """What the classifier knows and how often it is right, in Markdown."""
     training = config.get("training", {})
-    measured = {k: v for k, v in config.get("results", {}).items() if isinstance(v, int | float)}
-    numbers = "; ".join(f"{name} {value:,.4g}" for name, value in measured.items())
+    results = config.get("results", {})
+    split = "test" if "test" in results else "validation"
+    shown = ("top1", "top3", "top5", "macro_f1", "calibration_error")
+    measured = {name: results.get(split, {}).get(name) for name in shown}
+    numbers = "; ".join(f"{name} {v:.3f}" for name, v in measured.items() if v is not None)
+    numbers = f"{numbers} on {split} paintings" if numbers else ""
     return (
         f"- **Classifier**: learned from {training.get('num_paintings', 0):,} paintings "
         f"({training.get('data', 'unknown')}). "
