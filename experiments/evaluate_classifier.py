@@ -156,17 +156,17 @@ def main(cfg: Config) -> None:
 def split_rows(known: ArtistClassifier, paintings: PreparedPaintings) -> dict[str, np.ndarray]:
     """Rows of the known artists by split, validation as in training; test rows of others."""
     table = paintings.table
-    ours = table[table["artist"].isin(known.artists)]
-    train = ours[ours["split"] == "train"]
+    ours = table.loc[table["artist"].isin(known.artists)]
+    train = ours.loc[ours["split"] == "train"]
     aside = carve_validation(train, share=0.1, seed=known.config["training"]["seed"])
     if paintings.fingerprint != known.config["training"]["fingerprint"]:
         aside &= False  # other data: it learned from none of these rows
-    strangers = table[~table["artist"].isin(known.artists) & (table["artist"] != "")]
+    strangers = table.loc[~table["artist"].isin(known.artists) & (table["artist"] != "")]
     return {
-        "train": train.index[~aside].to_numpy(),
-        "validation": train.index[aside].to_numpy(),
-        "test": ours.index[ours["split"] == "test"].to_numpy(),
-        "unknown": strangers.index[strangers["split"] == "test"].to_numpy(),
+        "train": train.loc[~aside].index.to_numpy(),
+        "validation": train.loc[aside].index.to_numpy(),
+        "test": ours.loc[ours["split"] == "test"].index.to_numpy(),
+        "unknown": strangers.loc[strangers["split"] == "test"].index.to_numpy(),
     }
 
 

@@ -12,13 +12,13 @@ threshold of "unknown" by. --out receives `classifier/`, to identify with, `metr
 import copy
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import tyro
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from timm.optim import create_optimizer_v2
+from timm.optim._optim_factory import create_optimizer_v2
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
@@ -113,7 +113,7 @@ def main(cfg: Config) -> None:
     accelerator.prepare_model(network.to(memory_format=torch.channels_last), evaluation_mode=True)
     average = copy.deepcopy(network)
     teacher = open_teacher(cfg.teacher, artists, device) if cfg.teacher else None
-    how = {"weight_decay": cfg.weight_decay, "layer_decay": cfg.layer_decay}
+    how: dict[str, Any] = {"weight_decay": cfg.weight_decay, "layer_decay": cfg.layer_decay}
     optimizer = accelerator.prepare(create_optimizer_v2(network, cfg.optimizer, cfg.lr, **how))
     weight = classifier.artist_weights(torch.tensor(y), len(artists), cfg.balance).to(device)
     state = ({"network": network, "average": average}, {"optimizer": optimizer}, accelerator.scaler)
@@ -131,8 +131,8 @@ def main(cfg: Config) -> None:
     )
     vary = Views(cfg.min_area, cfg.augment, cfg.mix, cfg.label_smoothing)
     grow = side_schedule(cfg.first_side, cfg.side, steps)
-    how = grow, vary, cfg.seed, share_of(cfg.batch_size, accelerator.process_index, world)
-    views = TrainingViews(pixels, rows.to_numpy(), y, len(artists), cfg.batch_size, *how)
+    drawing = grow, vary, cfg.seed, share_of(cfg.batch_size, accelerator.process_index, world)
+    views = TrainingViews(pixels, rows.to_numpy(), y, len(artists), cfg.batch_size, *drawing)
 
     folder = cfg.out / "classifier"
     step, stopping, means = run.step, False, distributed.Means()

@@ -97,7 +97,7 @@ class ArtistClassifier:
         self.num_views: Literal[1, 2, 10] = config["num_views"]
         self.temperature: float = config["temperature"]
         self.threshold: float = config["threshold"]
-        self._statistics = config["mean"], config["std"]
+        self._statistics: tuple[list[float], list[float]] = config["mean"], config["std"]
         self._index = dict(index or {})
         network = network.eval().requires_grad_(False)
         # Without batch norms and in this layout, networks are up to twice as fast on CPUs.
@@ -128,7 +128,7 @@ class ArtistClassifier:
     def identify(self, images: Picture, top: int = ...) -> Identification: ...
     @overload
     def identify(self, images: Sequence[Picture], top: int = ...) -> list[Identification]: ...
-    def identify(self, images, top=5):
+    def identify(self, images: Any, top=5):
         """The likeliest artists of a painting, or of each in a list.
 
         Args:
@@ -152,7 +152,8 @@ class ArtistClassifier:
 
     def embed(self, images: Picture | Sequence[Picture]) -> Tensor:
         """The last hidden layer (N, D), float32."""
-        return self._look(images if isinstance(images, list | tuple) else [images])[1]
+        several: Any = images if isinstance(images, list | tuple) else [images]
+        return self._look(several)[1]
 
     def explain(self, image: Picture, artist: str | None = None) -> NDArray[np.float32]:
         """Which parts speak for an artist (the likeliest by default): Grad-CAM.
@@ -194,8 +195,9 @@ class ArtistClassifier:
         similarity = self._index["features"].float() @ query
         best = similarity.topk(min(k, len(similarity)))
         return [
-            Neighbour(*self._index["paintings"][i], value, self._thumbnail(i))
+            Neighbour(artist, title, value, self._thumbnail(i))
             for i, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
+            for artist, title in [self._index["paintings"][i]]
         ]
 
     @torch.no_grad()

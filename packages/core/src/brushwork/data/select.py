@@ -5,6 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -98,7 +99,7 @@ def identifiable(
             "a classifier needs some of each to learn from and to be tested on"
         )
     left = select(left, min_paintings=min_paintings, counted_in="train", report=report)
-    if left["artist"].nunique() < 2:
+    if len(set(left["artist"])) < 2:
         sizes = counts(known.loc[known["split"] == "train"], "artist")
         raise BrushworkError(
             f"only {left['artist'].iloc[0]} is left by --min-paintings {min_paintings:,}; "
@@ -124,7 +125,7 @@ def carve_validation(train: pd.DataFrame, share: float, seed: int) -> pd.Series:
     """
     shuffled = train["artist"].sample(frac=1, random_state=seed)
     rank = shuffled.groupby(shuffled).cumcount()
-    size = shuffled.groupby(shuffled).transform("size")
+    size: Any = shuffled.map(shuffled.value_counts().to_dict())
     kept = (rank < (size * share).round().clip(lower=1)) & (size > 1)
     return kept.reindex(train.index)
 
@@ -150,7 +151,7 @@ class Split:
     @property
     def training(self) -> pd.DataFrame:
         """All training rows, those kept aside too."""
-        return self.table[self.table["split"] == "train"]
+        return self.table.loc[self.table["split"] == "train"]
 
     def labels(self, part: pd.DataFrame) -> NDArray[np.int64]:
         """The labels (N,) of a part."""
@@ -165,10 +166,10 @@ def split_by_artist(
 ) -> Split:
     """Whom a classifier learns, and from what: see `identifiable` and `carve_validation`."""
     chosen = identifiable(table, min_paintings, report)
-    training, test = (chosen[chosen["split"] == split] for split in ("train", "test"))
+    training, test = (chosen.loc[chosen["split"] == split] for split in ("train", "test"))
     aside = carve_validation(training, share=0.1, seed=seed)
     artists = sorted(chosen["artist"].unique())
-    return Split(artists, chosen, training[~aside], training[aside], test)
+    return Split(artists, chosen, training.loc[~aside], training.loc[aside], test)
 
 
 def rows_and_labels(
