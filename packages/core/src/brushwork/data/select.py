@@ -125,7 +125,8 @@ def carve_validation(train: pd.DataFrame, share: float, seed: int) -> pd.Series:
     """
     shuffled = train["artist"].sample(frac=1, random_state=seed)
     rank = shuffled.groupby(shuffled).cumcount()
-    size: Any = shuffled.map(shuffled.value_counts().to_dict())
+    number: Any = shuffled.value_counts().to_dict()
+    size: Any = shuffled.map(number)
     kept = (rank < (size * share).round().clip(lower=1)) & (size > 1)
     return kept.reindex(train.index)
 
