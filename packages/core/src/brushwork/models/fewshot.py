@@ -210,9 +210,15 @@ def batch_deviation(h: Tensor, group: int = 4) -> Tensor:
 
 
 def initialise(module: nn.Module) -> None:
-    """As DC-GAN: convolutions from N(0, 0.02), batch-norm gains around 1."""
+    """As DC-GAN: convolutions from N(0, 0.02), batch-norm gains around 1.
+
+    Classes begin close together, from N(0, 0.1): else what they add drowns the latent in G and the
+    logit in D.
+    """
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
+    elif isinstance(module, nn.Embedding):
+        nn.init.normal_(module.weight, 0.0, 0.1)
     elif isinstance(module, nn.BatchNorm2d):
         nn.init.normal_(module.weight, 1.0, 0.02)
         nn.init.zeros_(module.bias)

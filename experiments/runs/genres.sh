@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# One painter of many genres, each by name: experiments/sample.py runs/genres/generator --label portrait
+#
+#   experiments/runs/genres.sh PAINTINGS [OUT]
+#
+# No result is published for it yet.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+uv run accelerate launch experiments/train_gan.py --data "$1" --model modern --condition genre \
+    --width 32 --batch-size 16 --loss hinge --epochs 15 --out "${2:-runs/genres}" --resume
