@@ -91,7 +91,7 @@ def test_pixels_are_made_once_for_a_side_and_a_fit(folder: Path, monkeypatch):
     def no(*_):
         raise AssertionError("made again")
 
-    monkeypatch.setattr(module, "_square", no)
+    monkeypatch.setattr(module, "square", no)
     assert np.array_equal(open_prepared(folder).pixels(16), first)
     with pytest.raises(AssertionError, match="made again"):
         paintings.pixels(16, "squash")
@@ -145,7 +145,7 @@ def test_where_the_folder_cannot_be_written_pixels_go_to_the_cache(
 
 def test_half_written_pixels_are_never_seen(folder: Path, monkeypatch):
     calls = []
-    original = module._square
+    original = module.square
 
     def stop(*arguments):
         calls.append(arguments)
@@ -154,7 +154,7 @@ def test_half_written_pixels_are_never_seen(folder: Path, monkeypatch):
         return original(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(module, "_square", stop)
+        patch.setattr(module, "square", stop)
         patch.setattr(module, "ROWS_AT_ONCE", 8)
         with pytest.raises(KeyboardInterrupt):
             open_prepared(folder).pixels(16)
