@@ -79,7 +79,7 @@ def main(cfg: Config) -> None:
     counts = {"named": 0, "unknown": 0, "unreadable": 0}
     with (
         cfg.out.open("a", newline="", encoding="utf-8") as table,
-        (sheet if cfg.sheet else Path("/dev/null")).open("a", encoding="utf-8") as cards,
+        sheet.open("a", encoding="utf-8") if cfg.sheet else io.StringIO() as cards,
         ThreadPoolExecutor() as threads,
         tqdm(total=len(pictures), initial=len(done), unit=" pictures") as bar,
     ):
@@ -124,8 +124,9 @@ def begin(out: Path, sheet: Path | None) -> set[str]:
             out.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
         if sheet is not None:
             lines = sheet.read_text(encoding="utf-8").splitlines(True) if sheet.exists() else []
-            marks = tuple(f'<figure title="{html.escape(name)}">' for name in done)
-            sheet.write_text(HEAD + "".join(x for x in lines if x.startswith(marks)), "utf-8")
+            marks = {f'<figure title="{html.escape(name)}"' for name in done}
+            kept = [line for line in lines if line.partition(">")[0] in marks]
+            sheet.write_text(HEAD + "".join(kept), "utf-8")
     except OSError as error:
         raise BrushworkError(f"cannot write {out}: {error.strerror or error}") from error
     return done
@@ -153,7 +154,7 @@ def card(name: str, picture: bytes, answer: Identification, known: ArtistClassif
     with Image.open(io.BytesIO(picture)) as image:
         views = [image.convert("RGB")]
     with suppress(BrushworkError):  # some backbones have no heat map
-        views.append(figures.overlay(views[0], known.explain(picture)))
+        views.append(figures.overlay(views[0], known.explain(picture, answer.candidates[0].artist)))
     shown = "".join(f'<img alt="" src="{data_url(view)}"> ' for view in views)
     likeliest = "<br>".join(
         f"{html.escape(c.artist)} {c.probability:.0%}" for c in answer.candidates
