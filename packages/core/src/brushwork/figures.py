@@ -11,6 +11,11 @@ from PIL import Image
 
 from brushwork.errors import BrushworkError
 
+# Black through red to pale yellow, even in lightness.
+HEAT = np.array(
+    [[0, 0, 10], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], np.float32
+)
+
 
 def grid(images: NDArray[np.uint8], columns: int | None = None, gap: int = 2) -> Image.Image:
     """Lay images out in rows on white.
@@ -225,12 +230,14 @@ def captioned(
     figure.savefig(file, dpi=120)
 
 
-def overlay(picture: Image.Image, heat: NDArray[np.floating], strength: float = 0.6) -> Image.Image:
-    """A picture with a heat map (H, W) in [0, 1] over it, brought to the picture's size."""
-    mask = Image.fromarray((np.clip(heat, 0, 1) * 255).astype(np.uint8))
-    mask = mask.resize(picture.size, Image.Resampling.BICUBIC)
-    level = np.asarray(mask, np.float32)[..., None] / 255
-    # From the picture itself over red to yellow, as the heat grows.
-    glow = np.concatenate([np.ones_like(level), level**2 * 0.9, np.zeros_like(level)], -1) * 255
-    mixed = np.asarray(picture.convert("RGB")) * (1 - strength * level) + glow * strength * level
-    return Image.fromarray(mixed.round().astype(np.uint8))
+def overlay(picture: Image.Image, heat: NDArray[np.floating]) -> Image.Image:
+    """A picture in grey under the colours of a heat map (H, W) in [0, 1], stronger where hotter."""
+    mask = Image.fromarray((heat.clip(0, 1) * 255).astype(np.uint8)).resize(picture.size)
+    level = np.asarray(mask, np.float32) / 255
+    grey = np.asarray(picture.convert("L"), np.float32)[..., None]
+    at = level * (len(HEAT) - 1)
+    colours = np.stack(
+        [np.interp(at, np.arange(len(HEAT)), HEAT[:, channel]) for channel in range(3)], axis=-1
+    )
+    share = 0.25 + 0.5 * level[..., None]
+    return Image.fromarray((grey * (1 - share) + colours * share).clip(0, 255).astype(np.uint8))

@@ -5,11 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from brushwork import checkpoint
+from brushwork import checkpoint, figures
 from brushwork.errors import BrushworkError
 from brushwork_demo import studio
 from brushwork_demo.studio import Studio
@@ -24,10 +22,6 @@ EXAMPLES = Path(__file__).parent / "examples"
 NONE_HERE = (
     "This page was started without an artist classifier. "
     "Train one and start the page with `brushwork-demo --classifier FOLDER`."
-)
-# Black through red to pale yellow, even in lightness.
-HEAT = np.array(
-    [[0, 0, 10], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], np.float32
 )
 
 
@@ -111,19 +105,6 @@ def nearest_paintings(rooms: Studio, picture: Image.Image) -> list[tuple[Image.I
         for near in studio.nearest(rooms.classifier, picture)
         if near.thumbnail is not None
     ]
-
-
-def overlay(picture: Image.Image, heat: NDArray[np.float32]) -> Image.Image:
-    """The picture in grey under the heat map's colours, stronger where it is hotter."""
-    mask = Image.fromarray((heat.clip(0, 1) * 255).astype(np.uint8)).resize(picture.size)
-    level = np.asarray(mask, np.float32) / 255
-    grey = np.asarray(picture.convert("L"), np.float32)[..., None]
-    at = level * (len(HEAT) - 1)
-    colours = np.stack(
-        [np.interp(at, np.arange(len(HEAT)), HEAT[:, channel]) for channel in range(3)], axis=-1
-    )
-    share = 0.25 + 0.5 * level[..., None]
-    return Image.fromarray((grey * (1 - share) + colours * share).clip(0, 255).astype(np.uint8))
 
 
 def tab(rooms: Studio) -> None:
@@ -215,7 +196,7 @@ def tab(rooms: Studio) -> None:
         if artist not in studio.artists(folder):
             artist = None
         try:
-            return overlay(picture, studio.explain(folder, picture, artist))
+            return figures.overlay(picture, studio.explain(folder, picture, artist))
         except BrushworkError:  # not every backbone can be asked where it looked
             return None
 

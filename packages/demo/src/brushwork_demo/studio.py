@@ -190,8 +190,8 @@ class Order:
     """Of the generator."""
     z: NDArray[np.float32]
     """Latents (N, Z)."""
-    y: NDArray[np.int64] | None
-    """Classes (N,), where the generator has them."""
+    y: NDArray[np.int64]
+    """Classes (N,)."""
     truncation: float
 
 
@@ -203,20 +203,11 @@ def _paint_batch(orders: list[Order]) -> list[NDArray[np.uint8]]:
     painted: dict[int, NDArray[np.uint8]] = {}
     for (folder, truncation), places in alike.items():
         z = torch.from_numpy(np.concatenate([orders[i].z for i in places]))
-        labels = [y for i in places if (y := orders[i].y) is not None]
-        y = torch.from_numpy(np.concatenate(labels)) if labels else None
-        arrays = to_arrays(_images(open_generator(folder), z, y, truncation))
+        y = torch.from_numpy(np.concatenate([orders[i].y for i in places]))
+        arrays = to_arrays(open_generator(folder).paint(z, y, truncation))
         ends = np.cumsum([len(orders[i].z) for i in places])[:-1]
         painted |= dict(zip(places, np.split(arrays, ends), strict=True))
     return [painted[i] for i in range(len(orders))]
-
-
-def _images(
-    painter: PaintingGenerator, z: torch.Tensor, y: torch.Tensor | None, truncation: float
-) -> torch.Tensor:
-    if hasattr(painter, "labels"):
-        return painter.paint(z, y, truncation)  # type: ignore[call-arg, arg-type]
-    return painter.paint(z * truncation)
 
 
 @on_gpu
@@ -241,7 +232,7 @@ _identify = Together(_identify_batch, most=16)
 
 def classes(folder: Path) -> tuple[str, ...]:
     """What a generator can be asked for by name; () where it paints one thing."""
-    return tuple(getattr(open_generator(folder), "classes", ()))
+    return open_generator(folder).classes
 
 
 def order(folder: Path, num: int, seed: int, truncation: float, label: str | None = None) -> Order:
@@ -259,8 +250,7 @@ def order(folder: Path, num: int, seed: int, truncation: float, label: str | Non
     """
     painter = open_generator(folder)
     z = painter.latents(num, seed).numpy()
-    y = painter.labels(num, label, seed) if hasattr(painter, "labels") else None  # type: ignore
-    return Order(folder, z, None if y is None else y.cpu().numpy(), truncation)
+    return Order(folder, z, painter.labels(num, label, seed).numpy(), truncation)
 
 
 def paint(order: Order) -> NDArray[np.uint8]:
