@@ -17,6 +17,8 @@ from brushwork.errors import BrushworkError
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 INDEX = "index.safetensors"  # of a classifier, if it has one
+# Where a run lay and how it was watched is nobody else's business.
+PRIVATE = ("out", "resume", "tracker")
 
 
 def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card: str) -> None:
@@ -32,6 +34,9 @@ def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card: str
         BrushworkError: the folder cannot be written.
     """
     folder = Path(folder)
+    if "training" in config:
+        told = {k: v for k, v in config["training"].items() if k not in PRIVATE}
+        config = config | {"training": told}
     staging, replaced = (folder.parent / f".{folder.name}.{word}" for word in ("new", "old"))
     try:
         for leftover in (staging, replaced):

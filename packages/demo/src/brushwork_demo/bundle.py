@@ -74,9 +74,6 @@ def _halve(source: Path, target: Path, shown: Mapping[str, Any] | None = None) -
         if file.is_file() and file.name != checkpoint.WEIGHTS:
             shutil.copy(file, target)
     config = checkpoint.load_config(source) | dict(shown or {})
-    # Where a run lay and how it was watched is nobody else's business.
-    for private in ("out", "resume", "tracker"):
-        config.get("training", {}).pop(private, None)
     (target / checkpoint.CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     if shown and "results" in shown:
         card = (source / checkpoint.CARD).read_text().rstrip()
