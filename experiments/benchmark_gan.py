@@ -29,12 +29,15 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
+from brushwork.adam import gan_adam
+from brushwork.augment import Augment, draws
 from brushwork.data import synthetic
-from brushwork.data.batches import gan_batches, to_unit_range
+from brushwork.data.batches import gan_batches
 from brushwork.ema import update_ema
 from brushwork.errors import BrushworkError, errors_in_words
-from brushwork.losses import discriminator_loss, generator_loss
+from brushwork.generator import build_networks
 from brushwork.models.dcgan import DCGANConfig, Discriminator, Generator
+from brushwork.objective import Objective, split
 from brushwork.precision import Precision, choose_precision
 
 
@@ -109,32 +112,29 @@ def tutorial(cfg: Config, make_batches: Callable[[], Iterator[Tensor]]) -> Calla
 
 def ours(cfg: Config, pixels: np.ndarray) -> Callable[[], None]:
     """The step of `train_gan.py`, batches, running average and all."""
-    shape = DCGANConfig(cfg.side, 100, cfg.width)
-    G, D = (net(shape).to(memory_format=torch.channels_last) for net in (Generator, Discriminator))
+    G, D = build_networks("dcgan", cfg.side, cfg.width)
+    for net in (G, D):
+        net.to(memory_format=torch.channels_last)
     ema = copy.deepcopy(G)
-    opt_G, opt_D = (
-        torch.optim.Adam(n.parameters(), 2e-4, (0.5, 0.999), fused=True) for n in (G, D)
-    )
+    opt_G, opt_D = (gan_adam(net, 2e-4, cfg.width) for net in (G, D))
+    objective = Objective("logistic", Augment(policy=()))
     batches = gan_batches(pixels, np.arange(len(pixels)), cfg.batch_size, 100, seed=0, flip=True)
 
     autocast = torch.autocast("cpu", torch.bfloat16, choose_precision(cfg.precision) == "bf16")
 
     def run() -> None:
-        for real, z, _ in itertools.islice(batches, cfg.steps):
-            real = to_unit_range(real)
-            D.requires_grad_(True)
-            opt_D.zero_grad()
+        for step, batch in enumerate(itertools.islice(batches, cfg.steps)):
             with autocast:
-                fake = G(z)
-                loss_D = discriminator_loss(D(real), D(fake.detach()))
-            loss_D.backward()
-            opt_D.step()
-            D.requires_grad_(False)
-            opt_G.zero_grad()
-            with autocast:
-                loss_G = generator_loss(D(fake))
-            loss_G.backward()
-            opt_G.step()
+                parts = split((*batch, draws(step, cfg.batch_size, seed=0)), 1, torch.device("cpu"))
+                fakes = [G(part.z, part.y) for part in parts]
+                D.requires_grad_(True)
+                opt_D.zero_grad()
+                verdict = objective.discriminator(D, parts, fakes, step, torch.Tensor.backward)
+                opt_D.step()
+                D.requires_grad_(False)
+                opt_G.zero_grad()
+                objective.generator(D, parts, fakes, verdict, torch.Tensor.backward)
+                opt_G.step()
             update_ema(ema, G, 0.99)
 
     return run
