@@ -36,7 +36,6 @@ from brushwork.models.folding import fold_batch_norms
 if TYPE_CHECKING:
     import pandas as pd
 
-INDEX = checkpoint.INDEX
 SHORT_SIDE = 256
 """Pixels that prepared data keep of a painting's short side, and so all that is looked at."""
 BATCH = 16
@@ -361,8 +360,8 @@ def save_index(
         thumbnails: a small JPEG of each, or b"" for none.
     """
     sizes = [0, *map(len, thumbnails)]
-    file = Path(folder) / INDEX
-    partial = file.with_name(f".{INDEX}.new")
+    file = Path(folder) / checkpoint.INDEX
+    partial = file.with_name(f".{checkpoint.INDEX}.new")
     tensors = {
         "features": torch.nn.functional.normalize(features).half().contiguous(),
         "thumbnails": torch.from_numpy(
@@ -455,7 +454,7 @@ def _resized(heat: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _read_index(folder: Path) -> dict[str, Any]:
-    file = folder / INDEX
+    file = folder / checkpoint.INDEX
     if not file.is_file():
         return {}
     try:

@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from typing import overload
 
 import torch
 import torch.distributed as dist
@@ -87,21 +88,32 @@ def any_process(here: bool) -> bool:
     return answer.item() > 0
 
 
-def gather_rows(mine: Tensor, num_rows: int) -> Tensor:
+@overload
+def gather_rows(mine: Tensor, num_rows: int) -> Tensor: ...
+@overload
+def gather_rows(mine: Tensor | None, num_rows: int) -> Tensor | None: ...
+def gather_rows(mine, num_rows):
     """Rows that were dealt out to the processes in turn, all of them in order in every process.
 
     Args:
-        mine: rows `rank`, `rank + world`, ... of the whole, on the CPU.
+        mine: rows `rank`, `rank + world`, ... of the whole, on the CPU; None for none of them.
         num_rows: of the whole.
+
+    Returns:
+        The whole; None where nobody has any.
     """
     world = num_processes()
     if world == 1:
         return mine
-    parts: list[Tensor] = [mine] * world
+    parts: list[Tensor | None] = [None] * world
     dist.all_gather_object(parts, mine)
-    whole = mine.new_empty(num_rows, *mine.shape[1:])
+    some = next((part for part in parts if part is not None), None)
+    if some is None:
+        return None
+    whole = some.new_empty(num_rows, *some.shape[1:])
     for rank, part in enumerate(parts):
-        whole[rank::world] = part
+        if part is not None:
+            whole[rank::world] = part
     return whole
 
 

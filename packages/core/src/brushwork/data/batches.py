@@ -16,7 +16,7 @@ from torch import Tensor
 from brushwork.errors import BrushworkError
 
 # One independent stream of random numbers for each purpose.
-ORDER, FLIPS, LATENTS, AUGMENTATION = 0, 1, 2, 3
+ORDER, FLIPS, LATENTS, AUGMENTATION, VIEWS, MIXES = range(6)
 
 
 def random_numbers(seed: int, stream: int, index: int) -> np.random.Generator:

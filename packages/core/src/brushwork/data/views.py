@@ -16,10 +16,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 from torchvision.transforms import v2
 
-from brushwork.data.batches import batch_positions, random_numbers
-
-# Streams of random numbers beside those of `brushwork.data.batches`.
-VIEWS, MIXES = 3, 4
+from brushwork.data.batches import MIXES, VIEWS, batch_positions, random_numbers
 
 Augment = Literal["none", "trivial", "rand"]
 Mix = Literal["none", "mixup", "cutmix"]

@@ -78,7 +78,7 @@ def scores_of(confusion: NDArray[np.integer]) -> dict[str, float]:
 
 
 def classification_report(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
-    """Top-1, 3 and 5 accuracy; macro and weighted precision, recall and F1; their number.
+    """Top-1, 3 and 5 accuracy; macro and weighted precision, recall and F1; how many.
 
     Args:
         scores: (N, K), logits or probabilities.

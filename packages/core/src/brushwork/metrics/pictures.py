@@ -9,9 +9,9 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from PIL import Image
-from torch import Tensor
 
 from brushwork.checkpoint import CONFIG
+from brushwork.distributed import gather_rows, num_processes
 from brushwork.errors import BrushworkError
 from brushwork.generator import PaintingGenerator, to_arrays
 from brushwork.metrics.evaluate import evaluate, leak_check
@@ -133,18 +133,13 @@ def extract_together(
     progress: bool = False,
 ) -> Features:
     """Features of all pictures, each seen by one of the processes, in order in every process."""
-    world = dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
-    rank = dist.get_rank() if world > 1 else 0
-    mine = range(rank, pictures.num, world)
+    world = num_processes()
+    mine = range(dist.get_rank() if world > 1 else 0, pictures.num, world)
     options: dict[str, Any] = {"batch_size": batch_size, "progress": progress, "total": len(mine)}
-    part = extract(pictures.images(mine), space, **options) if len(mine) else None
-    if world == 1 and part is not None:
-        return part
-    parts: list[Features | None] = [None] * world
-    dist.all_gather_object(parts, part)
-    whole = [_interleave(list(columns)) for columns in zip(*filter(None, parts), strict=True)]
-    assert whole[0] is not None
-    return Features(whole[0], whole[1])
+    part = extract(pictures.images(mine), space, **options) if len(mine) else (None, None)
+    features, probabilities = (gather_rows(rows, pictures.num) for rows in part)
+    assert features is not None
+    return Features(features, probabilities)
 
 
 def evaluator(
@@ -166,14 +161,3 @@ def evaluator(
         return evaluate(x, y, space.name) | leak_check(x, y, space.name)
 
     return measure
-
-
-def _interleave(parts: list[Tensor | None]) -> Tensor | None:
-    """Rows dealt out to processes in turn, in one matrix again."""
-    dealt = [part for part in parts if part is not None]
-    if not dealt:
-        return None
-    whole = dealt[0].new_empty(sum(map(len, dealt)), dealt[0].shape[1])
-    for rank, part in enumerate(dealt):
-        whole[rank :: len(dealt)] = part
-    return whole

