@@ -5,11 +5,11 @@ import pytest
 import torch
 from PIL import Image
 
+from brushwork.distributed import interleave
 from brushwork.errors import BrushworkError
 from brushwork.generator import PaintingGenerator, save_generator
 from brushwork.metrics.features import pixels
 from brushwork.metrics.pictures import (
-    _interleave,
     evaluator,
     extract_once,
     extract_together,
@@ -106,8 +106,8 @@ def test_one_process_sees_all(run):
 def test_rows_dealt_to_processes_come_back_in_order(num, world):
     whole = torch.arange(2.0 * num).view(num, 2)
     dealt = [whole[rank::world] for rank in range(world) if rank < num]
-    assert torch.equal(_interleave(list(dealt)), whole)
-    assert _interleave([None, None]) is None
+    assert torch.equal(interleave(list(dealt)), whole)
+    assert interleave([None, None]) is None
 
 
 def test_a_spread_reaches_from_the_first_to_the_last():

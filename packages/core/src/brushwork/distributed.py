@@ -8,7 +8,7 @@ StyleGAN and EDM, the gradients are averaged in one flat all-reduce before each 
 import ctypes
 import os
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import overload
 
@@ -89,15 +89,14 @@ def any_process(here: bool) -> bool:
 
 
 @overload
-def gather_rows(mine: Tensor, num_rows: int) -> Tensor: ...
+def gather_rows(mine: Tensor) -> Tensor: ...
 @overload
-def gather_rows(mine: Tensor | None, num_rows: int) -> Tensor | None: ...
-def gather_rows(mine, num_rows):
+def gather_rows(mine: Tensor | None) -> Tensor | None: ...
+def gather_rows(mine):
     """Rows that were dealt out to the processes in turn, all of them in order in every process.
 
     Args:
         mine: rows `rank`, `rank + world`, ... of the whole, on the CPU; None for none of them.
-        num_rows: of the whole.
 
     Returns:
         The whole; None where nobody has any.
@@ -107,13 +106,21 @@ def gather_rows(mine, num_rows):
         return mine
     parts: list[Tensor | None] = [None] * world
     dist.all_gather_object(parts, mine)
-    some = next((part for part in parts if part is not None), None)
-    if some is None:
+    return interleave(parts)
+
+
+def interleave(parts: Sequence[Tensor | None]) -> Tensor | None:
+    """Rows dealt out to processes in turn, in one matrix again.
+
+    >>> interleave([torch.tensor([0, 2]), torch.tensor([1])])
+    tensor([0, 1, 2])
+    """
+    dealt = [part for part in parts if part is not None]
+    if not dealt:
         return None
-    whole = some.new_empty(num_rows, *some.shape[1:])
-    for rank, part in enumerate(parts):
-        if part is not None:
-            whole[rank::world] = part
+    whole = dealt[0].new_empty(sum(map(len, dealt)), *dealt[0].shape[1:])
+    for rank, part in enumerate(dealt):
+        whole[rank :: len(dealt)] = part
     return whole
 
 

@@ -92,8 +92,7 @@ def pictures(easel: Easel) -> list[tuple[Image.Image, str]]:
 
 def only(order: Order, index: int, times: int = 1) -> Order:
     """One of an order's pictures, as an order of its own."""
-    y = None if order.y is None else order.y[[index] * times]
-    return replace(order, z=order.z[[index] * times], y=y)
+    return replace(order, z=order.z[[index] * times], y=order.y[[index] * times])
 
 
 def variations(easel: Easel, index: int, strength: float = 0.35) -> Order:
@@ -111,9 +110,7 @@ def mixtures(one: Order, other: Order, num: int = 12) -> Order:
     """Pictures on the way from one to the other; where they are of two classes, half of each."""
     fractions = torch.linspace(0, 1, num)[:, None]
     between = slerp(torch.from_numpy(one.z[0]), torch.from_numpy(other.z[0]), fractions)
-    y = None
-    if one.y is not None and other.y is not None:
-        y = np.where(fractions[:, 0].numpy() < 0.5, one.y[0], other.y[0])
+    y = np.where(fractions[:, 0].numpy() < 0.5, one.y[0], other.y[0])
     return replace(one, z=between.numpy(), y=y)
 
 

@@ -137,7 +137,7 @@ def extract_together(
     mine = range(dist.get_rank() if world > 1 else 0, pictures.num, world)
     options: dict[str, Any] = {"batch_size": batch_size, "progress": progress, "total": len(mine)}
     part = extract(pictures.images(mine), space, **options) if len(mine) else (None, None)
-    features, probabilities = (gather_rows(rows, pictures.num) for rows in part)
+    features, probabilities = (gather_rows(rows) for rows in part)
     assert features is not None
     return Features(features, probabilities)
 

@@ -180,7 +180,7 @@ def look_at(
     # A process without paintings of its own still joins in.
     parts = parts or [(torch.empty(0, network.num_classes), torch.empty(0, network.num_features))]
     logits, features = (torch.cat(part) for part in zip(*parts, strict=True))
-    return gather_rows(logits, len(rows)), gather_rows(features, len(rows))
+    return gather_rows(logits), gather_rows(features)
 
 
 def logits_and_features(
