@@ -133,7 +133,6 @@ def main(cfg: Config) -> None:
     grow = side_schedule(cfg.first_side, cfg.side, steps)
     drawing = grow, vary, cfg.seed, share_of(cfg.batch_size, accelerator.process_index, world)
     views = TrainingViews(pixels, rows.to_numpy(), y, len(artists), cfg.batch_size, *drawing)
-
     folder = cfg.out / "classifier"
     step, stopping, means = run.step, False, distributed.Means()
     top1 = [record["val_top1"] for record in run.records]
@@ -185,10 +184,11 @@ def main(cfg: Config) -> None:
                 break
 
     # What remains: the curves, and the index of paintings that similar ones are found in.
-    accelerator.end_training()
-    done = step == steps or not stop
+    done = step == steps or not distributed.any_process(bool(stop))
+    accelerator.wait_for_everyone()  # until the writer has written the folder
     if done:
         index_paintings(folder, pixels, split.training, device, run.is_writer)
+    accelerator.end_training()
     if run.is_writer:
         figures.classifier_curves(read_metrics(cfg.out), cfg.out / "curves.png")
         best = f"{max(top1):.1%} of the paintings kept aside named rightly" if top1 else "no epoch"
