@@ -2,11 +2,14 @@ import json
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 
+from brushwork.classifier import ArtistClassifier
 from brushwork.errors import BrushworkError
 from brushwork.generator import PaintingGenerator
 from brushwork_demo.bundle import bundle, lines_on_artists
+from brushwork_demo.identify import nearest_paintings
 from brushwork_demo.studio import open_studio
 
 
@@ -56,3 +59,18 @@ def test_a_line_on_an_artist_is_drawn_from_the_data(prepared_folder):
     assert set(lines) == {"Haruo Minazuki"}
     assert lines["Haruo Minazuki"].startswith("Ukiyo-e; 18")
     assert lines["Haruo Minazuki"].endswith("paintings here")
+
+
+def test_a_bundled_classifier_names_similar_paintings_without_their_pictures(
+    classifier_folder, tmp_path
+):
+    folder = bundle(str(classifier_folder), "artists", into=tmp_path)
+    red = Image.new("RGB", (64, 64), "red")
+    whole = ArtistClassifier.from_pretrained(classifier_folder).nearest(red, 3)
+    halved = ArtistClassifier.from_pretrained(folder).nearest(red, 3)
+    assert [near.title for near in halved] == [near.title for near in whole]
+    assert all(near.thumbnail for near in whole)
+    assert not any(near.thumbnail for near in halved)
+    shown = nearest_paintings(open_studio([], str(folder)), red)
+    assert len(shown) == 3
+    assert whole[0].title in shown[0][1]

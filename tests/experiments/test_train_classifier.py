@@ -25,7 +25,8 @@ from experiments import evaluate_classifier, identify, train_classifier
 
 ROOT = Path(__file__).parents[2]
 TINY = {"min_paintings": 2, "model": "test_resnet", "weights": "none", "side": 64,
-        "first_side": 32, "last_side": 64, "batch_size": 8, "epochs": 2, "precision": "no", "views": 1}  # fmt: skip
+        "first_side": 32, "last_side": 64, "batch_size": 8, "epochs": 2, "precision": "no",
+        "views": 1}  # fmt: skip
 
 
 def command(data, out, **settings):

@@ -119,7 +119,7 @@ class ArtistClassifier:
         try:
             network = create_backbone(config["architecture"], len(config["artists"]))
             checkpoint.load_weights(network, folder)
-            return cls(network.to(device), config, _read_index(folder))
+            return cls(network.to(device), config, read_index(folder))
         except (KeyError, TypeError) as error:
             raise BrushworkError(f"{folder} is not an artist classifier's checkpoint") from error
 
@@ -453,7 +453,8 @@ def _resized(heat: Tensor, size: tuple[int, int]) -> Tensor:
     return torch.nn.functional.interpolate(heat.float().cpu(), size=size, mode="bilinear")
 
 
-def _read_index(folder: Path) -> dict[str, Any]:
+def read_index(folder: Path) -> dict[str, Any]:
+    """What `save_index` wrote, `paintings` among it; empty where a checkpoint has no index."""
     file = folder / checkpoint.INDEX
     if not file.is_file():
         return {}

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors.torch import load_file, save_file
 
 from brushwork import checkpoint
+from brushwork.classifier import read_index, save_index
 from brushwork.errors import BrushworkError
 from brushwork_demo.studio import BUNDLED, CURVES, KEPT
 
@@ -68,11 +69,17 @@ def _step(folder: Path) -> int | None:
 
 
 def _halve(source: Path, target: Path, shown: Mapping[str, Any] | None = None) -> None:
-    """Copy one checkpoint, floating-point weights at 16 bits, files beside the weights as is."""
+    """Copy one checkpoint, floating-point weights at 16 bits, files beside the weights as is.
+
+    Of the paintings in a classifier's index only the names go along: the pictures are not ours.
+    """
     target.mkdir(parents=True)
     for file in source.iterdir():
-        if file.is_file() and file.name != checkpoint.WEIGHTS:
+        if file.is_file() and file.name not in (checkpoint.WEIGHTS, checkpoint.INDEX):
             shutil.copy(file, target)
+    if index := read_index(source):
+        names = index["paintings"]
+        save_index(target, index["features"].float(), names, [b""] * len(names))
     config = checkpoint.load_config(source) | dict(shown or {})
     (target / checkpoint.CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     if shown and "results" in shown:

@@ -23,6 +23,8 @@ NONE_HERE = (
     "This page was started without an artist classifier. "
     "Train one and start the page with `brushwork-demo --classifier FOLDER`."
 )
+# For a painting of the index that is known by name alone.
+BLANK = Image.new("RGB", (96, 96), "#d8d2c6")
 
 
 def classifier_of(rooms: Studio) -> Path:
@@ -101,9 +103,8 @@ def nearest_paintings(rooms: Studio, picture: Image.Image) -> list[tuple[Image.I
     if rooms.classifier is None:
         return []
     return [
-        (near.thumbnail, f"{near.artist}: {near.title} ({near.similarity:.0%} alike)")
+        (near.thumbnail or BLANK, f"{near.artist}: {near.title} ({near.similarity:.0%} alike)")
         for near in studio.nearest(rooms.classifier, picture)
-        if near.thumbnail is not None
     ]
 
 
