@@ -110,6 +110,25 @@ def gan_curves(records: Sequence[Mapping[str, Any]], file: str | Path) -> None:
     curves(records, panels, file)
 
 
+def metric_curves(
+    records: Sequence[Mapping[str, Any]], spaces: Sequence[str], file: str | Path, x: str = "step"
+) -> None:
+    """Draw metrics of a GAN on its way into a PNG, as the report's figure 6 and further ones.
+
+    Args:
+        records: numbers of `brushwork.metrics.evaluate`, the first with all keys, and `x`.
+        spaces: names of the feature spaces; each is a line.
+        file: where to write.
+        x: the key along the horizontal axis.
+    """
+    shown = ("is", "mode_score", "fid", "kid", "one_nn", "precision", "recall", "coverage")
+    panels = {
+        metric: [key for space in spaces if (key := f"{metric}_{space}") in records[0]]
+        for metric in shown
+    }
+    curves(records, {metric: keys for metric, keys in panels.items() if keys}, file, x)
+
+
 def classifier_curves(records: Sequence[Mapping[str, Any]], file: str | Path) -> None:
     """Loss, and accuracy on the paintings kept aside, over the epochs of a classifier's run."""
     panels = {"loss in training": ["loss"], "accuracy on paintings kept aside": ["val_top1"]}
