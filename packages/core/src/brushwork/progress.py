@@ -1,5 +1,6 @@
 """What a GAN's run shows: samples, painters to go back to, metrics, and a report at the end."""
 
+import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
@@ -57,8 +58,10 @@ class Progress:
         Every process calls it at the same step; the first writes.
 
         Returns:
-            The metrics of `brushwork.metrics.pictures.compare`; none in the other processes.
+            The metrics of `brushwork.metrics.pictures.compare` and the `eval_seconds` that they
+            took; none in the other processes.
         """
+        began = time.monotonic()
         if show or keep or measure:
             refresh_statistics(self.painter.network, self._same)
         if show and self._is_writer:
@@ -66,7 +69,8 @@ class Progress:
             grid.save(self.folder / f"samples/step-{step:06d}.png")
         if keep and self._is_writer:
             self._save(f"kept/step-{step:06d}", self.painter.network, step, "averaged")
-        return self._measure(self.painter) if measure else {}
+        metrics = self._measure(self.painter) if measure else {}
+        return metrics and metrics | {"eval_seconds": time.monotonic() - began}
 
     def finish(self, step: int, raw: Generator) -> None:
         """Write the painter, as average and as is, the curves and, if it was measured, `report/`.

@@ -89,10 +89,12 @@ class Run:
         """Append a line of numbers as they are, such as metrics of what was trained.
 
         Before the state of that step is saved: a resumed run drops the lines after its state.
+        Their `eval_seconds`, if they tell any, are left out of the speed that `log` tells next.
 
         Returns:
             `values`.
         """
+        self._last_time += values.get("eval_seconds", 0)
         if self.is_writer:
             with (self.folder / METRICS).open("a") as file:
                 file.write(json.dumps({"step": step, **values}) + "\n")
