@@ -176,8 +176,10 @@ def test_a_classifier_says_whose_hand_it_sees_and_what_fakes_teach(
     mean, std = input_statistics(network)
     learned = TRAINING | {"model": "test_resnet", "artists": artists, "side": 32, "fit": "crop",
                           "min_paintings": 1, "weights": "none", "epoch": 1}  # fmt: skip
-    save_classifier(network, tmp_path / "classifier", learned,
-                    {"mean": mean, "std": std, "num_views": 1}, torch.eye(2), np.array([0, 1]))  # fmt: skip
+    judging = {"mean": mean, "std": std, "num_views": 1}
+    save_classifier(
+        network, tmp_path / "classifier", learned, judging, torch.eye(2), np.array([0, 1])
+    )
     spaces = ["--spaces", f"artist:{tmp_path / 'classifier'}", "pixels:8"]
     evaluate(tmp_path / "gan", *spaces, "--out", tmp_path / "out")
     (report,) = read(tmp_path / "out").values()
