@@ -182,7 +182,7 @@ def test_the_last_measurement_is_of_the_painter_that_is_left(measured, environme
 def test_a_resumed_run_is_measured_at_the_same_steps_once(environment, measured, tmp_path):
     # The state of step 3 is older than the measurement of step 4, which is then made anew.
     out = tmp_path / "run"
-    for steps in (3, 10, 10):
+    for steps in (3, 10):
         done = train(environment, out, *MODERN, *EVALUATE, "--steps", steps, "--resume")
         assert done.returncode == 0, done.stderr
         if steps == 3:
