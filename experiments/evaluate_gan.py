@@ -16,7 +16,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 import tyro
 from accelerate import Accelerator
 from PIL import Image
@@ -26,18 +25,19 @@ from brushwork.data.prepared import open_data
 from brushwork.data.select import select
 from brushwork.distributed import check_launch, use_all_cores
 from brushwork.errors import BrushworkError, errors_in_words
-from brushwork.metrics.distances import nearest
-from brushwork.metrics.evaluate import evaluate, label_check, leak_check
-from brushwork.metrics.features import FeatureSpace, open_space
+from brushwork.metrics.features import open_space
 from brushwork.metrics.pictures import (
     Pictures,
+    Seen,
+    compare,
     extract_once,
     extract_together,
+    figures_of,
     kept_checkpoints,
     open_pictures,
     selected_pictures,
 )
-from brushwork.report import html_page, text_table
+from brushwork.report import text_table, write_report
 
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
@@ -56,13 +56,14 @@ class Config:
     artist: Names = ()
     min_paintings: int = 0
     split: Literal["train", "test"] | None = None
-    """Compare with these rows only; the others are then held out, for the leak check."""
+    """Compare with these rows only; the others are then held out, for the leak check. What a
+    classifier makes of fakes is told beside what it makes of test rows, if there are any."""
     fit: Literal["crop", "squash"] = "crop"
     real: Path | None = None
     """A folder of real images, taken as they are, instead of --data."""
     spaces: tuple[str, ...] = ("pixels",)
-    """pixels, inception, inception:FILE, or ARCHITECTURE:WEIGHTS of timm; copies are sought in the
-    first."""
+    """pixels, inception, inception:FILE, artist:CLASSIFIER (whose hand does it see?), or
+    ARCHITECTURE:WEIGHTS of timm; copies are sought in the first."""
     num_fakes: int = 1000
     """Pictures to paint with each checkpoint."""
     num_pairs: int = 1000
@@ -111,55 +112,31 @@ def main(cfg: Config) -> None:
     pictures: dict[str, Image.Image] = {}
     notes = [f"Real: {cfg.real or cfg.data} {' '.join(cfg.genre + cfg.style + cfg.artist)}"]
     for name, fakes in makers.items():
-        real, held_out = reals[fakes.side]
         reports[name] = {}
         for space in spaces:
-            x, y = extract_once(real, space, cfg.batch_size), seen[name, space.name]
-            unseen = extract_once(held_out, space, cfg.batch_size) if held_out else None
-            reports[name] |= leak_check(x, y, space.name, unseen)
-            reports[name] |= evaluate(x, y, space.name, num_pairs=cfg.num_pairs, seed=cfg.seed)
-            if space.labels:
-                intended = fakes.intended if {*fakes.intended} <= {*space.labels} else ()
-                values, shares = label_check(
-                    y, unseen or x, space.labels, expected(fakes, space), space.name, intended
-                )
-                reports[name] |= values
+            real, held_out = (
+                Seen(some, extract_once(some, space, cfg.batch_size)) if some else None
+                for some in reals[fakes.side]
+            )
+            assert real is not None
+            painted = Seen(fakes, seen[name, space.name])
+            how = {"num_pairs": cfg.num_pairs, "seed": cfg.seed}
+            values, shares = compare(real, painted, space, held_out, **how)
+            reports[name] |= values
+            if shares:
                 most = ", ".join(f"{label} {share:.0%}" for label, share in [*shares.items()][:5])
                 notes.append(f"{name} as seen by {space.name}: {most}")
-        side = min(fakes.side, 128)
-        pictures[f"Real paintings, and {name}"] = figures.real_beside_fake(
-            real.thumbnails(real.spread(64), side), fakes.thumbnails(fakes.spread(64), side)
-        )
-        x, y = extract_once(real, spaces[0], cfg.batch_size), seen[name, spaces[0].name]
-        distance, row = nearest(y.features, x.features, k=min(3, real.num))
-        closest = distance[:, 0].argsort()[:8].tolist()
-        pictures[f"The pictures of {name} that are nearest to paintings, and these"] = (
-            figures.neighbours(
-                fakes.thumbnails(closest, side),
-                np.stack([real.thumbnails(row[fake].tolist(), side) for fake in closest]),
-            )
-        )
+            if space is spaces[0]:
+                pictures |= figures_of(real, painted, name)
 
     # The report, as a page, as JSON and as a table.
     cfg.out.mkdir(parents=True, exist_ok=True)
     names = [space.name for space in spaces]
     if cfg.kept:
         records = [{"step": int(name.split()[1]), **report} for name, report in reports.items()]
-        panels = {
-            metric: keys
-            for metric in ("fid", "kid", "is", "mode_score", "one_nn", "precision", "coverage")
-            if (
-                keys := [
-                    f"{metric}_{space}" for space in names if f"{metric}_{space}" in records[0]
-                ]
-            )
-        }
-        figures.curves(records, panels, cfg.out / "curves.png")
+        figures.metric_curves(records, names, cfg.out / "curves.png")
         pictures = {"Metrics over steps": Image.open(cfg.out / "curves.png"), **pictures}
-    for number, picture in enumerate(pictures.values()):
-        picture.save(cfg.out / f"figure-{number:02d}.png")
-    page = html_page("Fakes against real paintings", reports, names, pictures, notes)
-    (cfg.out / "report.html").write_text(page)
+    write_report(cfg.out, "Fakes against real paintings", reports, names, pictures, notes)
     record = {"settings": asdict(cfg), "reports": reports, "notes": notes}
     (cfg.out / "report.json").write_text(json.dumps(record, indent=2, default=str) + "\n")
     print(text_table(reports, names), *notes, f"all in {cfg.out / 'report.html'}", sep="\n")
@@ -175,14 +152,9 @@ def open_real(cfg: Config, side: int) -> tuple[Pictures, Pictures | None]:
     parts = []
     for split in (cfg.split, {"train": "test", "test": "train"}.get(cfg.split or "")):
         rows = select(paintings.table, **filters, split=split).index.to_numpy()
-        parts.append(selected_pictures(pixels, rows, f"{paintings.fingerprint} {cfg.fit}"))
+        content = f"{paintings.fingerprint} {cfg.fit}"
+        parts.append(selected_pictures(pixels, rows, content, paintings.table))
     return parts[0], parts[1] if cfg.split else None
-
-
-def expected(fakes: Pictures, space: FeatureSpace) -> list[str]:
-    """The labels that a checkpoint was trained on, if the space knows them."""
-    chosen = [n for kind in ("artist", "genre", "style") for n in fakes.training.get(kind) or ()]
-    return [name for name in chosen if name in space.labels]
 
 
 if __name__ == "__main__":

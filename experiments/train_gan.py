@@ -6,7 +6,7 @@
 
 --out receives `samples/`, `generator/` (the running average of the weights, to paint with),
 `generator_raw/` (the weights as they are), `kept/` (the painter every --keep-every steps),
-`metrics.jsonl`, `curves.png`, TensorBoard's log, and what --resume goes on from.
+`metrics.jsonl`, `curves.png`, `report/` (with --eval-every), and what --resume goes on from.
 """
 
 import copy
@@ -21,20 +21,21 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from tqdm import tqdm
 
-from brushwork import figures
 from brushwork.adam import gan_adam
 from brushwork.augment import POLICIES, Augment, draws
 from brushwork.data.batches import gan_batches, share_of
 from brushwork.data.prepared import open_data
 from brushwork.data.select import rows_and_labels, select
 from brushwork.distributed import Means, any_process, average_gradients, check_launch, use_all_cores
-from brushwork.ema import decay_after, refresh_statistics, update_ema
+from brushwork.ema import decay_after, update_ema
 from brushwork.errors import errors_in_words, require_positive
-from brushwork.generator import PaintingGenerator, build_networks, save_generator
+from brushwork.generator import build_networks
 from brushwork.losses import has_collapsed
+from brushwork.metrics.pictures import selected_pictures
 from brushwork.objective import Objective, split
 from brushwork.precision import Precision, choose_precision
-from brushwork.run import StopSignal, open_run, read_metrics
+from brushwork.progress import Progress
+from brushwork.run import StopSignal, open_run
 
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
@@ -88,13 +89,18 @@ class Config:
     sample_every: int = 100
     save_every: int = 200
     keep_every: int = 500
+    eval_every: int = 0
+    """Steps between measurements of the painter, the last step among them; 0 for none."""
+    eval_space: str = "pixels"
+    """Where to measure: see --spaces of evaluate_gan.py."""
+    eval_fakes: int = 1000
     tracker: Literal["tensorboard", "wandb", "mlflow"] | None = "tensorboard"
 
 
 def main(cfg: Config) -> None:
     """Data first, so that a wrong path leaves no run folder behind."""
     check_launch()
-    require_positive(cfg, "steps", "accumulate", "lr", "ema_half_life")
+    require_positive(cfg, "steps", "accumulate", "lr", "ema_half_life", "eval_fakes")
     require_positive(cfg, "log_every", "sample_every", "save_every", "keep_every")
     precision = choose_precision(cfg.precision)
     paintings = open_data(cfg.data)
@@ -110,6 +116,7 @@ def main(cfg: Config) -> None:
     device, world = accelerator.device, accelerator.num_processes
     share = share_of(cfg.batch_size, accelerator.process_index, world)
     use_all_cores()
+    real = selected_pictures(pixels, rows, f"{paintings.fingerprint} {cfg.fit}", paintings.table)
 
     # The running average of G, an optimiser for each network, and what they play for.
     ema = copy.deepcopy(G).to(device)
@@ -125,13 +132,12 @@ def main(cfg: Config) -> None:
     known = {"num_paintings": len(rows), "fingerprint": paintings.fingerprint}
     settings = asdict(cfg) | known | {"data": paintings.name, "precision": precision}
     num_weights = sum(p.numel() for p in G.parameters()) * (10 + steps // cfg.keep_every)
+    progress = Progress(cfg.out, ema, settings, real, device)
     run = open_run(cfg.out, settings, cfg.resume, 4 * num_weights, accelerator.is_main_process)
     run.restore(*state)
     accelerator.init_trackers("brushwork", config={k: str(v) for k, v in settings.items()})
     accelerator.print(f"{len(rows):,} paintings on {world} x {device}, precision {precision}")
-    painter = PaintingGenerator(ema, {})
-    same = [t.to(device) for t in (painter.latents(256, cfg.seed), painter.labels(256))]
-    how = cfg.batch_size, painter.latent_dim, cfg.seed, cfg.flip, share
+    how = cfg.batch_size, progress.painter.latent_dim, cfg.seed, cfg.flip, share
     batches = gan_batches(pixels, rows, *how, first_step=run.step, labels=labels)
     step, stopping, means, losses_D = run.step, False, Means(), []
     with StopSignal() as stop, tqdm(total=steps, initial=step, disable=not run.is_writer) as bar:
@@ -162,35 +168,28 @@ def main(cfg: Config) -> None:
             bar.update()
 
             # Numbers are fetched once in a while; then all processes learn whether to stop.
-            stopping = bool(stop) and world == 1
-            if step % cfg.log_every == 0 or step == steps or stopping:
+            epoch = {"epoch": images / len(rows)}
+            if step % cfg.log_every == 0 or step == steps or (world == 1 and stop):
                 stopping = any_process(bool(stop))
-                epoch = {"epoch": images / len(rows)}
                 values = run.log(step, cfg.batch_size, means.fetch() | epoch)
                 accelerator.log(values, step)
                 bar.set_postfix(values)
-                losses_D.append(values["loss_D"])
-                if has_collapsed(losses_D):
+                if has_collapsed(losses_D := [*losses_D, values["loss_D"]]):
                     bar.write(f"warning: D has won by step {step}; go back to a kept checkpoint")
 
-            # Pictures, painters to go back to, and the state to go on from.
+            # Pictures, painters to go back to, metrics of them, and the state to go on from.
             last = step == steps or stopping
-            showing, keeping = last or step % cfg.sample_every == 0, step % cfg.keep_every == 0
-            if showing or keeping:
-                refresh_statistics(ema, list(zip(*(t.split(64) for t in same), strict=True)))
-            if run.is_writer and showing:
-                painter.grid(*(t[:64] for t in same)).save(cfg.out / f"samples/step-{step:06d}.png")
-            if run.is_writer and keeping:
-                save_generator(ema, cfg.out / f"kept/step-{step:06d}", settings, step, "averaged")
+            show, keep = last or step % cfg.sample_every == 0, step % cfg.keep_every == 0
+            due = cfg.eval_every > 0 and (step == steps or step % cfg.eval_every == 0)
+            if metrics := progress.record(step, show=show, keep=keep, measure=due):
+                accelerator.log(run.note(step, epoch | metrics), step)
             if step % cfg.save_every == 0 or last:
                 run.save_state(step, *state)
 
-    # What remains: the painter, as average and as is, and the curves.
+    # What remains: the painter, as average and as is, the curves and the report.
     accelerator.end_training()
     if run.is_writer:
-        save_generator(ema, cfg.out / "generator", settings, step, "averaged")
-        save_generator(G, cfg.out / "generator_raw", settings, step, "raw")
-        figures.gan_curves(read_metrics(cfg.out), cfg.out / "curves.png")
+        progress.finish(step, G)
         left = "" if step == steps else f" of {steps}; the same command with --resume goes on"
         print(f"{cfg.out}: samples/ and generator/ as of step {step}{left}")
 

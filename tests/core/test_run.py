@@ -76,6 +76,19 @@ def test_metrics_after_the_saved_step_are_taken_back(tmp_path):
     assert [line["step"] for line in read_metrics(tmp_path / "run")] == [1, 2, 3]
 
 
+def test_notes_of_a_step_are_kept_with_its_state_and_not_counted_as_training(tmp_path):
+    run = open_run(tmp_path / "run", {}, resume=False)
+    networks, optimizers = parts()
+    for step in (1, 2):
+        run.note(step, {"fid_pixels": float(step), "eval_seconds": -1e6})
+        assert run.log(step, 8, {"loss": 1.0})["images_per_second"] < 1e-5
+        if step == 1:
+            run.save_state(1, networks, optimizers)
+    open_run(tmp_path / "run", {}, resume=True)
+    kept = read_metrics(tmp_path / "run")
+    assert [line.get("fid_pixels") for line in kept] == [1.0, None]
+
+
 def test_nan_is_refused_and_the_last_good_state_kept(tmp_path):
     run = open_run(tmp_path / "run", {}, resume=False)
     networks, optimizers = parts()

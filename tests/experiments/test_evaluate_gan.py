@@ -14,12 +14,17 @@ import tyro
 from PIL import Image
 from safetensors.torch import save_file
 
+from brushwork.classifier import save_classifier
 from brushwork.data.prepared import open_prepared
 from brushwork.errors import BrushworkError
 from brushwork.generator import PaintingGenerator, save_generator
 from brushwork.metrics import distances
-from brushwork.metrics.features import extract, pixels
+from brushwork.metrics.features import extract, open_space, pixels
+from brushwork.metrics.pictures import open_pictures
+from brushwork.models import fewshot
+from brushwork.models.classifier import create_backbone, input_statistics
 from brushwork.models.dcgan import DCGANConfig, Generator
+from brushwork.models.fewshot import FewShotConfig
 from experiments import evaluate_gan as script
 
 TRAINING = {"data": "synthetic", "num_paintings": 9, "fingerprint": "0", "batch_size": 8, "seed": 0}
@@ -157,6 +162,42 @@ def test_several_runs_stand_side_by_side_with_the_best_marked(evaluate, run, tmp
     assert 'class="best"' in (tmp_path / "out" / "report.html").read_text()
 
 
+def test_a_classifier_says_whose_hand_it_sees_and_what_fakes_teach(
+    evaluate, prepared_folder, tmp_path
+):
+    table = open_prepared(prepared_folder).table
+    artists = sorted(table["artist"].value_counts().index[:2])
+    torch.manual_seed(0)
+    config = FewShotConfig(side=32, width=2, classes=tuple(artists))
+    training = TRAINING | {"condition": "artist", "artist": [artists[0].lower()]}
+    painter = fewshot.Generator(config)
+    save_generator(painter, tmp_path / "gan" / "generator", training, 1, "averaged")
+    network = create_backbone("test_resnet", 2).eval()
+    mean, std = input_statistics(network)
+    learned = TRAINING | {"model": "test_resnet", "artists": artists, "side": 32, "fit": "crop",
+                          "min_paintings": 1, "weights": "none", "epoch": 1}  # fmt: skip
+    judging = {"mean": mean, "std": std, "num_views": 1}
+    save_classifier(
+        network, tmp_path / "classifier", learned, judging, torch.eye(2), np.array([0, 1])
+    )
+    spaces = ["--spaces", f"artist:{tmp_path / 'classifier'}", "pixels:8"]
+    evaluate(tmp_path / "gan", *spaces, "--out", tmp_path / "out")
+    (report,) = read(tmp_path / "out").values()
+    space = open_space(f"artist:{tmp_path / 'classifier'}")
+    fakes = open_pictures(tmp_path / "gan", num=21)
+    p = extract(fakes.images(range(21)), space).probabilities
+    assert p is not None
+    named, meant = p.argmax(1).tolist(), [artists.index(a) for a in fakes.columns["artist"]]
+    assert report["agreement_artist"] == pytest.approx(np.mean([n == 0 for n in named]))
+    assert report["intended_artist"] == np.mean([n == m for n, m in zip(named, meant, strict=True)])
+    assert report["confidence_artist"] == pytest.approx(p.max(1).values.mean().item())
+    assert {"confidence_real_artist", "label_entropy_artist", "is_artist"} <= report.keys()
+    for key in ("cas_artist", "cas_by_chance_pixels", "cas_of_real_pixels"):
+        assert 0 <= report[key] <= 1
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert "agreement_artist" in page and "as seen by artist: " in page
+
+
 def test_kept_checkpoints_make_curves(evaluate, run, tmp_path):
     evaluate(run, "--kept", "--out", tmp_path)
     assert list(read(tmp_path)) == ["step 10", "step 20"]
@@ -184,6 +225,7 @@ def test_a_run_that_copies_its_paintings_is_seen(evaluate, prepared_folder, tmp_
         (["nowhere/at/all"], "no checkpoint"),
         (["RUN", "--spaces", "inception"], "no Inception weights at"),
         (["RUN", "--spaces", "resnet10t:gone.pth"], r"no weights at gone\.pth"),
+        (["RUN", "--spaces", "artist:EMPTY"], "no checkpoint folder EMPTY"),
         (["RUN", "--real", "EMPTY"], "no images in"),
         (["RUN", "RUN", "--kept"], "exactly one run"),
         (["EMPTY", "--kept"], "kept no checkpoints"),

@@ -16,8 +16,12 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
+from brushwork.data.prepared import open_data
 from brushwork.errors import BrushworkError
 from brushwork.generator import PaintingGenerator
+from brushwork.metrics import distances
+from brushwork.metrics.features import extract, pixels
+from brushwork.metrics.pictures import open_pictures, selected_pictures
 from brushwork.run import read_metrics
 from experiments import train_gan
 
@@ -134,6 +138,72 @@ def test_a_modern_gan_resumes_to_the_same_weights_probability_and_all(environmen
     assert painter.sample(2, label="landscape", to="array").shape == (2, 32, 32, 3)
 
 
+EVALUATE = ["--eval-every", 4, "--eval-fakes", 30, "--save-every", 3, "--eval-space", "pixels:8"]
+
+
+def metrics(run):
+    """Steps and numbers of the lines that measure the painter."""
+    lines = [line for line in read_metrics(run) if "fid_pixels" in line]
+    return [{k: v for k, v in line.items() if k != "eval_seconds"} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def measured(environment, tmp_path_factory):
+    out = tmp_path_factory.mktemp("measured") / "run"
+    done = train(environment, out, *MODERN, *EVALUATE, "--steps", 10)
+    assert done.returncode == 0, done.stderr
+    return out
+
+
+def test_the_painter_is_measured_on_its_way_and_reported(measured):
+    lines = metrics(measured)
+    assert [line["step"] for line in lines] == [4, 8, 10]
+    expected = {"epoch", "kid_pixels", "one_nn_pixels", "authenticity_pixels", "cas_pixels"}
+    assert expected <= lines[0].keys() and lines[0]["n_fake"] == 30
+    assert lines[0]["epoch"] == pytest.approx(4 * 8 / 60)
+    files = {file.name for file in (measured / "report").iterdir()}
+    assert files == {"report.html", "curves.png", *(f"figure-0{i}.png" for i in range(3))}
+    page = (measured / "report" / "report.html").read_text()
+    assert page.count("data:image/png;base64,") == 3
+    assert not re.search(r'(src|href)="(?!data:)', page), "everything is in the one file"
+    assert "step 10" in page and "fid_pixels" in page
+
+
+def test_the_last_measurement_is_of_the_painter_that_is_left(measured, environment, monkeypatch):
+    monkeypatch.setenv("BRUSHWORK_CACHE", environment["BRUSHWORK_CACHE"])
+    paintings = open_data("synthetic:60")
+    real = selected_pictures(paintings.pixels(32), np.arange(60), "60", paintings.table)
+    fakes = open_pictures(measured, num=30, seed=0)
+    x, y = (extract(some.images(range(some.num)), pixels(8)).features for some in (real, fakes))
+    last = metrics(measured)[-1]
+    assert last["fid_pixels"] == pytest.approx(distances.frechet(x, y), rel=1e-6)
+
+
+def test_a_resumed_run_is_measured_at_the_same_steps_once(environment, measured, tmp_path):
+    # The state of step 3 is older than the measurement of step 4, which is then made anew.
+    out = tmp_path / "run"
+    for steps in (3, 10):
+        done = train(environment, out, *MODERN, *EVALUATE, "--steps", steps, "--resume")
+        assert done.returncode == 0, done.stderr
+        if steps == 3:
+            with (out / "metrics.jsonl").open("a") as file:
+                file.write('{"step": 4, "fid_pixels": 0.0}\n')
+    assert [line["step"] for line in metrics(out)] == [3, 4, 8, 10]
+    assert metrics(out)[1:] == metrics(measured)
+
+
+def test_two_processes_measure_what_one_does_and_end(environment, tmp_path):
+    flags = ["--steps", 4, "--precision", "no", "--lr", 2e-4 * 2 / 64, *EVALUATE]
+    for name, launcher in (("one", ()), ("two", LAUNCH_TWO)):
+        done = train({**environment, "ACCELERATE_USE_CPU": "true"}, tmp_path / name, *flags,
+                     launcher=launcher)  # fmt: skip
+        assert done.returncode == 0, done.stderr
+    (one,), (two,) = (metrics(tmp_path / name) for name in ("one", "two"))
+    assert one["n_fake"] == two["n_fake"] == 30
+    assert one["fid_pixels"] == pytest.approx(two["fid_pixels"], rel=0.02)
+    assert (tmp_path / "two" / "report" / "report.html").exists()
+
+
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_signal_saves_and_leaves_cleanly(environment, tmp_path, which):
     out = tmp_path / "run"
@@ -203,6 +273,8 @@ def test_losses_that_are_no_longer_numbers_stop_the_run_in_words(environment, tm
         ({"steps": 0}, "--steps"),
         ({"save_every": 0}, "--save-every"),
         ({"condition": "genre"}, "--model modern"),
+        ({"eval_space": "pixel"}, "no feature space 'pixel'"),
+        ({"eval_fakes": 0}, "--eval-fakes"),
     ],
 )
 def test_a_mistake_is_said_before_anything_is_written(

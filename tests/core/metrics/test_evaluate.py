@@ -11,6 +11,7 @@ from brushwork.metrics.evaluate import (
     LOWER_IS_BETTER,
     METRICS,
     best,
+    class_check,
     evaluate,
     label_check,
     leak_check,
@@ -118,3 +119,12 @@ def test_fakes_of_many_classes_are_each_asked_for_their_own():
     values, _ = label_check(eye, eye, ["Monet", "Degas"], [], "artist", own)
     assert values["intended_artist"] == 0.75
     assert values["intended_by_chance_artist"] == (2 * 1 + 2 * 3) / 16
+
+
+def test_what_fakes_teach_stands_beside_what_paintings_teach_and_chance():
+    x = torch.tensor([[0.0], [1.0], [9.0], [10.0]])
+    good, bad = Features(x), Features(x.flip(0))
+    values = class_check(bad, list("aabb"), Features(x[:3]), list("aab"), "s", (good, list("aabb")))
+    assert values == {"cas_s": 0, "cas_of_real_s": 1, "cas_by_chance_s": pytest.approx(2 / 3)}
+    assert "cas_of_real_s" not in class_check(good, list("aabb"), good, list("aabb"), "s")
+    assert best({"a": values, "b": values | {"cas_s": 0.5}}, "cas_s", "s") == {"b"}

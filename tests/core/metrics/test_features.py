@@ -10,8 +10,11 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from brushwork.checkpoint import load_config, update_config
+from brushwork.classifier import ArtistClassifier, save_classifier
 from brushwork.errors import BrushworkError
 from brushwork.metrics import features as F
+from brushwork.models.classifier import create_backbone, input_statistics
 
 
 def pictures(n: int, side: int = 40, seed: int = 0) -> np.ndarray:
@@ -211,6 +214,55 @@ def test_timm_space_without_the_head_gives_no_probabilities(resnet_file):
 def test_unknown_backbone_suggests_near_names(resnet_file):
     with pytest.raises(BrushworkError, match="resnet10t"):
         F.timm_space("resnet10x", resnet_file)
+
+
+@pytest.fixture
+def classifier(tmp_path):
+    """Of two artists, untrained, looking at each painting in two views, with a temperature."""
+    torch.manual_seed(0)
+    network, folder = create_backbone("test_resnet", 2).eval(), tmp_path / "classifier"
+    mean, std = input_statistics(network)
+    training = {"model": "test_resnet", "artists": ["Claude Monet", "Edgar Degas"], "side": 64,
+                "fit": "crop", "data": "drawn", "num_paintings": 4, "min_paintings": 2, "seed": 0,
+                "fingerprint": "0", "weights": "none", "epoch": 1}  # fmt: skip
+    judging = {"mean": mean, "std": std, "num_views": 2}
+    logits = torch.tensor([[3.0, 0.0], [0.0, 3.0], [3.0, 0.0], [3.0, 0.0]])
+    save_classifier(network, folder, training, judging, logits, np.array([0, 1, 0, 1]))
+    return folder
+
+
+def test_artist_space_is_what_the_classifier_sees_when_it_identifies(classifier, tmp_path):
+    files = [tmp_path / f"{i}.jpg" for i in range(3)]  # which it reads as they are
+    for file, picture in zip(files, pictures(3, side=64), strict=True):
+        Image.fromarray(picture).save(file, quality=90)
+    known, space = (
+        ArtistClassifier.from_pretrained(classifier),
+        F.open_space(f"artist:{classifier}"),
+    )
+    assert space.labels == ("Claude Monet", "Edgar Degas") and space.side == 64
+    features, probabilities = F.extract(files, space)
+    assert probabilities is not None and known.temperature > 1
+    np.testing.assert_allclose(probabilities, known.probabilities(files), atol=1e-5)
+    torch.testing.assert_close(features, known.embed(files), rtol=1e-4, atol=1e-5)
+    images = torch.rand(2, 3, 64, 64).mul_(255).contiguous(memory_format=torch.channels_last)
+    before = images.clone()
+    space.embed(images)
+    assert torch.equal(images, before), "what was given is left alone"
+
+
+def test_the_key_of_artist_space_follows_all_that_decides_what_it_sees(classifier):
+    key = F.artist_space(classifier).key
+    config = load_config(classifier)
+    update_config(classifier, config | {"results": {"test": {}}}, "")
+    assert F.artist_space(classifier).key == key, "a measured classifier sees the same"
+    update_config(classifier, config | {"temperature": 3.0}, "")
+    assert F.artist_space(classifier).key != key
+
+
+def test_no_classifier_is_one_sentence(tmp_path):
+    for spec, words in (("artist", "artist:CLASSIFIER"), (f"artist:{tmp_path}", "no checkpoint")):
+        with pytest.raises(BrushworkError, match=words):
+            F.open_space(spec)
 
 
 def test_cached_features_are_computed_once_per_content_and_weights(tmp_path):

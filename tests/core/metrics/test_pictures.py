@@ -1,6 +1,7 @@
 """Pictures of whatever origin: any rows, in order, the same in any number of processes."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -8,8 +9,12 @@ from PIL import Image
 from brushwork.distributed import interleave
 from brushwork.errors import BrushworkError
 from brushwork.generator import PaintingGenerator, save_generator
-from brushwork.metrics.features import pixels
+from brushwork.metrics.distances import authenticity, copying
+from brushwork.metrics.features import Features, FeatureSpace, pixels
 from brushwork.metrics.pictures import (
+    Pictures,
+    Seen,
+    compare,
     evaluator,
     extract_once,
     extract_together,
@@ -50,10 +55,11 @@ def test_a_checkpoint_paints_any_rows_as_in_one_go(run):
 def test_pictures_of_a_painter_of_classes_say_what_each_was_to_be(tmp_path):
     torch.manual_seed(0)
     painter = fewshot.Generator(FewShotConfig(side=32, width=2, classes=("marina", "portrait")))
-    save_generator(painter, tmp_path / "generator", TRAINING, 1, "averaged")
+    training = TRAINING | {"condition": "genre"}
+    save_generator(painter, tmp_path / "generator", training, 1, "averaged")
     some = open_pictures(tmp_path, num=70, seed=3)
     labels = PaintingGenerator(painter, {}).labels(70, seed=3)
-    assert some.intended == tuple(("marina", "portrait")[i] for i in labels)
+    assert some.columns["genre"] == [("marina", "portrait")[i] for i in labels]
     expected = PaintingGenerator(painter, {}).sample(70, seed=3, to="array")
     assert np.array_equal(together(some, range(70)), expected)
 
@@ -113,3 +119,88 @@ def test_rows_dealt_to_processes_come_back_in_order(num, world):
 def test_a_spread_reaches_from_the_first_to_the_last():
     some = selected_pictures(np.zeros((50, 4, 4, 3), np.uint8), np.arange(50), "")
     assert some.spread(3) == [0, 24, 49] and some.spread(64) == list(range(50))
+
+
+def nothing(_rows):
+    return []
+
+
+def seen(x, probabilities=None, training=(), **columns):
+    pictures = Pictures(len(x), 8, nothing, training=dict(training), columns=columns)
+    return Seen(pictures, Features(x, probabilities))
+
+
+def points(num, seed, *shifts):
+    """Features (N, 6) of which the first is shifted, by turns."""
+    x = torch.randn(num, 6, generator=torch.Generator().manual_seed(seed))
+    x[:, 0] += torch.tensor(shifts or [0.0])[torch.arange(num) % max(1, len(shifts))]
+    return x
+
+
+SPACE = FeatureSpace("artist", 8, lambda x: x, labels=("Claude Monet", "Edgar Degas"))
+PLAIN = FeatureSpace("plain", 8, lambda x: x)
+
+
+def test_columns_of_a_table_go_along_with_its_rows():
+    names = ["artist", "style", "genre", "split"]
+    table = pd.DataFrame([[f"{n}{i}" for n in names] for i in range(9)], columns=names)
+    some = selected_pictures(np.zeros((9, 4, 4, 3), np.uint8), np.array([7, 2]), "", table)
+    assert some.columns["genre"] == ["genre7", "genre2"] and set(some.columns) == set(names)
+
+
+def test_confidence_is_compared_with_that_on_test_paintings_wherever_they_are():
+    sure, unsure = torch.eye(2).repeat(5, 1), torch.full((10, 2), 0.5)
+    both = torch.cat([sure, unsure])
+    split = ["train"] * 10 + ["test"] * 10
+    unknown = {name: ["x"] * 20 for name in ("artist", "style", "genre")}
+    half = {name: ["x"] * 10 for name in unknown}
+    fakes = seen(points(20, 1), both)
+    mixed = seen(points(20, 2), both, split=split, **unknown)
+    train = seen(points(10, 3), sure, split=["train"] * 10, **half)
+    test = seen(points(10, 4), unsure, split=["test"] * 10, **half)
+    for real, held_out in ((mixed, None), (train, test), (test, train)):
+        values, shares = compare(real, fakes, SPACE, held_out)
+        assert values["confidence_real_artist"] == 0.5 and values["confidence_artist"] == 0.75
+        assert shares == {"Claude Monet": 0.75, "Edgar Degas": 0.25}
+    folder = seen(points(10, 3), sure)
+    assert compare(folder, fakes, SPACE)[0]["confidence_real_artist"] == 1
+
+
+def test_a_painter_of_one_artist_is_held_to_that_artist_by_any_spelling():
+    p = torch.eye(2)[[0, 0, 0, 1] * 5]
+    fakes = seen(points(20, 1), p, {"artist": ["claude-monet"]})
+    assert compare(seen(points(20, 2), p), fakes, SPACE)[0]["agreement_artist"] == 0.75
+    anybody = seen(points(20, 1), p, {"genre": ["landscape"]})
+    assert "agreement_artist" not in compare(seen(points(20, 2), p), anybody, SPACE)[0]
+
+
+def test_a_painter_of_classes_is_asked_for_them_and_what_it_teaches():
+    classes = ["landscape", "portrait"]
+    right, wrong = points(400, 1, 4.0, -4.0), points(400, 2, -4.0, 4.0)
+    columns = {"genre": classes * 200, "artist": ["x"] * 400, "style": ["x"] * 400}
+    real = seen(
+        points(400, 3, 4.0, -4.0), split=["train", "train", "test", "test"] * 100, **columns
+    )
+    values, _ = compare(real, seen(right, genre=classes * 200), PLAIN)
+    assert values["cas_plain"] > 0.99 and values["cas_of_real_plain"] > 0.99
+    assert values["cas_by_chance_plain"] == 0.5
+    values, _ = compare(real, seen(wrong, genre=classes * 200), PLAIN)
+    assert values["cas_plain"] < 0.01 and values["cas_of_real_plain"] > 0.99
+    # Classes that are called otherwise, or that no real painting has, can't be tested.
+    assert "cas_plain" not in compare(real, seen(right, style=classes * 200), PLAIN)[0]
+    p = torch.eye(2).repeat(200, 1)
+    names = ["Claude Monet", "Edgar Degas"] * 200
+    fakes = seen(right, p, artist=names)
+    assert compare(seen(right, p), fakes, SPACE)[0]["intended_artist"] == 1
+
+
+def test_copies_are_sought_in_the_split_that_the_painter_was_trained_on():
+    train, test = points(60, 1), points(60, 2)
+    known = {name: ["x"] * 60 for name in ("artist", "style", "genre")}
+    of_train = seen(train, split=["train"] * 60, **known)
+    of_test = seen(test, split=["test"] * 60, **known)
+    copies = seen(train + 1e-4, training={"split": "train"})
+    for real, held_out in ((of_train, of_test), (of_test, of_train)):
+        values, _ = compare(real, copies, PLAIN, held_out)
+        assert values["authenticity_plain"] == authenticity(train, train + 1e-4) == 0
+        assert values["copying_plain"] == copying(train, test, train + 1e-4) == 1

@@ -219,6 +219,19 @@ class ArtistClassifier:
         mean, std = self._statistics
         return look_at(self.network, pixels, rows, mean, std, num_views=views, progress=progress)
 
+    @torch.no_grad()
+    def features_and_probabilities(self, squares: Tensor) -> tuple[Tensor, Tensor]:
+        """Squares of its side to features (N, D) and calibrated probabilities (N, K), on the CPU.
+
+        Args:
+            squares: uint8 (N, 3, S, S), on its device; each is looked at in `num_views` views.
+        """
+        logits, features = logits_and_features(
+            self.network, squares, *self._statistics, self.num_views
+        )
+        probabilities = classification.softmax(logits.numpy(), self.temperature)
+        return features, torch.from_numpy(probabilities).float()
+
     def knownness(self, logits: Tensor) -> NDArray[np.float64]:
         """How sure it is to know the artist (N,), to be compared with `threshold`."""
         return classification.softmax(logits.numpy(), self.temperature).max(1)

@@ -24,6 +24,11 @@ def num_processes() -> int:
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
+def process_index() -> int:
+    """Which of these processes this is, from 0 (the one that writes)."""
+    return dist.get_rank() if num_processes() > 1 else 0
+
+
 def check_launch() -> None:
     """Refuse to train alone when several processes were asked for.
 

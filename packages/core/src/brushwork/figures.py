@@ -79,7 +79,7 @@ def curves(
     file: str | Path,
     x: str = "step",
 ) -> None:
-    """Draw the numbers of a run side by side into a PNG.
+    """Draw the numbers of a run into a PNG, four panels side by side at most.
 
     Args:
         records: the lines of `metrics.jsonl`.
@@ -89,13 +89,16 @@ def curves(
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4.5 * len(panels), 3.2), layout="constrained")
-    axes = figure.subplots(1, len(panels), squeeze=False)[0]
-    for axis, (title, keys) in zip(axes, panels.items(), strict=True):
+    columns = min(4, len(panels))
+    rows = math.ceil(len(panels) / columns)
+    figure = Figure(figsize=(4.5 * columns, 3.2 * rows), layout="constrained")
+    for number, (title, keys) in enumerate(panels.items(), 1):
+        axis = figure.add_subplot(rows, columns, number)
         for key in keys:
             points = [(r[x], r[key]) for r in records if key in r]
             if points:
-                axis.plot(*zip(*points, strict=True), label=key, linewidth=1.2)
+                dots = "." if len(points) < 20 else None
+                axis.plot(*zip(*points, strict=True), label=key, linewidth=1.2, marker=dots)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel(x)
         axis.grid(alpha=0.3)
@@ -108,6 +111,35 @@ def gan_curves(records: Sequence[Mapping[str, Any]], file: str | Path) -> None:
     """Losses, and what D believes of real paintings and of fakes, over the steps of a GAN's run."""
     panels = {"loss": ["loss_D", "loss_G"], "D's belief that it is real": ["D(x)", "D(G(z))"]}
     curves(records, panels, file)
+
+
+def metric_curves(
+    records: Sequence[Mapping[str, Any]], spaces: Sequence[str], file: str | Path, x: str = "step"
+) -> None:
+    """Draw metrics of a GAN on its way into a PNG, as the report's figure 6 and further ones.
+
+    Args:
+        records: numbers of `brushwork.metrics.evaluate`, the first with all keys, and `x`.
+        spaces: names of the feature spaces; each is a line.
+        file: where to write.
+        x: the key along the horizontal axis.
+    """
+    shown = {
+        "inception score": ["is"],
+        "mode score": ["mode_score"],
+        "Fréchet distance (FID)": ["fid"],
+        "KID": ["kid"],
+        "1-NN accuracy, at best one half": ["one_nn"],
+        "precision and recall": ["precision", "recall"],
+        "density and coverage": ["density", "coverage"],
+        "authenticity: copies lower it": ["authenticity"],
+        "agreement with what was meant": ["agreement", "intended", "cas"],
+    }
+    panels = {
+        title: [key for m in metrics for space in spaces if (key := f"{m}_{space}") in records[0]]
+        for title, metrics in shown.items()
+    }
+    curves(records, {title: keys for title, keys in panels.items() if keys}, file, x)
 
 
 def classifier_curves(records: Sequence[Mapping[str, Any]], file: str | Path) -> None:

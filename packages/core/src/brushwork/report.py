@@ -4,10 +4,23 @@ import base64
 import html
 from collections.abc import Mapping, Sequence
 from io import BytesIO
+from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
+from brushwork import figures
+from brushwork.generator import PaintingGenerator
 from brushwork.metrics.evaluate import best
+from brushwork.metrics.features import FeatureSpace, extract
+from brushwork.metrics.pictures import (
+    Pictures,
+    Seen,
+    extract_once,
+    figures_of,
+    painted_pictures,
+)
+from brushwork.run import read_metrics
 
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
@@ -75,7 +88,7 @@ def html_page(
         + "</tr>\n"
         for key, shown, marks in rows(reports, spaces)
     )
-    figures = "".join(
+    drawn = "".join(
         f'<figure><img alt="{html.escape(caption)}" src="{_data_url(picture)}">'
         f"<figcaption>{html.escape(caption)}</figcaption></figure>\n"
         for caption, picture in pictures.items()
@@ -87,8 +100,57 @@ def html_page(
 <h1>{html.escape(title)}</h1>
 {said}<table><tr><th></th>{head}</tr>
 {body}</table>
-{figures}</html>
+{drawn}</html>
 """
+
+
+def write_report(
+    folder: str | Path,
+    title: str,
+    reports: Mapping[str, Mapping[str, float]],
+    spaces: Sequence[str],
+    pictures: Mapping[str, Image.Image],
+    notes: Sequence[str] = (),
+) -> None:
+    """Write the page as `report.html`, and its pictures as `figure-00.png` and so on."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    for number, picture in enumerate(pictures.values()):
+        picture.save(folder / f"figure-{number:02d}.png")
+    page = html_page(title, reports, spaces, pictures, notes)
+    (folder / "report.html").write_text(page, encoding="utf-8")
+
+
+def training_report(
+    run: str | Path,
+    painter: PaintingGenerator,
+    real: Pictures,
+    space: FeatureSpace,
+    num: int = 1000,
+    seed: int = 0,
+) -> None:
+    """Write `report/` into a run whose painter was measured on its way; nothing if it was not.
+
+    Curves of the metrics over the epochs, the numbers of eight moments at most, and `num` fakes of
+    the painter beside the real paintings and beside the nearest of them.
+    """
+    folder, known = Path(run) / "report", f"fid_{space.name}"
+    records = [line for line in read_metrics(run) if known in line]
+    if not records:
+        return
+    folder.mkdir(exist_ok=True)
+    figures.metric_curves(records, [space.name], folder / "curves.png", x="epoch")
+    fakes = painted_pictures(painter, num, seed)
+    y = extract(fakes.images(range(num)), space, progress=True, total=num)
+    pictures = {"Metrics over epochs": Image.open(folder / "curves.png")}
+    pictures |= figures_of(Seen(real, extract_once(real, space)), Seen(fakes, y), "the painter's")
+    moments = np.linspace(0, len(records) - 1, min(len(records), 8)).astype(int)
+    reports = {
+        f"step {records[i]['step']:,}": {k: v for k, v in records[i].items() if k != "step"}
+        for i in moments
+    }
+    notes = [f"{num} fakes of the averaged weights each time, in the space {space.name!r}."]
+    write_report(folder, f"Training of {Path(run).name}", reports, [space.name], pictures, notes)
 
 
 def _data_url(picture: Image.Image) -> str:

@@ -83,10 +83,22 @@ class Run:
         speed = (step - self._last_step) * batch_size / (now - self._last_time)
         self._last_step, self._last_time = step, now
         line = {**values, "images_per_second": speed, "seconds": self._elapsed()}
+        return self.note(step, line)
+
+    def note(self, step: int, values: Mapping[str, float]) -> dict[str, float]:
+        """Append a line of numbers as they are, such as metrics of what was trained.
+
+        Before the state of that step is saved: a resumed run drops the lines after its state.
+        Their `eval_seconds`, if they tell any, are left out of the speed that `log` tells next.
+
+        Returns:
+            `values`.
+        """
+        self._last_time += values.get("eval_seconds", 0)
         if self.is_writer:
             with (self.folder / METRICS).open("a") as file:
-                file.write(json.dumps({"step": step, **line}) + "\n")
-        return line
+                file.write(json.dumps({"step": step, **values}) + "\n")
+        return dict(values)
 
     def save_state(
         self,

@@ -223,10 +223,10 @@ def near_names(sizes: pd.Series, name: str, most: int = 5) -> list[str]:
     >>> near_names(pd.Series({"Eugène Delacroix": 9, "Edgar Degas": 7}), "delacrois")
     ['Eugène Delacroix']
     """
-    wanted = _key(name)
+    wanted = name_key(name)
     near = []
     for other, size in sizes.items():
-        key = _key(str(other))
+        key = name_key(str(other))
         score = _likeness(wanted, key)
         if wanted and set(wanted.split()) <= set(key.split()):
             score = 2.0
@@ -248,10 +248,10 @@ def _likeness(a: str, b: str) -> float:
     return matcher.ratio() if matcher.real_quick_ratio() >= 0.7 else 0.0
 
 
-def _key(name: str) -> str:
+def name_key(name: str) -> str:
     """What two spellings of one name have in common.
 
-    >>> _key("Claude_MONET"), _key("eugène-delacroix")
+    >>> name_key("Claude_MONET"), name_key("eugène-delacroix")
     ('claude monet', 'eugene delacroix')
     """
     plain = unicodedata.normalize("NFKD", name)
@@ -262,8 +262,8 @@ def _key(name: str) -> str:
 def _known(table: pd.DataFrame, column: str, name: str) -> list[str]:
     """Every spelling of a name that occurs."""
     sizes = counts(table, column)
-    key = _key(name)
-    if key and (same := [str(other) for other in sizes.index if _key(str(other)) == key]):
+    key = name_key(name)
+    if key and (same := [str(other) for other in sizes.index if name_key(str(other)) == key]):
         return same
     near = [f"{other!r} ({sizes[other]:,})" for other in near_names(sizes, name)]
     meant = f"; did you mean {' or '.join(near)}?" if near else ""

@@ -1,5 +1,6 @@
 """Every metric of one feature space at once, as the dict that a run logs and a report prints."""
 
+from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 
 import torch
@@ -24,6 +25,8 @@ METRICS = (
 HALF_IS_BETTER = frozenset({"one_nn"})
 LOWER_IS_BETTER = frozenset({"fid", "kid", "mmd", "emd"})
 HIGHER_IS_BETTER = frozenset({"is", "mode_score", "precision", "recall", "density", "coverage"})
+# Of `label_check` and `class_check`: how often fakes are of the class they were meant for.
+MORE_ARE_RIGHT = frozenset({"agreement", "intended", "cas"})
 
 
 def evaluate(
@@ -116,6 +119,29 @@ def label_check(
     return {f"{name}_{space}": value for name, value in values.items()}, ours.shares
 
 
+def class_check(
+    fake: Features,
+    fake_labels: Sequence[str],
+    test: Features,
+    test_labels: Sequence[str],
+    space: str,
+    train: tuple[Features, Sequence[str]] | None = None,
+) -> dict[str, float]:
+    """What fakes teach: `cas`, the accuracy on real paintings of a classifier of fakes.
+
+    Beside it `cas_by_chance`, of always naming the commonest class, and, given real paintings to
+    `train` on and their labels, `cas_of_real`, of the same classifier trained on these. See
+    `brushwork.metrics.scores.classification_accuracy_score`; all are in [0, 1].
+    """
+    teachers = {"cas": (fake, fake_labels)} | ({"cas_of_real": train} if train else {})
+    values = {
+        name: scores.classification_accuracy_score(x.features, labels, test.features, test_labels)
+        for name, (x, labels) in teachers.items()
+    }
+    values["cas_by_chance"] = max(Counter(test_labels).values()) / len(test_labels)
+    return {f"{name}_{space}": value for name, value in values.items()}
+
+
 def best(reports: Mapping[str, Mapping[str, float]], key: str, space: str) -> set[str]:
     """The names of the reports whose number `key` is the best; none where nothing is compared.
 
@@ -126,7 +152,7 @@ def best(reports: Mapping[str, Mapping[str, float]], key: str, space: str) -> se
     values = {name: report[key] for name, report in reports.items() if key in report}
     if metric in LOWER_IS_BETTER:
         loss = values
-    elif metric in HIGHER_IS_BETTER:
+    elif metric in HIGHER_IS_BETTER | MORE_ARE_RIGHT:
         loss = {name: -value for name, value in values.items()}
     elif metric in HALF_IS_BETTER:
         loss = {name: abs(value - 0.5) for name, value in values.items()}

@@ -1,12 +1,13 @@
 """Images to features (N, D) and class probabilities (N, K): the spaces in which metrics measure.
 
-A `FeatureSpace` is a name, a side and a plain function of a batch; `inception`, `timm_space` and
-`pixels` make one, and any callable makes another:
-`FeatureSpace("artist", 224, embed)`. Images of every size come to the space's side by clean-fid's
+A `FeatureSpace` is a name, a side and a plain function of a batch; `inception`, `timm_space`,
+`artist_space` and `pixels` make one, and any callable makes another:
+`FeatureSpace("mine", 224, embed)`. Images of every size come to the space's side by clean-fid's
 resizing (Parmar et al. 2022): PIL's antialiased bicubic, each channel in float32, never rounded.
 """
 
 import hashlib
+import json
 import os
 import tempfile
 import warnings
@@ -24,6 +25,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from brushwork.checkpoint import WEIGHTS, locate
+from brushwork.classifier import ArtistClassifier
 from brushwork.errors import BrushworkError
 from brushwork.models.classifier import create_backbone
 from brushwork.models.folding import fold_batch_norms
@@ -67,7 +70,8 @@ def open_space(spec: str, device: str | torch.device = "cpu") -> FeatureSpace:
 
     Args:
         spec: "pixels", or "pixels:SIDE"; "inception", its weights in the cache folder, or
-            "inception:FILE"; or any "ARCHITECTURE:WEIGHTS" of timm, see `timm_space`.
+            "inception:FILE"; "artist:FOLDER", a checkpoint of `ArtistClassifier` or its name on the
+            Hub; or any "ARCHITECTURE:WEIGHTS" of timm, see `timm_space`.
         device: where to run it.
 
     >>> open_space("pixels:8").side
@@ -81,8 +85,10 @@ def open_space(spec: str, device: str | torch.device = "cpu") -> FeatureSpace:
     if not rest:
         raise BrushworkError(
             f"no feature space {spec!r}; pass pixels, pixels:32, inception, inception:FILE, "
-            "or ARCHITECTURE:WEIGHTS such as resnet34:resnet34.safetensors"
+            "artist:CLASSIFIER, or ARCHITECTURE:WEIGHTS such as resnet34:resnet34.safetensors"
         )
+    if name == "artist":
+        return artist_space(rest, device=device)
     return timm_space(name, rest, device=device)
 
 
@@ -260,6 +266,29 @@ def timm_space(
         return features, model.get_classifier()(features).softmax(1) if has_head else None
 
     return FeatureSpace(architecture, size, embed, key, device)
+
+
+def artist_space(
+    folder_or_hub_id: str | Path, *, device: str | torch.device = "cpu"
+) -> FeatureSpace:
+    """What an `ArtistClassifier` sees: its last hidden layer and its calibrated probabilities.
+
+    `labels` are its artists. It looks as when it identifies, in as many views, at 8-bit squares;
+    only an image that is not square is squashed, even where the classifier crops.
+
+    Args:
+        folder_or_hub_id: its checkpoint.
+        device: where to run it.
+    """
+    folder = locate(folder_or_hub_id)
+    known = ArtistClassifier.from_pretrained(folder, device)
+    judging = [known.config[name] for name in ("mean", "std", "num_views", "temperature")]
+    key = _digest([(folder / WEIGHTS).read_bytes(), json.dumps(judging).encode()])
+
+    def embed(images: Tensor) -> tuple[Tensor, Tensor]:
+        return known.features_and_probabilities(images.round().to(torch.uint8))
+
+    return FeatureSpace("artist", known.side, embed, key, device, known.artists)
 
 
 def pixels(side: int = 32) -> FeatureSpace:

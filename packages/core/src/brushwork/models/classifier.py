@@ -10,14 +10,13 @@ from typing import Any, Literal
 import numpy as np
 import timm
 import torch
-import torch.distributed as dist
 from numpy.typing import NDArray
 from timm.models import group_parameters
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from brushwork.data.views import whole_views
-from brushwork.distributed import gather_rows, num_processes
+from brushwork.distributed import gather_rows, num_processes, process_index
 from brushwork.errors import BrushworkError
 from brushwork.models.weights import head_prefixes, load_backbone
 
@@ -170,8 +169,7 @@ def look_at(
     """
     network.eval()
     device = next(network.parameters()).device
-    world = num_processes()
-    mine = rows[dist.get_rank() :: world] if world > 1 else rows
+    mine = rows[process_index() :: num_processes()]
     parts = []
     starts = range(0, len(mine), batch_size)
     for start in tqdm(starts, desc=progress, unit="batch", disable=not progress, leave=False):
