@@ -61,10 +61,11 @@ def main(cfg: Config) -> None:
     pixels = paintings.pixels(known.side, known.fit)
     parts = split_rows(known, paintings)
     seen: dict[str, tuple[Tensor, np.ndarray]] = {}
+    knownness: dict[str, np.ndarray] = {}
     for name in (*cfg.splits, "unknown"):
         if len(rows := parts[name]):
-            logits, _ = known.look_at(pixels, rows, cfg.views, progress=name if is_main else "")
-            seen[name] = logits, rows
+            looked_at = known.look_at(pixels, rows, cfg.views, progress=name if is_main else "")
+            seen[name], knownness[name] = (looked_at[0], rows), known.knownness(*looked_at)
     accelerator.end_training()
     if not is_main:
         return
@@ -89,7 +90,7 @@ def main(cfg: Config) -> None:
         }
         intervals[name] = measure.bootstrap_intervals(logits, y, resamples=cfg.resamples)
         if "unknown" in seen and name != "train":
-            ours, strangers = known.knownness(logits), known.knownness(seen["unknown"][0])
+            ours, strangers = knownness[name], knownness["unknown"]
             reports[name] |= {
                 "auroc_unknown": measure.auroc(ours, strangers),
                 "false_positive_rate_at_95_recall": measure.false_positive_rate(ours, strangers),

@@ -183,11 +183,11 @@ def main(cfg: Config) -> None:
             if stopping:
                 break
 
-    # What remains: the curves, and the index of paintings that similar ones are found in.
+    # What remains: the curves; an index of paintings, and what tells strangers from these.
     done = step == steps or not distributed.any_process(bool(stop))
     accelerator.wait_for_everyone()  # until the writer has written the folder
     if done:
-        index_paintings(folder, pixels, split.training, device, run.is_writer)
+        index_paintings(folder, pixels, split.training, device, run.is_writer, aside=val_rows)
     accelerator.end_training()
     if run.is_writer:
         figures.classifier_curves(read_metrics(cfg.out), cfg.out / "curves.png")

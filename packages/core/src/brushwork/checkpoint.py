@@ -17,6 +17,7 @@ from brushwork.errors import BrushworkError
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 INDEX = "index.safetensors"  # of a classifier, if it has one
+DISCRIMINANTS = "discriminants.safetensors"  # likewise
 # Where a run lay and how it was watched is nobody else's business.
 PRIVATE = ("out", "resume", "tracker")
 
@@ -76,7 +77,8 @@ def locate(folder_or_hub_id: str | Path) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        found = snapshot_download(name, allow_patterns=[CONFIG, WEIGHTS, CARD, INDEX])
+        wanted = [CONFIG, WEIGHTS, CARD, INDEX, DISCRIMINANTS]
+        found = snapshot_download(name, allow_patterns=wanted)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise BrushworkError(
             f"no folder {name} here, and no model of that name could be had from the Hub "

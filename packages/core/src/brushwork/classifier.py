@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from brushwork import checkpoint
 from brushwork.data.decode import Rejected, square, to_jpeg
 from brushwork.errors import BrushworkError
 from brushwork.metrics import classification
+from brushwork.metrics.familiarity import Discriminants, familiarity, fit_discriminants
 from brushwork.models.classifier import (
     create_backbone,
     grad_cam,
@@ -82,12 +83,16 @@ class ArtistClassifier:
         artists: the K names, in the order of the network's outputs.
         side: pixels of the square that a painting is brought to.
         temperature: by which logits are divided.
-        threshold: an image whose best probability is lower is "unknown".
+        threshold: an image whose `knownness` is lower is "unknown".
         config: all of `config.json`; `training` and `results` tell of its data and its measure.
     """
 
     def __init__(
-        self, network: nn.Module, config: dict[str, Any], index: Mapping[str, Any] | None = None
+        self,
+        network: nn.Module,
+        config: dict[str, Any],
+        index: Mapping[str, Any] | None = None,
+        discriminants: Discriminants | None = None,
     ):
         self.config = config
         self.artists: tuple[str, ...] = tuple(config["artists"])
@@ -98,6 +103,7 @@ class ArtistClassifier:
         self.threshold: float = config["threshold"]
         self._statistics: tuple[list[float], list[float]] = config["mean"], config["std"]
         self._index = dict(index or {})
+        self._discriminants = discriminants
         network = network.eval().requires_grad_(False)
         # Without batch norms and in this layout, networks are up to twice as fast on CPUs.
         device = next(network.parameters()).device
@@ -119,7 +125,7 @@ class ArtistClassifier:
         try:
             network = create_backbone(config["architecture"], len(config["artists"]))
             checkpoint.load_weights(network, folder)
-            return cls(network.to(device), config, read_index(folder))
+            return cls(network.to(device), config, read_index(folder), _read_discriminants(folder))
         except (KeyError, TypeError) as error:
             raise BrushworkError(f"{folder} is not an artist classifier's checkpoint") from error
 
@@ -141,8 +147,10 @@ class ArtistClassifier:
         if top < 1:
             raise BrushworkError(f"cannot name {top} artists; ask for at least 1")
         single = not isinstance(images, list | tuple)
-        probabilities = self.probabilities([images] if single else images)
-        named = [self._named(row, top) for row in probabilities]
+        logits, features = self._look([images] if single else images)
+        probabilities = classification.softmax(logits.numpy(), self.temperature)
+        known = self.knownness(logits, features) >= self.threshold
+        named = [self._named(*row, top) for row in zip(probabilities, known, strict=True)]
         return named[0] if single else named
 
     def probabilities(self, images: Sequence[Picture]) -> NDArray[np.float64]:
@@ -232,8 +240,14 @@ class ArtistClassifier:
         probabilities = classification.softmax(logits.numpy(), self.temperature)
         return features, torch.from_numpy(probabilities).float()
 
-    def knownness(self, logits: Tensor) -> NDArray[np.float64]:
-        """How sure it is to know the artist (N,), to be compared with `threshold`."""
+    def knownness(self, logits: Tensor, features: Tensor) -> NDArray[np.float64]:
+        """How sure it is to know the artist (N,), to be compared with `threshold`.
+
+        The `familiarity` of the features (N, D); or, of a checkpoint whose training was stopped
+        before these were learned, the best probability by the logits (N, K).
+        """
+        if self._discriminants is not None:
+            return familiarity(features, self._discriminants).double().numpy()
         return classification.softmax(logits.numpy(), self.temperature).max(1)
 
     @torch.no_grad()
@@ -259,10 +273,10 @@ class ArtistClassifier:
         batch = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
         return batch.to(next(self.network.parameters()).device)
 
-    def _named(self, probabilities: NDArray[np.float64], top: int) -> Identification:
+    def _named(self, probabilities: NDArray[np.float64], known: bool, top: int) -> Identification:
         order = np.argsort(-probabilities, kind="stable")[:top]
         named = tuple(Candidate(self.artists[i], float(probabilities[i])) for i in order)
-        return Identification(named, named[0].probability >= self.threshold)
+        return Identification(named, bool(known))
 
     def _thumbnail(self, row: int) -> Image.Image | None:
         ends = self._index["ends"]
@@ -339,8 +353,11 @@ def index_paintings(
     device: str | torch.device = "cpu",
     is_writer: bool = True,
     thumbnail_side: int = 64,
+    aside: ArrayLike | None = None,
 ) -> None:
-    """Add the index of paintings to a checkpoint; every process takes its share of the looking.
+    """Add the index of paintings to a checkpoint, and what tells "unknown" by their features.
+
+    Every process takes its share of the looking.
 
     Args:
         folder: of the checkpoint.
@@ -349,6 +366,8 @@ def index_paintings(
         device: where to look.
         is_writer: one process writes.
         thumbnail_side: pixels of the small pictures; 0 for none.
+        aside: rows of the paintings that were not trained on, 95 % of which shall pass as known;
+            without them, the best probability goes on to tell "unknown".
     """
     known, rows = ArtistClassifier.from_pretrained(folder, device), table.index.to_numpy()
     _, features = known.look_at(pixels, rows, progress="index" if is_writer else "")
@@ -356,6 +375,14 @@ def index_paintings(
         size = (thumbnail_side, thumbnail_side)
         small = [_small_jpeg(pixels[row], size) if thumbnail_side else b"" for row in rows]
         save_index(folder, features, list(zip(table["artist"], table["title"], strict=True)), small)
+    if is_writer and aside is not None:
+        seen = ~np.isin(rows, aside)
+        labels = torch.tensor([known.artists.index(artist) for artist in table["artist"]])
+        discriminants = fit_discriminants(features[seen], labels[seen])
+        held_out = familiarity(features[~seen], discriminants).double().numpy()
+        config = known.config | {"threshold": classification.threshold_at_recall(held_out, 0.95)}
+        save_file(discriminants._asdict(), folder / checkpoint.DISCRIMINANTS)
+        checkpoint.update_config(folder, config, model_card(config))
 
 
 def save_index(
@@ -478,4 +505,14 @@ def read_index(folder: Path) -> dict[str, Any]:
     except (OSError, SafetensorError, KeyError, ValueError, TypeError) as error:
         raise BrushworkError(
             f"{file} is broken ({error}); delete it, or train the classifier's last step anew"
+        ) from error
+
+
+def _read_discriminants(folder: Path) -> Discriminants | None:
+    file = folder / checkpoint.DISCRIMINANTS
+    try:
+        return Discriminants(**load_file(file)) if file.is_file() else None
+    except (OSError, SafetensorError, TypeError) as error:
+        raise BrushworkError(
+            f"{file} is broken ({error}); train the classifier's last step anew"
         ) from error
