@@ -77,7 +77,7 @@ def usual(cfg: Config, folder: Path, ready: bool) -> Callable[[int], None]:
     # As long as it takes: a painting of a small folder is decoded whenever it is drawn.
     endless = torch.utils.data.RandomSampler(paintings, replacement=True, num_samples=10**6)
     batches: Iterator = iter(
-        DataLoader(paintings, cfg.batch_size, endless, num_workers=cfg.workers)
+        DataLoader(paintings, cfg.batch_size, sampler=endless, num_workers=cfg.workers)
     )
     if ready:
         batches = itertools.repeat(next(batches))

@@ -376,7 +376,7 @@ def index_paintings(
         small = [_small_jpeg(pixels[row], size) if thumbnail_side else b"" for row in rows]
         save_index(folder, features, list(zip(table["artist"], table["title"], strict=True)), small)
     if is_writer and aside is not None:
-        seen = ~np.isin(rows, aside)
+        seen = torch.from_numpy(~np.isin(rows, aside))
         labels = torch.tensor([known.artists.index(artist) for artist in table["artist"]])
         discriminants = fit_discriminants(features[seen], labels[seen])
         held_out = familiarity(features[~seen], discriminants).double().numpy()
