@@ -433,6 +433,7 @@ tags: [painting, art, {config["architecture"]}]
 
 ```python
 from brushwork.classifier import ArtistClassifier
+
 ArtistClassifier.from_pretrained("this folder").identify("painting.jpg")
 ```
 

@@ -362,6 +362,7 @@ tags: [gan, painting, {config["architecture"]}]
 
 ```python
 from brushwork.generator import PaintingGenerator
+
 PaintingGenerator.from_pretrained("this folder").sample(16, seed=0)
 ```
 
