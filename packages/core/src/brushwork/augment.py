@@ -62,14 +62,14 @@ class Augment(nn.Module):
         """Show ADA what D says of the reals; once in a while it moves the probability.
 
         Args:
-            real_logits: (N,) of this process.
+            real_logits: (N,) or (N, M) of this process.
             step: steps taken, this one included.
             batch_size: over all processes.
         """
         if not self.adaptive:
             return
         self.signs[0] += real_logits.sign().sum()
-        self.signs[1] += len(real_logits)
+        self.signs[1] += real_logits.numel()
         if step % STEPS_OF_R_T == 0:
             if num_processes() > 1:
                 dist.all_reduce(self.signs)

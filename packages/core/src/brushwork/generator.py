@@ -17,7 +17,7 @@ from brushwork import checkpoint
 from brushwork.data.batches import to_uint8
 from brushwork.errors import BrushworkError
 from brushwork.figures import grid
-from brushwork.models import dcgan, fewshot
+from brushwork.models import dcgan, fewshot, projected
 
 # The shape, the generator and the discriminator of each model.
 ARCHITECTURES = {
@@ -25,24 +25,36 @@ ARCHITECTURES = {
     "modern": (fewshot.FewShotConfig, fewshot.Generator, fewshot.Discriminator),
 }
 Generator = dcgan.Generator | fewshot.Generator
+Discriminator = dcgan.Discriminator | fewshot.Discriminator | projected.Discriminator
 MAX_SEED = 2**32 - 1
 # Latents whose mean style truncation moves towards.
 LATENTS_OF_MEAN = 4096
 
 
 def build_networks(
-    model: str, side: int, width: int, classes: tuple[str, ...] = ()
-) -> tuple[Generator, dcgan.Discriminator | fewshot.Discriminator]:
-    """An untrained generator and its discriminator, of one of `ARCHITECTURES`.
+    model: str, side: int, width: int, classes: tuple[str, ...] = (), backbone: str = ""
+) -> tuple[Generator, Discriminator]:
+    """An untrained generator and its discriminator.
+
+    Args:
+        model: one of `ARCHITECTURES`.
+        side: of the images.
+        width: channels of the generator's finest level, and of its own discriminator's.
+        classes: what to tell apart.
+        backbone: see with this pretrained network instead of the model's own discriminator: see
+            `brushwork.models.projected.frozen_backbone`.
 
     Raises:
-        BrushworkError: there is no such shape, or the model can't be told classes.
+        BrushworkError: there is no such shape or backbone, or the model can't be told classes.
     """
     make_config, make_G, make_D = ARCHITECTURES[model]
     if classes and model == "dcgan":
         raise BrushworkError("a DC-GAN knows no classes; train --model modern with --condition")
     config = make_config(side=side, width=width, **({"classes": classes} if classes else {}))
-    return make_G(config), make_D(config)
+    if not backbone:
+        return make_G(config), make_D(config)
+    heads = projected.ProjectedConfig(side=side, classes=classes)
+    return make_G(config), projected.Discriminator(heads, projected.frozen_backbone(backbone))
 
 
 class PaintingGenerator:
@@ -188,7 +200,7 @@ class PaintingGenerator:
 
     @torch.inference_mode()
     def styles(self, z: Tensor, y: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        """Latents (N, Z) and labels (N,) to styles (N, L, W), for `mix` and `paint_styles`.
+        """Latents (N, Z) and labels (N,) to styles (N, L, Z), for `mix` and `paint_styles`.
 
         Truncated, they lie between the mean style of their class and their own (Karras et al. 2019,
         appendix B). The mean is that of the averaged weights, not an average of means.
@@ -200,7 +212,7 @@ class PaintingGenerator:
 
     @torch.inference_mode()
     def mean_styles(self) -> Tensor:
-        """The mean style of each class: (K, L, W), or (1, L, W) without classes."""
+        """The mean style of each class: (K, L, Z), or (1, L, Z) without classes."""
         network = self._styled()
         z = self.latents(LATENTS_OF_MEAN).to(self.device)
         labels = torch.arange(max(1, len(self.classes)), device=self.device)
@@ -208,7 +220,7 @@ class PaintingGenerator:
 
     @torch.inference_mode()
     def paint_styles(self, styles: Tensor, batch_size: int = 64) -> Tensor:
-        """Styles (N, L, W) to images (N, 3, S, S) in [-1, 1], a batch at a time."""
+        """Styles (N, L, Z) to images (N, 3, S, S) in [-1, 1], a batch at a time."""
         network = self._styled()
         return torch.cat([network.paint(part.to(self.device)) for part in styles.split(batch_size)])
 
@@ -221,7 +233,7 @@ class PaintingGenerator:
         y_b: Tensor | None = None,
         truncation: float = 1.0,
     ) -> Tensor:
-        """Styles (N, L, W) of A's composition in B's manner (Karras et al. 2019, section 3.1).
+        """Styles (N, L, Z) of A's composition in B's manner (Karras et al. 2019, section 3.1).
 
         Args:
             z_a: (N, Z); its styles are taken below `level`.

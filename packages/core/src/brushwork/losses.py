@@ -1,7 +1,8 @@
 """Losses as pure functions of logits: of a GAN, its regulariser, of a classifier with a teacher.
 
-N reals and M fakes; logits are above 0 where D believes that a picture is real. The relativistic
-losses pair reals with fakes, so they want as many of both.
+N reals and M fakes; logits are above 0 where D believes that a picture is real; of a D with several
+heads each has as many columns. The relativistic losses pair reals with fakes, so they want as many
+of both.
 """
 
 from collections.abc import Callable, Sequence

@@ -33,7 +33,7 @@ class Part(NamedTuple):
 
 
 class Verdict(NamedTuple):
-    """The loss of D, and its logits (N,) of the reals and of the fakes, none with a gradient."""
+    """The loss of D, and its logits of reals and of fakes, (N,) or (N, M), without gradients."""
 
     loss: Tensor
     real_logits: Tensor

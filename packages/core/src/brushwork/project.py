@@ -29,7 +29,7 @@ class Projection(NamedTuple):
 
     picture: Image.Image
     latent: Tensor
-    """Styles (1, L, W) for `paint_styles` where the model has them, else a latent (1, Z)."""
+    """Styles (1, L, Z) for `paint_styles` where the model has them, else a latent (1, Z)."""
     loss: float
     """The squared distance between its features and those of the given picture."""
 

@@ -1,14 +1,20 @@
 """A small modern GAN, for few paintings and little computing.
 
-N images, Z latent numbers, W style numbers, L levels (one for each side from 4 to S / 2), S side
-of an image, C channels at the finest level (`width`), K classes.
+N images, Z latent numbers, L levels (one for each side from 4 to S / 2), S side of an image, C
+channels at the finest level (`width`), K classes.
 
-G is StyleGAN's idea (Karras et al. 2019) at the cost of a DC-GAN: a small network maps the latent
-and the class to a style; at each level the style scales and shifts the channels after their batch
-normalisation, and may be another one (style mixing), be drawn towards the mean (truncation), or be
-optimised (projection). Skip-layer excitation (FastGAN, Liu et al. 2021, eq. 1) lets each level
-weigh the channels of the level two finer. D knows classes by projection (Miyato & Koyama 2018) and
-sees how alike the pictures of a batch are (Karras et al. 2018, section 3).
+G is StyleGAN's idea (Karras et al. 2019) at the cost of a DC-GAN: the latent, with what stands for
+the class added, is a style; at each level the style scales and shifts the channels after their
+batch normalisation, and may be another one (style mixing), be drawn towards the mean (truncation),
+or be optimised (projection). The coarsest level is laid out by its style alone, so no network maps
+latents to styles first: with one, whole trainings ended in a single composition. Levels enlarge
+before they convolve, which leaves no checkerboards (Odena et al. 2016, "Deconvolution and
+Checkerboard Artifacts"). Skip-layer excitation (FastGAN, Liu et al. 2021, eq. 1) lets each level
+weigh the channels of the level two finer.
+
+D knows classes by projection (Miyato & Koyama 2018) and sees how alike the pictures of a batch are
+(Karras et al. 2018, section 3). It needs no pretrained weights; with these, take the one of
+`brushwork.models.projected`.
 """
 
 import math
@@ -54,11 +60,6 @@ class FewShotConfig:
         """L: how many styles a picture takes."""
         return int(math.log2(self.side)) - 2
 
-    @property
-    def style_dim(self) -> int:
-        """W."""
-        return 4 * self.width
-
 
 class Generator(nn.Module):
     """Latents (N, Z), normal, and labels (N,) to images (N, 3, S, S) in [-1, 1]."""
@@ -66,33 +67,30 @@ class Generator(nn.Module):
     def __init__(self, config: FewShotConfig):
         super().__init__()
         self.config = config
-        W, (coarsest, *finer) = config.style_dim, config.channels[::-1]
-        self.label = nn.Embedding(len(config.classes), W) if config.classes else None
-        self.mapping = nn.Sequential(
-            nn.Linear(config.latent_dim, W), nn.LeakyReLU(0.2), nn.Linear(W, W), nn.LeakyReLU(0.2)
-        )
-        self.start = nn.Linear(W, coarsest * 4 * 4)
-        self.start_norm = StyledNorm(coarsest, W)
+        Z, (coarsest, *finer) = config.latent_dim, config.channels[::-1]
+        self.label = nn.Embedding(len(config.classes), Z) if config.classes else None
+        self.start = nn.Linear(Z, coarsest * 4 * 4)
+        self.start_norm = StyledNorm(coarsest, Z)
         self.levels = nn.ModuleList()
         channels_in = coarsest
         for channels_out in finer:
-            self.levels.append(Level(channels_in, channels_out, W))
+            self.levels.append(Level(channels_in, channels_out, Z))
             channels_in = channels_out
         sides = list(zip(config.channels[::-1], config.channels[-3::-1], strict=False))
         self.excitations = nn.ModuleList(Excitation(low, high) for low, high in sides)
-        self.to_rgb = nn.ConvTranspose2d(channels_in, 3, 4, 2, 1)
+        self.to_rgb = enlarging(channels_in, 3)
         self.apply(initialise)
 
     def styles(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """(N, Z), labels (N,) -> (N, L, W): the same style for each level."""
-        w = self.mapping(F.normalize(z, dim=1) * math.sqrt(z.shape[1]))
+        """(N, Z), labels (N,) -> (N, L, Z): the same style for each level."""
+        w = F.normalize(z, dim=1) * math.sqrt(z.shape[1])
         if self.label is not None:
             assert y is not None, "this generator paints classes: it needs labels"
             w = w + self.label(y)
         return w[:, None].expand(-1, self.config.num_levels, -1)
 
     def paint(self, styles: Tensor) -> Tensor:
-        """(N, L, W) -> (N, 3, S, S) in [-1, 1]."""
+        """(N, L, Z) -> (N, 3, S, S) in [-1, 1]."""
         w = styles.unbind(1)
         x = self.start(w[0]).view(len(styles), -1, 4, 4)
         xs = [F.leaky_relu(self.start_norm(x, w[0]), 0.2)]
@@ -133,12 +131,18 @@ class Discriminator(nn.Module):
         return logits
 
 
+def enlarging(channels_in: int, channels_out: int) -> nn.Sequential:
+    """Features (N, C, H, W) to (N, C', 2 H, 2 W)."""
+    convolution = nn.Conv2d(channels_in, channels_out, 3, 1, 1, bias=False)
+    return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), convolution)
+
+
 class Level(nn.Module):
-    """Features (N, C, H, W), style (N, W) to (N, C', 2 H, 2 W)."""
+    """Features (N, C, H, W), style (N, Z) to (N, C', 2 H, 2 W)."""
 
     def __init__(self, channels_in: int, channels_out: int, style_dim: int):
         super().__init__()
-        self.up = nn.ConvTranspose2d(channels_in, channels_out, 4, 2, 1, bias=False)
+        self.up = enlarging(channels_in, channels_out)
         self.norm = StyledNorm(channels_out, style_dim)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
@@ -155,7 +159,7 @@ class StyledNorm(nn.Module):
         self.style = nn.Linear(style_dim, 2 * channels)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """(N, C, H, W), (N, W) -> (N, C, H, W)."""
+        """(N, C, H, W), (N, Z) -> (N, C, H, W)."""
         scale, shift = self.style(w)[:, :, None, None].chunk(2, dim=1)
         return torch.addcmul(shift, self.norm(x), 1 + scale)
 
@@ -194,12 +198,12 @@ def batch_deviation(h: Tensor, group: int = 4) -> Tensor:
 
 
 def initialise(module: nn.Module) -> None:
-    """As DC-GAN: convolutions from N(0, 0.02), batch-norm gains around 1.
+    """As DC-GAN: weights from N(0, 0.02), batch-norm gains around 1.
 
     Classes begin close together, from N(0, 0.1): else what they add drowns the latent in G and the
     logit in D.
     """
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
+    if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.Embedding):
         nn.init.normal_(module.weight, 0.0, 0.1)
