@@ -89,7 +89,6 @@ def main(cfg: Config) -> None:
     distributed.check_launch()
     require_positive(cfg, "side", "first_side", "last_side", "epochs", "batch_size")
     require_positive(cfg, "lr", "layer_decay")
-    precision = choose_precision(cfg.precision)
     paintings = open_data(cfg.data)
     split = split_by_artist(paintings.table, cfg.min_paintings, cfg.seed)
     artists, rows, val_rows = split.artists, split.train.index, split.validation.index
@@ -98,15 +97,15 @@ def main(cfg: Config) -> None:
     per_epoch = max(len(rows) // cfg.batch_size, 1)
     steps = cfg.epochs * per_epoch
 
+    # The network, its running average, who may teach it, and the optimiser.
+    set_seed(cfg.seed)
+    network = classifier.create_backbone(cfg.model, len(artists))
+    precision = choose_precision(cfg.precision, network)
     accelerator = Accelerator(
         mixed_precision=precision, log_with="tensorboard", project_dir=cfg.out
     )
     device, world = accelerator.device, accelerator.num_processes
     distributed.use_all_cores()
-    set_seed(cfg.seed)
-
-    # The network, its running average, who may teach it, and the optimiser.
-    network = classifier.create_backbone(cfg.model, len(artists))
     classifier.load_pretrained(network, cfg.model, cfg.weights)
     classifier.freeze_stages(network, cfg.freeze)
     mean, std = classifier.input_statistics(network)

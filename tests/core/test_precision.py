@@ -1,5 +1,6 @@
 import pytest
 import torch
+from torch import nn
 
 from brushwork.errors import BrushworkError
 from brushwork.precision import choose_precision
@@ -10,6 +11,15 @@ def test_auto_is_bf16_only_where_the_processor_has_it(monkeypatch, capability, c
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {capability: True})
     assert choose_precision("auto") == chosen
+
+
+def test_auto_leaves_depthwise_networks_in_float32_on_cpus(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: {"avx512_bf16": True})
+    depthwise, plain = (nn.Sequential(nn.Conv2d(8, 8, 3, groups=g)) for g in (8, 1))
+    assert choose_precision("auto", depthwise) == "no"
+    assert choose_precision("auto", plain) == "bf16"
+    assert choose_precision("bf16", depthwise) == "bf16"
 
 
 def test_fp16_without_a_gpu_is_refused(monkeypatch):

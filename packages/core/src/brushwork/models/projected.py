@@ -56,6 +56,9 @@ class Discriminator(nn.Module):
     convolutions in half precision.
     """
 
+    mean: Tensor
+    std: Tensor
+
     def __init__(self, config: ProjectedConfig, backbone: Network):
         """Take a backbone, of `frozen_backbone`, and begin with untrained heads."""
         super().__init__()
@@ -69,9 +72,9 @@ class Discriminator(nn.Module):
             nn.Conv2d(each.shape[1], C, 1, bias=False) for each in maps
         )
         self.mix_scales = nn.ModuleList(nn.Conv2d(C, C, 3, 1, 1, bias=False) for _ in maps)
-        for convolution in (*self.mix_channels, *self.mix_scales):
-            nn.init.kaiming_normal_(convolution.weight, nonlinearity="linear")
-            convolution.requires_grad_(False)
+        for name, parameter in self.named_parameters():
+            if name.startswith("mix_"):
+                nn.init.kaiming_normal_(parameter, nonlinearity="linear").requires_grad_(False)
         self.heads = nn.ModuleList(Head(C, each.shape[-1], len(config.classes)) for each in maps)
 
     def requires_grad_(self, requires_grad: bool = True) -> "Discriminator":
