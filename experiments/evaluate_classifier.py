@@ -65,7 +65,7 @@ def main(cfg: Config) -> None:
     for name in (*cfg.splits, "unknown"):
         if len(rows := parts[name]):
             looked_at = known.look_at(pixels, rows, cfg.views, progress=name if is_main else "")
-            seen[name], knownness[name] = (looked_at[0], rows), known.knownness(*looked_at)
+            seen[name], knownness[name] = (looked_at.logits, rows), known.knownness(looked_at)
     accelerator.end_training()
     if not is_main:
         return

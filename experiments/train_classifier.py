@@ -167,7 +167,7 @@ def main(cfg: Config) -> None:
             if step % per_epoch == 0:
                 distributed.average_statistics(average)
                 with accelerator.autocast():
-                    val_logits, _ = classifier.look_at(average, *aside, **judge)
+                    val_logits = classifier.look_at(average, *aside, **judge).logits
                 top1.append(top_k_accuracy(val_logits, val_y))
                 epoch = {"epoch": step // per_epoch, "val_top1": top1[-1]}
                 values = run.log(step, cfg.batch_size, means.fetch() | epoch)

@@ -61,7 +61,7 @@ def test_probabilities_are_sorted_sum_to_one_and_are_softened_by_the_temperature
     probabilities = [c.probability for c in answer.candidates]
     assert len(probabilities) == 3 and sum(probabilities) == pytest.approx(1)
     assert probabilities == sorted(probabilities, reverse=True)
-    logits, _ = known.look_at(PIXELS, np.array([1]))
+    logits = known.look_at(PIXELS, np.array([1])).logits
     expected = (logits / known.temperature).softmax(1)[0].max().item()
     assert probabilities[0] == pytest.approx(expected, rel=0.05)  # JPEG lies between
     assert known.temperature > 1, "one of the four sure answers was wrong"

@@ -164,7 +164,7 @@ def test_the_test_numbers_are_those_of_the_test_rows(report, run, prepared_folde
     paintings = open_prepared(prepared_folder)
     table = paintings.table
     test = table[(table["split"] == "test") & table["artist"].isin(known.artists)]
-    logits, _ = known.look_at(paintings.pixels(64, "squash"), test.index.to_numpy())
+    logits = known.look_at(paintings.pixels(64, "squash"), test.index.to_numpy()).logits
     labels = [known.artists.index(artist) for artist in test["artist"]]
     expected = classification_report(logits, labels)
     numbers = json.loads((report / "report.json").read_text())["reports"]["test"]

@@ -57,6 +57,7 @@ def assert_same(a, b, **tolerance):
 
 
 MODERN = ["--model", "modern", "--condition", "genre", "--augment", "ada"]
+PROJECTED = [*MODERN, "--backbone", "resnet18:none", "--loss", "hinge"]
 
 
 @pytest.fixture(scope="module")
@@ -126,8 +127,9 @@ def test_killed_at_any_moment_and_resumed_it_ends_with_the_same_weights(
         assert (out / name).read_bytes() == (finished / name).read_bytes()
 
 
-def test_a_modern_gan_resumes_to_the_same_weights_probability_and_all(environment, tmp_path):
-    flags = [*MODERN, "--save-every", 6, "--log-every", 1]
+@pytest.mark.parametrize("flags", [MODERN, PROJECTED], ids=["modern", "projected"])
+def test_a_modern_gan_resumes_to_the_same_weights_probability_and_all(environment, tmp_path, flags):
+    flags = [*flags, "--save-every", 6, "--log-every", 1]
     for out, steps in (("whole", 18), ("halves", 6), ("halves", 18)):
         done = train(environment, tmp_path / out, *flags, "--steps", steps, "--resume")
         assert done.returncode == 0, done.stderr
@@ -224,7 +226,9 @@ LAUNCH_TWO = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu",
               "--main_process_port", "0"]  # fmt: skip
 
 
-@pytest.mark.parametrize("flags", [[], [*MODERN, "--loss", "hinge"]], ids=["dcgan", "modern"])
+@pytest.mark.parametrize(
+    "flags", [[], [*MODERN, "--loss", "hinge"], PROJECTED], ids=["dcgan", "modern", "projected"]
+)
 def test_two_processes_follow_one(environment, tmp_path, flags):
     # 2e-4 at this width, as the paper's: what differs in the last bit is not blown up in 20 steps.
     flags = [*flags, "--steps", 20, "--log-every", 1, "--precision", "no", "--lr", 2e-4 * 2 / 64]

@@ -40,14 +40,31 @@ def test_looking_in_batches_gives_the_logits_and_features_of_the_network(network
     pixels = np.random.default_rng(0).integers(0, 256, (7, 64, 64, 3), dtype=np.uint8)
     rows = np.array([6, 1, 3])
     how = classifier.input_statistics(network)
-    logits, features = classifier.look_at(network, pixels, rows, *how, batch_size=2)
+    logits, features, traits = classifier.look_at(network, pixels, rows, *how, batch_size=2)
     x = classifier.normalise(torch.from_numpy(pixels[rows]).permute(0, 3, 1, 2), *how)
     with torch.inference_mode():
         torch.testing.assert_close(logits, network(x), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(network.get_classifier()(features), logits, rtol=1e-4, atol=1e-5)
-    mirrored, _ = classifier.look_at(network, pixels[:, :, ::-1].copy(), rows, *how, num_views=2)
-    both, _ = classifier.look_at(network, pixels, rows, *how, num_views=2)
-    torch.testing.assert_close(mirrored, both, rtol=1e-4, atol=1e-5)
+    mirrored = classifier.look_at(network, pixels[:, :, ::-1].copy(), rows, *how, num_views=2)
+    both = classifier.look_at(network, pixels, rows, *how, num_views=2)
+    torch.testing.assert_close(tuple(mirrored), tuple(both), rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        stages = network.forward_intermediates(x, intermediates_only=True)
+    by_hand = [
+        np.concatenate([stage.numpy().mean((2, 3)), stage.numpy().std((2, 3))], axis=1)
+        for stage in stages
+    ]
+    np.testing.assert_allclose(traits, np.concatenate(by_hand, axis=1), rtol=1e-3, atol=1e-5)
+
+
+def test_a_network_of_tokens_has_traits_of_its_last_block_only():
+    vit = classifier.create_backbone("test_vit", 5).eval()
+    how = classifier.input_statistics(vit)
+    with torch.no_grad():
+        seen = classifier.look(vit, torch.zeros(2, 3, 160, 160, dtype=torch.uint8), *how)
+        x = classifier.normalise(torch.zeros(2, 3, 160, 160, dtype=torch.uint8), *how)
+        torch.testing.assert_close(seen.logits, vit(x), rtol=1e-4, atol=1e-5)
+    assert seen.traits.shape == (2, 2 * vit.num_features)
 
 
 def test_grad_cam_of_a_linear_head_is_the_weighted_sum_of_its_maps(network):

@@ -26,9 +26,10 @@ from brushwork.errors import BrushworkError
 from brushwork.metrics import classification
 from brushwork.metrics.familiarity import Discriminants, familiarity, fit_discriminants
 from brushwork.models.classifier import (
+    Looked,
     create_backbone,
     grad_cam,
-    logits_and_features,
+    look,
     look_at,
     normalise,
 )
@@ -147,20 +148,20 @@ class ArtistClassifier:
         if top < 1:
             raise BrushworkError(f"cannot name {top} artists; ask for at least 1")
         single = not isinstance(images, list | tuple)
-        logits, features = self._look([images] if single else images)
-        probabilities = classification.softmax(logits.numpy(), self.temperature)
-        known = self.knownness(logits, features) >= self.threshold
+        seen = self._look([images] if single else images)
+        probabilities = classification.softmax(seen.logits.numpy(), self.temperature)
+        known = self.knownness(seen) >= self.threshold
         named = [self._named(*row, top) for row in zip(probabilities, known, strict=True)]
         return named[0] if single else named
 
     def probabilities(self, images: Sequence[Picture]) -> NDArray[np.float64]:
         """Calibrated probabilities (N, K), in the order of `artists`."""
-        return classification.softmax(self._look(images)[0].numpy(), self.temperature)
+        return classification.softmax(self._look(images).logits.numpy(), self.temperature)
 
     def embed(self, images: Picture | Sequence[Picture]) -> Tensor:
         """The last hidden layer (N, D), float32."""
         several: Any = images if isinstance(images, list | tuple) else [images]
-        return self._look(several)[1]
+        return self._look(several).features
 
     def explain(self, image: Picture, artist: str | None = None) -> NDArray[np.float32]:
         """Which parts speak for an artist (the likeliest by default): Grad-CAM.
@@ -178,7 +179,7 @@ class ArtistClassifier:
         pixels = self._pixels([encoded])
         x = normalise(pixels, *self._statistics)
         if artist is None:
-            label = int(self._look([encoded])[0].argmax())
+            label = int(self._look([encoded]).logits.argmax())
         else:
             label = self.artists.index(artist)
         heat = grad_cam(self.network, x, label)[None, None]
@@ -218,8 +219,8 @@ class ArtistClassifier:
         rows: NDArray[np.int64],
         num_views: Literal[0, 1, 2, 10] = 0,
         progress: str = "",
-    ) -> tuple[Tensor, Tensor]:
-        """Logits (N, K) and features (N, D) of prepared pixels, shared by all processes.
+    ) -> Looked:
+        """What it makes of prepared pixels, shared by all processes.
 
         See `brushwork.models.classifier.look_at`; 0 views for as many as it was chosen with.
         """
@@ -234,29 +235,26 @@ class ArtistClassifier:
         Args:
             squares: uint8 (N, 3, S, S), on its device; each is looked at in `num_views` views.
         """
-        logits, features = logits_and_features(
-            self.network, squares, *self._statistics, self.num_views
-        )
-        probabilities = classification.softmax(logits.numpy(), self.temperature)
-        return features, torch.from_numpy(probabilities).float()
+        seen = look(self.network, squares, *self._statistics, self.num_views)
+        probabilities = classification.softmax(seen.logits.numpy(), self.temperature)
+        return seen.features, torch.from_numpy(probabilities).float()
 
-    def knownness(self, logits: Tensor, features: Tensor) -> NDArray[np.float64]:
+    def knownness(self, seen: Looked) -> NDArray[np.float64]:
         """How sure it is to know the artist (N,), to be compared with `threshold`.
 
-        The `familiarity` of the features (N, D); or, of a checkpoint whose training was stopped
-        before these were learned, the best probability by the logits (N, K).
+        The `familiarity` of the traits; or, of a checkpoint whose training was stopped before
+        these were learned, the best probability.
         """
         if self._discriminants is not None:
-            return familiarity(features, self._discriminants).double().numpy()
-        return classification.softmax(logits.numpy(), self.temperature).max(1)
+            return familiarity(seen.traits, self._discriminants).double().numpy()
+        return classification.softmax(seen.logits.numpy(), self.temperature).max(1)
 
     @torch.no_grad()
-    def _look(self, images: Sequence[Picture]) -> tuple[Tensor, Tensor]:
-        """Logits (N, K) and features (N, D)."""
+    def _look(self, images: Sequence[Picture]) -> Looked:
         if not len(images):
             raise BrushworkError("no images to look at; pass at least one")
         parts = [
-            logits_and_features(
+            look(
                 self.network,
                 self._pixels(images[first : first + BATCH]),
                 *self._statistics,
@@ -264,8 +262,7 @@ class ArtistClassifier:
             )
             for first in range(0, len(images), BATCH)
         ]
-        logits, features = zip(*parts, strict=True)
-        return torch.cat(logits), torch.cat(features)
+        return Looked(*(torch.cat(part) for part in zip(*parts, strict=True)))
 
     def _pixels(self, images: Sequence[Picture]) -> Tensor:
         """uint8 (N, 3, S, S) on the network's device, by the way that training data took."""
@@ -355,7 +352,7 @@ def index_paintings(
     thumbnail_side: int = 64,
     aside: ArrayLike | None = None,
 ) -> None:
-    """Add the index of paintings to a checkpoint, and what tells "unknown" by their features.
+    """Add the index of paintings to a checkpoint, and what tells "unknown" by their traits.
 
     Every process takes its share of the looking.
 
@@ -370,16 +367,18 @@ def index_paintings(
             without them, the best probability goes on to tell "unknown".
     """
     known, rows = ArtistClassifier.from_pretrained(folder, device), table.index.to_numpy()
-    _, features = known.look_at(pixels, rows, progress="index" if is_writer else "")
+    seen = known.look_at(pixels, rows, progress="index" if is_writer else "")
     if is_writer:
         size = (thumbnail_side, thumbnail_side)
         small = [_small_jpeg(pixels[row], size) if thumbnail_side else b"" for row in rows]
-        save_index(folder, features, list(zip(table["artist"], table["title"], strict=True)), small)
+        save_index(
+            folder, seen.features, list(zip(table["artist"], table["title"], strict=True)), small
+        )
     if is_writer and aside is not None:
-        seen = torch.from_numpy(~np.isin(rows, aside))
+        learned = torch.from_numpy(~np.isin(rows, aside))
         labels = torch.tensor([known.artists.index(artist) for artist in table["artist"]])
-        discriminants = fit_discriminants(features[seen], labels[seen])
-        held_out = familiarity(features[~seen], discriminants).double().numpy()
+        discriminants = fit_discriminants(seen.traits[learned], labels[learned])
+        held_out = familiarity(seen.traits[~learned], discriminants).double().numpy()
         config = known.config | {"threshold": classification.threshold_at_recall(held_out, 0.95)}
         save_file(discriminants._asdict(), folder / checkpoint.DISCRIMINANTS)
         checkpoint.update_config(folder, config, model_card(config))

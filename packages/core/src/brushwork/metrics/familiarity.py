@@ -15,8 +15,8 @@ from torch import Tensor
 
 from brushwork.errors import BrushworkError
 
-# Of the mean variance, added to every direction's: few paintings leave most directions without one.
-RIDGE = 1e-4
+# Of its own variance, added to every feature's: few paintings leave most directions without one.
+RIDGE = 0.1
 
 
 class Discriminants(NamedTuple):
@@ -50,7 +50,8 @@ def fit_discriminants(features: Tensor, labels: Tensor) -> Discriminants:
     means = torch.stack([x[labels == label].mean(0) for label in range(K)]) - center
     within = (x - center - means[labels]).T
     within = within @ within.T / len(x)
-    within += RIDGE * within.trace().clamp(min=1e-12) / len(within) * torch.eye(len(within))
+    own = within.diagonal()
+    within += torch.diag(RIDGE * own + 1e-6 * own.mean().clamp(min=1e-12))
     # In coordinates where an artist's paintings vary alike in all directions, the means tell them.
     L = torch.linalg.cholesky(within)
     weighted = (means * (counts / len(x)).sqrt()[:, None]).T  # (D, K)
@@ -65,11 +66,19 @@ def familiarity(features: Tensor, known: Discriminants) -> Tensor:
 
     Above 0, a painting is better explained by one artist than by paintings at large.
 
+    Raises:
+        BrushworkError: the features are others than the discriminants were learned from.
+
     >>> x = torch.tensor([[-2.0], [-1.0], [1.0], [2.0]])
     >>> known = fit_discriminants(x, torch.tensor([0, 0, 1, 1]))
     >>> [round(value, 1) for value in familiarity(torch.tensor([[1.5], [0.0]]), known).tolist()]
-    [0.9, -9.0]
+    [0.9, -8.2]
     """
+    if features.shape[1] != len(known.center):
+        raise BrushworkError(
+            f"{features.shape[1]} features cannot be compared with {len(known.center)} learned "
+            "ones; train the classifier's last step anew"
+        )
     u = (features - known.center) @ known.directions
     to_artists = (u[:, None] - known.means).square().sum(2).min(1).values
     return (u.square() / known.variance).sum(1) - to_artists

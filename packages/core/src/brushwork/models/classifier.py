@@ -5,7 +5,7 @@ N images, K artists, D features, S side of an image.
 
 import difflib
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import timm
@@ -19,6 +19,18 @@ from brushwork.data.views import whole_views
 from brushwork.distributed import gather_rows, num_processes, process_index
 from brushwork.errors import BrushworkError
 from brushwork.models.weights import head_prefixes, load_backbone
+
+
+class Looked(NamedTuple):
+    """What a network makes of N paintings: float32, on the CPU."""
+
+    logits: Tensor
+    """(N, K)."""
+    features: Tensor
+    """(N, D) of the last hidden layer."""
+    traits: Tensor
+    """(N, T) means and standard deviations of the channels at every stage."""
+
 
 # A model of timm, whose methods and settings `nn.Module` does not declare.
 Network = Any
@@ -151,7 +163,7 @@ def look_at(
     num_views: Literal[1, 2, 10] = 1,
     batch_size: int = 16,
     progress: str = "",
-) -> tuple[Tensor, Tensor]:
+) -> Looked:
     """What a network makes of whole paintings, shared by the processes, each painting once.
 
     Args:
@@ -160,12 +172,12 @@ def look_at(
         rows: which N of the M paintings.
         mean: of the channels; see `input_statistics`.
         std: likewise.
-        num_views: see `brushwork.data.views.whole_views`; logits and features are averaged.
+        num_views: see `brushwork.data.views.whole_views`; the mean over these is taken.
         batch_size: paintings at once.
         progress: the title of a progress bar; none if empty.
 
     Returns:
-        Logits (N, K) and features (N, D), float32 on the CPU, in every process.
+        The same, of all of them, in every process.
     """
     network.eval()
     device = next(network.parameters()).device
@@ -174,28 +186,54 @@ def look_at(
     starts = range(0, len(mine), batch_size)
     for start in tqdm(starts, desc=progress, unit="batch", disable=not progress, leave=False):
         images = torch.from_numpy(pixels[mine[start : start + batch_size]]).permute(0, 3, 1, 2)
-        parts.append(logits_and_features(network, images.to(device), mean, std, num_views))
-    # A process without paintings of its own still joins in.
-    parts = parts or [(torch.empty(0, network.num_classes), torch.empty(0, network.num_features))]
-    logits, features = (torch.cat(part) for part in zip(*parts, strict=True))
-    return gather_rows(logits), gather_rows(features)
+        parts.append(look(network, images.to(device), mean, std, num_views))
+    # A process without paintings of its own still joins in, with no rows of these widths.
+    if not parts:
+        one = torch.from_numpy(pixels[:1]).permute(0, 3, 1, 2).to(device)
+        parts = [Looked(*(rows[:0] for rows in look(network, one, mean, std)))]
+    return Looked(*(gather_rows(torch.cat(part)) for part in zip(*parts, strict=True)))
 
 
-def logits_and_features(
+def look(
     network: Network,
     images: Tensor,
     mean: list[float],
     std: list[float],
     num_views: Literal[1, 2, 10] = 1,
-) -> tuple[Tensor, Tensor]:
-    """uint8 images (N, 3, S, S) to logits (N, K) and features (N, D), float32 on the CPU."""
+) -> Looked:
+    """What a network makes of uint8 images (N, 3, S, S): the mean over their views."""
     seen = []
     for view in whole_views(images, num_views):
-        maps = network.forward_features(normalise(view, mean, std))
+        maps, stages = _maps_and_stages(network, normalise(view, mean, std))
         features = network.forward_head(maps, pre_logits=True)
-        seen.append((network.get_classifier()(features), features))
-    logits, features = (torch.stack(part).float().mean(0) for part in zip(*seen, strict=True))
-    return logits.cpu(), features.cpu()
+        traits = [traits_of(stage) for stage in stages] or [features]
+        seen.append((network.get_classifier()(features), features, torch.cat(traits, dim=1)))
+    return Looked(*(torch.stack(part).float().mean(0).cpu() for part in zip(*seen, strict=True)))
+
+
+def traits_of(maps: Tensor) -> Tensor:
+    """The mean and the standard deviation of each channel: (N, C, H, W) to (N, 2 C).
+
+    What remains of a painting when it is forgotten where everything is: its manner (Huang &
+    Belongie 2017, "Arbitrary Style Transfer", section 4).
+
+    >>> traits_of(torch.tensor([[[[1.0, 3.0]], [[5.0, 5.0]]]]))
+    tensor([[2., 5., 1., 0.]])
+    """
+    variance, mean = torch.var_mean(maps.float(), dim=(2, 3), correction=0)
+    return torch.cat([mean, variance.sqrt()], dim=1)
+
+
+def _maps_and_stages(network: Network, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """What the head is given, and the last maps (N, C, H, W) of each size; none of some timm nets.
+
+    Of tokens there is one size.
+    """
+    try:
+        maps, stages = network.forward_intermediates(x)
+    except AttributeError:
+        return network.forward_features(x), []
+    return maps, list({stage.shape[-1]: stage for stage in stages}.values())
 
 
 def grad_cam(network: Network, x: Tensor, label: int) -> Tensor:
