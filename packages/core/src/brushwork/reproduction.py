@@ -27,7 +27,7 @@ from brushwork.data.prepared import PreparedPaintings
 from brushwork.data.select import counts, identifiable, name_key, select
 from brushwork.errors import BrushworkError
 from brushwork.report import Section
-from brushwork.run import environment, read_metrics
+from brushwork.run import CONFIG, environment, read_metrics
 
 THRESHOLD = 300
 """Training paintings of each artist in the report."""
@@ -158,7 +158,7 @@ def sections(
     cheated = {m: _report(runs / f"{m}-2019") for m in models}
     painted = {s: _report(runs / f"{s}-report") for s in subjects}
     made = [
-        _identified({m: report for m, report in known.items() if report}),
+        _identified(runs, {m: report for m, report in known.items() if report}),
         _evaluated_as_reported({m: report for m, report in cheated.items() if report}),
         *(_painted(folder, name, subject) for name, subject in subjects.items() if painted[name]),
         _measured({s: report for s, report in painted.items() if report}, subjects),
@@ -182,7 +182,7 @@ def _report(folder: Path) -> dict[str, Any]:
     return json.loads(file.read_text()) if file.exists() else {}
 
 
-def _identified(known: Mapping[str, Any]) -> Section | None:
+def _identified(runs: Path, known: Mapping[str, Any]) -> Section | None:
     rows = [["network", "paintings", *TABLE.values(), "n"]]
     for model, report in known.items():
         for split in ("train", "test"):
@@ -203,8 +203,18 @@ def _identified(known: Mapping[str, Any]) -> Section | None:
         "are of other paintings and, though called test, of its training loader: see the next "
         "section.",
         f"95 % intervals of the top-1 accuracy on test paintings: {intervals}.",
+        *(_how_it_learned(model, runs / model) for model in known),
     ]
     return Section("Who painted it? The report's table", text, rows) if known else None
+
+
+def _how_it_learned(model: str, run: Path) -> str:
+    how = json.loads((run / CONFIG).read_text())["settings"]
+    began = {"none": "random weights", "hub": "ImageNet weights from the Hub"}
+    return (
+        f"{model}: from {began.get(how['weights'], how['weights'])}, {how['epochs']} epochs of "
+        f"{how['num_paintings']:,} paintings at {how['side']} pixels."
+    )
 
 
 def _evaluated_as_reported(cheated: Mapping[str, Any]) -> Section | None:
@@ -212,7 +222,8 @@ def _evaluated_as_reported(cheated: Mapping[str, Any]) -> Section | None:
     text = [
         "The code of 2019 measured its networks on its training loader: paintings that they had "
         "learned from, in random crops of 8 % to 100 % of the area. Its test set would have paired "
-        "test paintings with the artists of training rows. Ours, evaluated in these ways:"
+        "test paintings with the artists of training rows. Ours, evaluated in these ways (a tenth "
+        "of its training paintings chose the epoch, all others it learned from):"
     ]
     for model, report in cheated.items():
         numbers = report["reports"]
@@ -233,8 +244,9 @@ def _painted(folder: Path, name: str, subject: Subject) -> Section:
         file = folder / "figures" / f"{name}-{gan}.jpg"
         picture = Image.open(folder / "runs" / f"{name}-report" / f"figure-{number:02d}.png")
         picture.convert("RGB").save(file, quality=92)
-        steps = read_metrics(folder / "runs" / f"{name}-{gan}")[-1]["step"]
-        shown[f"{GANS[gan]}, {steps:,} steps: real on the left, fake on the right"] = file
+        last = read_metrics(folder / "runs" / f"{name}-{gan}")[-1]
+        when = f"after {last['step']:,} steps, {last['epoch']:.1f} epochs"
+        shown[f"{GANS[gan]} {when}: real on the left, fake on the right"] = file
     return Section(f"Real and fake: {subject.words}", figures=shown)
 
 
