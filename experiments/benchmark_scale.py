@@ -31,7 +31,7 @@ from brushwork.errors import BrushworkError, errors_in_words
 from brushwork.run import environment
 
 LIMIT = 1.5
-COLUMNS = ("artist", "date", "genre", "in_train", "new_filename", "style", "title")
+COLUMNS = ("artist", "date", "genre", "style", "title", "in_train", "new_filename")
 TINY = {
     "gan": ("train_gan", "--width", "8", "--batch-size", "64", "--tracker", "None", "--epochs", "1",
             "--save-every", "1000"),
@@ -106,12 +106,12 @@ def write_catalogue(folder: Path, drawn: list[Path], size: int) -> None:
     for split in ("train", "test"):
         (folder / split).mkdir(parents=True)
     with (folder / "all_data_info.csv").open("w", newline="") as file:
-        table = csv.DictWriter(file, COLUMNS)
-        table.writeheader()
+        table = csv.writer(file)
+        table.writerow(COLUMNS)
         for index in range(size):
-            known = synthetic.describe(index)
-            split, name = known.pop("split"), f"{index}.jpg"
-            table.writerow({**known, "in_train": split == "train", "new_filename": name})
+            known, name = synthetic.describe(index), f"{index}.jpg"
+            split = known["split"]
+            table.writerow([*(known[column] for column in COLUMNS[:-2]), split == "train", name])
             (folder / split / name).hardlink_to(drawn[index % len(drawn)])
 
 

@@ -92,17 +92,15 @@ def main(cfg: Config) -> None:
     kept = {k: v for k, v in asdict(cfg).items() if k not in ("data", "budget", "out", "launch")}
     kept |= {"fingerprint": paintings.fingerprint, "models": models}
     journal, opening = Journal(cfg.out, kept), time.monotonic() - began
-    for number, part in enumerate(plan, 1):
-        if part.name in journal.finished:
-            continue
-        spent, length, flags = opening + journal.spent, 0, part.flags
+    while waiting := [part for part in plan if part.name not in journal.finished]:
+        part, spent = waiting[0], opening + journal.spent
+        length, flags = 0, part.flags
         if part.share:
-            waiting = [p for p in plan if p.name not in journal.finished]
             length = journal.length(part, waiting, 60 * cfg.budget - spent)
             flags = (*flags, f"--{part.unit}", str(length), *often(part, length))
         command = f"experiments/{part.script}.py {shlex.join(flags)}"
         journal.note(part, command=f"uv run {command}")
-        print(f"\n[{number} of {len(plan)}, {spent / 60:.1f} minutes] {command}", flush=True)
+        print(f"\n[{len(waiting)} to do, {spent / 60:.1f} minutes] {command}", flush=True)
         start = time.monotonic()
         run(part.script, flags, cfg.launch)
         before = seconds_trained(part, length) if part.share else 0  # over all its starts
@@ -111,8 +109,8 @@ def main(cfg: Config) -> None:
     # The page, of everything that the parts left.
     command = f"uv run experiments/reproduce.py {shlex.join(sys.argv[1:])}"
     text = [f"{journal.spent / 60:.1f} minutes of {cfg.budget:g}.", reproduction.about(paintings)]
-    page = [Section("What this is", [*text, known, *notes], commands=[command])]
-    page += reproduction.sections(cfg.out, [*models], subjects, journal.finished)
+    made = reproduction.sections(cfg.out, [*models], subjects, journal.finished)
+    page = [Section("What this is", [*text, known, *notes], commands=[command]), *made]
     print("\n", *write_sections(cfg.out, "results", "The report of 2019, again", page), sep="\n")
 
 
@@ -152,10 +150,8 @@ def paint(cfg: Config, subjects: dict[str, reproduction.Subject], classifier: st
             flags, out = (*chosen, "--model", gan, *loss, *how, *measured), f"{name}-{gan}"
             probe = part(cfg, out, "train_gan", (*flags, "--steps", str(PROBE)))
             long = {"share": 1, "probe": probe.out, "unit": "steps", "images": 16}
-            parts += [
-                replace(probe, name=f"{out}-speed"),
-                part(cfg, out, "train_gan", flags, **long),
-            ]
+            parts.append(replace(probe, name=f"{out}-speed"))
+            parts.append(part(cfg, out, "train_gan", flags, **long))
         painters = (str(folder(cfg, f"{name}-{gan}")) for gan in reproduction.GANS)
         flags = (*painters, *chosen, "--spaces", space, "pixels", *cfg.spaces, "--num-fakes", fakes)
         parts.append(part(cfg, f"{name}-report", "evaluate_gan", flags))
