@@ -21,6 +21,7 @@ from typing import Any
 
 import torch
 import tyro
+from accelerate.state import AcceleratorState
 
 from brushwork import reproduction
 from brushwork.data.prepared import open_data
@@ -92,6 +93,7 @@ def main(cfg: Config) -> None:
     kept = {k: v for k, v in asdict(cfg).items() if k not in ("data", "budget", "out", "launch")}
     kept |= {"fingerprint": paintings.fingerprint, "models": models}
     journal, opening = Journal(cfg.out, kept), time.monotonic() - began
+    asked = f"uv run experiments/reproduce.py {shlex.join(sys.argv[1:])}"
     while waiting := [part for part in plan if part.name not in journal.finished]:
         part, spent = waiting[0], opening + journal.spent
         length, flags = 0, part.flags
@@ -107,10 +109,9 @@ def main(cfg: Config) -> None:
         journal.note(part, seconds=max(time.monotonic() - start, before))
 
     # The page, of everything that the parts left.
-    command = f"uv run experiments/reproduce.py {shlex.join(sys.argv[1:])}"
     text = [f"{journal.spent / 60:.1f} minutes of {cfg.budget:g}.", reproduction.about(paintings)]
     made = reproduction.sections(cfg.out, [*models], subjects, journal.finished)
-    page = [Section("What this is", [*text, known, *notes], commands=[command]), *made]
+    page = [Section("What this is", [*text, known, *notes], commands=[asked]), *made]
     print("\n", *write_sections(cfg.out, "results", "The report of 2019, again", page), sep="\n")
 
 
@@ -186,10 +187,10 @@ def run(script: str, flags: tuple[str, ...], launch: str) -> None:
             if subprocess.run([*accelerate, file, *flags]).returncode:
                 raise BrushworkError(f"{script} failed, as said above; the same command goes on")
             return
-        argv, sys.argv = sys.argv, [file, *flags]  # which the run's config.json records
+        sys.argv = [file, *flags]  # which the run's config.json records
         module = importlib.import_module(script)
+        AcceleratorState._reset_state(reset_partial_state=True)  # of the part before
         module.main(tyro.cli(module.Config, args=flags))
-        sys.argv = argv
     except KeyboardInterrupt:
         raise SystemExit(f"stopped in {script}; the same command goes on") from None
 
