@@ -138,8 +138,8 @@ def identify(cfg: Config, models: dict[str, str], threshold: int, num: int) -> l
 
 
 def paint(cfg: Config, subjects: dict[str, reproduction.Subject], classifier: str) -> list[Part]:
-    """Of each subject: the speed and the training of both GANs, then their evaluation."""
-    parts, fakes = [], str(cfg.fakes)
+    """Of each subject: two GANs, of whose speed the first subject tells, and their evaluation."""
+    parts, fakes, first = [], str(cfg.fakes), next(iter(subjects))
     space = f"artist:{folder(cfg, classifier) / 'classifier'}"
     how = ("--side", str(cfg.gan_side), "--width", str(cfg.width), "--batch-size", "16",
            "--tracker", "None", "--seed", str(cfg.seed), "--resume")  # fmt: skip
@@ -150,9 +150,9 @@ def paint(cfg: Config, subjects: dict[str, reproduction.Subject], classifier: st
             loss = ("--loss", "hinge") if gan == "modern" else ()
             flags, out = (*chosen, "--model", gan, *loss, *how, *measured), f"{name}-{gan}"
             probe = part(cfg, out, "train_gan", (*flags, "--steps", str(PROBE)))
-            long = {"share": 1, "probe": probe.out, "unit": "steps", "images": 16}
-            parts.append(replace(probe, name=f"{out}-speed"))
-            parts.append(part(cfg, out, "train_gan", flags, **long))
+            parts += [replace(probe, name=f"{out}-speed")] * (name == first)
+            long = {"share": 1, "probe": folder(cfg, f"{first}-{gan}"), "unit": "steps"}
+            parts.append(part(cfg, out, "train_gan", flags, images=16, **long))
         painters = (str(folder(cfg, f"{name}-{gan}")) for gan in reproduction.GANS)
         flags = (*painters, *chosen, "--spaces", space, "pixels", *cfg.spaces, "--num-fakes", fakes)
         parts.append(part(cfg, f"{name}-report", "evaluate_gan", flags))

@@ -43,7 +43,7 @@ def results(prepared_folder, tmp_path_factory, environment):
             time.sleep(0.05)
         process.kill()
     before = finished(out)
-    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=900)
     assert done.returncode == 0, done.stderr
     return out, before
 
@@ -100,5 +100,5 @@ def test_each_part_is_a_command_that_the_page_shows(results):
 )
 def test_a_mistake_is_one_sentence(prepared_folder, results, environment, flags, words):
     line = command(prepared_folder, results[0], *flags)
-    said = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=120)
+    said = subprocess.run(line, env=environment, capture_output=True, text=True, timeout=300)
     assert said.returncode == 1 and words in said.stderr and "Traceback" not in said.stderr
