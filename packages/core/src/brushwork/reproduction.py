@@ -155,7 +155,7 @@ def sections(
         _identified(runs, {m: report for m, report in known.items() if report}),
         _evaluated_as_reported({m: report for m, report in cheated.items() if report}),
         *(_painted(folder, name, subject) for name, subject in subjects.items() if painted[name]),
-        _measured({s: report for s, report in painted.items() if report}, subjects),
+        _measured({s: report for s, report in painted.items() if report}),
         _on_the_way(folder),
         _cost(runs, [*models, *(f"{s}-{gan}" for s in subjects for gan in GANS)]),
         Section(
@@ -244,7 +244,7 @@ def _painted(folder: Path, name: str, subject: Subject) -> Section:
     return Section(f"Real and fake: {subject.words}", figures=shown)
 
 
-def _measured(painted: Mapping[str, Any], subjects: Mapping[str, Subject]) -> Section | None:
+def _measured(painted: Mapping[str, Any]) -> Section | None:
     spaces = dict.fromkeys(
         key.removeprefix("fid_")
         for report in painted.values()
@@ -259,10 +259,10 @@ def _measured(painted: Mapping[str, Any], subjects: Mapping[str, Subject]) -> Se
                 values = [numbers.get(f"{key}_{space}") for key in SCORES]
                 shown = ["" if value is None else f"{value:.4g}" for value in values]
                 size = [f"{numbers[key]:,}" for key in ("n_real", "n_fake")]
-                rows.append([f"{subjects[name].words}: {gan}", space, *shown, *size])
+                rows.append([f"{name}, {gan}", space, *shown, *size])
     text = [
-        "`artist` is the space of the classifier above, so its numbers compare within this page "
-        "only; `pixels` is blind to what is painted. All move with the number of pictures. Lower "
+        "The space artist is that of the first classifier above, so its numbers compare within this "
+        "page only; pixels is blind to what is painted. All move with the number of pictures. Lower "
         "is better for FID, KID, MMD and Wasserstein, one half for 1-NN, higher for the others. "
         "Authenticity near 0 means copies."
     ]
@@ -280,7 +280,7 @@ def _on_the_way(folder: Path) -> Section | None:
         return None
     file = folder / "figures" / "curves.png"
     figures.compared_curves(runs, "artist", file)
-    text = ["Of everything, in the space `artist`, the fakes of the averaged weights each time."]
+    text = ["Of everything, in the space artist, the fakes of the averaged weights each time."]
     return Section("The metrics over the epochs", text, figures={"Metrics over epochs": file})
 
 
