@@ -27,7 +27,8 @@ from brushwork.run import read_metrics
 STYLE = """
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
 table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .2rem .8rem }
-td { text-align: right; font-variant-numeric: tabular-nums } th { text-align: left; white-space: nowrap }
+td { text-align: right; font-variant-numeric: tabular-nums }
+th { text-align: left; white-space: nowrap }
 tr + tr { border-top: 1px solid #8883 } td.best { font-weight: bold; background: #5a52 }
 img { max-width: 100%; image-rendering: pixelated } figcaption { color: #888 }
 div.wide { overflow-x: auto } pre { overflow-x: auto; background: #8881; padding: .5rem }

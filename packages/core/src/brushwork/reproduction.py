@@ -261,9 +261,10 @@ def _measured(painted: Mapping[str, Any]) -> Section | None:
                 size = [f"{numbers[key]:,}" for key in ("n_real", "n_fake")]
                 rows.append([f"{name}, {gan}", space, *shown, *size])
     text = [
-        "The space artist is that of the first classifier above, so its numbers compare within this "
-        "page only; pixels is blind to what is painted. All move with the number of pictures. Lower "
-        "is better for FID, KID, MMD and Wasserstein, one half for 1-NN, higher for the others. "
+        "The space artist is that of the first classifier above, so its numbers compare within "
+        "this page only; pixels is blind to what is painted. All move with the number of pictures. "
+        "Lower is better for FID, KID, MMD and Wasserstein, one half for 1-NN, higher for the "
+        "others. "
         "Authenticity near 0 means copies."
     ]
     return Section("How good are the fakes?", text, rows) if painted else None
