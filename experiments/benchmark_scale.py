@@ -8,9 +8,9 @@ files under many names) is prepared by `prepare_data.py`, and a tiny network tra
 at 32 pixels, each in a process of its own. Prints the seconds, the peak memory of the process and
 all that it started, and the disk that a painting takes; then how much more memory the largest size
 took than the one before, which shall be at most 1.5 times. Memory is told as `resident`, the sum of
-each process's own peak, which counts files that are mapped and that the kernel can drop at any time,
-and as `own`, without these, looked at twenty times a second. Needs Linux.
-Writes it all to --out as JSON too.
+the peaks of the processes, in which files count that are mapped and that the kernel can drop at any
+time, and as `own`, without these, looked at twenty times a second. Writes it all to --out as JSON
+too. Needs Linux.
 """
 
 import csv
