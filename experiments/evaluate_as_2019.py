@@ -27,7 +27,7 @@ from tqdm import trange
 from brushwork.classifier import ArtistClassifier
 from brushwork.data.prepared import open_data
 from brushwork.data.views import TrainingViews, Views
-from brushwork.distributed import use_all_cores
+from brushwork.distributed import check_launch, use_all_cores
 from brushwork.errors import BrushworkError, errors_in_words
 from brushwork.metrics.classification import classification_report
 from brushwork.report import text_table
@@ -51,6 +51,7 @@ class Config:
 
 def main(cfg: Config) -> None:
     """Look at training and test paintings, whole and in crops; then give each its artist."""
+    check_launch()
     accelerator = Accelerator()
     use_all_cores()
     known = ArtistClassifier.from_pretrained(cfg.classifier, accelerator.device)
