@@ -96,10 +96,8 @@ def main(cfg: Config) -> None:
     asked = f"uv run experiments/reproduce.py {shlex.join(sys.argv[1:])}"
     while waiting := [part for part in plan if part.name not in journal.finished]:
         part, spent = waiting[0], opening + journal.spent
-        length, flags = 0, part.flags
-        if part.share:
-            length = journal.length(part, waiting, 60 * cfg.budget - spent)
-            flags = (*flags, f"--{part.unit}", str(length), *often(part, length))
+        length = journal.length(part, waiting, 60 * cfg.budget - spent) if part.share else 0
+        flags = with_length(part, length)
         command = f"experiments/{part.script}.py {shlex.join(flags)}"
         journal.note(part, command=f"uv run {command}")
         print(f"\n[{len(waiting)} to do, {spent / 60:.1f} minutes] {command}", flush=True)
@@ -152,7 +150,8 @@ def paint(cfg: Config, subjects: dict[str, reproduction.Subject], classifier: st
             probe = part(cfg, out, "train_gan", (*flags, "--steps", str(PROBE)))
             parts += [replace(probe, name=f"{out}-speed")] * (name == first)
             long = {"share": 1, "probe": folder(cfg, f"{first}-{gan}"), "unit": "steps"}
-            parts.append(part(cfg, out, "train_gan", flags, images=16, **long))
+            long |= {"images": 16, "also": "evaluate_gan" if measured else ""}
+            parts.append(part(cfg, out, "train_gan", flags, **long))
         painters = (str(folder(cfg, f"{name}-{gan}")) for gan in reproduction.GANS)
         flags = (*painters, *chosen, "--spaces", space, "pixels", *cfg.spaces, "--num-fakes", fakes)
         parts.append(part(cfg, f"{name}-report", "evaluate_gan", flags))
@@ -170,12 +169,13 @@ def part(cfg: Config, name: str, script: str, flags: tuple[str, ...], **length: 
     return Part(name, script, (*flags, "--out", str(out)), out, **length)
 
 
-def often(part: Part, length: int) -> tuple[str, ...]:
-    """How often a GAN is kept, and measured if it is."""
-    if part.unit != "steps":
-        return ()
-    measured = ("--eval-every", str(max(1, length // 6))) if "--eval-space" in part.flags else ()
-    return ("--keep-every", str(max(500, length // 8)), *measured)
+def with_length(part: Part, length: int) -> tuple[str, ...]:
+    """The flags of a part; of a training, how long, and how often it is kept and measured."""
+    if not part.share:
+        return part.flags
+    kept = ("--keep-every", str(max(500, length // 8))) if part.unit == "steps" else ()
+    measured = ("--eval-every", str(max(1, length // 5))) if part.also else ()
+    return (*part.flags, f"--{part.unit}", str(length), *kept, *measured)
 
 
 def run(script: str, flags: tuple[str, ...], launch: str) -> None:

@@ -1,6 +1,7 @@
 """What is finished stays so, and the time that is left is shared."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -30,6 +31,13 @@ def test_a_training_gets_its_share_of_what_evaluations_leave(folder):
     assert journal.length(parts[0], parts, 125) == 150
     assert journal.length(parts[0], parts[:1], 9999) == 150, "decided once"
     assert Journal(folder, {}).length(parts[0], parts[:1], 9999) == 150, "and kept"
+
+
+def test_a_training_that_is_measured_on_its_way_takes_an_evaluations_time_too(folder):
+    journal = Journal(folder, {})
+    journal.note(Part("a", "evaluate", (), folder), seconds=25.0)
+    measured = replace(training("measured", folder), also="evaluate")
+    assert journal.length(measured, [measured], 125) == 200
 
 
 def test_without_time_a_training_is_as_short_as_can_be(folder):

@@ -29,6 +29,7 @@ class Part:
         probe: the folder of the run whose last speed decides the length.
         unit: what the length counts, "epochs" or "steps".
         images: in one of these.
+        also: the script of an evaluation that it makes on its way, and takes the time of.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Part:
     probe: Path = Path()
     unit: str = ""
     images: int = 1
+    also: str = ""
 
 
 class Journal:
@@ -89,8 +91,8 @@ class Journal:
         Args:
             part: the training.
             waiting: all parts that are not finished, this one too.
-            seconds: left for all of these. What is no training takes the mean of such parts that
-                are finished, a fiftieth of the time before any is.
+            seconds: left for all of these. Evaluations and probes take the mean of the finished
+                ones of their script, a fiftieth of the time before there are any.
         """
         if "length" in self.parts.get(part.name, {}):
             return self.parts[part.name]["length"]
@@ -98,7 +100,8 @@ class Journal:
         for entry in self.finished.values():
             if "length" not in entry:
                 took.setdefault(entry["script"], []).append(entry["seconds"])
-        others = sum(mean(took.get(p.script, [seconds / 50])) for p in waiting if not p.share)
+        scripts = [p.also if p.share else p.script for p in waiting if p.also or not p.share]
+        others = sum(mean(took.get(script, [seconds / 50])) for script in scripts)
         share = part.share / sum(other.share for other in waiting)
         speed = read_metrics(part.probe)[-1]["images_per_second"]
         length = max(1, int(max(0, seconds - others) * share * speed / part.images))
