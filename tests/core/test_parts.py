@@ -41,8 +41,9 @@ def test_a_training_that_is_measured_on_its_way_takes_an_evaluations_time_too(fo
 
 
 def test_without_time_a_training_is_as_short_as_can_be(folder):
-    part = training("late", folder)
+    part, least = training("late", folder), replace(training("later", folder), least=7)
     assert Journal(folder, {}).length(part, [part], -50) == 1
+    assert Journal(folder, {}).length(least, [least], -50) == 7
 
 
 def test_a_journal_knows_what_is_finished_and_under_which_settings(folder):

@@ -29,6 +29,7 @@ class Part:
         probe: the folder of the run whose last speed decides the length.
         unit: what the length counts, "epochs" or "steps".
         images: in one of these.
+        least: the shortest length.
         also: the script of an evaluation that it makes on its way, and takes the time of.
     """
 
@@ -40,6 +41,7 @@ class Part:
     probe: Path = Path()
     unit: str = ""
     images: int = 1
+    least: int = 1
     also: str = ""
 
 
@@ -104,7 +106,7 @@ class Journal:
         others = sum(mean(took.get(script, [seconds / 50])) for script in scripts)
         share = part.share / sum(other.share for other in waiting)
         speed = read_metrics(part.probe)[-1]["images_per_second"]
-        length = max(1, int(max(0, seconds - others) * share * speed / part.images))
+        length = max(part.least, int(max(0, seconds - others) * share * speed / part.images))
         self.note(part, length=length)
         return length
 

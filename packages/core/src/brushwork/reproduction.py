@@ -124,7 +124,7 @@ def about(paintings: PreparedPaintings) -> str:
     return (
         f"{paintings.name}, {len(paintings):,} paintings, fingerprint "
         f"{paintings.fingerprint[:12]}; commit {commit or 'unknown'}; {versions}; {device}, "
-        f"{cores} cores; {made['started']}."
+        f"{cores} core{'s' * (cores != 1)}; {made['started']}."
     )
 
 
@@ -157,7 +157,7 @@ def sections(
         *(_painted(folder, name, subject) for name, subject in subjects.items() if painted[name]),
         _measured({s: report for s, report in painted.items() if report}),
         _on_the_way(folder),
-        _cost(runs, [*models, *(f"{s}-{gan}" for s in subjects for gan in GANS)]),
+        _cost(runs, [*models, *(f"everything-{gan}" for gan in GANS)]),
         Section(
             "Commands",
             ["Each part alone, and the seconds that it took here:"],
@@ -206,7 +206,7 @@ def _how_it_learned(model: str, run: Path) -> str:
     how = json.loads((run / CONFIG).read_text())["settings"]
     began = {"none": "random weights", "hub": "ImageNet weights from the Hub"}
     return (
-        f"{model}: from {began.get(how['weights'], how['weights'])}, {how['epochs']} epochs of "
+        f"{model}: from {began.get(how['weights'], how['weights'])}, {how['epochs']} epoch{'s' * (how['epochs'] != 1)} of "
         f"{how['num_paintings']:,} paintings at {how['side']} pixels."
     )
 
@@ -298,7 +298,8 @@ def _cost(runs: Path, names: Sequence[str]) -> Section | None:
     text = [
         f"Reckoned from the median speed of each training here: {ALL_PAINTINGS:,} paintings (all "
         "of Painter-by-Numbers; the artists above a threshold have fewer) divided by images/s. "
-        "With several GPUs the same command starts each training through `accelerate launch`, "
+        "A painter of a genre, a style or an artist costs its share of everything. "
+        "With several GPUs the same command starts each training through accelerate launch, "
         "which shares every batch among them; at best the time is divided by their number, which "
         "was not measured here."
     ]
