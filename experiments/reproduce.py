@@ -97,7 +97,7 @@ def main(cfg: Config) -> None:
     while waiting := [part for part in plan if part.name not in journal.finished]:
         part, spent = waiting[0], opening + journal.spent
         length = journal.length(part, waiting, 60 * cfg.budget - spent) if part.share else 0
-        flags = with_length(part, length)
+        flags = with_length(part, length) if part.share else part.flags
         command = f"experiments/{part.script}.py {shlex.join(flags)}"
         journal.note(part, command=f"uv run {command}")
         print(f"\n[{len(waiting)} to do, {spent / 60:.1f} minutes] {command}", flush=True)
@@ -108,8 +108,8 @@ def main(cfg: Config) -> None:
 
     # The page, of everything that the parts left.
     took = f"{journal.spent / 60:.1f} minutes, of a budget of {cfg.budget:g}."
-    text = [took, reproduction.about(paintings)]
-    page = [Section("What this is", [*text, known, *notes], commands=[asked])]
+    text = [took, reproduction.about(paintings), known, *notes]
+    page = [Section("What this is", text, commands=[asked])]
     page += reproduction.sections(cfg.out, [*models], subjects, journal.finished)
     print("\n", *write_sections(cfg.out, "results", "The report of 2019, again", page), sep="\n")
 
@@ -171,9 +171,7 @@ def part(cfg: Config, name: str, script: str, flags: tuple[str, ...], **length: 
 
 
 def with_length(part: Part, length: int) -> tuple[str, ...]:
-    """The flags of a part; of a training, how long, and how often it is kept and measured."""
-    if not part.share:
-        return part.flags
+    """The flags of a training: how long, and how often a GAN is kept and measured."""
     kept = ("--keep-every", str(max(500, length // 8))) if part.unit == "steps" else ()
     measured = ("--eval-every", str(max(1, length // 5))) if part.also else ()
     return (*part.flags, f"--{part.unit}", str(length), *kept, *measured)

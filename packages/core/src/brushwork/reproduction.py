@@ -205,8 +205,9 @@ def _identified(runs: Path, known: Mapping[str, Any]) -> Section | None:
 def _how_it_learned(model: str, run: Path) -> str:
     how = json.loads((run / CONFIG).read_text())["settings"]
     began = {"none": "random weights", "hub": "ImageNet weights from the Hub"}
+    epochs = f"{how['epochs']} epoch{'s' * (how['epochs'] != 1)}"
     return (
-        f"{model}: from {began.get(how['weights'], how['weights'])}, {how['epochs']} epoch{'s' * (how['epochs'] != 1)} of "
+        f"{model}: from {began.get(how['weights'], how['weights'])}, {epochs} of "
         f"{how['num_paintings']:,} paintings at {how['side']} pixels."
     )
 
