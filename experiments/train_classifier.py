@@ -189,7 +189,7 @@ def main(cfg: Config) -> None:
         index_paintings(folder, pixels, split.training, device, run.is_writer, aside=val_rows)
     accelerator.end_training()
     if run.is_writer:
-        figures.classifier_curves(read_metrics(cfg.out), cfg.out / "curves.png")
+        figures.classifier_curves(read_metrics(cfg.out) if top1 else [], cfg.out / "curves.png")
         best = f"{max(top1):.1%} of the paintings kept aside named rightly" if top1 else "no epoch"
         print(f"{folder}: {best}" + ("" if done else "; stopped, --resume goes on"))
 

@@ -9,7 +9,8 @@ import pytest
 import tyro
 
 ROOT = Path(__file__).parents[1]
-DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *ROOT.glob("experiments/**/*.md")]
+NAMES = ("README.md", "CONTRIBUTING.md", "RESULTS.md")
+DOCUMENTS = [*(ROOT / name for name in NAMES), *ROOT.glob("experiments/**/*.md")]
 SCRIPTS = sorted(ROOT.glob("experiments/*.py"))
 
 RUNS_A_SCRIPT = re.compile(

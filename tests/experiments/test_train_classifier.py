@@ -17,11 +17,13 @@ from PIL import Image
 from safetensors.torch import load_file
 
 from brushwork import ArtistClassifier
+from brushwork.data.prepare import prepare
 from brushwork.data.prepared import open_prepared
+from brushwork.data.sources import synthetic
 from brushwork.errors import BrushworkError
 from brushwork.metrics.classification import classification_report
 from brushwork.run import read_metrics
-from experiments import evaluate_classifier, identify, train_classifier
+from experiments import evaluate_as_2019, evaluate_classifier, identify, train_classifier
 
 ROOT = Path(__file__).parents[2]
 TINY = {"min_paintings": 2, "model": "test_resnet", "weights": "none", "side": 64,
@@ -230,3 +232,31 @@ def test_mistakes_in_identifying_are_one_sentence(tmp_path, settings, words):
     given = {"folder": tmp_path, "classifier": "./nowhere", "out": tmp_path / "o.csv"} | settings
     with pytest.raises(BrushworkError, match=re.escape(words)):
         identify.main(identify.Config(**given))
+
+
+def test_the_evaluation_of_2019_stands_beside_the_honest_one(
+    run, report, prepared_folder, tmp_path
+):
+    settings = {"data": str(prepared_folder), "out": tmp_path}
+    evaluate_as_2019.main(evaluate_as_2019.Config(str(run / "classifier"), **settings))
+    numbers = json.loads((tmp_path / "report.json").read_text())["reports"]
+    honest = json.loads((report / "report.json").read_text())["reports"]
+    assert numbers["honest"].items() <= honest["test"].items()
+    table = open_prepared(prepared_folder).table
+    train, test = (table[table["split"] == split] for split in ("train", "test"))
+    assert numbers["as in 2019"]["num_paintings"] == len(train)
+    assert numbers["test in crops"]["num_paintings"] == len(test)
+
+    # The labels that its test set would have had: those of the first training rows.
+    known = ArtistClassifier.from_pretrained(run / "classifier")
+    pixels = open_prepared(prepared_folder).pixels(64, "squash")
+    logits, _ = known.look_at(pixels, test.index.to_numpy())
+    labels = [known.artists.index(artist) for artist in train["artist"][: len(test)]]
+    assert numbers["labels of 2019"] == classification_report(logits, labels)
+
+
+def test_of_other_paintings_nobody_knows_which_were_trained_on(run, tmp_path):
+    prepare(synthetic(20), tmp_path / "others", side=64, workers=1, progress=False)
+    config = evaluate_as_2019.Config(str(run / "classifier"), data=str(tmp_path / "others"))
+    with pytest.raises(BrushworkError, match="was trained on other paintings"):
+        evaluate_as_2019.main(config)

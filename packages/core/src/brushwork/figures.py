@@ -16,6 +16,19 @@ HEAT = np.array(
     [[0, 0, 10], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], np.float32
 )
 
+# Title of a panel, and the metrics of `brushwork.metrics.evaluate` that it shows.
+METRIC_PANELS = {
+    "inception score": ["is"],
+    "mode score": ["mode_score"],
+    "Fréchet distance (FID)": ["fid"],
+    "KID": ["kid"],
+    "1-NN accuracy, at best one half": ["one_nn"],
+    "precision and recall": ["precision", "recall"],
+    "density and coverage": ["density", "coverage"],
+    "authenticity: copies lower it": ["authenticity"],
+    "agreement with what was meant": ["agreement", "intended", "cas"],
+}
+
 
 def grid(images: NDArray[np.uint8], columns: int | None = None, gap: int = 2) -> Image.Image:
     """Lay images out in rows on white.
@@ -124,22 +137,35 @@ def metric_curves(
         file: where to write.
         x: the key along the horizontal axis.
     """
-    shown = {
-        "inception score": ["is"],
-        "mode score": ["mode_score"],
-        "Fréchet distance (FID)": ["fid"],
-        "KID": ["kid"],
-        "1-NN accuracy, at best one half": ["one_nn"],
-        "precision and recall": ["precision", "recall"],
-        "density and coverage": ["density", "coverage"],
-        "authenticity: copies lower it": ["authenticity"],
-        "agreement with what was meant": ["agreement", "intended", "cas"],
-    }
     panels = {
         title: [key for m in metrics for space in spaces if (key := f"{m}_{space}") in records[0]]
-        for title, metrics in shown.items()
+        for title, metrics in METRIC_PANELS.items()
     }
     curves(records, {title: keys for title, keys in panels.items() if keys}, file, x)
+
+
+def compared_curves(
+    runs: Mapping[str, Sequence[Mapping[str, Any]]], space: str, file: str | Path, x: str = "epoch"
+) -> None:
+    """Draw the metrics of several GANs on their way into one PNG, a line for each.
+
+    Args:
+        runs: by name, what `metric_curves` takes.
+        space: name of the feature space.
+        file: where to write.
+        x: the key along the horizontal axis.
+    """
+    known = {key for records in runs.values() for record in records for key in record}
+    panels = {
+        title: [f"{name}: {m}" for name in runs for m in metrics if f"{m}_{space}" in known]
+        for title, metrics in METRIC_PANELS.items()
+    }
+    renamed = [
+        {x: record[x]} | {f"{name}: {key.removesuffix(f'_{space}')}": record[key] for key in record}
+        for name, records in runs.items()
+        for record in records
+    ]
+    curves(renamed, {title: keys for title, keys in panels.items() if keys}, file, x)
 
 
 def classifier_curves(records: Sequence[Mapping[str, Any]], file: str | Path) -> None:

@@ -9,6 +9,7 @@ import csv
 import hashlib
 import os
 import re
+import sys
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -132,9 +133,11 @@ def painter_by_numbers(folder: str | Path) -> Paintings:
         if path in links_out:
             rejected.append((f"{CSV}:{line}", f"{path} is a link out of the folder"))
             continue
-        known = [record.get(column, "") for column in COLUMNS[:-1]]
-        known[-1] = known[-1].removesuffix(".0")  # Kaggle's years passed through a float
-        rows.append((*known, split, path))
+        artist, style, genre, title, date = (record.get(column, "") for column in COLUMNS[:-1])
+        date = date.removesuffix(".0")  # Kaggle's years passed through a float
+        # One string for all paintings of an artist and so on, instead of one for each.
+        artist, style, genre, date = map(sys.intern, (artist, style, genre, date))
+        rows.append((artist, style, genre, title, date, split, path))
     if not rows:
         raise BrushworkError(
             f"none of the pictures that {root / CSV} names is there "
@@ -316,10 +319,9 @@ def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, str] | str]]:
     """
     try:
         # Bytes that aren't UTF-8 cost their own row, not the file.
-        text = path.read_text("utf-8-sig", errors="surrogateescape")
+        lines = path.read_text("utf-8-sig", errors="surrogateescape").split("\n")
     except OSError as error:
         raise BrushworkError(f"cannot read {path}: {error.strerror}") from None
-    lines = text.split("\n")
     header = [column.strip() for column in next(csv.reader(lines[:1]), [])]
     lacking = {"artist", "in_train", "new_filename"}.difference(header)
     if lacking:

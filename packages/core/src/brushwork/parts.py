@@ -1,0 +1,123 @@
+"""A long piece of work in parts, each a command: what is finished stays so, and time is shared.
+
+A training is as long as the time that is left allows, by the speed that a short run of it, the
+probe, was seen to have. Its length is decided once, when it begins, so that it can be resumed.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import mean
+from typing import Any
+
+from brushwork.data.prepare import write_atomically
+from brushwork.errors import BrushworkError
+from brushwork.run import read_metrics
+
+
+@dataclass(frozen=True)
+class Part:
+    """One command.
+
+    Attributes:
+        name: of the part.
+        script: of `experiments/`.
+        flags: but for the length of a training.
+        out: the folder that it writes.
+        share: of a training, its part of the time that all of them get; 0 for anything else.
+        probe: the folder of the run whose last speed decides the length.
+        unit: what the length counts, "epochs" or "steps".
+        images: in one of these.
+        least: the shortest length.
+        also: the script of an evaluation that it makes on its way, and takes the time of.
+    """
+
+    name: str
+    script: str
+    flags: tuple[str, ...]
+    out: Path
+    share: float = 0
+    probe: Path = Path()
+    unit: str = ""
+    images: int = 1
+    least: int = 1
+    also: str = ""
+
+
+class Journal:
+    """`parts.json` of a folder: for each part that began its command, and its seconds at the end.
+
+    Attributes:
+        parts: by name, with `command`, `length` of a training, and `seconds` if it is finished.
+    """
+
+    def __init__(self, folder: Path, settings: Mapping[str, Any]):
+        """Begin a journal, or open the one that is there.
+
+        Raises:
+            BrushworkError: it was kept under other settings.
+        """
+        self.file = folder / "parts.json"
+        self.settings = json.loads(json.dumps(settings, default=str))
+        kept = json.loads(self.file.read_text()) if self.file.exists() else {}
+        before = kept.get("settings", self.settings)
+        for name in before:
+            if before[name] != self.settings.get(name):
+                raise BrushworkError(
+                    f"{folder} holds results of {name} {before[name]!r}, not "
+                    f"{self.settings.get(name)!r}; give the same, or pass another --out"
+                )
+        self.parts: dict[str, dict[str, Any]] = kept.get("parts", {})
+
+    @property
+    def spent(self) -> float:
+        """Seconds of the finished parts."""
+        return sum(part["seconds"] for part in self.finished.values())
+
+    @property
+    def finished(self) -> dict[str, dict[str, Any]]:
+        """The parts with their `seconds`, in the order in which they began."""
+        return {name: part for name, part in self.parts.items() if "seconds" in part}
+
+    def note(self, part: Part, **values: Any) -> None:
+        """Keep something of a part."""
+        self.file.parent.mkdir(parents=True, exist_ok=True)
+        self.parts[part.name] = self.parts.get(part.name, {}) | {"script": part.script} | values
+        record = {"settings": self.settings, "parts": self.parts}
+        write_atomically(self.file, json.dumps(record, indent=2) + "\n")
+
+    def length(self, part: Part, waiting: Sequence[Part], seconds: float) -> int:
+        """The length of a training; that which it began with, if it did.
+
+        Args:
+            part: the training.
+            waiting: all parts that are not finished, this one too.
+            seconds: left for all of these. Evaluations and probes take the mean of the finished
+                ones of their script, a fiftieth of the time before there are any.
+        """
+        if "length" in self.parts.get(part.name, {}):
+            return self.parts[part.name]["length"]
+        took: dict[str, list[float]] = {}
+        for entry in self.finished.values():
+            if "length" not in entry:
+                took.setdefault(entry["script"], []).append(entry["seconds"])
+        scripts = [p.also if p.share else p.script for p in waiting if p.also or not p.share]
+        others = sum(mean(took.get(script, [seconds / 50])) for script in scripts)
+        share = part.share / sum(other.share for other in waiting)
+        speed = read_metrics(part.probe)[-1]["images_per_second"]
+        length = max(part.least, int(max(0, seconds - others) * share * speed / part.images))
+        self.note(part, length=length)
+        return length
+
+
+def seconds_trained(part: Part, length: int) -> float:
+    """The seconds of a finished training over all its starts, by its run folder.
+
+    Raises:
+        BrushworkError: it ended before its length, as it does when it is told to stop.
+    """
+    lines = read_metrics(part.out) if (part.out / "metrics.jsonl").exists() else []
+    if not lines or lines[-1][part.unit.removesuffix("s")] < length:
+        raise BrushworkError(f"stopped in {part.name}; the same command goes on")
+    return max(line.get("seconds", 0) for line in lines)
