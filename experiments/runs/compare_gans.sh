@@ -18,13 +18,15 @@ paint() {  # paint NAME SEED STEPS FLAGS...
 }
 
 compare() {  # compare SELECTION STEPS-OF-MODERN AUGMENTATION FILTER...
+    local spaces=($backbone)
+    [[ ${4:-} != --artist ]] || spaces+=("artist:$classifier")  # whose hand does it see?
     for seed in 0 1; do
         paint "$1-dcgan" "$seed" 3780 "${@:4}"
         paint "$1-modern" "$seed" "$2" --model modern --backbone $backbone --loss hinge \
             --augment "$3" "${@:4}"
     done
     uv run experiments/evaluate_gan.py "$out/$1"-{dcgan,modern}-{0,1} --data "$paintings" "${@:4}" \
-        --spaces $backbone "artist:$classifier" --out "$out/$1-report"
+        --spaces "${spaces[@]}" --out "$out/$1-report"
 }
 
 selections=("${@:3}")
