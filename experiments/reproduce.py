@@ -139,6 +139,7 @@ def identify(cfg: Config, models: dict[str, str], threshold: int, num: int) -> l
 def paint(cfg: Config, subjects: dict[str, reproduction.Subject], classifier: str) -> list[Part]:
     """Of each subject: two GANs, of whose speed the first subject tells, and their evaluation."""
     parts, fakes, first = [], str(cfg.fakes), next(iter(subjects))
+    sight = ("--backbone", f"{BEST}:{LITE0}") if find_spec(LITE0.replace("-", "_")) else ()
     space = f"artist:{folder(cfg, classifier) / 'classifier'}"
     how = ("--side", str(cfg.gan_side), "--width", str(cfg.width), "--batch-size", "16",
            "--tracker", "None", "--seed", str(cfg.seed), "--resume")  # fmt: skip
@@ -146,8 +147,8 @@ def paint(cfg: Config, subjects: dict[str, reproduction.Subject], classifier: st
         chosen = ("--data", cfg.data, *subject.flags)
         measured = ("--eval-space", space, "--eval-fakes", fakes) if name == "everything" else ()
         for gan in reproduction.GANS:
-            loss = ("--loss", "hinge") if gan == "modern" else ()
-            flags, out = (*chosen, "--model", gan, *loss, *how, *measured), f"{name}-{gan}"
+            best = ("--loss", "hinge", *sight) if gan == "modern" else ()
+            flags, out = (*chosen, "--model", gan, *best, *how, *measured), f"{name}-{gan}"
             probe = part(cfg, out, "train_gan", (*flags, "--steps", str(PROBE)))
             parts += [replace(probe, name=f"{out}-speed")] * (name == first)
             long = {"share": 1, "probe": folder(cfg, f"{first}-{gan}"), "unit": "steps"}
