@@ -6,8 +6,8 @@ import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -96,7 +96,7 @@ def _share(args: argparse.Namespace) -> str:
 
 
 def serve(args: argparse.Namespace) -> None:
-    """Open the page.
+    """Open the page, until the process is told to stop.
 
     Raises:
         BrushworkError: a model is not there, or a flag makes no sense.
@@ -112,10 +112,11 @@ def serve(args: argparse.Namespace) -> None:
     if args.port is not None:
         _check_port(args.host, args.port)
     _own_folder()
+    stop = _told_to_stop()
 
     from brushwork_demo import app, studio  # torch and gradio take seconds; --help does not
 
-    app.launch(
+    page = app.launch(
         studio.open_studio(args.generator, args.classifier),
         host=args.host,
         port=args.port,
@@ -123,6 +124,26 @@ def serve(args: argparse.Namespace) -> None:
         auth=auth,
         mcp=args.mcp,
     )
+    while not stop:
+        time.sleep(0.2)
+    page.close(verbose=False)
+
+
+def _told_to_stop() -> list[int]:
+    """A list that gets the signal to stop.
+
+    An exception out of the signal's handler could break into an import in the midst, and leave its
+    lock to nobody. Told twice, the process stops at once.
+    """
+    told: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        told.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, note)
+    return told
 
 
 def _check_port(host: str, port: int) -> None:
@@ -147,7 +168,6 @@ def _own_folder() -> None:
     folder = tempfile.mkdtemp(prefix="brushwork-demo-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = folder
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """The page: its tabs put together, its API, its limits, and the server around it."""
 
 import sys
-from threading import Thread
+from threading import Thread, main_thread
 from typing import Any
 
 import gradio as gr
@@ -17,6 +17,7 @@ from brushwork.generator import MAX_SEED
 from brushwork_demo import about, compare, identify, look, paint, studio
 from brushwork_demo.studio import Studio
 from brushwork_demo.uploads import LIMITS, LOOKED_AT, picture, refuse_addresses
+from brushwork_demo.visits import MOST_REMEMBERED, remember_little
 from brushwork_demo.words import in_words, sentence, whole
 
 MOST_WAITING = 200
@@ -216,6 +217,9 @@ def _warm_up(rooms: Studio) -> None:
         studio.warm_up(rooms)
     except BrushworkError as error:  # whoever asks for this model is told the same
         print(f"error: {error}", file=sys.stderr)
+    except RuntimeError:  # nothing can be computed any more if the server was stopped meanwhile
+        if main_thread().is_alive():
+            raise
 
 
 def launch(
@@ -225,9 +229,8 @@ def launch(
     share: bool = False,
     auth: tuple[str, str] | None = None,
     mcp: bool = False,
-    block: bool = True,
 ) -> gr.Blocks:
-    """Serve the page until it is stopped.
+    """Serve the page from threads of this process.
 
     Args:
         rooms: what to show.
@@ -236,14 +239,11 @@ def launch(
         share: also under a public address of Gradio's for a week.
         auth: a name and a password to ask for.
         mcp: also offer the endpoints as tools of the Model Context Protocol.
-        block: return only when the server is stopped.
 
     Raises:
         BrushworkError: the port is taken, or cannot be listened on.
     """
     studio.open_painters(rooms)
-    # The worker warms up while the page is put together and sent.
-    Thread(target=_warm_up, args=(rooms,), daemon=True).start()
     page = build(rooms)
     try:
         page.launch(
@@ -260,15 +260,18 @@ def launch(
             show_error=False,
             max_file_size=LIMITS.max_bytes,
             max_threads=64,
-            state_session_capacity=500,
+            state_session_capacity=MOST_REMEMBERED,
             app_kwargs={
                 "routes": [health_route(rooms)],
                 "middleware": [Middleware(BodyLimit, most=MOST_BYTES)],
             },
-            prevent_thread_lock=not block,
+            prevent_thread_lock=True,
             ssr_mode=False,
             enable_monitoring=False,
         )
     except OSError as error:
         raise BrushworkError(f"cannot listen on {host}:{port or 7860}: {error}") from error
+    remember_little(page)
+    # The first visitor's page is on its way while the models are opened.
+    Thread(target=_warm_up, args=(rooms,), daemon=True).start()
     return page

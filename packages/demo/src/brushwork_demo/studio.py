@@ -293,5 +293,7 @@ def warm_up(studio: Studio) -> None:
     for painter in [*studio.painters.values()][:MOST_OPEN]:
         paint(order(painter.stages[-1], 16, 0, 1.0))
     if studio.classifier:
+        import brushwork.classifier  # noqa: F401  (here, so that the worker is free to paint)
+
         side = alone(open_classifier, studio.classifier).side
         identify(studio.classifier, Image.new("RGB", (side, side), "grey"))
