@@ -227,7 +227,7 @@ def _nearest(folder: Path, image: Image.Image, k: int) -> "list[Neighbour]":
 
 
 _paint = Together(_paint_batch, most=16)
-_identify = Together(_identify_batch, most=16)
+_identify = Together(_identify_batch, most=4)
 
 
 def classes(folder: Path) -> tuple[str, ...]:
