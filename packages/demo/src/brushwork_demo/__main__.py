@@ -119,7 +119,7 @@ def serve(args: argparse.Namespace) -> None:
 
     from brushwork_demo import app, studio  # torch and gradio take seconds; --help does not
 
-    page = app.launch(
+    app.launch(
         studio.open_studio(args.generator, args.classifier),
         host=args.host,
         port=args.port,
@@ -129,7 +129,6 @@ def serve(args: argparse.Namespace) -> None:
     )
     while not stop:
         time.sleep(0.2)
-    page.close(verbose=False)
 
 
 def _told_to_stop() -> list[int]:

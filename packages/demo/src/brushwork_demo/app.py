@@ -17,7 +17,7 @@ from brushwork.generator import MAX_SEED
 from brushwork_demo import about, compare, identify, look, paint, studio
 from brushwork_demo.studio import Studio
 from brushwork_demo.uploads import LIMITS, LOOKED_AT, picture, refuse_addresses
-from brushwork_demo.visits import MOST_REMEMBERED, remember_little
+from brushwork_demo.visits import MOST_REMEMBERED, forget_calls, remember_little
 from brushwork_demo.words import in_words, sentence, whole
 
 MOST_WAITING = 200
@@ -81,6 +81,7 @@ def build(rooms: Studio) -> gr.Blocks:
             opened.select(*wiring, api_visibility="private")
         _add_endpoints(rooms)
     page.queue(max_size=MOST_WAITING, default_concurrency_limit=8)
+    forget_calls(page)
     return page
 
 
@@ -268,6 +269,7 @@ def launch(
             prevent_thread_lock=True,
             ssr_mode=False,
             enable_monitoring=False,
+            _frontend=False,  # or it would ask itself for the page first, and give up if it is slow
         )
     except OSError as error:
         raise BrushworkError(f"cannot listen on {host}:{port or 7860}: {error}") from error

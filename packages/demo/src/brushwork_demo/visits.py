@@ -60,7 +60,12 @@ class Visits(StateHolder):
 
 def remember_little(page: gr.Blocks) -> None:
     """Let a page that was launched forget what it has no use for."""
-    page.app.state_holder = Visits(page)
-    # As many as it keeps messages for; without this, the names of all calls are kept for ever.
+    visits = Visits(page)
+    visits.session_data |= page.app.state_holder.session_data  # whoever was quicker than this
+    page.app.state_holder = visits
+
+
+def forget_calls(page: gr.Blocks) -> None:
+    """Let a page with a queue forget the names of calls whose messages it has forgotten."""
     most = page._queue.pending_messages_per_session.max_size
     page._queue.pending_event_ids_session = LRUCache(most)
