@@ -10,11 +10,11 @@ from gradio.events import api
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brushwork.errors import BrushworkError
 from brushwork.generator import MAX_SEED
 from brushwork_demo import about, compare, identify, look, paint, studio
+from brushwork_demo.guards import MOST_BYTES, AnswerInWords, BodyLimit
 from brushwork_demo.studio import Studio
 from brushwork_demo.uploads import LIMITS, LOOKED_AT, picture, refuse_addresses
 from brushwork_demo.visits import MOST_REMEMBERED, forget_calls, remember_little
@@ -22,8 +22,6 @@ from brushwork_demo.words import in_words, sentence, whole
 
 MOST_WAITING = 200
 """Requests in the queue; who comes after these is told to come back later."""
-MOST_BYTES = LIMITS.max_bytes + 5_000_000
-"""Of one request's body, an upload's wrapping included."""
 FILES_KEPT = 900
 """Seconds that a visitor's files and pictures stay on this server."""
 
@@ -174,35 +172,6 @@ def _add_endpoints(rooms: Studio) -> None:
     )  # fmt: skip
 
 
-class BodyLimit:
-    """Refuse a request whose body is larger than any that the page sends."""
-
-    def __init__(self, app: ASGIApp, most: int):
-        self.app, self.most = app, most
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count what comes in; what is announced as too large is not even read."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced) > self.most:
-            refusal = JSONResponse({"error": f"more than {self.most:,} bytes"}, 413)
-            await refusal(scope, receive, send)
-            return
-        received = 0
-
-        async def counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.most:
-                return {"type": "http.disconnect"}
-            return message
-
-        await self.app(scope, counted, send)
-
-
 def health_route(rooms: Studio) -> Route:
     """`/health`, for whoever watches over the server."""
 
@@ -264,7 +233,10 @@ def launch(
             state_session_capacity=MOST_REMEMBERED,
             app_kwargs={
                 "routes": [health_route(rooms)],
-                "middleware": [Middleware(BodyLimit, most=MOST_BYTES)],
+                "middleware": [
+                    Middleware(AnswerInWords),
+                    Middleware(BodyLimit, most=MOST_BYTES),
+                ],
             },
             prevent_thread_lock=True,
             ssr_mode=False,

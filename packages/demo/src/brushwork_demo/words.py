@@ -1,13 +1,16 @@
-"""Numbers and names from visitors, and what the page says when they make no sense."""
+"""What passes between visitors and the page as text: numbers, names, errors, small pictures."""
 
+import base64
 import functools
 import html
+import io
 import logging
 import math
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import gradio as gr
+from PIL import Image
 
 from brushwork.errors import BrushworkError
 
@@ -87,3 +90,10 @@ def fraction(value: object, name: str, low: float, high: float) -> float:
 def escape(text: object) -> str:
     """Text for a page, whatever a checkpoint's card or a visitor put into it."""
     return html.escape(str(text))
+
+
+def data_url(picture: Image.Image) -> str:
+    """A picture inside a page."""
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
