@@ -1,5 +1,6 @@
 """The page: its tabs put together, its API, its limits, and the server around it."""
 
+import logging
 import sys
 from threading import Thread, main_thread
 from typing import Any
@@ -18,7 +19,7 @@ from brushwork_demo.guards import MOST_BYTES, AnswerInWords, BodyLimit
 from brushwork_demo.studio import Studio
 from brushwork_demo.uploads import LIMITS, LOOKED_AT, picture, refuse_addresses
 from brushwork_demo.visits import MOST_REMEMBERED, forget_calls, remember_little
-from brushwork_demo.words import in_words, sentence, whole
+from brushwork_demo.words import FAULT, in_words, sentence, whole
 
 MOST_WAITING = 200
 """Requests in the queue; who comes after these is told to come back later."""
@@ -49,6 +50,15 @@ class Page(gr.Blocks):
                 print_exception=False,
                 title="Sorry",
             ) from None
+
+    async def process_api(self, *args, **kwargs):  # noqa: D102
+        try:
+            return await super().process_api(*args, **kwargs)
+        except gr.Error:
+            raise
+        except Exception as error:  # in what Gradio does before and after our functions
+            logging.getLogger(__name__).error("a call failed: %r", error)
+            raise gr.Error(FAULT, print_exception=False, title="Sorry") from None
 
 
 def build(rooms: Studio) -> gr.Blocks:

@@ -17,6 +17,8 @@ from brushwork.errors import BrushworkError
 P = ParamSpec("P")
 R = TypeVar("R")
 
+FAULT = "Something went wrong here, not with you. Try again, or reload the page."
+
 
 def in_words(function: Callable[P, R]) -> Callable[P, R]:
     """Let a visitor read what went wrong as a sentence; a fault of ours goes to the log."""
@@ -31,11 +33,7 @@ def in_words(function: Callable[P, R]) -> Callable[P, R]:
             raise gr.Error(sentence(str(error)), print_exception=False, title="Sorry") from None
         except Exception:
             logging.getLogger(__name__).exception("%s failed", function.__name__)
-            raise gr.Error(
-                "Something went wrong here, not with you. Try again, or reload the page.",
-                print_exception=False,
-                title="Sorry",
-            ) from None
+            raise gr.Error(FAULT, print_exception=False, title="Sorry") from None
 
     return answered
 
