@@ -56,19 +56,20 @@ class Served:
     paint: list  # the arguments of its `paint`
     seconds_to_page: float = 0
     times: dict[str, list[float]] = field(default_factory=dict)
+    client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=120))
 
     def call(self, endpoint: str, data: list) -> None:
         """One call and its answer; raises if that is an error."""
         url = f"{self.url}/gradio_api/call/{endpoint}"
-        started = httpx.post(url, json={"data": data}, timeout=120).raise_for_status().json()
-        answer = httpx.get(f"{url}/{started['event_id']}", timeout=120).text
+        started = self.client.post(url, json={"data": data}).raise_for_status().json()
+        answer = self.client.get(f"{url}/{started['event_id']}").text
         if "event: complete" not in answer:
             raise BrushworkError(f"{self.name} answered {endpoint} with {answer[:200]}")
 
     def identify(self, picture: bytes) -> None:
         """Upload a picture and have it identified."""
         files = {"files": ("painting.jpg", picture)}
-        sent = httpx.post(f"{self.url}/gradio_api/upload", files=files, timeout=120)
+        sent = self.client.post(f"{self.url}/gradio_api/upload", files=files)
         [path] = sent.raise_for_status().json()
         self.call("identify", [{"path": path, "meta": {"_type": "gradio.FileData"}}])
 

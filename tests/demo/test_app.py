@@ -17,7 +17,7 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from brushwork.errors import BrushworkError
-from brushwork_demo.app import MOST_BYTES
+from brushwork_demo.guards import MOST_BYTES
 from brushwork_demo.identify import EXAMPLES
 from brushwork_demo.uploads import decode
 
@@ -239,6 +239,65 @@ def test_only_an_uploaded_file_is_looked_at(server, value):
 )
 def test_no_file_of_the_machine_is_served(server, path):
     assert httpx.get(f"{server.url}/gradio_api/file={path}").status_code in (403, 404)
+
+
+JSON = {"content-type": "application/json"}
+HOSTILE_REQUESTS = {
+    "no JSON": ("call/paint", {"content": b"paint me one", "headers": JSON}),
+    "JSON without end": (
+        "call/paint",
+        {"content": b'{"data": ' + b"[" * 50_000 + b"]" * 50_000 + b"}", "headers": JSON},
+    ),
+    "values that are no list": ("call/paint", {"json": {"data": "x"}}),
+    "an endpoint that is not there": ("call/steal", {"json": {"data": []}}),
+    "an event of the page that is not there": (
+        "queue/join",
+        {"json": {"data": [], "fn_index": 9999, "session_hash": "x"}},
+    ),
+    "an upload of nothing": ("upload", {}),
+    "a method of a component": (
+        "component_server",
+        {"json": {"data": 1, "component_id": 1, "session_hash": "x", "fn_name": "ls"}},
+    ),
+}
+
+
+@pytest.mark.parametrize("request_", HOSTILE_REQUESTS.values(), ids=HOSTILE_REQUESTS)
+def test_a_request_that_makes_no_sense_is_answered_in_words(server, request_):
+    path, body = request_
+    answer = httpx.post(f"{server.url}/gradio_api/{path}", timeout=60, **body)
+    assert answer.status_code in (400, 403, 404, 422)
+    assert len(answer.text.split()) >= 2 and "Traceback" not in answer.text
+
+
+def test_an_answer_that_nobody_asked_for_ends_in_an_error(server):
+    answer = httpx.get(f"{server.url}/gradio_api/call/paint/0123", timeout=60)
+    assert answer.text.startswith("event: error")
+
+
+def test_no_other_server_is_asked_in_a_visitors_place(server):
+    answer = httpx.get(f"{server.url}/gradio_api/proxy=http://127.0.0.1:22/", timeout=60)
+    assert answer.status_code in (400, 403, 404)
+
+
+def test_the_events_of_the_page_answer_nonsense_in_words(server):
+    """As a visitor's own program may send it past the page's components."""
+    config = httpx.get(f"{server.url}/config", timeout=60).json()
+    events = [one for one in config["dependencies"] if one["api_visibility"] == "private"]
+    events = [one for one in events if one["backend_fn"]]
+    assert len(events) > 10
+    for event in events:
+        asked = {"fn_index": event["id"], "session_hash": f"x{event['id']}", "trigger_id": None}
+        data = [{"a": [1]}] * len(event["inputs"])
+        joined = httpx.post(f"{server.url}/gradio_api/queue/join", json=asked | {"data": data})
+        if joined.status_code != 200:
+            assert joined.status_code in (400, 404, 422)
+            continue
+        stream = f"{server.url}/gradio_api/queue/data?session_hash={asked['session_hash']}"
+        lines = httpx.get(stream, timeout=60).text.splitlines()
+        [done] = [json.loads(line[6:]) for line in lines if "process_completed" in line]
+        said = done["output"].get("error")
+        assert done["success"] or len(str(said).split()) >= 3, (event["id"], said)
 
 
 def test_a_body_that_is_too_large_is_not_read(server):

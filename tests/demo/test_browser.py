@@ -13,7 +13,9 @@ sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not 
 CHROMIUM = next(
     filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None
 )
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no chromium on this machine")
+pytestmark = pytest.mark.skipif(
+    CHROMIUM is None, reason="no chromium here; apt-get install chromium"
+)
 
 EXAMPLE = sorted(EXAMPLES.glob("*.jpg"))[0]
 PATIENCE = 60_000
@@ -128,7 +130,8 @@ def test_an_uploaded_painting_is_identified_with_reasons_and_neighbours(page):
     assert page.locator("#answer b").count() == 0, "names are text, whatever they hold"
     page.wait_for_selector("#heat img")
     page.wait_for_selector("#nearest img")
-    assert "alike" in page.locator("#nearest img").first.get_attribute("alt")
+    assert page.locator("#nearest li").count() == 3
+    assert "alike" in page.locator("#nearest li").first.inner_text()
 
 
 def test_a_file_that_is_no_picture_is_answered_in_words(page, tmp_path):

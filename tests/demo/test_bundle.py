@@ -9,7 +9,7 @@ from brushwork.classifier import ArtistClassifier
 from brushwork.errors import BrushworkError
 from brushwork.generator import PaintingGenerator
 from brushwork_demo.bundle import bundle, lines_on_artists
-from brushwork_demo.identify import nearest_paintings
+from brushwork_demo.identify import nearest_html
 from brushwork_demo.studio import open_studio
 
 
@@ -71,6 +71,7 @@ def test_a_bundled_classifier_names_similar_paintings_without_their_pictures(
     assert [near.title for near in halved] == [near.title for near in whole]
     assert all(near.thumbnail for near in whole)
     assert not any(near.thumbnail for near in halved)
-    shown = nearest_paintings(open_studio([], str(folder)), red)
-    assert len(shown) == 3
-    assert whole[0].title in shown[0][1]
+    shown = nearest_html(open_studio([], str(folder)), red)
+    assert shown.count("<li>") == 3 and "<img" not in shown
+    assert whole[0].title in shown.partition("</li>")[0]
+    assert nearest_html(open_studio([], str(classifier_folder)), red).count("<img") == 3

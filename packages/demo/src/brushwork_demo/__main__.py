@@ -2,13 +2,15 @@
 
 import argparse
 import atexit
+import ctypes
 import os
 import shutil
 import signal
 import socket
-import sys
 import tempfile
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -96,7 +98,7 @@ def _share(args: argparse.Namespace) -> str:
 
 
 def serve(args: argparse.Namespace) -> None:
-    """Open the page.
+    """Open the page, until the process is told to stop.
 
     Raises:
         BrushworkError: a model is not there, or a flag makes no sense.
@@ -112,6 +114,8 @@ def serve(args: argparse.Namespace) -> None:
     if args.port is not None:
         _check_port(args.host, args.port)
     _own_folder()
+    _share_freed_memory()
+    stop = _told_to_stop()
 
     from brushwork_demo import app, studio  # torch and gradio take seconds; --help does not
 
@@ -123,6 +127,32 @@ def serve(args: argparse.Namespace) -> None:
         auth=auth,
         mcp=args.mcp,
     )
+    while not stop:
+        time.sleep(0.2)
+
+
+def _told_to_stop() -> list[int]:
+    """A list that gets the signal to stop.
+
+    An exception out of the signal's handler could break into an import in the midst, and leave its
+    lock to nobody. Told twice, the process stops at once.
+    """
+    told: list[int] = []
+
+    def note(number: int, _frame: object) -> None:
+        told.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, note)
+    return told
+
+
+def _share_freed_memory() -> None:
+    """Keep what threads free in two heaps rather than eight a core, which never shrink (glibc)."""
+    arena_max = -8  # M_ARENA_MAX of malloc.h
+    with suppress(AttributeError, OSError, TypeError):  # another C library
+        ctypes.CDLL(None).mallopt(arena_max, 2)
 
 
 def _check_port(host: str, port: int) -> None:
@@ -147,7 +177,6 @@ def _own_folder() -> None:
     folder = tempfile.mkdtemp(prefix="brushwork-demo-")
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
     os.environ["GRADIO_TEMP_DIR"] = tempfile.tempdir = folder
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
 
 
 if __name__ == "__main__":

@@ -37,6 +37,17 @@ kept, published or learned from.
 """
 
 
+CLASSIFIER_WORDS = {
+    "top1": "the artist is named right for {:.0%}",
+    "top3": "is among the first three for {:.0%}",
+    "top5": "among the first five for {:.0%}",
+    "macro_f1": "macro F1 {:.3f}",
+    "calibration_error": "calibration error {:.3f}",
+    "taken_for_known": "of paintings by artists it never saw, {:.0%} are taken for one it knows",
+}
+"""Measurements of `evaluate_classifier.py`, as a visitor may read them."""
+
+
 def painter_card(painter: Painter) -> str:
     """A painter's data and numbers, as its checkpoint records them, in Markdown."""
     training = painter.config.get("training", {})
@@ -59,10 +70,14 @@ def classifier_card(config: dict[str, Any]) -> str:
     training = config.get("training", {})
     results = config.get("results", {})
     split = "test" if "test" in results else "validation"
-    shown = ("top1", "top3", "top5", "macro_f1", "calibration_error")
-    measured = {name: results.get(split, {}).get(name) for name in shown}
-    numbers = "; ".join(f"{name} {v:.3f}" for name, v in measured.items() if v is not None)
-    numbers = f"{numbers} on {split} paintings" if numbers else ""
+    measured = results.get(split, {})
+    numbers = "; ".join(
+        words.format(measured[name])
+        for name, words in CLASSIFIER_WORDS.items()
+        if measured.get(name) is not None
+    )
+    if numbers:
+        numbers = f"on {measured.get('num_paintings', 0):,} {split} paintings: {numbers}"
     return (
         f"- **Classifier**: learned from {training.get('num_paintings', 0):,} paintings "
         f"({training.get('data', 'unknown')}). "

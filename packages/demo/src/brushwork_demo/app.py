@@ -1,7 +1,8 @@
 """The page: its tabs put together, its API, its limits, and the server around it."""
 
+import logging
 import sys
-from threading import Thread
+from threading import Thread, main_thread
 from typing import Any
 
 import gradio as gr
@@ -10,19 +11,18 @@ from gradio.events import api
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from brushwork.errors import BrushworkError
 from brushwork.generator import MAX_SEED
 from brushwork_demo import about, compare, identify, look, paint, studio
+from brushwork_demo.guards import MOST_BYTES, AnswerInWords, BodyLimit
 from brushwork_demo.studio import Studio
 from brushwork_demo.uploads import LIMITS, LOOKED_AT, picture, refuse_addresses
-from brushwork_demo.words import in_words, sentence, whole
+from brushwork_demo.visits import MOST_REMEMBERED, forget_calls, remember_little
+from brushwork_demo.words import FAULT, in_words, sentence, whole
 
 MOST_WAITING = 200
 """Requests in the queue; who comes after these is told to come back later."""
-MOST_BYTES = LIMITS.max_bytes + 5_000_000
-"""Of one request's body, an upload's wrapping included."""
 FILES_KEPT = 900
 """Seconds that a visitor's files and pictures stay on this server."""
 
@@ -50,6 +50,15 @@ class Page(gr.Blocks):
                 print_exception=False,
                 title="Sorry",
             ) from None
+
+    async def process_api(self, *args, **kwargs):  # noqa: D102
+        try:
+            return await super().process_api(*args, **kwargs)
+        except gr.Error:
+            raise
+        except Exception as error:  # in what Gradio does before and after our functions
+            logging.getLogger(__name__).error("a call failed: %r", error)
+            raise gr.Error(FAULT, print_exception=False, title="Sorry") from None
 
 
 def build(rooms: Studio) -> gr.Blocks:
@@ -80,6 +89,7 @@ def build(rooms: Studio) -> gr.Blocks:
             opened.select(*wiring, api_visibility="private")
         _add_endpoints(rooms)
     page.queue(max_size=MOST_WAITING, default_concurrency_limit=8)
+    forget_calls(page)
     return page
 
 
@@ -172,35 +182,6 @@ def _add_endpoints(rooms: Studio) -> None:
     )  # fmt: skip
 
 
-class BodyLimit:
-    """Refuse a request whose body is larger than any that the page sends."""
-
-    def __init__(self, app: ASGIApp, most: int):
-        self.app, self.most = app, most
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Count what comes in; what is announced as too large is not even read."""
-        if scope["type"] != "http":
-            await self.app(scope, receive, send)
-            return
-        announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced) > self.most:
-            refusal = JSONResponse({"error": f"more than {self.most:,} bytes"}, 413)
-            await refusal(scope, receive, send)
-            return
-        received = 0
-
-        async def counted() -> Message:
-            nonlocal received
-            message = await receive()
-            received += len(message.get("body", b""))
-            if received > self.most:
-                return {"type": "http.disconnect"}
-            return message
-
-        await self.app(scope, counted, send)
-
-
 def health_route(rooms: Studio) -> Route:
     """`/health`, for whoever watches over the server."""
 
@@ -216,6 +197,9 @@ def _warm_up(rooms: Studio) -> None:
         studio.warm_up(rooms)
     except BrushworkError as error:  # whoever asks for this model is told the same
         print(f"error: {error}", file=sys.stderr)
+    except RuntimeError:  # nothing can be computed any more if the server was stopped meanwhile
+        if main_thread().is_alive():
+            raise
 
 
 def launch(
@@ -225,9 +209,8 @@ def launch(
     share: bool = False,
     auth: tuple[str, str] | None = None,
     mcp: bool = False,
-    block: bool = True,
 ) -> gr.Blocks:
-    """Serve the page until it is stopped.
+    """Serve the page from threads of this process.
 
     Args:
         rooms: what to show.
@@ -236,14 +219,11 @@ def launch(
         share: also under a public address of Gradio's for a week.
         auth: a name and a password to ask for.
         mcp: also offer the endpoints as tools of the Model Context Protocol.
-        block: return only when the server is stopped.
 
     Raises:
         BrushworkError: the port is taken, or cannot be listened on.
     """
     studio.open_painters(rooms)
-    # The worker warms up while the page is put together and sent.
-    Thread(target=_warm_up, args=(rooms,), daemon=True).start()
     page = build(rooms)
     try:
         page.launch(
@@ -260,15 +240,22 @@ def launch(
             show_error=False,
             max_file_size=LIMITS.max_bytes,
             max_threads=64,
-            state_session_capacity=500,
+            state_session_capacity=MOST_REMEMBERED,
             app_kwargs={
                 "routes": [health_route(rooms)],
-                "middleware": [Middleware(BodyLimit, most=MOST_BYTES)],
+                "middleware": [
+                    Middleware(AnswerInWords),
+                    Middleware(BodyLimit, most=MOST_BYTES),
+                ],
             },
-            prevent_thread_lock=not block,
+            prevent_thread_lock=True,
             ssr_mode=False,
             enable_monitoring=False,
+            _frontend=False,  # or it would ask itself for the page first, and give up if it is slow
         )
     except OSError as error:
         raise BrushworkError(f"cannot listen on {host}:{port or 7860}: {error}") from error
+    remember_little(page)
+    # The first visitor's page is on its way while the models are opened.
+    Thread(target=_warm_up, args=(rooms,), daemon=True).start()
     return page

@@ -1,7 +1,5 @@
 """Two tabs: painters side by side on the same seeds, and a quiz with real paintings and fakes."""
 
-import base64
-import io
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -21,7 +19,7 @@ from brushwork_demo import studio
 from brushwork_demo.paint import enlarged
 from brushwork_demo.studio import Painter, Studio
 from brushwork_demo.uploads import picture as picture_of
-from brushwork_demo.words import escape, in_words, whole
+from brushwork_demo.words import data_url, escape, in_words, whole
 
 MOST_COMPARED = 4
 MOST_UPLOADS = 30
@@ -66,13 +64,6 @@ def side_by_side(rooms: Studio, names: list[str], seed: int) -> str:
         else ("<p class='hint'>No numbers were measured for these painters yet.</p>")
     )
     return f'<div class="compared">{"".join(figures)}</div>{note}'
-
-
-def data_url(picture: Image.Image) -> str:
-    """A picture inside a page."""
-    file = io.BytesIO()
-    picture.save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def curve_names(rooms: Studio) -> list[str]:

@@ -13,18 +13,16 @@ from brushwork_demo import studio
 from brushwork_demo.studio import Studio
 from brushwork_demo.uploads import LOOKED_AT
 from brushwork_demo.uploads import picture as picture_of
-from brushwork_demo.words import escape, in_words
+from brushwork_demo.words import data_url, escape, in_words
 
 if TYPE_CHECKING:
-    from brushwork.classifier import Identification
+    from brushwork.classifier import Identification, Neighbour
 
 EXAMPLES = Path(__file__).parent / "examples"
 NONE_HERE = (
     "This page was started without an artist classifier. "
     "Train one and start the page with `brushwork-demo --classifier FOLDER`."
 )
-# For a painting of the index that is known by name alone.
-BLANK = Image.new("RGB", (96, 96), "#d8d2c6")
 
 
 def classifier_of(rooms: Studio) -> Path:
@@ -98,14 +96,26 @@ def introduction(artists: Sequence[str]) -> str:
     )
 
 
-def nearest_paintings(rooms: Studio, picture: Image.Image) -> list[tuple[Image.Image, str]]:
-    """Known paintings that look alike, with artist and title; none where there is no index."""
+def nearest_html(rooms: Studio, picture: Image.Image) -> str:
+    """Known paintings that look alike: artist, title and, where the index has it, a small picture.
+
+    Empty where the classifier has no index.
+    """
     if rooms.classifier is None:
-        return []
-    return [
-        (near.thumbnail or BLANK, f"{near.artist}: {near.title} ({near.similarity:.0%} alike)")
+        return ""
+    rows = "".join(
+        f"<li>{_thumbnail(near)}<span><b>{escape(near.artist)}</b><br>{escape(near.title)}</span>"
+        f'<span class="share">{near.similarity:.0%} alike</span></li>'
         for near in studio.nearest(rooms.classifier, picture)
-    ]
+    )
+    head = "<h4>Nearest paintings that I learned from</h4>"
+    return f'<section class="alike">{head}<ul>{rows}</ul></section>' if rows else ""
+
+
+def _thumbnail(near: "Neighbour") -> str:
+    if near.thumbnail is None:
+        return ""
+    return f'<img src="{data_url(near.thumbnail)}" alt="{escape(near.title)}">'
 
 
 def tab(rooms: Studio) -> None:
@@ -150,16 +160,7 @@ def tab(rooms: Studio) -> None:
                     elem_id="heat",
                 )
             reason = gr.Radio([], label="What spoke for", visible=False, elem_id="reason")
-            known = gr.Gallery(
-                label="Nearest known paintings",
-                columns=5,
-                height="auto",
-                allow_preview=False,
-                interactive=False,
-                visible=False,
-                buttons=[],
-                elem_id="nearest",
-            )
+            known = gr.HTML(visible=False, elem_id="nearest")
 
     @in_words
     def name_artist(file: Any) -> list[Any]:
@@ -179,7 +180,7 @@ def tab(rooms: Studio) -> None:
         picture = picture_of(file)
         if picture is None:
             return [gr.skip(), gr.update(visible=False), gr.update(visible=False)]
-        near = nearest_paintings(rooms, picture)
+        near = nearest_html(rooms, picture)
         map_of = heat_map(picture, artist)
         return [
             map_of,

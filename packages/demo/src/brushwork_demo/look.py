@@ -63,6 +63,13 @@ button:focus-visible, input:focus-visible, a:focus-visible, [tabindex]:focus-vis
   background: var(--slider-color);}
 .answer .line {grid-column: 1 / -1; font-size: .88rem; color: var(--body-text-color-subdued);}
 
+.alike h4 {font-size: .95rem; margin: 14px 0 6px;}
+.alike ul {list-style: none; margin: 0; padding: 0;}
+.alike li {display: flex; gap: 12px; align-items: center; margin: 0; padding: 7px 0;
+  border-bottom: 1px solid var(--border-color-primary); font-size: .92rem; line-height: 1.35;}
+.alike img {width: 56px; height: 56px; object-fit: cover; border-radius: 6px; margin: 0;}
+.alike .share {margin-left: auto; white-space: nowrap; color: var(--body-text-color-subdued);}
+
 .compared {display: grid; gap: 18px; grid-template-columns: repeat(auto-fit, minmax(250px, 1fr));}
 .compared figure {margin: 0; max-width: 420px;}
 .compared img {width: 100%; border-radius: 8px; margin: 0;}
@@ -76,10 +83,11 @@ button:focus-visible, input:focus-visible, a:focus-visible, [tabindex]:focus-vis
 .compared :is(th, td) {padding: 4px 0 !important; 
   border-bottom: 1px solid var(--border-color-primary) !important;}
 .score {font-size: 1.15rem; text-align: center;}
+#score .prose, #comparison .prose {max-width: none;}
 #quiz-pair {max-width: 860px; margin: 0 auto; flex-wrap: nowrap;}
 @media (max-width: 640px) {
   #gallery .grid-container {grid-template-columns: repeat(4, minmax(0, 1fr)) !important;}
-  #gallery .thumbnail-item {min-width: 0; width: 100%;}
+  #gallery .thumbnail-item {min-width: 0; width: 100%; height: auto; aspect-ratio: 1;}
   #title h1 {font-size: 1.6rem;}
   .gradio-container {padding: 8px !important;}
 }

@@ -256,16 +256,7 @@ def tab(rooms: Studio) -> tuple[list[Component], Any]:
                     mix = gr.Button("Mix with it", size="md", interactive=False, elem_id="mix")
                 who = gr.Button("Who painted it?", visible=bool(rooms.classifier), elem_id="who")
             verdict = gr.HTML(visible=False, elem_id="verdict")
-            known = gr.Gallery(
-                label="Nearest known paintings",
-                columns=3,
-                height="auto",
-                allow_preview=False,
-                interactive=False,
-                visible=False,
-                buttons=[],
-                elem_id="known",
-            )
+            known = gr.HTML(visible=False, elem_id="known")
 
     shown = [gallery, easel, hint, chosen, actions, verdict, known, mix, film]
     controls = [painter, seed, count, truncation, stage, label]
@@ -352,7 +343,7 @@ def tab(rooms: Studio) -> tuple[list[Component], Any]:
     def who_painted(on: Easel | None) -> list[Any]:
         on = needed(on)
         picture = Image.fromarray(chosen_pixels(on))
-        nearest = identify.nearest_paintings(rooms, picture)
+        nearest = identify.nearest_html(rooms, picture)
         said = identify.answer_html(rooms, picture, heading="Who would have painted this?")
         return [
             gr.update(value=said, visible=True),

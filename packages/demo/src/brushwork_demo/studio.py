@@ -227,7 +227,7 @@ def _nearest(folder: Path, image: Image.Image, k: int) -> "list[Neighbour]":
 
 
 _paint = Together(_paint_batch, most=16)
-_identify = Together(_identify_batch, most=16)
+_identify = Together(_identify_batch, most=4)
 
 
 def classes(folder: Path) -> tuple[str, ...]:
@@ -293,5 +293,7 @@ def warm_up(studio: Studio) -> None:
     for painter in [*studio.painters.values()][:MOST_OPEN]:
         paint(order(painter.stages[-1], 16, 0, 1.0))
     if studio.classifier:
+        import brushwork.classifier  # noqa: F401  (here, so that the worker is free to paint)
+
         side = alone(open_classifier, studio.classifier).side
         identify(studio.classifier, Image.new("RGB", (side, side), "grey"))

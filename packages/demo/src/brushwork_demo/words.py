@@ -1,18 +1,23 @@
-"""Numbers and names from visitors, and what the page says when they make no sense."""
+"""What passes between visitors and the page as text: numbers, names, errors, small pictures."""
 
+import base64
 import functools
 import html
+import io
 import logging
 import math
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
 import gradio as gr
+from PIL import Image
 
 from brushwork.errors import BrushworkError
 
 P = ParamSpec("P")
 R = TypeVar("R")
+
+FAULT = "Something went wrong here, not with you. Try again, or reload the page."
 
 
 def in_words(function: Callable[P, R]) -> Callable[P, R]:
@@ -28,11 +33,7 @@ def in_words(function: Callable[P, R]) -> Callable[P, R]:
             raise gr.Error(sentence(str(error)), print_exception=False, title="Sorry") from None
         except Exception:
             logging.getLogger(__name__).exception("%s failed", function.__name__)
-            raise gr.Error(
-                "Something went wrong here, not with you. Try again, or reload the page.",
-                print_exception=False,
-                title="Sorry",
-            ) from None
+            raise gr.Error(FAULT, print_exception=False, title="Sorry") from None
 
     return answered
 
@@ -87,3 +88,10 @@ def fraction(value: object, name: str, low: float, high: float) -> float:
 def escape(text: object) -> str:
     """Text for a page, whatever a checkpoint's card or a visitor put into it."""
     return html.escape(str(text))
+
+
+def data_url(picture: Image.Image) -> str:
+    """A picture inside a page."""
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
