@@ -4,7 +4,7 @@
 #
 #   experiments/runs/artists.sh PAINTINGS [OUT]
 #
-# On 8,987 paintings, beside other jobs, the 14 artists of the first took 58 minutes of one AVX-512
+# On 8,987 paintings, beside other jobs, the 14 artists of the first took 61 minutes of one AVX-512
 # core (the best epoch was the 18th of 24). Stop it at will; the same line goes on. The numbers to
 # expect are in RESULTS.md.
 set -euo pipefail
