@@ -7,7 +7,6 @@ from brushwork.generator import save_generator
 from brushwork.models import fewshot
 from brushwork_demo import compare, paint, studio
 
-
 TRAINING = {"data": "synthetic", "num_paintings": 9, "fingerprint": "0", "batch_size": 9, "seed": 0}
 
 
@@ -88,6 +87,7 @@ def conditional_rooms(tmp_path_factory):
     torch.manual_seed(0)
     genres = ("landscape", "marina", "portrait")
     network = fewshot.Generator(fewshot.FewShotConfig(side=32, width=4, classes=genres))
+    torch.nn.init.normal_(network.to_rgb.weight, std=0.3)
     folder = tmp_path_factory.mktemp("conditional") / "genres"
     save_generator(network, folder, TRAINING, 1, "averaged")
     return studio.open_studio([str(folder)])
