@@ -1,8 +1,13 @@
 import numpy as np
 import pytest
+import torch
 
 from brushwork.errors import BrushworkError
+from brushwork.generator import save_generator
+from brushwork.models import fewshot
 from brushwork_demo import compare, paint, studio
+
+TRAINING = {"data": "synthetic", "num_paintings": 9, "fingerprint": "0", "batch_size": 9, "seed": 0}
 
 
 class NoProgress:
@@ -74,6 +79,41 @@ def test_a_wish_that_makes_no_sense_names_value_and_rule(rooms, wish, sentence):
     with pytest.raises(BrushworkError) as error:
         paint.prepare(rooms, **(usual | wish))
     assert str(error.value) == sentence
+
+
+@pytest.fixture(scope="module")
+def conditional_rooms(tmp_path_factory):
+    """A painter of three genres that learned nothing."""
+    torch.manual_seed(0)
+    genres = ("landscape", "marina", "portrait")
+    network = fewshot.Generator(fewshot.FewShotConfig(side=32, width=4, classes=genres))
+    torch.nn.init.normal_(network.to_rgb.weight, std=0.3)
+    folder = tmp_path_factory.mktemp("conditional") / "genres"
+    save_generator(network, folder, TRAINING, 1, "averaged")
+    return studio.open_studio([str(folder)])
+
+
+def test_a_conditional_painter_paints_the_class_that_was_asked_for(conditional_rooms):
+    painter = conditional_rooms.painter("genres")
+    assert paint.choices_of(painter) == ["everything", "landscape", "marina", "portrait"]
+    marinas = paint.prepare(conditional_rooms, "genres", 7, 3, 0.7, None, "marina")
+    assert (marinas.order.y == 1).all()
+    portraits = paint.prepare(conditional_rooms, "genres", 7, 3, 0.7, None, "portrait")
+    assert np.array_equal(marinas.order.z, portraits.order.z)
+    one, other = (studio.paint(easel.order).astype(int) for easel in (marinas, portraits))
+    assert abs(one - other).max() > 1
+
+
+def test_neighbours_of_a_conditional_painters_picture_are_of_its_class(conditional_rooms):
+    mixed = paint.prepare(conditional_rooms, "genres", 7, 8, 1, None)
+    assert len(set(mixed.order.y)) > 1
+    assert (paint.variations(mixed, 2).y == mixed.order.y[2]).all()
+
+
+def test_a_mixture_of_two_classes_changes_from_one_to_the_other_halfway(conditional_rooms):
+    asked = (conditional_rooms, "genres", 7, 1, 1, None)
+    marina, portrait = (paint.prepare(*asked, name).order for name in ("marina", "portrait"))
+    assert list(paint.mixtures(marina, portrait, 4).y) == [1, 1, 2, 2]
 
 
 def test_the_quiz_shows_a_fake_and_a_real_picture_of_one_size(rooms):

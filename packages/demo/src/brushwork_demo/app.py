@@ -255,6 +255,9 @@ def launch(
         )
     except OSError as error:
         raise BrushworkError(f"cannot listen on {host}:{port or 7860}: {error}") from error
+    if share and not page.share_url:
+        told = "no public address could be had, which takes a way to gradio.live"
+        print(f"error: {told}; the page is served at {page.local_url} alone", file=sys.stderr)
     remember_little(page)
     # The first visitor's page is on its way while the models are opened.
     Thread(target=_warm_up, args=(rooms,), daemon=True).start()

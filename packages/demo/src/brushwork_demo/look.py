@@ -86,7 +86,8 @@ button:focus-visible, input:focus-visible, a:focus-visible, [tabindex]:focus-vis
 #score .prose, #comparison .prose {max-width: none;}
 #quiz-pair {max-width: 860px; margin: 0 auto; flex-wrap: nowrap;}
 @media (max-width: 640px) {
-  #gallery .grid-container {grid-template-columns: repeat(4, minmax(0, 1fr)) !important;}
+  #gallery .grid-container {grid-template-columns: repeat(4, minmax(0, 1fr)) !important;
+    grid-template-rows: none !important; grid-auto-rows: min-content !important;}
   #gallery .thumbnail-item {min-width: 0; width: 100%; height: auto; aspect-ratio: 1;}
   #title h1 {font-size: 1.6rem;}
   .gradio-container {padding: 8px !important;}
