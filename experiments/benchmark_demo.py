@@ -68,8 +68,7 @@ class Served:
 
     def identify(self, picture: bytes) -> None:
         """Upload a picture and have it identified."""
-        files = {"files": ("painting.jpg", picture)}
-        sent = self.client.post(f"{self.url}/gradio_api/upload", files=files)
+        sent = self.client.post(f"{self.url}/gradio_api/upload", files={"files": picture})
         [path] = sent.raise_for_status().json()
         self.call("identify", [{"path": path, "meta": {"_type": "gradio.FileData"}}])
 

@@ -90,8 +90,7 @@ class Config:
     sample_every: int = 100
     save_every: int = 200
     keep_every: int = 500
-    eval_every: int = 0
-    """Steps between measurements of the painter, the last step among them; 0 for none."""
+    eval_every: int = 0  # steps between measurements, the last step among them; 0 for none
     eval_space: str = "pixels"
     """Where to measure: see --spaces of evaluate_gan.py."""
     eval_fakes: int = 1000

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="
 
 def test_memory_counts_a_process_and_those_that_it_started():
     hold = "x = b'x' * 60_000_000; print(1, flush=True); input()"
-    child = f"import subprocess, sys; {hold.replace('input()', '')}"
+    child = f"import subprocess, sys; {hold.removesuffix('; input()')}"
     child += f"; subprocess.run([sys.executable, '-c', {hold!r}])"
     with subprocess.Popen([sys.executable, "-c", child], stdin=subprocess.PIPE,
                           stdout=subprocess.PIPE, text=True) as process:  # fmt: skip

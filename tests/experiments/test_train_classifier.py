@@ -250,7 +250,7 @@ def test_the_evaluation_of_2019_stands_beside_the_honest_one(
     # The labels that its test set would have had: those of the first training rows.
     known = ArtistClassifier.from_pretrained(run / "classifier")
     pixels = open_prepared(prepared_folder).pixels(64, "squash")
-    logits, _ = known.look_at(pixels, test.index.to_numpy())
+    logits = known.look_at(pixels, test.index.to_numpy()).logits
     labels = [known.artists.index(artist) for artist in train["artist"][: len(test)]]
     assert numbers["labels of 2019"] == classification_report(logits, labels)
 
