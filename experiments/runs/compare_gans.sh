@@ -4,8 +4,8 @@
 #   experiments/runs/compare_gans.sh PAINTINGS [OUT] [SELECTION...]
 #
 # Two seeds each, 180 seconds of one AVX-512 core (bf16) a run: 3,780 steps of DC-GAN, 990 of the
-# modern GAN, 900 where augmentation slows it. Stop it at will; the same line goes on. The numbers to
-# expect are in experiments/README.md.
+# modern GAN, 900 where augmentation slows it. Stop it at will; the same line goes on. The numbers of
+# the first seed are in RESULTS.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/compare}
