@@ -197,7 +197,8 @@ def _warm_up(rooms: Studio) -> None:
         studio.warm_up(rooms)
     except BrushworkError as error:  # whoever asks for this model is told the same
         print(f"error: {error}", file=sys.stderr)
-    except RuntimeError:  # nothing can be computed any more if the server was stopped meanwhile
+    except RuntimeError:  # nothing can be computed any more if the server was stopped meanwhile,
+        main_thread().join(timeout=10)  # which may still be on its way out
         if main_thread().is_alive():
             raise
 
