@@ -80,7 +80,10 @@ def main(cfg: Config) -> None:
         "as in 2019": crops["train"],
         "labels of 2019": (whole["test"][:num], y["train"][:num]),
     }
-    reports = {name: classification_report(*scores) for name, scores in seen.items()}
+    reports = {
+        name: classification_report(known.calibrated(logits), labels)
+        for name, (logits, labels) in seen.items()
+    }
     cfg.out.mkdir(parents=True, exist_ok=True)
     record = {"settings": asdict(cfg), "reports": reports}
     (cfg.out / "report.json").write_text(json.dumps(record, indent=2, default=str) + "\n")

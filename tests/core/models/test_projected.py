@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 from brushwork.errors import BrushworkError
 from brushwork.generator import build_networks
-from brushwork.models.projected import Discriminator, ProjectedConfig, frozen_backbone
+from brushwork.models import fewshot, projected
+from brushwork.models.projected import ProjectedConfig, frozen_backbone
 
 
 @pytest.fixture(scope="module")
@@ -16,15 +17,23 @@ def backbone():
     return frozen_backbone("resnet18:none")
 
 
+def Discriminator(config, backbone):
+    own = fewshot.FewShotConfig(side=config.side, width=2, classes=config.classes)
+    return projected.Discriminator(config, backbone, fewshot.Discriminator(own))
+
+
 @pytest.mark.parametrize("side", [32, 64, 128])
 @pytest.mark.parametrize("classes", [(), ("landscape", "portrait")])
-def test_every_side_gets_a_logit_from_each_head(backbone, side, classes):
+def test_every_side_gets_a_logit_from_each_head_and_as_many_of_its_pixels(backbone, side, classes):
     D = Discriminator(ProjectedConfig(side=side, width=4, classes=classes), backbone)
     y = torch.tensor([0, 1, 1]) if classes else None
-    assert D(torch.randn(3, 3, side, side).clamp(-1, 1), y).shape == (3, 4)
+    x = torch.randn(3, 3, side, side).clamp(-1, 1)
+    logits = D(x, y)
+    assert logits.shape == (3, 8)
+    torch.testing.assert_close(logits[:, 4:], D.of_pixels(x, y)[:, None].expand(3, 4))
 
 
-def test_only_the_heads_are_ever_trained(backbone):
+def test_the_backbone_and_the_mixtures_are_never_trained(backbone):
     D = Discriminator(ProjectedConfig(side=32, width=4), backbone)
     before = {name: tensor.clone() for name, tensor in D.state_dict().items()}
     for _ in range(2):  # the training loop freezes D and lets it learn again
@@ -35,9 +44,10 @@ def test_only_the_heads_are_ever_trained(backbone):
     D.train()(torch.randn(4, 3, 32, 32)).sum().backward()
     optimizer.step()
     changed = {name for name, tensor in D.state_dict().items() if not tensor.equal(before[name])}
-    assert changed and all(name.startswith("heads.") for name in changed)
+    learn = ("heads.", "of_pixels.")
+    assert changed and all(name.startswith(learn) for name in changed)
     trained = {name for name, p in D.named_parameters() if p.grad is not None}
-    assert trained == {name for name, _ in D.named_parameters() if name.startswith("heads.")}
+    assert trained == {name for name, _ in D.named_parameters() if name.startswith(learn)}
 
 
 def test_gradients_reach_every_pixel_through_the_frozen_backbone(backbone):
@@ -49,7 +59,7 @@ def test_gradients_reach_every_pixel_through_the_frozen_backbone(backbone):
 
 def test_mixtures_go_from_coarse_to_fine(backbone):
     """By hand, with the backbone's own stages: Sauer et al. 2021, section 3.2 and figure 1."""
-    D = Discriminator(ProjectedConfig(side=96, width=3), backbone).eval()
+    D = projected.Discriminator(ProjectedConfig(96, 3), backbone, nn.Identity()).eval()
     x = torch.rand(2, 3, 96, 96) * 2 - 1
     mean, std = torch.tensor([0.485, 0.456, 0.406]), torch.tensor([0.229, 0.224, 0.225])
     seen = ((x + 1) / 2 - mean[:, None, None]) / std[:, None, None]
@@ -74,6 +84,7 @@ def test_labels_move_a_head_by_the_projection_of_its_features(backbone):
         torch.eye(2).long().argmax(1)[:, None].expand(2, 4),
     )
     difference = D(x, ones) - D(x, zeros)
+    assert difference[:, 4:].abs().min() > 0  # pixels are judged by class too
     for i, (head, mixture) in enumerate(zip(D.heads, D.mixtures(x), strict=True)):
         h, e = head.layers(mixture).mean((2, 3)), head.label.weight
         torch.testing.assert_close(difference[:, i], h @ (e[1] - e[0]), rtol=1e-4, atol=1e-5)
@@ -90,12 +101,12 @@ def test_heads_are_spectrally_normalised(backbone):
                 torch.testing.assert_close(norm, torch.tensor(1.0), rtol=0.05, atol=0)
 
 
-def test_half_precision_is_left_to_the_generator(backbone):
+def test_heads_are_never_in_half_precision(backbone):
     D = Discriminator(ProjectedConfig(side=32, width=4), backbone).eval()
     x = torch.randn(2, 3, 32, 32)
     with torch.autocast("cpu", torch.bfloat16):
         logits = D(x)
-    assert logits.dtype == torch.float32 and logits.equal(D(x))
+    assert logits.dtype == torch.float32 and logits[:, :4].equal(D(x)[:, :4])
 
 
 @pytest.mark.parametrize("wrong", ["resnet18", "resnet99:none", "vit_tiny_patch16_224:none"])
@@ -104,8 +115,8 @@ def test_what_cannot_be_seen_with_is_refused_in_words(wrong):
         frozen_backbone(wrong)
 
 
-def test_a_backbone_takes_the_place_of_the_models_own_discriminator():
+def test_a_backbone_sees_beside_the_models_own_discriminator():
     G, D = build_networks("modern", 32, 4, ("a", "b", "c"), backbone="resnet18:none")
     y = torch.tensor([0, 2])
-    assert D(G(torch.randn(2, 100), y), y).shape == (2, 4)
+    assert D(G(torch.randn(2, 100), y), y).shape == (2, 8)
     assert D.config.classes == ("a", "b", "c")

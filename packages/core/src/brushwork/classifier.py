@@ -1,8 +1,8 @@
 """Who painted this? An artist classifier's checkpoint, opened to identify paintings with.
 
 Besides the weights it holds the artists in the order of the network's outputs, the preprocessing,
-the temperature that makes probabilities honest and the threshold of "unknown", so that none of
-them can go astray; and, optionally, an index of the paintings that it learned from.
+the temperature and the biases that make probabilities honest and the threshold of "unknown", so
+that none of them can go astray; and, optionally, an index of the paintings that it learned from.
 """
 
 import io
@@ -84,6 +84,7 @@ class ArtistClassifier:
         artists: the K names, in the order of the network's outputs.
         side: pixels of the square that a painting is brought to.
         temperature: by which logits are divided.
+        biases: what is added to them then, one for each artist.
         threshold: an image whose `knownness` is lower is "unknown".
         config: all of `config.json`; `training` and `results` tell of its data and its measure.
     """
@@ -101,6 +102,7 @@ class ArtistClassifier:
         self.fit: Literal["crop", "squash"] = config["fit"]
         self.num_views: Literal[1, 2, 10] = config["num_views"]
         self.temperature: float = config["temperature"]
+        self.biases: list[float] = config.get("biases", [0.0] * len(self.artists))
         self.threshold: float = config["threshold"]
         self._statistics: tuple[list[float], list[float]] = config["mean"], config["std"]
         self._index = dict(index or {})
@@ -149,14 +151,14 @@ class ArtistClassifier:
             raise BrushworkError(f"cannot name {top} artists; ask for at least 1")
         single = not isinstance(images, list | tuple)
         seen = self._look([images] if single else images)
-        probabilities = classification.softmax(seen.logits.numpy(), self.temperature)
+        probabilities = self.calibrated(seen.logits)
         known = self.knownness(seen) >= self.threshold
         named = [self._named(*row, top) for row in zip(probabilities, known, strict=True)]
         return named[0] if single else named
 
     def probabilities(self, images: Sequence[Picture]) -> NDArray[np.float64]:
         """Calibrated probabilities (N, K), in the order of `artists`."""
-        return classification.softmax(self._look(images).logits.numpy(), self.temperature)
+        return self.calibrated(self._look(images).logits)
 
     def embed(self, images: Picture | Sequence[Picture]) -> Tensor:
         """The last hidden layer (N, D), float32."""
@@ -179,7 +181,7 @@ class ArtistClassifier:
         pixels = self._pixels([encoded])
         x = normalise(pixels, *self._statistics)
         if artist is None:
-            label = int(self._look([encoded]).logits.argmax())
+            label = int(self.calibrated(self._look([encoded]).logits).argmax())
         else:
             label = self.artists.index(artist)
         heat = grad_cam(self.network, x, label)[None, None]
@@ -236,8 +238,11 @@ class ArtistClassifier:
             squares: uint8 (N, 3, S, S), on its device; each is looked at in `num_views` views.
         """
         seen = look(self.network, squares, *self._statistics, self.num_views)
-        probabilities = classification.softmax(seen.logits.numpy(), self.temperature)
-        return seen.features, torch.from_numpy(probabilities).float()
+        return seen.features, torch.from_numpy(self.calibrated(seen.logits)).float()
+
+    def calibrated(self, logits: Tensor) -> NDArray[np.float64]:
+        """Logits (N, K) of the network to probabilities (N, K) that can be believed."""
+        return classification.softmax(logits.numpy(), self.temperature, self.biases)
 
     def knownness(self, seen: Looked) -> NDArray[np.float64]:
         """How sure it is to know the artist (N,), to be compared with `threshold`.
@@ -247,7 +252,7 @@ class ArtistClassifier:
         """
         if self._discriminants is not None:
             return familiarity(seen.traits, self._discriminants).double().numpy()
-        return classification.softmax(seen.logits.numpy(), self.temperature).max(1)
+        return self.calibrated(seen.logits).max(1)
 
     @torch.no_grad()
     def _look(self, images: Sequence[Picture]) -> Looked:
@@ -311,7 +316,8 @@ def save_classifier(
 ) -> None:
     """Write a classifier's checkpoint, calibrated on paintings that it was not trained on.
 
-    The temperature is fitted to these, and the threshold of "unknown" lets 95 % of them pass.
+    Temperature and biases are fitted to these, and the threshold of "unknown" lets 95 % of them
+    pass.
 
     Args:
         network: of `brushwork.models.classifier.create_backbone`.
@@ -323,9 +329,9 @@ def save_classifier(
         val_logits: (N, K) of the paintings kept aside.
         val_labels: (N,) theirs.
     """
-    temperature = classification.fit_temperature(val_logits, val_labels)
-    probabilities = classification.softmax(val_logits, temperature)
-    validation = classification.classification_report(val_logits, val_labels)
+    temperature, biases = classification.fit_calibration(val_logits, val_labels)
+    probabilities = classification.softmax(val_logits, temperature, biases)
+    validation = classification.classification_report(probabilities, val_labels)
     validation["calibration_error"] = classification.expected_calibration_error(
         probabilities, val_labels
     )
@@ -336,6 +342,7 @@ def save_classifier(
         "fit": training["fit"],
         **judging,
         "temperature": temperature,
+        "biases": biases,
         "threshold": classification.threshold_at_recall(probabilities.max(1), 0.95),
         "training": {k: v for k, v in training.items() if k != "artists"},
         "results": {"validation": validation},
@@ -447,8 +454,8 @@ ArtistClassifier.from_pretrained("this folder").identify("painting.jpg")
 |---|---:|---:|---:|---:|---:|---:|
 {measured}
 
-Validation paintings chose the epoch, the temperature and the threshold of "unknown"
-({config["threshold"]:.3f}); test paintings chose nothing.
+Validation paintings chose the epoch, the calibration and the threshold of "unknown"
+({config["threshold"]:.3f}), so their own calibration error flatters; test paintings chose nothing.
 
 **Limits**: it tells these artists apart, in reproductions like those it was trained on. A copyist,
 a pupil or an artist it never saw may be given a known name. It is no proof of authorship and must

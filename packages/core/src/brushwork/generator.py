@@ -41,7 +41,7 @@ def build_networks(
         side: of the images.
         width: channels of the generator's finest level, and of its own discriminator's.
         classes: what to tell apart.
-        backbone: see with this pretrained network instead of the model's own discriminator: see
+        backbone: see with this pretrained network beside the model's own discriminator: see
             `brushwork.models.projected.frozen_backbone`.
 
     Raises:
@@ -54,7 +54,8 @@ def build_networks(
     if not backbone:
         return make_G(config), make_D(config)
     heads = projected.ProjectedConfig(side=side, classes=classes)
-    return make_G(config), projected.Discriminator(heads, projected.frozen_backbone(backbone))
+    sight = projected.frozen_backbone(backbone)
+    return make_G(config), projected.Discriminator(heads, sight, make_D(config))
 
 
 class PaintingGenerator:

@@ -206,9 +206,10 @@ def _how_it_learned(model: str, run: Path) -> str:
     how = json.loads((run / CONFIG).read_text())["settings"]
     began = {"none": "random weights", "hub": "ImageNet weights from the Hub"}
     epochs = f"{how['epochs']} epoch{'s' * (how['epochs'] != 1)}"
+    taught = f", taught by {Path(how['teacher']).parent.name}" * bool(how["teacher"])
     return (
         f"{model}: from {began.get(how['weights'], how['weights'])}, {epochs} of "
-        f"{how['num_paintings']:,} paintings at {how['side']} pixels."
+        f"{how['num_paintings']:,} paintings at {how['side']} pixels{taught}."
     )
 
 

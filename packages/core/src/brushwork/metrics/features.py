@@ -282,7 +282,8 @@ def artist_space(
     """
     folder = locate(folder_or_hub_id)
     known = ArtistClassifier.from_pretrained(folder, device)
-    judging = [known.config[name] for name in ("mean", "std", "num_views", "temperature")]
+    calibration = known.temperature, known.biases
+    judging = [*(known.config[name] for name in ("mean", "std", "num_views")), calibration]
     key = _digest([(folder / WEIGHTS).read_bytes(), json.dumps(judging).encode()])
 
     def embed(images: Tensor) -> tuple[Tensor, Tensor]:

@@ -9,6 +9,10 @@ by random convolutions of 3 x 3 (cross-scale mixing, section 3.2); none of that 
 small spectrally normalised head judges each of the four mixtures. Pretrained features let a GAN
 learn from few paintings and in few steps; the heads know classes by projection (Miyato & Koyama
 2018).
+
+Beside the heads a discriminator without pretrained weights judges the pixels, as in Vision-aided
+GAN (Kumari et al. 2022): what a backbone is blind to, such as the tones of large areas and fine
+hatching, would stay wrong.
 """
 
 import math
@@ -50,20 +54,24 @@ class ProjectedConfig:
 
 
 class Discriminator(nn.Module):
-    """Images (N, 3, S, S) in [-1, 1] and labels (N,) to logits (N, M): above 0 for real.
+    """Images (N, 3, S, S) in [-1, 1] and labels (N,) to logits (N, 2 M): above 0 for real.
 
-    Everything is computed in float32: spectral norms need it, and CPUs are slow at depthwise
-    convolutions in half precision.
+    The first M are the heads', the others M times the logit of the discriminator of pixels, so
+    that it weighs as much as all heads together. What heads and backbone do is computed in float32:
+    spectral norms need it, and CPUs are slow at depthwise convolutions in half precision.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: ProjectedConfig, backbone: Network):
-        """Take a backbone, of `frozen_backbone`, and begin with untrained heads."""
+    def __init__(self, config: ProjectedConfig, backbone: Network, of_pixels: nn.Module):
+        """Take a backbone, of `frozen_backbone`, and begin with untrained heads.
+
+        `of_pixels` gives logits (N,) of the same images and labels.
+        """
         super().__init__()
         self.config, C = config, config.width
-        self.backbone = backbone
+        self.backbone, self.of_pixels = backbone, of_pixels
         mean, std = (torch.tensor(v)[:, None, None] for v in input_statistics(backbone))
         self.register_buffer("mean", 2 * mean - 1, persistent=False)  # of images in [-1, 1]
         self.register_buffer("std", 2 * std, persistent=False)
@@ -78,17 +86,18 @@ class Discriminator(nn.Module):
         self.heads = nn.ModuleList(Head(C, each.shape[-1], len(config.classes)) for each in maps)
 
     def requires_grad_(self, requires_grad: bool = True) -> "Discriminator":
-        """Train the heads or not; the rest stays frozen whatever is asked."""
+        """Train what can learn or not; the rest stays frozen whatever is asked."""
         self.heads.requires_grad_(requires_grad)
+        self.of_pixels.requires_grad_(requires_grad)
         return self
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """(N, 3, S, S) in [-1, 1], labels (N,) if there are classes -> logits (N, M)."""
+        """(N, 3, S, S) in [-1, 1], labels (N,) if there are classes -> logits (N, 2 M)."""
+        of_pixels = self.of_pixels(x, y).float()
         with torch.autocast(x.device.type, enabled=False):
             mixtures = self.mixtures(x.float())
-            return torch.stack(
-                [head(h, y) for head, h in zip(self.heads, mixtures, strict=True)], dim=1
-            )
+            logits = [head(h, y) for head, h in zip(self.heads, mixtures, strict=True)]
+        return torch.stack([*logits, *[of_pixels] * len(logits)], dim=1)
 
     def mixtures(self, x: Tensor) -> list[Tensor]:
         """(N, 3, S, S) in [-1, 1] -> M maps (N, C, H, W), fine to coarse."""
