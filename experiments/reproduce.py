@@ -112,7 +112,7 @@ def main(cfg: Config) -> None:
 
 
 def identify(cfg: Config, models: dict[str, str], threshold: int, num: int) -> list[Part]:
-    """Of each network: its speed, its training, its evaluation, and the evaluation of 2019."""
+    """Of each network: an epoch for its speed, its training, and its evaluation, ours and 2019's."""
     first, last = max(32, cfg.side * 4 // 7 // 32 * 32), max(32, cfg.side * 5 // 7 // 16 * 16)
     data, seed, parts = ("--data", cfg.data), ("--seed", str(cfg.seed)), []
     for m, weights in models.items():
@@ -120,16 +120,14 @@ def identify(cfg: Config, models: dict[str, str], threshold: int, num: int) -> l
                str(first), "--last-side", str(last), *seed, "--resume")  # fmt: skip
         if weights == "none":
             how = (*how, "--layer-decay", "1")  # nothing learned before is there to be kept
-        few = ("--data", "synthetic:200", "--min-paintings", "2", "--epochs", "2")
         taught = weights == "none" and BEST in models
         teacher = ("--teacher", str(folder(cfg, BEST) / "classifier")) * taught
-        least = ("--min-paintings", str(threshold), *teacher)
+        learn = (*data, "--min-paintings", str(threshold), *teacher, *how)
         known = (str(folder(cfg, m) / "classifier"), *data)
-        long: dict[str, Any] = {"share": 2, "probe": folder(cfg, f"{m}-speed"), "unit": "epochs"}
-        long["images"] = num * 4 // 3 if taught else num  # a teacher looks at them too
+        long = {"share": 2, "probe": folder(cfg, f"{m}-speed"), "unit": "epochs", "images": num}
         parts += [
-            part(cfg, f"{m}-speed", "train_classifier", (*few, *how)),
-            part(cfg, m, "train_classifier", (*data, *least, *how), **long),
+            part(cfg, f"{m}-speed", "train_classifier", (*learn, "--epochs", "1")),
+            part(cfg, m, "train_classifier", learn, **long),
             part(cfg, f"{m}-report", "evaluate_classifier", (*known, "--splits", "train", "test")),
             part(cfg, f"{m}-2019", "evaluate_as_2019", (*known, *seed)),
         ]
