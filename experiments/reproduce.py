@@ -112,7 +112,7 @@ def main(cfg: Config) -> None:
 
 
 def identify(cfg: Config, models: dict[str, str], threshold: int, num: int) -> list[Part]:
-    """Of each network: an epoch for its speed, its training, and its evaluation, ours and 2019's."""
+    """Of each network: an epoch that tells its speed, its training, and both its evaluations."""
     first, last = max(32, cfg.side * 4 // 7 // 32 * 32), max(32, cfg.side * 5 // 7 // 16 * 16)
     data, seed, parts = ("--data", cfg.data), ("--seed", str(cfg.seed)), []
     for m, weights in models.items():
