@@ -116,7 +116,7 @@ def ours(cfg: Config, pixels: np.ndarray) -> Callable[[], None]:
     for net in (G, D):
         net.to(memory_format=torch.channels_last)
     ema = copy.deepcopy(G)
-    opt_G, opt_D = (gan_adam(net, 2e-4, cfg.width) for net in (G, D))
+    opt_G, opt_D = (gan_adam(net, 2e-4) for net in (G, D))
     objective = Objective("logistic", Augment(policy=()))
     batches = gan_batches(pixels, np.arange(len(pixels)), cfg.batch_size, 100, seed=0, flip=True)
 

@@ -122,7 +122,7 @@ def main(cfg: Config) -> None:
     ema = copy.deepcopy(G).to(device)
     for net in (G, D):
         accelerator.prepare_model(net.to(memory_format=torch.channels_last), evaluation_mode=True)
-    adams = (gan_adam(net, cfg.lr, cfg.width) for net in (G, D))
+    adams = (gan_adam(net, cfg.lr) for net in (G, D))
     opt_G, opt_D = (accelerator.prepare(adam) for adam in adams)
     augment = Augment(POLICIES if cfg.augment != "none" else (), cfg.augment == "ada").to(device)
     objective = Objective(cfg.loss, augment, cfg.gamma)
