@@ -4,7 +4,7 @@
 #   experiments/runs/ablation.sh PAINTINGS [OUT]
 #
 # 180 seconds of one AVX-512 core (bf16) a row: the steps are what fits into these. Stop it at will;
-# the same line goes on. It was not run to its end yet: a screening is in experiments/README.md.
+# the same line goes on. The table is in experiments/README.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/ablation}
@@ -17,13 +17,13 @@ row() {  # row NAME STEPS FLAGS...
 
 uv sync --extra imagenet
 row dcgan 3780
-row dcgan-backbone 990 $backbone --loss hinge
-row modern-alone 2700 --model modern --loss hinge
-row modern 990 --model modern $backbone --loss hinge
-row modern-logistic 990 --model modern $backbone
-row modern-relativistic 990 --model modern $backbone --loss relativistic
-row modern-diff 900 --model modern $backbone --loss hinge --augment diff
-row modern-ada 900 --model modern $backbone --loss hinge --augment ada
+row dcgan-backbone 750 $backbone --loss hinge --augment diff
+row modern-alone 2700 --model modern --loss hinge --augment diff
+row modern 730 --model modern $backbone --loss hinge --augment diff
+row modern-logistic 730 --model modern $backbone --augment diff
+row modern-relativistic 730 --model modern $backbone --loss relativistic --augment diff
+row modern-undistorted 810 --model modern $backbone --loss hinge
+row modern-ada 730 --model modern $backbone --loss hinge --augment ada
 
 # Without the average: the raw weights of the same runs.
 uv run experiments/evaluate_gan.py "$out"/*/ "$out"/{dcgan,modern}/generator_raw \
