@@ -80,6 +80,8 @@ class Generator(nn.Module):
         self.excitations = nn.ModuleList(Excitation(low, high) for low, high in sides)
         self.to_rgb = enlarging(channels_in, 3)
         self.apply(initialise)
+        if self.label is not None:  # to be told apart beside latents that vary by 1
+            nn.init.normal_(self.label.weight, 0.0, 0.5)
 
     def styles(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """(N, Z), labels (N,) -> (N, L, Z): the same style for each level."""
@@ -200,8 +202,7 @@ def batch_deviation(h: Tensor, group: int = 4) -> Tensor:
 def initialise(module: nn.Module) -> None:
     """As DC-GAN: weights from N(0, 0.02), batch-norm gains around 1.
 
-    Classes begin close together, from N(0, 0.1): else what they add drowns the latent in G and the
-    logit in D.
+    Classes begin close together, from N(0, 0.1): else what they add drowns the logit in D.
     """
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)
