@@ -5,19 +5,22 @@
 
 --out receives a line per file: the artist, or "unknown", the five likeliest with their
 probabilities, or the reason why the file can't be read. Beside it, a contact sheet (the same name
-and .html, all in one file) shows each picture with its artists and where the evidence lies. Stop it
-at will: the same line goes on where it was.
+and .html, all in one file) shows each picture with its artists and where the evidence lies, and
+.json tells of which folder and by which weights they are. Stop it at will: the same line goes on
+where it was.
 """
 
 import base64
 import csv
+import hashlib
 import html
 import io
+import json
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 import tyro
@@ -25,12 +28,15 @@ from PIL import Image
 from tqdm import tqdm
 
 from brushwork import figures
+from brushwork.checkpoint import WEIGHTS, locate
 from brushwork.classifier import ArtistClassifier, Identification, read_picture
 from brushwork.data.decode import SUFFIXES
 from brushwork.distributed import use_all_cores
 from brushwork.errors import BrushworkError, errors_in_words
 
 TOP = 5
+# File names may hold bytes that are no text.
+TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}
 COLUMNS = [
     "file",
     "artist",
@@ -73,13 +79,14 @@ def main(cfg: Config) -> None:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     known = ArtistClassifier.from_pretrained(cfg.classifier, device)
     sheet = cfg.out.with_suffix(".html")
+    remember(cfg.out, cfg.folder, locate(cfg.classifier))
     done = begin(cfg.out, sheet if cfg.sheet else None)
     todo = [path for path in pictures if str(path.relative_to(cfg.folder)) not in done]
 
     counts = {"named": 0, "unknown": 0, "unreadable": 0}
     with (
-        cfg.out.open("a", newline="", encoding="utf-8") as table,
-        sheet.open("a", encoding="utf-8") if cfg.sheet else io.StringIO() as cards,
+        cfg.out.open("a", newline="", **TEXT) as table,
+        sheet.open("a", **TEXT) if cfg.sheet else io.StringIO() as cards,
         ThreadPoolExecutor() as threads,
         tqdm(total=len(pictures), initial=len(done), unit=" pictures") as bar,
     ):
@@ -107,26 +114,41 @@ def main(cfg: Config) -> None:
     print(f"{len(done):,} done before; {len(files) - len(pictures):,} other files; {cfg.out}")
 
 
+def remember(out: Path, folder: Path, classifier: Path) -> None:
+    """Keep of what and by whom the table is, beside it, so that no other's is taken for it."""
+    weights = hashlib.sha256((classifier / WEIGHTS).read_bytes()).hexdigest()
+    ours, file = {"folder": str(folder.resolve()), "weights": weights}, out.with_suffix(".json")
+    try:
+        before = json.loads(file.read_text()) if file.exists() and out.exists() else ours
+        for what in ours:
+            if before.get(what) != ours[what]:
+                raise BrushworkError(f"{out} was made with another {what}; pass another --out")
+        out.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(ours) + "\n")
+    except (OSError, ValueError) as error:
+        raise BrushworkError(f"cannot read or write {file}: {error}") from error
+
+
 def begin(out: Path, sheet: Path | None) -> set[str]:
     """The files that an earlier start has done; the table and the sheet hold these and no more."""
     done: set[str] = set()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if out.exists():
-            text = out.read_text(encoding="utf-8")
+            text = out.read_text(**TEXT)
             whole = text[: text.rfind("\n") + 1]  # a line may have been cut by a kill
             reader = csv.DictReader(io.StringIO(whole, newline=""))
             if reader.fieldnames and reader.fieldnames != COLUMNS:
                 raise BrushworkError(f"{out} is another table; pass another --out")
             done = {row["file"] for row in reader}
-            out.write_text(whole, encoding="utf-8")
+            out.write_text(whole, **TEXT)
         if not done:
-            out.write_text(",".join(COLUMNS) + "\n", encoding="utf-8")
+            out.write_text(",".join(COLUMNS) + "\n", **TEXT)
         if sheet is not None:
-            lines = sheet.read_text(encoding="utf-8").splitlines(True) if sheet.exists() else []
+            lines = sheet.read_text(**TEXT).splitlines(True) if sheet.exists() else []
             marks = {f'<figure title="{html.escape(name)}"' for name in done}
             kept = [line for line in lines if line.partition(">")[0] in marks]
-            sheet.write_text(HEAD + "".join(kept), "utf-8")
+            sheet.write_text(HEAD + "".join(kept), **TEXT)
     except OSError as error:
         raise BrushworkError(f"cannot write {out}: {error.strerror or error}") from error
     return done

@@ -28,7 +28,7 @@ from brushwork.data.prepared import open_data
 from brushwork.data.select import split_by_artist
 from brushwork.errors import BrushworkError, errors_in_words, require_positive
 from brushwork.models.weights import LITE0
-from brushwork.parts import Journal, Part, seconds_trained
+from brushwork.parts import Journal, Part, seconds_trained, settings_of
 from brushwork.report import Section, write_sections
 
 BEST = "tf_efficientnet_lite0"
@@ -71,9 +71,9 @@ def main(cfg: Config) -> None:
     """Choose, plan, do what is not done yet, and write the page."""
     began, ample, quick = time.monotonic(), cfg.budget >= 60, cfg.budget < 20
     require_positive(cfg, "budget", "gan_side")
-    cfg = replace(cfg, side=cfg.side or (224 if ample else 64 if quick else 128),
-                  width=cfg.width or (32 if ample else 16),
-                  fakes=cfg.fakes or (250 if quick else 1000))  # fmt: skip
+    chosen = {"side": 224 if ample else 64 if quick else 128, "width": 32 if ample else 16,
+              "fakes": 250 if quick else 1000} | settings_of(cfg.out)  # fmt: skip
+    cfg = replace(cfg, **{k: getattr(cfg, k) or chosen[k] for k in ("side", "width", "fakes")})
     paintings = open_data(cfg.data)
     threshold, known = reproduction.choose_threshold(paintings.table, cfg.min_paintings)
     subjects, notes = reproduction.choose_subjects(paintings.table, cfg.style, cfg.artist)
@@ -93,14 +93,15 @@ def main(cfg: Config) -> None:
     asked = f"uv run experiments/reproduce.py {shlex.join(sys.argv[1:])}"
     while waiting := [part for part in plan if part.name not in journal.finished]:
         part, spent = waiting[0], opening + journal.spent
-        length = journal.length(part, waiting, 60 * cfg.budget - spent) if part.share else 0
+        left = 60 * cfg.budget - spent
+        length = journal.length(part, waiting, left) if part.share else part.least
         flags = with_length(part, length) if part.share else part.flags
         command = f"experiments/{part.script}.py {shlex.join(flags)}"
         journal.note(part, command=f"uv run {command}")
         print(f"\n[{len(waiting)} to do, {spent / 60:.1f} minutes] {command}", flush=True)
         start = time.monotonic()
         run(part.script, flags, cfg.launch)
-        before = seconds_trained(part, length) if part.share else 0  # over all its starts
+        before = seconds_trained(part, length) if part.unit else 0  # over all its starts
         journal.note(part, seconds=max(time.monotonic() - start, before))
 
     # The page, of everything that the parts left.
@@ -126,7 +127,7 @@ def identify(cfg: Config, models: dict[str, str], threshold: int, num: int) -> l
         known = (str(folder(cfg, m) / "classifier"), *data)
         long = {"share": 2, "probe": folder(cfg, f"{m}-speed"), "unit": "epochs", "images": num}
         parts += [
-            part(cfg, f"{m}-speed", "train_classifier", (*learn, "--epochs", "1")),
+            part(cfg, f"{m}-speed", "train_classifier", (*learn, "--epochs", "1"), unit="epochs"),
             part(cfg, m, "train_classifier", learn, **long),
             part(cfg, f"{m}-report", "evaluate_classifier", (*known, "--splits", "train", "test")),
             part(cfg, f"{m}-2019", "evaluate_as_2019", (*known, *seed)),
@@ -147,10 +148,11 @@ def paint(cfg: Config, subjects: dict[str, reproduction.Subject], classifier: st
         for gan in reproduction.GANS:
             best = ("--loss", "hinge", "--augment", "diff", *sight) if gan == "modern" else ()
             flags, out = (*chosen, "--model", gan, *best, *how, *measured), f"{name}-{gan}"
-            probe = part(cfg, out, "train_gan", (*flags, "--steps", str(PROBE)))
+            steps = {"unit": "steps", "least": PROBE}
+            probe = part(cfg, out, "train_gan", (*flags, "--steps", str(PROBE)), **steps)
             parts += [replace(probe, name=f"{out}-speed")] * (name == first)
-            long = {"share": 1, "probe": folder(cfg, f"{first}-{gan}"), "unit": "steps"}
-            long |= {"images": 16, "least": PROBE, "also": "evaluate_gan" if measured else ""}
+            long = {"share": 1, "probe": folder(cfg, f"{first}-{gan}"), "images": 16, **steps}
+            long["also"] = "evaluate_gan" if measured else ""
             parts.append(part(cfg, out, "train_gan", flags, **long))
         painters = (str(folder(cfg, f"{name}-{gan}")) for gan in reproduction.GANS)
         flags = (*painters, *chosen, "--spaces", space, "pixels", *cfg.spaces, "--num-fakes", fakes)

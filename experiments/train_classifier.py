@@ -35,7 +35,7 @@ from brushwork.metrics.classification import top_k_accuracy
 from brushwork.models import classifier
 from brushwork.precision import Precision, choose_precision
 from brushwork.run import StopSignal, open_run, read_metrics
-from brushwork.schedule import warm_up_and_cosine
+from brushwork.schedule import is_over, warm_up_and_cosine
 
 
 @dataclass(frozen=True)
@@ -137,7 +137,8 @@ def main(cfg: Config) -> None:
     top1 = [record["val_top1"] for record in run.records]
     aside, judge = (pixels, val_rows.to_numpy()), {"mean": mean, "std": std, "num_views": cfg.views}
     with StopSignal() as stop, tqdm(total=steps, initial=step, disable=not run.is_writer) as bar:
-        for images, targets in read_ahead(views, range(run.step, steps), device):
+        last = run.step if is_over(top1, cfg.patience) else steps
+        for images, targets in read_ahead(views, range(run.step, last), device):
             images = images.to(device, non_blocking=True)  # (N, 3, S, S) uint8
             factor = warm_up_and_cosine(step, steps) if cfg.optimizer == "adamw" else 1.0
             for group in optimizer.param_groups:
@@ -175,8 +176,7 @@ def main(cfg: Config) -> None:
                 bar.set_postfix(values)
                 if run.is_writer and top1[-1] == max(top1):
                     save_classifier(average, folder, settings | epoch, judge, val_logits, val_y)
-                worse = len(top1) - 1 - top1.index(max(top1))
-                stopping = stopping or 0 < cfg.patience <= worse
+                stopping = stopping or is_over(top1, cfg.patience)
             if step % per_epoch == 0 or step % 500 == 0 or stopping:
                 run.save_state(step, *state)
             if stopping:

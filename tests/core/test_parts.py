@@ -40,6 +40,14 @@ def test_a_training_that_is_measured_on_its_way_takes_an_evaluations_time_too(fo
     assert journal.length(measured, [measured], 125) == 200
 
 
+def test_a_line_that_waited_for_something_does_not_decide_a_length(folder):
+    speeds = [3.0, 1.0, 20.0, 20.0, 0.5]
+    lines = [json.dumps({"step": i, "images_per_second": v}) for i, v in enumerate(speeds)]
+    (folder / "probe" / "metrics.jsonl").write_text("\n".join([*lines, '{"step": 5}']) + "\n")
+    part = training("part", folder)
+    assert Journal(folder, {}).length(part, [part], 100) == 200
+
+
 def test_without_time_a_training_is_as_short_as_can_be(folder):
     part, least = training("late", folder), replace(training("later", folder), least=7)
     assert Journal(folder, {}).length(part, [part], -50) == 1

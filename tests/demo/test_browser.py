@@ -160,6 +160,19 @@ def test_the_quiz_keeps_the_score(page):
     page.wait_for_selector("text=/[012] of 2 right/")
 
 
+def test_the_quiz_takes_own_pictures(page):
+    open_tab(page, "Real or fake?")
+    page.wait_for_selector("#quiz-left img")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#own").click()
+    chooser.value.set_files([EXAMPLE, EXAMPLE])
+    page.wait_for_selector("#own:has-text('Using 2 of your own')")
+    page.wait_for_selector("#guess-left:not([disabled])")
+    page.locator("#guess-left").click()
+    page.wait_for_selector("text=/[01] of 1 right/")
+    assert page.get_by_role("button", name="Your picture").count() == 1
+
+
 def test_painters_are_compared_side_by_side(page):
     open_tab(page, "Compare")
     page.wait_for_selector("#comparison img")

@@ -1,4 +1,5 @@
 import json
+import shutil
 
 import pytest
 import torch
@@ -44,6 +45,17 @@ def test_measured_numbers_are_in_the_config_and_in_the_card(bundled):
 def test_a_name_that_could_be_a_path_is_refused(run_folder, tmp_path):
     with pytest.raises(BrushworkError, match="small letters, digits and hyphens"):
         bundle(str(run_folder / "generator"), "../evil", into=tmp_path)
+
+
+def test_a_bundle_can_be_bundled_again_onto_itself(bundled, tmp_path):
+    shutil.copytree(bundled, tmp_path / "meadows")
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps({"reports": {"fakes": {"fid_pixels": 7.5}}}))
+    again = bundle(str(tmp_path / "meadows"), "meadows", 2, report, into=tmp_path)
+    assert json.loads((again / "config.json").read_text())["results"] == {"fid_pixels": 7.5}
+    same = {file.relative_to(bundled) for file in bundled.rglob("*")}
+    assert {file.relative_to(again) for file in again.rglob("*")} == same
+    assert {file.name for file in tmp_path.iterdir()} == {"meadows", "report.json"}
 
 
 def test_a_broken_report_leaves_the_older_bundle_alone(bundled, run_folder, tmp_path):

@@ -10,7 +10,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 import yaml
+from safetensors.torch import load
 
+from brushwork.classifier import read_index
 from brushwork.errors import BrushworkError
 from brushwork_demo import space
 
@@ -132,13 +134,20 @@ def test_requirements_are_exact_and_hold_nothing_of_training_or_metrics(exported
     assert not {"brushwork", "clean-fid", "datasets", "accelerate", "scipy", "pot"} & set(pinned)
 
 
-def test_the_source_of_both_packages_and_the_chosen_checkpoint_lie_beside(exported):
+def test_the_sources_the_chosen_painter_and_the_bundled_classifier_lie_beside(exported):
     source = exported / "src"
     assert (source / "brushwork" / "generator.py").is_file()
     assert (source / "brushwork_demo" / "app.py").is_file()
     checkpoints = source / "brushwork_demo" / "checkpoints"
-    assert [folder.name for folder in checkpoints.iterdir()] == ["meadows"]
+    assert {folder.name for folder in checkpoints.iterdir()} == {"artists", "meadows"}
     assert not list(exported.rglob("__pycache__"))
+
+
+def test_a_chosen_classifier_comes_with_the_bundled_painters(classifier_folder, tmp_path):
+    space.export(tmp_path / "new", classifier=str(classifier_folder))
+    checkpoints = tmp_path / "new" / "src" / "brushwork_demo" / "checkpoints"
+    names = {folder.name for folder in checkpoints.iterdir()}
+    assert {"landscapes", "portraits"} < names and "artists" not in names
 
 
 def test_an_export_replaces_an_older_one_and_nothing_else(exported, generator, tmp_path):
@@ -149,6 +158,11 @@ def test_an_export_replaces_an_older_one_and_nothing_else(exported, generator, t
     with pytest.raises(BrushworkError, match="holds something else than a Space"):
         space.export(tmp_path)
     assert (tmp_path / "diary.txt").read_text() == "dear diary"
+    another = tmp_path / "another"
+    (another / "src").mkdir(parents=True)
+    (another / "README.md").write_text("---\nsdk: gradio\n---\n")
+    with pytest.raises(BrushworkError, match="holds something else than a Space"):
+        space.export(another)
 
 
 def test_publishing_creates_a_space_and_then_brings_it_up_to_date(hub, generator):
@@ -174,6 +188,15 @@ def test_a_checkpoint_is_published_with_its_card(hub, generator):
     files = hub.repos["painter/meadows"]["files"]
     assert set(files) == {"config.json", "model.safetensors", "README.md"}
     assert b"A painting generator" in files["README.md"]
+
+
+def test_a_classifier_is_published_without_the_pictures_it_learned_from(hub, classifier_folder):
+    space.publish_model(str(classifier_folder), "painter/artists")
+    files = hub.repos["painter/artists"]["files"]
+    assert set(files) == {file.name for file in classifier_folder.iterdir()}
+    index = load(files["index.safetensors"])
+    assert not index["ends"].any() and len(index["ends"]) > 3
+    assert read_index(classifier_folder)["ends"].any(), "what is published is a copy"
 
 
 def test_a_dry_run_lists_the_files_and_sends_nothing(hub, generator):

@@ -4,6 +4,7 @@ import csv
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from brushwork import ArtistClassifier
 from brushwork.data.prepare import prepare
@@ -114,6 +115,16 @@ def test_every_part_of_the_recipe_trains(prepared_folder, tmp_path, settings):
     assert np.isfinite(read_metrics(out)[0]["loss"])
 
 
+def test_a_training_that_lost_its_patience_does_not_go_on(prepared_folder, tmp_path):
+    """No rate, no progress: the first epoch stays the best."""
+    patient = {"epochs": 4, "patience": 1, "lr": 1e-12, "ema_half_life": 0}
+    out = train(prepared_folder, tmp_path / "run", **patient)
+    before = read_metrics(out)
+    assert len(before) == 2
+    train(prepared_folder, tmp_path / "run", **patient, resume=True)
+    assert read_metrics(out) == before
+
+
 def test_a_student_learns_from_a_teachers_answers(run, prepared_folder, tmp_path):
     taught = train(prepared_folder, tmp_path / "run", epochs=1, teacher=str(run / "classifier"))
     assert read_metrics(taught)[0]["loss"] > 0
@@ -168,7 +179,7 @@ def test_the_test_numbers_are_those_of_the_test_rows(report, run, prepared_folde
     test = table[(table["split"] == "test") & table["artist"].isin(known.artists)]
     logits = known.look_at(paintings.pixels(64, "squash"), test.index.to_numpy()).logits
     labels = [known.artists.index(artist) for artist in test["artist"]]
-    expected = classification_report(logits, labels)
+    expected = classification_report(known.calibrated(logits), labels)
     numbers = json.loads((report / "report.json").read_text())["reports"]["test"]
     assert {name: numbers[name] for name in expected} == pytest.approx(expected)
     rows = list(csv.reader((report / "confusion.csv").read_text().splitlines()))
@@ -219,6 +230,33 @@ def test_a_folder_of_pictures_becomes_a_table_with_the_bad_ones_and_their_reason
     assert out.with_suffix(".html").read_text(encoding="utf-8").count("<figure") == 5
 
 
+def test_a_table_is_of_one_folder_and_one_classifier(run, tmp_path):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (20, 20)).save(tmp_path / name / "1.png")
+    named = {"classifier": str(run / "classifier"), "out": tmp_path / "o.csv", "sheet": False}
+    identify.main(identify.Config(tmp_path / "a", **named))
+    with pytest.raises(BrushworkError, match="made with another folder; pass another --out"):
+        identify.main(identify.Config(tmp_path / "b", **named))
+    other = tmp_path / "other"
+    shutil.copytree(run / "classifier", other)
+    weights = load_file(other / "model.safetensors")
+    save_file({name: 1.5 * value for name, value in weights.items()}, other / "model.safetensors")
+    with pytest.raises(BrushworkError, match="another weights"):
+        identify.main(identify.Config(tmp_path / "a", **named | {"classifier": str(other)}))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="names of other systems are text")
+def test_a_name_that_is_no_text_is_kept_byte_for_byte(run, tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.new("RGB", (20, 20)).save(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "a.png").rename(tmp_path / "in" / os.fsdecode(b"C\xe9zanne.png"))
+    config = identify.Config(tmp_path / "in", str(run / "classifier"), tmp_path / "o.csv")
+    for _ in range(2):
+        identify.main(config)
+        assert config.out.read_bytes().count(b"\nC\xe9zanne.png,") == 1
+
+
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
@@ -252,7 +290,7 @@ def test_the_evaluation_of_2019_stands_beside_the_honest_one(
     pixels = open_prepared(prepared_folder).pixels(64, "squash")
     logits = known.look_at(pixels, test.index.to_numpy()).logits
     labels = [known.artists.index(artist) for artist in train["artist"][: len(test)]]
-    assert numbers["labels of 2019"] == classification_report(logits, labels)
+    assert numbers["labels of 2019"] == classification_report(known.calibrated(logits), labels)
 
 
 def test_of_other_paintings_nobody_knows_which_were_trained_on(run, tmp_path):

@@ -387,7 +387,7 @@ def index_paintings(
         discriminants = fit_discriminants(seen.traits[learned], labels[learned])
         held_out = familiarity(seen.traits[~learned], discriminants).double().numpy()
         config = known.config | {"threshold": classification.threshold_at_recall(held_out, 0.95)}
-        save_file(discriminants._asdict(), folder / checkpoint.DISCRIMINANTS)
+        _replace(folder / checkpoint.DISCRIMINANTS, discriminants._asdict())
         checkpoint.update_config(folder, config, model_card(config))
 
 
@@ -406,8 +406,6 @@ def save_index(
         thumbnails: a small JPEG of each, or b"" for none.
     """
     sizes = [0, *map(len, thumbnails)]
-    file = Path(folder) / checkpoint.INDEX
-    partial = file.with_name(f".{checkpoint.INDEX}.new")
     tensors = {
         "features": torch.nn.functional.normalize(features).half().contiguous(),
         "thumbnails": torch.from_numpy(
@@ -415,8 +413,17 @@ def save_index(
         ),
         "ends": torch.tensor(np.cumsum(sizes)),
     }
+    names = {"paintings": json.dumps(list(paintings))}
+    _replace(Path(folder) / checkpoint.INDEX, tensors, names)
+
+
+def _replace(
+    file: Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write a file whole or not at all."""
+    partial = file.with_name(f".{file.name}.new")
     try:
-        save_file(tensors, partial, {"paintings": json.dumps(list(paintings))})
+        save_file(tensors, partial, metadata)
         partial.replace(file)
     except (OSError, SafetensorError) as error:
         raise BrushworkError(f"cannot write {file}: {error}") from error

@@ -8,12 +8,14 @@ import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import mean
+from statistics import mean, median
 from typing import Any
 
 from brushwork.data.prepare import write_atomically
 from brushwork.errors import BrushworkError
 from brushwork.run import read_metrics
+
+FILE = "parts.json"
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Part:
         out: the folder that it writes.
         share: of a training, its part of the time that all of them get; 0 for anything else.
         probe: the folder of the run whose last speed decides the length.
-        unit: what the length counts, "epochs" or "steps".
+        unit: of a training or a probe, what its length counts, "epochs" or "steps".
         images: in one of these.
         least: the shortest length.
         also: the script of an evaluation that it makes on its way, and takes the time of.
@@ -58,10 +60,10 @@ class Journal:
         Raises:
             BrushworkError: it was kept under other settings.
         """
-        self.file = folder / "parts.json"
+        self.file = folder / FILE
         self.settings = json.loads(json.dumps(settings, default=str))
         kept = json.loads(self.file.read_text()) if self.file.exists() else {}
-        before = kept.get("settings", self.settings)
+        before = settings_of(folder) or self.settings
         for name in before:
             if before[name] != self.settings.get(name):
                 raise BrushworkError(
@@ -105,10 +107,18 @@ class Journal:
         scripts = [p.also if p.share else p.script for p in waiting if p.also or not p.share]
         others = sum(mean(took.get(script, [seconds / 50])) for script in scripts)
         share = part.share / sum(other.share for other in waiting)
-        speed = read_metrics(part.probe)[-1]["images_per_second"]
+        lines = [line for line in read_metrics(part.probe) if "images_per_second" in line]
+        # Single lines may have waited for something; the first ones are of a cold start.
+        speed = median(line["images_per_second"] for line in lines[len(lines) // 2 :])
         length = max(part.least, int(max(0, seconds - others) * share * speed / part.images))
         self.note(part, length=length)
         return length
+
+
+def settings_of(folder: Path) -> dict[str, Any]:
+    """The settings under which a journal was begun; empty where there is none."""
+    file = folder / FILE
+    return json.loads(file.read_text())["settings"] if file.exists() else {}
 
 
 def seconds_trained(part: Part, length: int) -> float:

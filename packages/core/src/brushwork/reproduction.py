@@ -87,10 +87,11 @@ def choose_subjects(
     genres = {str(genre): int(num) for genre, num in counts(table, "genre").items()}
     for name, wanted in (("landscapes", "landscape"), ("portraits", "portrait")):
         same = [genre for genre in genres if name_key(genre) == wanted]
-        if not (same or genres):
+        others = [g for g in genres if name_key(g) not in ("landscape", "portrait")]
+        if not (same or others):
             notes.append(f"These paintings have no genre in the place of {name}.")
             continue
-        genre = (same or [*genres])[0]
+        genre = (same or others)[0]
         if not same:
             notes.append(f"There are no {name}; {genre!r} is in their place.")
         num = genres.pop(genre)

@@ -1,6 +1,7 @@
 """How fast to learn at each step."""
 
 import math
+from collections.abc import Sequence
 
 
 def warm_up_and_cosine(step: int, num_steps: int, warm_up: float = 0.05) -> float:
@@ -20,3 +21,12 @@ def warm_up_and_cosine(step: int, num_steps: int, warm_up: float = 0.05) -> floa
     if step < rise:
         return min((step + 1) / rise, 1.0)
     return 0.5 * (1 + math.cos(math.pi * (step - rise) / max(num_steps - rise, 1)))
+
+
+def is_over(scores: Sequence[float], patience: int) -> bool:
+    """Whether the best epoch was `patience` epochs ago, or more; with a patience of 0 it never is.
+
+    >>> is_over([0.5, 0.7, 0.6, 0.7], patience=2), is_over([0.5, 0.7, 0.6], patience=2)
+    (True, False)
+    """
+    return bool(scores) and 0 < patience <= len(scores) - 1 - scores.index(max(scores))

@@ -47,21 +47,25 @@ def bundle(
     if about is not None:
         artists = checkpoint.load_config(source).get("artists", [])
         shown["about_artists"] = lines_on_artists(about, artists)
+    finished, target = target, into / f".{name}.new"  # the old one may be the source, too
     shutil.rmtree(target, ignore_errors=True)
     _halve(source, target, shown)
-    kept = sorted((source.parent / KEPT).glob("step-*")) if source.name == "generator" else []
+    home = source if (source / CURVES).is_file() else source.parent  # bundled before, or a run's
+    run = source.name == "generator" or home == source
+    kept = sorted((home / KEPT).glob("step-*")) if run else []
     # The last one that was kept is most often the finished one.
     kept = [stage for stage in kept if _step(stage) != _step(source)]
     num = min(num_stages, len(kept))
     wanted = [kept[round(i * len(kept) / num)] for i in range(num)]
     for stage in wanted:
         _halve(stage, target / KEPT / stage.name)
-    curves = source.parent / CURVES
+    curves = home / CURVES
     if curves.is_file():
         lines = curves.read_text().splitlines()
         every = -(-len(lines) // 150)
         (target / CURVES).write_text("\n".join(lines[::every]) + "\n")
-    return target
+    shutil.rmtree(finished, ignore_errors=True)
+    return target.rename(finished)
 
 
 def _step(folder: Path) -> int | None:
@@ -77,9 +81,7 @@ def _halve(source: Path, target: Path, shown: Mapping[str, Any] | None = None) -
     for file in source.iterdir():
         if file.is_file() and file.name not in (checkpoint.WEIGHTS, checkpoint.INDEX):
             shutil.copy(file, target)
-    if index := read_index(source):
-        names = index["paintings"]
-        save_index(target, index["features"].float(), names, [b""] * len(names))
+    copy_index(source, target)
     config = checkpoint.load_config(source) | dict(shown or {})
     (target / checkpoint.CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
     if shown and "results" in shown:
@@ -89,6 +91,13 @@ def _halve(source: Path, target: Path, shown: Mapping[str, Any] | None = None) -
     weights = load_file(source / checkpoint.WEIGHTS)
     halved = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
     save_file(halved, target / checkpoint.WEIGHTS, metadata={"format": "pt"})
+
+
+def copy_index(source: Path, target: Path) -> None:
+    """Copy a classifier's index, if it has one, without the pictures."""
+    if index := read_index(source):
+        names = index["paintings"]
+        save_index(target, index["features"].float(), names, [b""] * len(names))
 
 
 def _measured(report: Path) -> dict[str, float]:

@@ -1,5 +1,6 @@
 """Two tabs: painters side by side on the same seeds, and a quiz with real paintings and fakes."""
 
+import io
 import random
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,6 @@ import gradio as gr
 import numpy as np
 import pandas as pd
 from gradio.components.base import Component
-from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from brushwork.data import synthetic
@@ -19,6 +19,7 @@ from brushwork_demo import studio
 from brushwork_demo.paint import enlarged
 from brushwork_demo.studio import Painter, Studio
 from brushwork_demo.uploads import picture as picture_of
+from brushwork_demo.visits import KEPT_SECONDS
 from brushwork_demo.words import data_url, escape, in_words, whole
 
 MOST_COMPARED = 4
@@ -148,25 +149,30 @@ class Quiz:
     machine: int = 0
     """Which of the two pictures the machine painted."""
     answered: bool = True
-    own: tuple[NDArray[np.uint8], ...] = field(default=(), repr=False)
-    """The visitor's own pictures, reduced."""
+    own: tuple[bytes, ...] = field(default=(), repr=False)
+    """The visitor's own pictures, reduced, as JPEG."""
 
 
-def pair(
-    rooms: Studio, painter: str, own: tuple[NDArray[np.uint8], ...]
-) -> tuple[int, list[Image.Image]]:
+def pair(rooms: Studio, painter: str, own: tuple[bytes, ...]) -> tuple[int, list[Image.Image]]:
     """A fake and a real painting in random order, at the same size; and which is the fake."""
     who = rooms.painter(painter)
     folder, chance = who.stage(None), random.Random()
     fake = studio.paint(studio.order(folder, 1, chance.randrange(MAX_SEED), 0.9))[0]
     if own:
-        square = Image.fromarray(chance.choice(own))
+        square = Image.open(io.BytesIO(chance.choice(own)))
         real = np.asarray(square.resize((who.side, who.side), Image.Resampling.LANCZOS))
     else:
         real = np.asarray(drawn(wanted_genre(who), chance, who.side))
     machine = chance.randrange(2)
     both = [fake, real] if machine == 0 else [real, fake]
     return machine, [enlarged(np.asarray(picture), 384) for picture in both]
+
+
+def small_jpeg(picture: Image.Image) -> bytes:
+    """The middle of a picture, 256 pixels square."""
+    file = io.BytesIO()
+    ImageOps.fit(picture.convert("RGB"), (256, 256)).save(file, "JPEG", quality=90)
+    return file.getvalue()
 
 
 def wanted_genre(painter: Painter) -> str | None:
@@ -191,7 +197,7 @@ def quiz_tab(rooms: Studio) -> Wiring:
         What to call when the tab is opened, from what, into what.
     """
     names = list(rooms.painters)
-    state = gr.State(Quiz(), time_to_live=3600)
+    state = gr.State(Quiz(), time_to_live=KEPT_SECONDS)
     gr.Markdown(
         "One of the two was painted by the machine, the other is one of your own pictures, "
         "or, without any, a painting drawn by code. Which one is the machine's?"
@@ -262,8 +268,8 @@ def quiz_tab(rooms: Studio) -> Wiring:
         if len(files) > MOST_UPLOADS:
             raise gr.Error(f"Up to {MOST_UPLOADS} pictures, please.", print_exception=False)
         taken = [taken for file in files if (taken := picture_of(file)) is not None]
-        own = tuple(np.asarray(ImageOps.fit(picture, (256, 256))) for picture in taken)
-        return [Quiz(own=own), f"Using {len(own)} of your own"]
+        own = tuple(small_jpeg(picture) for picture in taken)
+        return [Quiz(own=own), gr.update(label=f"Using {len(own)} of your own")]
 
     limits: dict[str, Any] = {
         "concurrency_limit": 8,

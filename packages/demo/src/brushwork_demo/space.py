@@ -16,7 +16,7 @@ from packaging.utils import canonicalize_name
 
 from brushwork import checkpoint
 from brushwork.errors import BrushworkError
-from brushwork_demo.bundle import bundle
+from brushwork_demo.bundle import bundle, copy_index
 from brushwork_demo.studio import BUNDLED
 
 HERE = Path(__file__).parent
@@ -77,8 +77,8 @@ def export(
 
     Args:
         folder: made with its parents; it must be empty or hold an earlier export.
-        generators: checkpoints to take along instead of those bundled.
-        classifier: likewise.
+        generators: checkpoints to take along instead of the bundled ones.
+        classifier: to take along instead of the bundled one.
 
     Returns:
         The files written, relative to the folder.
@@ -106,7 +106,11 @@ def export(
 
 def _holds_something_else(folder: Path) -> bool:
     readme = folder / "README.md"
-    ours = readme.is_file() and "sdk: gradio" in readme.read_text() and (folder / "src").is_dir()
+    ours = (
+        readme.is_file()
+        and "sdk: gradio" in readme.read_text()
+        and (folder / "src" / HERE.name).is_dir()
+    )
     return any(folder.iterdir()) and not ours
 
 
@@ -114,6 +118,10 @@ def _take_along(target: Path, generators: Sequence[str], classifier: str | None)
     if not generators and classifier is None:
         shutil.copytree(BUNDLED, target)
         return
+    for file in BUNDLED.glob(f"*/{checkpoint.CONFIG}"):  # of the kind that was not named
+        identifies = "artists" in checkpoint.load_config(file.parent)
+        if (classifier is None) if identifies else not generators:
+            shutil.copytree(file.parent, target / file.parent.name)
     chosen = [*generators, *([classifier] if classifier else [])]
     for number, given in enumerate(chosen):
         folder = checkpoint.locate(given)
@@ -203,6 +211,8 @@ def publish_space(
 def publish_model(given: str, name: str, private: bool = False, dry_run: bool = False) -> str:
     """Publish a checkpoint with its card as a model of the Hub, and say where it is.
 
+    Of the paintings that a classifier learned from only the names go along, not the pictures.
+
     Args:
         given: the checkpoint's folder.
         name: USER/NAME.
@@ -223,11 +233,16 @@ def publish_model(given: str, name: str, private: bool = False, dry_run: bool = 
     from huggingface_hub import HfApi
 
     api = HfApi()
-    with hub_errors_in_words(name):
+    with tempfile.TemporaryDirectory() as scratch, hub_errors_in_words(name):
+        copy = Path(scratch)
+        for file in files:
+            if file.name != checkpoint.INDEX:
+                shutil.copy(folder / file, copy)
+        copy_index(folder, copy)
         api.create_repo(name, private=private, exist_ok=True)
         api.upload_folder(
             repo_id=name,
-            folder_path=folder,
+            folder_path=copy,
             allow_patterns=[str(file) for file in files],
             commit_message="brushwork-demo publish-model",
         )

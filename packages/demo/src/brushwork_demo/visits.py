@@ -16,6 +16,9 @@ from gradio.utils import LRUCache
 MOST_REMEMBERED = 500
 """Visitors whose gallery is kept; who has not been here for longest is forgotten first."""
 
+KEPT_SECONDS = 900
+"""Of what a visitor sent; the page promises a quarter of an hour."""
+
 # Read when a page's queue is made.
 os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"
 os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)
@@ -27,6 +30,7 @@ class Visit(SessionState):
     def __init__(self, page: gr.Blocks):
         nothing_to_describe: Any = SimpleNamespace(default_config=page.default_config, blocks=())
         super().__init__(nothing_to_describe)
+        self.STATE_TTL_WHEN_CLOSED = KEPT_SECONDS
 
     def __setitem__(self, key: int, value: Any) -> None:
         """Keep a component that was updated, or the value of a `gr.State`."""
