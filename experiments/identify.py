@@ -6,8 +6,7 @@
 --out receives a line per file: the artist, or "unknown", the five likeliest with their
 probabilities, or the reason why the file can't be read. Beside it, a contact sheet (the same name
 and .html, all in one file) shows each picture with its artists and where the evidence lies, and
-.json tells of which folder and by which weights they are. Stop it at will: the same line goes on
-where it was.
+.json tells of which folder and by which weights. Stop it at will: the same line goes on.
 """
 
 import base64
