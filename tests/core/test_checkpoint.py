@@ -81,3 +81,20 @@ def test_an_unwritable_place_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BrushworkError, match="cannot write"):
         checkpoint.save(nn.Linear(1, 1), tmp_path / "file" / "model", {}, "")
+
+
+def test_where_things_lay_is_not_told(tmp_path):
+    training = {
+        "out": "/home/ann/runs/a",
+        "teacher": "/home/ann/runs/a/classifier",
+        "weights": "/home/ann/Downloads/resnet18.pth",
+        "backbone": "resnet18:/home/ann/Downloads/resnet18.pth",
+        "seed": 3,
+    }
+    checkpoint.save(nn.Linear(2, 2), tmp_path / "model", {"training": training}, "")
+    assert checkpoint.load_config(tmp_path / "model")["training"] == {
+        "teacher": "a/classifier",
+        "weights": "Downloads/resnet18.pth",
+        "backbone": "resnet18:Downloads/resnet18.pth",
+        "seed": 3,
+    }

@@ -20,6 +20,18 @@ INDEX = "index.safetensors"  # of a classifier, if it has one
 DISCRIMINANTS = "discriminants.safetensors"  # likewise
 # Where a run lay and how it was watched is nobody else's business.
 PRIVATE = ("out", "resume", "tracker")
+PLACES = ("weights", "teacher", "backbone", "eval_space")
+"""Settings that may name a file, of which the end is told."""
+
+
+def without_place(named: str) -> str:
+    """What a setting names, without the folders in which it lies.
+
+    >>> without_place("artist:/home/ann/runs/artists/classifier"), without_place("user/name")
+    ('artist:artists/classifier', 'user/name')
+    """
+    kind, colon, place = named.rpartition(":")
+    return kind + colon + "/".join(Path(place).parts[-2:])
 
 
 def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card: str) -> None:
@@ -37,6 +49,7 @@ def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card: str
     folder = Path(folder)
     if "training" in config:
         told = {k: v for k, v in config["training"].items() if k not in PRIVATE}
+        told |= {k: without_place(told[k]) for k in PLACES if k in told}
         config = config | {"training": told}
     staging, replaced = (folder.parent / f".{folder.name}.{word}" for word in ("new", "old"))
     try:

@@ -432,6 +432,8 @@ def _replace(
 def model_card(config: Mapping[str, Any]) -> str:
     """The card of a classifier: what it knows, from what, and how well."""
     training, results = config["training"], config["results"]
+    teacher = checkpoint.without_place(training.get("teacher", ""))
+    taught = f", taught by {teacher}" if teacher else ""
     measured = "\n".join(
         f"| {split} | {r['num_paintings']:,.0f} | {r['top1']:.3f} | {r['top3']:.3f} | "
         f"{r['top5']:.3f} | {r['macro_f1']:.3f} | {r.get('calibration_error', float('nan')):.3f} |"
@@ -454,7 +456,7 @@ ArtistClassifier.from_pretrained("this folder").identify("painting.jpg")
   {training["min_paintings"]} (fingerprint `{training["fingerprint"]}`), squares of
   {config["side"]} pixels ({config["fit"]}).
 - **Training**: {training["epoch"]} epochs, seed {training["seed"]}, started from
-  {training["weights"]} weights.
+  {checkpoint.without_place(training["weights"])} weights{taught}.
 - **Artists**: {", ".join(config["artists"])}.
 
 | paintings | number | top-1 | top-3 | top-5 | macro F1 | calibration error |
