@@ -4,7 +4,7 @@
 #   experiments/runs/ablation.sh PAINTINGS [OUT]
 #
 # 180 seconds of one AVX-512 core (bf16) a row: the steps are what fits into these. Stop it at will;
-# the same line goes on. The table is in experiments/README.md.
+# the same line goes on. It was not run to its end yet: screenings are in experiments/README.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/ablation}
