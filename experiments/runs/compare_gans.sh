@@ -4,7 +4,7 @@
 #
 #   experiments/runs/compare_gans.sh PAINTINGS [OUT] [SELECTION...]
 #
-# Two seeds each, 300 seconds of one AVX-512 core (bf16) a run: 6,300 steps of DC-GAN, 1,220 of the
+# Two seeds each, 240 seconds of one AVX-512 core (bf16) a run: 5,040 steps of DC-GAN, 980 of the
 # modern GAN. Stop it at will; the same line goes on.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -20,8 +20,8 @@ compare() {  # compare SELECTION FILTER...
     local spaces=($backbone)
     [[ ${2:-} != --artist ]] || spaces+=("artist:$out/judge/classifier")
     for seed in 0 1; do
-        paint "$1-dcgan" "$seed" 6300 "${@:2}"
-        paint "$1-modern" "$seed" 1220 --model modern --backbone $backbone --loss hinge \
+        paint "$1-dcgan" "$seed" 5040 "${@:2}"
+        paint "$1-modern" "$seed" 980 --model modern --backbone $backbone --loss hinge \
             --augment diff "${@:2}"
     done
     uv run experiments/evaluate_gan.py "$out/$1"-{dcgan,modern}-{0,1} --data "$paintings" "${@:2}" \
