@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from brushwork.errors import BrushworkError
 from brushwork.generator import save_generator
@@ -117,7 +118,7 @@ def test_a_mixture_of_two_classes_changes_from_one_to_the_other_halfway(conditio
 
 
 def test_the_quiz_shows_a_fake_and_a_real_picture_of_one_size(rooms):
-    own = (np.full((256, 256, 3), 200, np.uint8),)
+    own = (compare.small_jpeg(Image.new("RGB", (300, 400), (200, 200, 200))),)
     machine, pictures = compare.pair(rooms, "meadows", own)
     assert pictures[0].size == pictures[1].size
     assert (np.asarray(pictures[1 - machine]) == 200).all()
