@@ -4,7 +4,7 @@
 #
 #   experiments/runs/manners.sh PAINTINGS [OUT]
 #
-# 4,500 steps took 20 minutes of one AVX-512 core (bf16) beside other jobs. Stop it at will; the same
+# 4,500 steps took 29 minutes of one AVX-512 core (bf16) beside other jobs. Stop it at will; the same
 # line goes on. The judge is that of compare_gans.sh, which trains it first. The numbers to expect
 # are in RESULTS.md.
 set -euo pipefail

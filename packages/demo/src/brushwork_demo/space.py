@@ -17,7 +17,7 @@ from packaging.utils import canonicalize_name
 from brushwork import checkpoint
 from brushwork.errors import BrushworkError
 from brushwork_demo.bundle import bundle, copy_index
-from brushwork_demo.studio import BUNDLED
+from brushwork_demo.studio import BUNDLED, is_generator
 
 HERE = Path(__file__).parent
 PYTHON = "3.12.12"
@@ -119,8 +119,8 @@ def _take_along(target: Path, generators: Sequence[str], classifier: str | None)
         shutil.copytree(BUNDLED, target)
         return
     for file in BUNDLED.glob(f"*/{checkpoint.CONFIG}"):  # of the kind that was not named
-        identifies = "artists" in checkpoint.load_config(file.parent)
-        if (classifier is None) if identifies else not generators:
+        paints = is_generator(checkpoint.load_config(file.parent))
+        if not generators if paints else classifier is None:
             shutil.copytree(file.parent, target / file.parent.name)
     chosen = [*generators, *([classifier] if classifier else [])]
     for number, given in enumerate(chosen):

@@ -100,7 +100,7 @@ def open_studio(generators: Sequence[str] = (), classifier: str | None = None) -
         BrushworkError: one of them is not there, or cannot be opened.
     """
     bundled = [checkpoint.locate(file.parent) for file in sorted(BUNDLED.glob("*/config.json"))]
-    kinds = {folder: _is_generator(checkpoint.load_config(folder)) for folder in bundled}
+    kinds = {folder: is_generator(checkpoint.load_config(folder)) for folder in bundled}
     painters: dict[str, Painter] = {}
     for given in generators or [folder for folder in bundled if kinds[folder]]:
         painter = _find_painter(given)
@@ -111,20 +111,20 @@ def open_studio(generators: Sequence[str] = (), classifier: str | None = None) -
         raise BrushworkError(f"no generators in {BUNDLED}; name one with --generator")
     if classifier is not None:
         folder = checkpoint.locate(classifier)
-        if _is_generator(checkpoint.load_config(folder)):
+        if is_generator(checkpoint.load_config(folder)):
             raise BrushworkError(f"{classifier} is no artist classifier; is it for --generator?")
         return Studio(painters, folder)
     return Studio(painters, next((folder for folder in bundled if not kinds[folder]), None))
 
 
-def _is_generator(config: dict[str, Any]) -> bool:
+def is_generator(config: dict[str, Any]) -> bool:
     return config.get("architecture") in ARCHITECTURES
 
 
 def _find_painter(given: str | Path) -> Painter:
     folder = checkpoint.locate(given)
     config = checkpoint.load_config(folder)
-    if not _is_generator(config):
+    if not is_generator(config):
         raise BrushworkError(f"{given} is no painting generator; is it for --classifier?")
     in_a_run = folder.name == "generator"
     name = folder.parent.name if in_a_run else Path(given).name
