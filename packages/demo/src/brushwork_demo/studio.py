@@ -118,6 +118,7 @@ def open_studio(generators: Sequence[str] = (), classifier: str | None = None) -
 
 
 def is_generator(config: dict[str, Any]) -> bool:
+    """Whether a checkpoint's configuration is a painter's."""
     return config.get("architecture") in ARCHITECTURES
 
 
