@@ -152,7 +152,7 @@ def paint(cfg: Config, subjects: dict[str, reproduction.Subject], classifier: st
             probe = part(cfg, out, "train_gan", (*flags, "--steps", str(PROBE)), **steps)
             parts += [replace(probe, name=f"{out}-speed")] * (name == first)
             long = {"share": 1, "probe": folder(cfg, f"{first}-{gan}"), "images": 16, **steps}
-            long["also"] = "evaluate_gan" if measured else ""
+            long["also"] = ("evaluate_gan",) * 3 if measured else ()  # five times, one painter
             parts.append(part(cfg, out, "train_gan", flags, **long))
         painters = (str(folder(cfg, f"{name}-{gan}")) for gan in reproduction.GANS)
         flags = (*painters, *chosen, "--spaces", space, "pixels", *cfg.spaces, "--num-fakes", fakes)

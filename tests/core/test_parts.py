@@ -33,11 +33,11 @@ def test_a_training_gets_its_share_of_what_evaluations_leave(folder):
     assert Journal(folder, {}).length(parts[0], parts[:1], 9999) == 150, "and kept"
 
 
-def test_a_training_that_is_measured_on_its_way_takes_an_evaluations_time_too(folder):
+def test_a_training_that_is_measured_on_its_way_takes_the_time_of_evaluations_too(folder):
     journal = Journal(folder, {})
     journal.note(Part("a", "evaluate", (), folder), seconds=25.0)
-    measured = replace(training("measured", folder), also="evaluate")
-    assert journal.length(measured, [measured], 125) == 200
+    measured = replace(training("measured", folder), also=("evaluate",) * 2)
+    assert journal.length(measured, [measured], 150) == 200
 
 
 def test_a_line_that_waited_for_something_does_not_decide_a_length(folder):

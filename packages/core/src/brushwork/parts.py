@@ -32,7 +32,7 @@ class Part:
         unit: of a training or a probe, what its length counts, "epochs" or "steps".
         images: in one of these.
         least: the shortest length.
-        also: the script of an evaluation that it makes on its way, and takes the time of.
+        also: the scripts of evaluations that it makes on its way, and takes the time of.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Part:
     unit: str = ""
     images: int = 1
     least: int = 1
-    also: str = ""
+    also: Sequence[str] = ()
 
 
 class Journal:
@@ -104,7 +104,7 @@ class Journal:
         for entry in self.finished.values():
             if "length" not in entry:
                 took.setdefault(entry["script"], []).append(entry["seconds"])
-        scripts = [p.also if p.share else p.script for p in waiting if p.also or not p.share]
+        scripts = [s for p in waiting for s in (p.also if p.share else [p.script])]
         others = sum(mean(took.get(script, [seconds / 50])) for script in scripts)
         share = part.share / sum(other.share for other in waiting)
         lines = [line for line in read_metrics(part.probe) if "images_per_second" in line]
