@@ -127,9 +127,7 @@ class Discriminator(nn.Module):
         alike = batch_deviation(h)[:, None, None, None].expand(-1, 1, 4, 4)
         logits = self.logit(torch.cat([h, alike], 1)).flatten()
         if self.label is not None:
-            assert y is not None, "this discriminator judges classes: it needs labels"
-            # Miyato & Koyama 2018, eq. 4: how far the features point to the class.
-            logits = logits + (self.label(y) * h.mean((2, 3))).sum(1)
+            logits = logits + projection(self.label, h, y)
         return logits
 
 
@@ -182,6 +180,15 @@ class Excitation(nn.Module):
     def forward(self, low: Tensor, high: Tensor) -> Tensor:
         """(N, C, H, W), (N, C', H', W') -> (N, C', H', W')."""
         return high * (2 * self.weigh(low))
+
+
+def projection(label: nn.Embedding, h: Tensor, y: Tensor | None) -> Tensor:
+    """How far features (N, C, H, W) point to their classes (N,): (N,), to be added to a logit.
+
+    Miyato & Koyama 2018, equation 4.
+    """
+    assert y is not None, "this discriminator judges classes: it needs labels"
+    return (label(y) * h.mean((2, 3))).sum(1)
 
 
 def batch_deviation(h: Tensor, group: int = 4) -> Tensor:

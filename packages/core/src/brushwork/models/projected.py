@@ -31,6 +31,7 @@ from brushwork.models.classifier import (
     input_statistics,
     load_pretrained,
 )
+from brushwork.models.fewshot import projection
 from brushwork.models.folding import fold_batch_norms
 
 NUM_MAPS = 4
@@ -147,9 +148,7 @@ class Head(nn.Module):
         h = self.layers(h)
         logits = self.logit(h).flatten()
         if self.label is not None:
-            assert y is not None, "this discriminator judges classes: it needs labels"
-            # Miyato & Koyama 2018, eq. 4: how far the features point to the class.
-            logits = logits + (self.label(y) * h.mean((2, 3))).sum(1)
+            logits = logits + projection(self.label, h, y)
         return logits
 
 
