@@ -25,7 +25,7 @@ from brushwork.data.prepared import open_data
 from brushwork.data.select import select
 from brushwork.distributed import check_launch, use_all_cores
 from brushwork.errors import BrushworkError, errors_in_words
-from brushwork.metrics.features import open_space
+from brushwork.metrics.features import check_names, open_space
 from brushwork.metrics.pictures import (
     Pictures,
     Seen,
@@ -87,6 +87,7 @@ def main(cfg: Config) -> None:
     use_all_cores()
     device, is_main = accelerator.device, accelerator.is_main_process
     spaces = [open_space(spec, device) for spec in cfg.spaces]
+    check_names([space.name for space in spaces])
     sources = {name: Path(name) for name in cfg.fakes}
     for run in cfg.fakes if cfg.kept else ():
         sources = {f"step {step}": kept for step, kept in kept_checkpoints(run).items()}

@@ -83,6 +83,7 @@ def main(cfg: Config) -> None:
     models |= {m: cfg.weights.replace("{model}", m) for m in cfg.models if m != BEST}
     if not (first := next(iter(models), "")):
         raise BrushworkError("no classifier is left; name another, such as --models resnet18")
+    reproduction.check(list(models), cfg.gan_side, cfg.width, cfg.spaces)
     num = len(split_by_artist(paintings.table, threshold, cfg.seed).train)
     plan = identify(cfg, models, threshold, num) + paint(cfg, subjects, first)
 
@@ -92,13 +93,12 @@ def main(cfg: Config) -> None:
     journal, opening = Journal(cfg.out, kept), time.monotonic() - began
     asked = f"uv run experiments/reproduce.py {shlex.join(sys.argv[1:])}"
     while waiting := [part for part in plan if part.name not in journal.finished]:
-        part, spent = waiting[0], opening + journal.spent
-        left = 60 * cfg.budget - spent
+        part, left = waiting[0], 60 * cfg.budget - opening - journal.spent
         length = journal.length(part, waiting, left) if part.share else part.least
         flags = with_length(part, length) if part.share else part.flags
         command = f"experiments/{part.script}.py {shlex.join(flags)}"
         journal.note(part, command=f"uv run {command}")
-        print(f"\n[{len(waiting)} to do, {spent / 60:.1f} minutes] {command}", flush=True)
+        print(f"\n[{len(waiting)} to do, {left / 60:.1f} minutes left] {command}", flush=True)
         start = time.monotonic()
         run(part.script, flags, cfg.launch)
         before = seconds_trained(part, length) if part.unit else 0  # over all its starts

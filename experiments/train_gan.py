@@ -66,7 +66,7 @@ class Config:
     augment: Literal["none", "diff", "ada"] = "none"
     """Distort what D sees: never, always, or as often as it overfits."""
     gamma: float = 0
-    """Weight of the gradient penalties R1 and R2."""
+    """Weight of the gradient penalties R1 and R2, which batch norms make an approximation."""
     side: int = 64
     """Pixels: 32, 64, 128 or 256."""
     width: int = 16

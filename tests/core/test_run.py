@@ -3,6 +3,7 @@ import signal
 
 import pytest
 import torch
+from filelock import FileLock, Timeout
 from torch import nn
 
 from brushwork.errors import BrushworkError
@@ -53,6 +54,22 @@ def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
 def test_a_resumed_run_may_go_on_for_longer_and_save_more_often(tmp_path):
     open_run(tmp_path / "run", {"steps": 1, "save_every": 5}, resume=False)
     open_run(tmp_path / "run", {"steps": 2, "save_every": 1}, resume=True)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["settings"] == {"steps": 2, "save_every": 1}
+    assert config["environment"]["started"] <= config["resumed"]["started"]
+
+
+def test_a_run_that_another_process_trains_is_refused(tmp_path):
+    run = open_run(tmp_path / "run", {"lr": 1}, resume=False)
+    # A lock of the same file that does not know of the first one, as in another process.
+    with pytest.raises(Timeout):
+        FileLock(tmp_path / "run" / ".lock", timeout=0).acquire()
+    del run
+    with (
+        FileLock(tmp_path / "run" / ".lock", timeout=0),
+        pytest.raises(BrushworkError, match="another process is training"),
+    ):
+        open_run(tmp_path / "run", {"lr": 1}, resume=True)
 
 
 def test_a_folder_with_other_files_is_left_alone(tmp_path):

@@ -226,6 +226,7 @@ def test_a_run_that_copies_its_paintings_is_seen(evaluate, prepared_folder, tmp_
         (["RUN", "--spaces", "inception"], "no Inception weights at"),
         (["RUN", "--spaces", "resnet10t:gone.pth"], r"no weights at gone\.pth"),
         (["RUN", "--spaces", "artist:EMPTY"], "no checkpoint folder EMPTY"),
+        (["RUN", "--spaces", "pixels:8", "pixels:4"], "two feature spaces are called pixels"),
         (["RUN", "--real", "EMPTY"], "no images in"),
         (["RUN", "RUN", "--kept"], "exactly one run"),
         (["EMPTY", "--kept"], "kept no checkpoints"),

@@ -95,6 +95,9 @@ def test_each_part_is_a_command_that_the_page_shows(results):
         (["--seed", "1"], "holds results of seed 0, not 1"),
         (["--min-paintings", "1000"], "lower --min-paintings"),
         (["--style", "Baroqe"], "did you mean 'Baroque'"),
+        (["--gan-side", "48"], "48"),
+        (["--models", "resnet18", "resnet43"], "resnet43"),
+        (["--spaces", "artist:gone"], "gone"),
     ],
 )
 def test_a_mistake_is_one_sentence(prepared_folder, results, environment, flags, words):

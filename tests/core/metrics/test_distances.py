@@ -346,6 +346,8 @@ def test_authenticity_and_copying_see_a_generator_that_memorises():
     copies = train[:200] + 1e-3 * features(200, 12, 4)
     assert D.authenticity(train, copies) == 0
     assert 0.4 < D.authenticity(train, fresh) < 0.7
+    twice = np.concatenate([train, train])  # a painting that occurs twice is still one to copy
+    assert D.authenticity(twice, train[:50]) == 0
     assert D.copying(train, held_out, copies) == 1
     assert D.copying(train, held_out, fresh) == pytest.approx(0.5, abs=0.06)
     assert D.copying(train, held_out, held_out) == 0.5

@@ -25,6 +25,9 @@ from PIL import Image
 from brushwork import figures
 from brushwork.data.prepared import PreparedPaintings
 from brushwork.data.select import counts, identifiable, name_key, select
+from brushwork.generator import build_networks
+from brushwork.metrics.features import check_names, open_space
+from brushwork.models.classifier import create_backbone
 from brushwork.report import Section
 from brushwork.run import CONFIG, environment, read_metrics
 
@@ -109,6 +112,18 @@ def choose_subjects(
         subjects[f"one-{kind}"] = Subject((f"--{kind}", name), f"{kind} {name} ({num:,} paintings)")
     subjects["everything"] = Subject((), f"everything ({len(table):,} paintings)")
     return subjects, notes
+
+
+def check(models: Sequence[str], gan_side: int, width: int, spaces: Sequence[str]) -> None:
+    """Refuse at once what a part would refuse after hours.
+
+    Raises:
+        BrushworkError: there is no such classifier, GAN or feature space.
+    """
+    build_networks("dcgan", gan_side, width)
+    check_names(["artist", *(open_space(spec).name for spec in ("pixels", *spaces))])
+    for name in models:
+        create_backbone(name, 2)
 
 
 def about(paintings: PreparedPaintings) -> str:

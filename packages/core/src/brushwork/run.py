@@ -25,6 +25,7 @@ from types import FrameType
 from typing import Any
 
 import torch
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor, nn
@@ -48,8 +49,8 @@ class Run:
         records: the lines of `metrics.jsonl` up to there.
     """
 
-    def __init__(self, folder: Path, is_writer: bool):
-        self.folder = folder
+    def __init__(self, folder: Path, is_writer: bool, lock: FileLock | None = None):
+        self.folder, self._lock = folder, lock  # which is held as long as the run is open
         self.is_writer = is_writer
         self.step, self._seconds, self._tensors = _read_state(folder / STATE)
         lines = read_metrics(folder) if (folder / METRICS).exists() else []
@@ -154,35 +155,42 @@ def open_run(
     Args:
         folder: made with its parents.
         settings: what decides the run's results. Written to `config.json` with the versions of the
-            libraries, the machine's kind and the command. A resumed run must have the same, but
-            for `MAY_CHANGE` and whatever ends in `_every`.
+            libraries, the machine's kind and the command, of the first start and of the last. A
+            resumed run must have the same, but for `MAY_CHANGE` and whatever ends in `_every`.
         resume: go on from the last saved state. A folder without a run begins one.
         expected_bytes: what the run will write; checked against the free space now.
         is_writer: one process writes; the others pass False and only read the state.
 
     Raises:
-        BrushworkError: the folder holds a run and `resume` is False; or it cannot be written, has
-            too little room, or holds a run with other settings or a broken state.
+        BrushworkError: the folder holds a run and `resume` is False, or another process is training
+            in it; or it cannot be written, has too little room, or holds a run with other settings
+            or a broken state.
     """
     folder = Path(folder)
     if not is_writer:
         return Run(folder, is_writer=False)
-    config_file = folder / CONFIG
+    config_file, record = folder / CONFIG, {"environment": environment()}
     if config_file.exists():
         if not resume:
             raise BrushworkError(
                 f"{folder} already holds a run; add --resume to continue it or pass another --out"
             )
-        _check_same(json.loads(config_file.read_text())["settings"], settings, folder)
+        before = json.loads(config_file.read_text())
+        _check_same(before["settings"], settings, folder)
+        record = {"environment": before["environment"], "resumed": environment()}
     elif folder.is_dir() and any(not f.name.startswith(".") for f in folder.iterdir()):
         raise BrushworkError(f"{folder} holds other files; pass an empty or new folder as --out")
 
     _make_writable(folder, expected_bytes)
-    if not config_file.exists():
-        record = {"settings": dict(settings), "environment": environment()}
-        _replace(config_file, json.dumps(record, indent=2, ensure_ascii=False, default=str) + "\n")
+    lock = FileLock(folder / ".lock", is_singleton=True)
+    try:  # a launcher that was killed may have left its training alive
+        lock.acquire(timeout=0)
+    except Timeout:
+        raise BrushworkError(f"another process is training in {folder}; stop it first") from None
+    record = {"settings": dict(settings)} | record
+    _replace(config_file, json.dumps(record, indent=2, ensure_ascii=False, default=str) + "\n")
     (folder / "samples").mkdir(exist_ok=True)
-    run = Run(folder, is_writer=True)
+    run = Run(folder, True, lock)
     _forget_metrics_after(run.step, folder / METRICS)
     return run
 

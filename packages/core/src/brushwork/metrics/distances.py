@@ -401,7 +401,8 @@ def authenticity(train: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
     """Share of fakes that are no near-copies of a training image (Alaa et al. 2022, section 4.3).
 
     A fake counts as a copy when it is nearer to its nearest training image than that image is to
-    any other training image. Fresh draws from the training distribution give about 0.5, copies 0.
+    any other training image, or is that image, which may occur twice. Fresh draws from the training
+    distribution give about 0.5, copies 0.
 
     >>> authenticity(torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([[0.1], [3.5]]))
     0.0
@@ -413,7 +414,9 @@ def authenticity(train: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
         raise BrushworkError("authenticity needs at least 2 training images, not 1")
     distance, row = nearest(y, x)
     own = nearest(x, x, k=2)[0][:, 1]
-    return (distance[:, 0] >= own[row[:, 0]] * (1 - TIE)).double().mean().item()
+    distance = distance[:, 0]
+    fresh = (distance > 0) & (distance >= own[row[:, 0]] * (1 - TIE))
+    return fresh.double().mean().item()
 
 
 def copying(

@@ -12,7 +12,7 @@ import os
 import tempfile
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +90,16 @@ def open_space(spec: str, device: str | torch.device = "cpu") -> FeatureSpace:
     if name == "artist":
         return artist_space(rest, device=device)
     return timm_space(name, rest, device=device)
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Numbers bear the name of their feature space: no two may have the same.
+
+    Raises:
+        BrushworkError: two do.
+    """
+    if twice := next((name for name in names if names.count(name) > 1), None):
+        raise BrushworkError(f"two feature spaces are called {twice}; measure in one at a time")
 
 
 def extract(
