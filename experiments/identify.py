@@ -30,6 +30,7 @@ from brushwork import figures
 from brushwork.checkpoint import WEIGHTS, locate
 from brushwork.classifier import ArtistClassifier, Identification, read_picture
 from brushwork.data.decode import SUFFIXES
+from brushwork.data.prepare import write_atomically
 from brushwork.distributed import use_all_cores
 from brushwork.errors import BrushworkError, errors_in_words
 
@@ -130,24 +131,20 @@ def remember(out: Path, folder: Path, classifier: Path) -> None:
 
 def begin(out: Path, sheet: Path | None) -> set[str]:
     """The files that an earlier start has done; the table and the sheet hold these and no more."""
-    done: set[str] = set()
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        if out.exists():
-            text = out.read_text(**TEXT)
-            whole = text[: text.rfind("\n") + 1]  # a line may have been cut by a kill
-            reader = csv.DictReader(io.StringIO(whole, newline=""))
-            if reader.fieldnames and reader.fieldnames != COLUMNS:
-                raise BrushworkError(f"{out} is another table; pass another --out")
-            done = {row["file"] for row in reader}
-            out.write_text(whole, **TEXT)
-        if not done:
-            out.write_text(",".join(COLUMNS) + "\n", **TEXT)
+        text = out.read_text(**TEXT) if out.exists() else ""
+        whole = text[: text.rfind("\n") + 1]  # a line may have been cut by a kill
+        reader = csv.DictReader(io.StringIO(whole, newline=""))
+        if reader.fieldnames and reader.fieldnames != COLUMNS:
+            raise BrushworkError(f"{out} is another table; pass another --out")
+        done = {row["file"] for row in reader}
+        write_atomically(out, whole if done else ",".join(COLUMNS) + "\n", TEXT["errors"])
         if sheet is not None:
             lines = sheet.read_text(**TEXT).splitlines(True) if sheet.exists() else []
             marks = {f'<figure title="{html.escape(name)}"' for name in done}
             kept = [line for line in lines if line.partition(">")[0] in marks]
-            sheet.write_text(HEAD + "".join(kept), **TEXT)
+            write_atomically(sheet, HEAD + "".join(kept), TEXT["errors"])
     except OSError as error:
         raise BrushworkError(f"cannot write {out}: {error.strerror or error}") from error
     return done

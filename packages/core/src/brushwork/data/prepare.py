@@ -194,10 +194,10 @@ def _begin(work: Path, job: str) -> None:
     write_atomically(work / "job", job)
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, text: str, errors: str = "strict") -> None:
     """Write a small file so that it is there whole or not at all."""
     temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8")
+    temporary.write_text(text, encoding="utf-8", errors=errors)
     temporary.replace(path)
 
 
