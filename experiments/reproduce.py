@@ -174,7 +174,7 @@ def part(cfg: Config, name: str, script: str, flags: tuple[str, ...], **length: 
 def with_length(part: Part, length: int) -> tuple[str, ...]:
     """The flags of a training: how long, and how often a GAN is kept and measured."""
     kept = ("--keep-every", str(max(500, length // 8))) if part.unit == "steps" else ()
-    measured = ("--eval-every", str(max(1, length // 5))) if part.also else ()
+    measured = ("--eval-every", str(-(-length // 5))) if part.also else ()
     return (*part.flags, f"--{part.unit}", str(length), *kept, *measured)
 
 

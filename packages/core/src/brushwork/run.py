@@ -169,7 +169,8 @@ def open_run(
     folder = Path(folder)
     if not is_writer:
         return Run(folder, is_writer=False)
-    config_file, record = folder / CONFIG, {"environment": environment()}
+    config_file, now = folder / CONFIG, environment()
+    record = {"settings": dict(settings), "environment": now}
     if config_file.exists():
         if not resume:
             raise BrushworkError(
@@ -177,7 +178,7 @@ def open_run(
             )
         before = json.loads(config_file.read_text())
         _check_same(before["settings"], settings, folder)
-        record = {"environment": before["environment"], "resumed": environment()}
+        record |= {"environment": before["environment"], "resumed": now}
     elif folder.is_dir() and any(not f.name.startswith(".") for f in folder.iterdir()):
         raise BrushworkError(f"{folder} holds other files; pass an empty or new folder as --out")
 
@@ -187,7 +188,6 @@ def open_run(
         lock.acquire(timeout=0)
     except Timeout:
         raise BrushworkError(f"another process is training in {folder}; stop it first") from None
-    record = {"settings": dict(settings)} | record
     _replace(config_file, json.dumps(record, indent=2, ensure_ascii=False, default=str) + "\n")
     (folder / "samples").mkdir(exist_ok=True)
     run = Run(folder, True, lock)
