@@ -30,13 +30,13 @@ from brushwork.data.select import rows_and_labels, select
 from brushwork.distributed import Means, any_process, average_gradients, check_launch, use_all_cores
 from brushwork.ema import decay_after, update_ema
 from brushwork.errors import errors_in_words, require_positive
-from brushwork.generator import build_networks
+from brushwork.generator import begin_as, build_networks
 from brushwork.losses import has_collapsed
 from brushwork.metrics.pictures import selected_pictures
 from brushwork.objective import Objective, split
 from brushwork.precision import Precision, choose_precision
 from brushwork.progress import Progress
-from brushwork.run import StopSignal, open_run
+from brushwork.run import STATE, StopSignal, open_run
 
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
@@ -62,18 +62,17 @@ class Config:
     model: Literal["dcgan", "modern"] = "dcgan"
     backbone: str = ""
     """A pretrained network, ARCHITECTURE:WEIGHTS, for D to see with besides looking at pixels."""
+    start: str = ""  # a run or a painter to begin as: what learned from many paintings
     loss: Literal["logistic", "hinge", "relativistic"] = "logistic"
     augment: Literal["none", "diff", "ada"] = "none"
     """Distort what D sees: never, always, or as often as it overfits."""
     gamma: float = 0
     """Weight of the gradient penalties R1 and R2, which batch norms make an approximation."""
-    side: int = 64
-    """Pixels: 32, 64, 128 or 256."""
+    side: int = 64  # pixels: 32, 64, 128 or 256
     width: int = 16
     """Channels of the finest layer: 64 in the authors' code, 128 in the paper's figure."""
     steps: int = 1500
-    epochs: float = 0
-    """If given, decides the number of steps instead."""
+    epochs: float = 0  # if given, decides the number of steps instead
     batch_size: int = 32
     """Paintings per step, over all processes; 128 in the paper."""
     accumulate: int = 1
@@ -111,6 +110,8 @@ def main(cfg: Config) -> None:
     # The seed decides the networks and all that follows; devices and processes are Accelerate's.
     set_seed(cfg.seed)
     G, D = build_networks(cfg.model, cfg.side, cfg.width, classes, cfg.backbone)
+    if cfg.start and not (cfg.out / STATE).exists():
+        begin_as(cfg.start, G, D)
     pixels = paintings.pixels(cfg.side, cfg.fit)  # (M, S, S, 3) uint8
     accelerator = Accelerator(mixed_precision=precision, log_with=cfg.tracker, project_dir=cfg.out)
     device, world = accelerator.device, accelerator.num_processes
@@ -122,8 +123,7 @@ def main(cfg: Config) -> None:
     ema = copy.deepcopy(G).to(device)
     for net in (G, D):
         accelerator.prepare_model(net.to(memory_format=torch.channels_last), evaluation_mode=True)
-    adams = (gan_adam(net, cfg.lr) for net in (G, D))
-    opt_G, opt_D = (accelerator.prepare(adam) for adam in adams)
+    opt_G, opt_D = (accelerator.prepare(gan_adam(net, cfg.lr)) for net in (G, D))
     augment = Augment(POLICIES if cfg.augment != "none" else (), cfg.augment == "ada").to(device)
     objective = Objective(cfg.loss, augment, cfg.gamma)
     nets = {"G": G, "D": D, "ema": ema, "augment": augment}

@@ -1,14 +1,24 @@
+import shutil
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from brushwork.errors import BrushworkError
-from brushwork.generator import PaintingGenerator, save_generator, slerp
+from brushwork.generator import (
+    PaintingGenerator,
+    begin_as,
+    build_networks,
+    save_generator,
+    slerp,
+)
 from brushwork.models import fewshot
 from brushwork.models.dcgan import DCGANConfig, Generator
+from brushwork.run import STATE
+from brushwork.training_state import pack
 
 TRAINING = {
     "data": "synthetic", "genre": ("landscape",), "num_paintings": 1234, "fingerprint": "abc",
@@ -157,3 +167,49 @@ print(PaintingGenerator.from_pretrained({str(folder)!r}).sample(1)[0].size)
 def test_the_model_card_says_what_it_was_trained_on(folder):
     card = (folder / "README.md").read_text()
     assert "1,234 paintings" in card and "landscape" in card and "dcgan" in card
+
+
+def begin(start, model="dcgan", side=32, backbone="", seed=1):
+    torch.manual_seed(seed)
+    G, D = build_networks(model, side, 4, (), backbone)
+    begin_as(start, G, D)
+    return G, D
+
+
+def test_a_generator_begins_as_a_painter_and_its_discriminator_anew(folder):
+    G, D = begin(folder)
+    assert_same_weights(G, PaintingGenerator.from_pretrained(folder).network)
+    torch.manual_seed(1)
+    assert_same_weights(D, build_networks("dcgan", 32, 4)[1])
+
+
+def test_both_networks_begin_as_those_of_a_run(tmp_path, folder):
+    shutil.copytree(folder, tmp_path / "generator")
+    trained = build_networks("dcgan", 32, 4)
+    state = pack({"G": trained[0], "D": trained[1]}, {})
+    save_file({k: v.contiguous() for k, v in state.items()}, tmp_path / STATE)
+    for ours, theirs in zip(begin(tmp_path), trained, strict=True):
+        assert_same_weights(ours, theirs)
+
+
+def test_only_its_like_can_begin_as_a_painter(folder):
+    with pytest.raises(BrushworkError, match="side 32, not 64"):
+        begin(folder, side=64)
+    with pytest.raises(BrushworkError, match="model 'dcgan', not 'modern'"):
+        begin(folder, model="modern")
+    with pytest.raises(BrushworkError, match="no-such-run"):
+        begin("no-such-run")
+
+
+def test_a_run_with_another_discriminator_is_refused(tmp_path, folder):
+    shutil.copytree(folder, tmp_path / "generator")
+    G, D = build_networks("dcgan", 32, 4)
+    state = pack({"G": G, "D": D}, {})
+    save_file({k: v.contiguous() for k, v in state.items()}, tmp_path / STATE)
+    with pytest.raises(BrushworkError, match="give its --backbone"):
+        begin(tmp_path, backbone="resnet18:none")
+
+
+def assert_same_weights(a, b):
+    for name, value in a.state_dict().items():
+        assert torch.equal(value, b.state_dict()[name]), name

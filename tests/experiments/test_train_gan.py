@@ -4,6 +4,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -18,7 +19,7 @@ from safetensors.torch import load_file
 
 from brushwork.data.prepared import open_data
 from brushwork.errors import BrushworkError
-from brushwork.generator import PaintingGenerator
+from brushwork.generator import PaintingGenerator, build_networks
 from brushwork.metrics import distances
 from brushwork.metrics.features import extract, pixels
 from brushwork.metrics.pictures import open_pictures, selected_pictures
@@ -125,6 +126,23 @@ def test_killed_at_any_moment_and_resumed_it_ends_with_the_same_weights(
     assert [m["loss_D"] for m in read_metrics(out)] == [m["loss_D"] for m in read_metrics(finished)]
     for name in ("samples/step-000030.png", "kept/step-000020/model.safetensors"):
         assert (out / name).read_bytes() == (finished / name).read_bytes()
+
+
+def test_a_run_begins_as_another_and_goes_on_when_that_is_gone(environment, finished, tmp_path):
+    many = shutil.copytree(finished, tmp_path / "many")
+    few = ["--genre", "landscape", "--start", many, "--log-every", 1, "--resume"]
+    for name, lengths in (("at-once", [4]), ("in-two", [2, 4])):
+        for steps in lengths:
+            done = train(environment, tmp_path / name, *few, "--steps", steps)
+            assert done.returncode == 0, done.stderr
+            if steps == 2:
+                shutil.rmtree(many)
+    assert_same(weights(tmp_path / "at-once"), weights(tmp_path / "in-two"))
+    card = (tmp_path / "in-two" / "generator" / "README.md").read_text()
+    assert "begun as " in card and str(tmp_path.parent) not in card
+    before, after = (weights(run)["D/layers.0.weight"] for run in (finished, tmp_path / "in-two"))
+    anew = build_networks("dcgan", 32, 2)[1].layers[0].weight
+    assert (after - before).abs().mean() < 0.5 * (after - anew).abs().mean()
 
 
 @pytest.mark.parametrize("flags", [MODERN, PROJECTED], ids=["modern", "projected"])
@@ -288,6 +306,7 @@ def test_losses_that_are_no_longer_numbers_stop_the_run_in_words(environment, tm
         ({"condition": "genre"}, "--model modern"),
         ({"eval_space": "pixel"}, "no feature space 'pixel'"),
         ({"eval_fakes": 0}, "--eval-fakes"),
+        ({"start": "nowhere"}, "nowhere"),
     ],
 )
 def test_a_mistake_is_said_before_anything_is_written(

@@ -20,7 +20,7 @@ INDEX = "index.safetensors"  # of a classifier, if it has one
 DISCRIMINANTS = "discriminants.safetensors"  # likewise
 # Where a run lay and how it was watched is nobody else's business.
 PRIVATE = ("out", "resume", "tracker")
-PLACES = ("weights", "teacher", "backbone", "eval_space")
+PLACES = ("weights", "teacher", "backbone", "eval_space", "start")
 """Settings that may name a file, of which the end is told."""
 
 

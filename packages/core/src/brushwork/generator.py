@@ -11,6 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
+from safetensors import SafetensorError
+from safetensors.torch import load_file
 from torch import Tensor
 
 from brushwork import checkpoint
@@ -18,6 +20,8 @@ from brushwork.data.batches import to_uint8
 from brushwork.errors import BrushworkError
 from brushwork.figures import grid
 from brushwork.models import dcgan, fewshot, projected
+from brushwork.run import STATE
+from brushwork.training_state import unpack
 
 # The shape, the generator and the discriminator of each model.
 ARCHITECTURES = {
@@ -56,6 +60,37 @@ def build_networks(
     heads = projected.ProjectedConfig(side=side, classes=classes)
     sight = projected.frozen_backbone(backbone)
     return make_G(config), projected.Discriminator(heads, sight, make_D(config))
+
+
+def begin_as(start: str | Path, G: Generator, D: Discriminator) -> None:
+    """Give networks the weights of others, to go on learning from (Wang et al. 2018).
+
+    What they learned from many paintings they need not learn again from an artist's few.
+
+    Args:
+        start: a run of `train_gan.py`, whose networks both are taken; or a painter alone, its
+            folder or its name on the Hub, whose D has to be learned anew.
+        G: of the painter's model, side, width and classes.
+        D: of the run's backbone too.
+
+    Raises:
+        BrushworkError: there is no such run or painter, or it has another shape.
+    """
+    state, painter = Path(start) / STATE, Path(start) / "generator"
+    other = PaintingGenerator.from_pretrained(painter if painter.is_dir() else start).network
+    theirs, ours = ({"model": _architecture(g)} | asdict(g.config) for g in (other, G))
+    if theirs != ours:
+        unlike = [f"{k} {v!r}, not {ours.get(k)!r}" for k, v in theirs.items() if v != ours.get(k)]
+        raise BrushworkError(f"{start} has {', '.join(unlike)}; only its like can begin as it is")
+    if not state.is_file():
+        G.load_state_dict(other.state_dict())
+        return
+    try:
+        unpack(load_file(state), {"G": G, "D": D}, {})
+    except (RuntimeError, SafetensorError) as error:
+        raise BrushworkError(
+            f"{state} is broken or has another discriminator; give its --backbone"
+        ) from error
 
 
 class PaintingGenerator:
@@ -367,6 +402,8 @@ def _model_card(config: dict[str, Any]) -> str:
         for kind, names in filters.items()
         if names
     )
+    start = checkpoint.without_place(training.get("start") or "")
+    begun = f", begun as {start}" if start else ""
     return f"""---
 library_name: brushwork
 tags: [gan, painting, {config["architecture"]}]
@@ -382,7 +419,7 @@ PaintingGenerator.from_pretrained("this folder").sample(16, seed=0)
 - **Data**: {training["data"]}, {chosen or "everything"} ({training["num_paintings"]:,} paintings,
   fingerprint `{training["fingerprint"]}`).
 - **Training**: {training["step"]:,} steps of {training["batch_size"]} paintings
-  ({training["epochs"]:.1f} epochs), seed {training["seed"]}, {training["weights"]} weights.
+  ({training["epochs"]:.1f} epochs), seed {training["seed"]}, {training["weights"]} weights{begun}.
 - **Limits**: it knows only the paintings it was trained on, at this size. With few of them it may
   repeat what it saw: compare its pictures with the nearest training paintings before you call them
   new. The licence of the training pictures may restrict what the pictures may be used for.
