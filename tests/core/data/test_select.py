@@ -177,3 +177,10 @@ def test_validation_takes_its_share_of_every_artist_and_none_of_the_test_rows():
     again, other = split_by_artist(table, 2, seed=0), split_by_artist(table, 2, seed=1)
     assert list(again.validation.index) == list(split.validation.index)
     assert list(other.validation.index) != list(split.validation.index)
+
+
+def test_whoever_else_is_chosen_an_artists_validation_stays():
+    table = pd.concat([of("A", 50, 9), of("B", 20, 9), of("C", 30, 9)]).reset_index(drop=True)
+    everyone, fewer = (split_by_artist(table, least, seed=0).validation for least in (2, 30))
+    assert set(fewer["artist"]) == {"A", "C"}
+    assert list(everyone.loc[everyone["artist"] != "B"].index) == list(fewer.index)
