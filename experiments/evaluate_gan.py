@@ -25,6 +25,7 @@ from brushwork.data.prepared import open_data
 from brushwork.data.select import select
 from brushwork.distributed import check_launch, use_all_cores
 from brushwork.errors import BrushworkError, errors_in_words
+from brushwork.metrics.distances import frechet_of_halves
 from brushwork.metrics.features import check_names, open_space
 from brushwork.metrics.pictures import (
     Pictures,
@@ -112,6 +113,7 @@ def main(cfg: Config) -> None:
     reports: dict[str, dict[str, float]] = {}
     pictures: dict[str, Image.Image] = {}
     notes = [f"Real: {cfg.real or cfg.data} {' '.join(cfg.genre + cfg.style + cfg.artist)}"]
+    halves: dict[str, float] = {}
     for name, fakes in makers.items():
         reports[name] = {}
         for space in spaces:
@@ -120,6 +122,9 @@ def main(cfg: Config) -> None:
                 for some in reals[fakes.side]
             )
             assert real is not None
+            of_whom = f"{len(real.features.features):,} real at {fakes.side} pixels in {space.name}"
+            if of_whom not in halves:
+                halves[of_whom] = frechet_of_halves(real.features.features, cfg.seed)
             painted = Seen(fakes, seen[name, space.name])
             how = {"num_pairs": cfg.num_pairs, "seed": cfg.seed}
             values, shares = compare(real, painted, space, held_out, **how)
@@ -129,6 +134,8 @@ def main(cfg: Config) -> None:
                 notes.append(f"{name} as seen by {space.name}: {most}")
             if space is spaces[0]:
                 pictures |= figures_of(real, painted, name)
+
+    notes += [f"FID of two halves of {who}: {fid:.4g}" for who, fid in halves.items()]
 
     # The report, as a page, as JSON and as a table.
     cfg.out.mkdir(parents=True, exist_ok=True)

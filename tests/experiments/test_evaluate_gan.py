@@ -141,6 +141,10 @@ def test_the_numbers_are_those_of_the_metrics(run, evaluate, tmp_path):
     x, y = (extract(images, pixels()).features for images in (255 - fakes, fakes))
     assert of_run["fid_pixels"] == pytest.approx(distances.frechet(x, y))
     assert of_run["kid_pixels"] == pytest.approx(distances.kid(x, y).value)
+    halves = (
+        f"FID of two halves of 21 real at 32 pixels in pixels: {distances.frechet_of_halves(x):.4g}"
+    )
+    assert halves in json.loads((tmp_path / "out" / "report.json").read_text())["notes"]
 
 
 def test_several_runs_stand_side_by_side_with_the_best_marked(evaluate, run, tmp_path, capsys):

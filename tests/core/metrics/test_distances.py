@@ -80,6 +80,14 @@ def test_frechet_does_not_care_which_side_of_n_equals_d_it_is_on():
     assert D.frechet(x, y) == pytest.approx(D.frechet(*padded), rel=1e-9)
 
 
+def test_halves_of_a_sample_are_as_far_apart_as_two_samples_of_their_size():
+    rng = np.random.default_rng(0)
+    whole, one, other = (rng.normal(size=(n, 40)) for n in (400, 200, 200))
+    assert D.frechet_of_halves(whole) == pytest.approx(D.frechet(one, other), rel=0.1)
+    assert D.frechet(whole, rng.normal(size=(400, 40))) < D.frechet_of_halves(whole)
+    assert D.frechet_of_halves(whole, seed=1) != D.frechet_of_halves(whole, seed=0)
+
+
 def test_frechet_of_commuting_covariances_is_the_difference_of_roots():
     x = torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]], dtype=torch.float64)
     scale = torch.tensor([2.0, 5.0], dtype=torch.float64)
