@@ -403,7 +403,7 @@ def _model_card(config: dict[str, Any]) -> str:
         if names
     )
     start = checkpoint.without_place(training.get("start") or "")
-    begun = f", begun as {start}" if start else ""
+    begun = f",\n  begun as {start}, from whose paintings it learned too" if start else ""
     return f"""---
 library_name: brushwork
 tags: [gan, painting, {config["architecture"]}]
