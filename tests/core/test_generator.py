@@ -169,9 +169,9 @@ def test_the_model_card_says_what_it_was_trained_on(folder):
     assert "1,234 paintings" in card and "landscape" in card and "dcgan" in card
 
 
-def begin(start, model="dcgan", side=32, backbone="", seed=1):
-    torch.manual_seed(seed)
-    G, D = build_networks(model, side, 4, (), backbone)
+def begin(start, model="dcgan", side=32, backbone="", classes=()):
+    torch.manual_seed(1)
+    G, D = build_networks(model, side, 4, classes, backbone)
     begin_as(start, G, D)
     return G, D
 
@@ -208,6 +208,25 @@ def test_a_run_with_another_discriminator_is_refused(tmp_path, folder):
     save_file({k: v.contiguous() for k, v in state.items()}, tmp_path / STATE)
     with pytest.raises(BrushworkError, match="give its --backbone"):
         begin(tmp_path, backbone="resnet18:none")
+
+
+def test_networks_told_classes_begin_as_ones_that_were_not_but_for_the_classes(tmp_path):
+    classes = ("sea", "sun")
+    trained = build_networks("modern", 32, 4)
+    save_generator(trained[0], tmp_path / "generator", TRAINING, 10, "averaged")
+    state = pack({"G": trained[0], "D": trained[1]}, {})
+    save_file({k: v.contiguous() for k, v in state.items()}, tmp_path / STATE)
+    torch.manual_seed(1)
+    anew = build_networks("modern", 32, 4, classes)
+    of_run = begin(tmp_path, "modern", classes=classes)
+    of_painter = begin(tmp_path / "generator", "modern", classes=classes)
+    for ours, expected in zip((*of_run, *of_painter), (*trained, trained[0], anew[1]), strict=True):
+        assert_same_weights(expected, ours)
+    for ours, new in zip((*of_run, *of_painter), (*anew, *anew), strict=True):
+        assert torch.equal(ours.label.weight, new.label.weight)
+    save_generator(of_run[0], tmp_path / "told", TRAINING, 10, "averaged")
+    with pytest.raises(BrushworkError, match=r"classes \('sea', 'sun'\), not \(\)"):
+        begin(tmp_path / "told", "modern")
 
 
 def assert_same_weights(a, b):

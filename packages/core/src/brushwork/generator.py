@@ -21,7 +21,7 @@ from brushwork.errors import BrushworkError
 from brushwork.figures import grid
 from brushwork.models import dcgan, fewshot, projected
 from brushwork.run import STATE
-from brushwork.training_state import unpack
+from brushwork.training_state import pack, unpack
 
 # The shape, the generator and the discriminator of each model.
 ARCHITECTURES = {
@@ -65,12 +65,13 @@ def build_networks(
 def begin_as(start: str | Path, G: Generator, D: Discriminator) -> None:
     """Give networks the weights of others, to go on learning from (Wang et al. 2018).
 
-    What they learned from many paintings they need not learn again from an artist's few.
+    What they learned from many paintings they need not learn again from an artist's few. Networks
+    that are told classes can begin as ones that were not; what stands for the classes is new.
 
     Args:
         start: a run of `train_gan.py`, whose networks both are taken; or a painter alone, its
             folder or its name on the Hub, whose D has to be learned anew.
-        G: of the painter's model, side, width and classes.
+        G: of the painter's model, side, width and, if it has any, classes.
         D: of the run's backbone too.
 
     Raises:
@@ -79,14 +80,18 @@ def begin_as(start: str | Path, G: Generator, D: Discriminator) -> None:
     state, painter = Path(start) / STATE, Path(start) / "generator"
     other = PaintingGenerator.from_pretrained(painter if painter.is_dir() else start).network
     theirs, ours = ({"model": _architecture(g)} | asdict(g.config) for g in (other, G))
-    if theirs != ours:
-        unlike = [f"{k} {v!r}, not {ours.get(k)!r}" for k, v in theirs.items() if v != ours.get(k)]
+    unlike = [
+        f"{k} {v!r}, not {ours.get(k)!r}"
+        for k, v in theirs.items()
+        if v != ours.get(k) and (k, v) != ("classes", ())
+    ]
+    if unlike:
         raise BrushworkError(f"{start} has {', '.join(unlike)}; only its like can begin as it is")
-    if not state.is_file():
-        G.load_state_dict(other.state_dict())
-        return
+    networks = {"G": G, "D": D} if state.is_file() else {"G": G}
+    of_classes = {k: v for k, v in pack(networks, {}).items() if k.endswith("label.weight")}
     try:
-        unpack(load_file(state), {"G": G, "D": D}, {})
+        weights = load_file(state) if state.is_file() else pack({"G": other}, {})
+        unpack(of_classes | weights, networks, {})
     except (RuntimeError, SafetensorError) as error:
         raise BrushworkError(
             f"{state} is broken or has another discriminator; give its --backbone"
