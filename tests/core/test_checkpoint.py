@@ -63,12 +63,19 @@ def test_broken_config_is_refused_in_words(tmp_path, text):
 
 
 def test_a_folder_without_checkpoint_names_the_one_inside(tmp_path):
-    checkpoint.save(nn.Linear(1, 1), tmp_path / "generator", {}, "")
+    checkpoint.save(nn.Linear(1, 1), tmp_path / "model", {}, "")
     with pytest.raises(BrushworkError, match="did you mean"):
         checkpoint.locate(tmp_path)
     for nowhere in (tmp_path / "nowhere", "nowhere", "a/b/c"):
         with pytest.raises(BrushworkError, match="no checkpoint folder"):
             checkpoint.locate(nowhere)
+
+
+@pytest.mark.parametrize("part", ["generator", "classifier"])
+def test_the_folder_of_a_run_leads_to_what_it_trained(tmp_path, part):
+    (tmp_path / "config.json").write_text("{}")  # the run's own settings
+    checkpoint.save(nn.Linear(1, 1), tmp_path / part, {}, "")
+    assert checkpoint.locate(tmp_path) == tmp_path / part
 
 
 def test_a_hub_name_that_cannot_be_had_is_one_sentence(monkeypatch):

@@ -18,6 +18,7 @@ from brushwork.errors import BrushworkError
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 INDEX = "index.safetensors"  # of a classifier, if it has one
 DISCRIMINANTS = "discriminants.safetensors"  # likewise
+OF_RUNS = ("generator", "classifier")  # where a run keeps what it trained
 # Where a run lay and how it was watched is nobody else's business.
 PRIVATE = ("out", "resume", "tracker")
 PLACES = ("weights", "teacher", "backbone", "eval_space", "start")
@@ -72,13 +73,16 @@ def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card: str
 def locate(folder_or_hub_id: str | Path) -> Path:
     """The folder of a checkpoint; a Hub name is downloaded first (or found in the Hub's cache).
 
+    Of a run's folder it is that of its painter or its classifier.
+
     Raises:
         BrushworkError: there is no such folder, and no such model can be had from the Hub.
     """
     folder = Path(folder_or_hub_id)
     if folder.is_dir():
-        if (folder / CONFIG).is_file() and (folder / WEIGHTS).is_file():
-            return folder
+        for place in (folder, *(folder / part for part in OF_RUNS)):
+            if (place / CONFIG).is_file() and (place / WEIGHTS).is_file():
+                return place
         inside = sorted(str(c.parent) for c in folder.glob(f"*/{CONFIG}"))
         hint = f"; did you mean {inside[0]}?" if inside else ""
         raise BrushworkError(f"{folder} holds no {CONFIG} and {WEIGHTS}, so no checkpoint{hint}")

@@ -77,8 +77,7 @@ def begin_as(start: str | Path, G: Generator, D: Discriminator) -> None:
     Raises:
         BrushworkError: there is no such run or painter, or it has another shape.
     """
-    state, painter = Path(start) / STATE, Path(start) / "generator"
-    other = PaintingGenerator.from_pretrained(painter if painter.is_dir() else start).network
+    state, other = Path(start) / STATE, PaintingGenerator.from_pretrained(start).network
     theirs, ours = ({"model": _architecture(g)} | asdict(g.config) for g in (other, G))
     unlike = [
         f"{k} {v!r}, not {ours.get(k)!r}"

@@ -12,7 +12,7 @@ import torch
 from PIL import Image
 
 from brushwork import figures
-from brushwork.checkpoint import CONFIG
+from brushwork.checkpoint import CONFIG, OF_RUNS
 from brushwork.distributed import gather_rows, num_processes, process_index
 from brushwork.errors import BrushworkError
 from brushwork.generator import PaintingGenerator, to_arrays
@@ -78,9 +78,7 @@ def open_pictures(
         device: where to paint.
     """
     folder = Path(source)
-    if (folder / "generator" / CONFIG).is_file():
-        return open_pictures(folder / "generator", num=num, seed=seed, device=device)
-    if folder.is_dir() and not (folder / CONFIG).is_file():
+    if folder.is_dir() and not {CONFIG, *OF_RUNS} & {inside.name for inside in folder.iterdir()}:
         files = image_files(folder)
         try:
             with Image.open(files[0]) as first:
