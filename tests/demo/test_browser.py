@@ -178,6 +178,12 @@ def test_painters_are_compared_side_by_side(page):
     page.wait_for_selector("#comparison img")
     assert page.locator("#comparison figure").count() == 2
     assert "seed 0" in page.locator("#comparison img").first.get_attribute("alt")
+    widths = page.evaluate("""() => {
+        const table = document.querySelector('#comparison table');
+        table.querySelector('th').textContent = 'kid_error_of_some_long_space'.repeat(4);
+        return [table.scrollWidth, table.parentElement.clientWidth];
+    }""")
+    assert widths[0] <= widths[1]
 
 
 def test_the_page_says_what_it_must_not_be_used_for(page):

@@ -51,7 +51,7 @@ def side_by_side(rooms: Studio, names: list[str], seed: int) -> str:
             "For": f"{who.epochs[-1]:,.0f} epochs",
         } | {metric: f"{value:,.4g}" for metric, value in results(who).items()}
         rows = "".join(
-            f"<tr><th scope='row'>{escape(k)}</th><td>{escape(v)}</td></tr>"
+            f"<tr><th scope='row'>{escape(k).replace('_', '_<wbr>')}</th><td>{escape(v)}</td></tr>"
             for k, v in facts.items()
         )
         figures.append(

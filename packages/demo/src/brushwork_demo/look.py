@@ -71,16 +71,17 @@ button:focus-visible, input:focus-visible, a:focus-visible, [tabindex]:focus-vis
 .alike .share {margin-left: auto; white-space: nowrap; color: var(--body-text-color-subdued);}
 
 .compared {display: grid; gap: 18px; grid-template-columns: repeat(auto-fit, minmax(250px, 1fr));}
-.compared figure {margin: 0; max-width: 420px;}
+.compared figure {margin: 0; min-width: 0; max-width: 420px;}
 .compared img {width: 100%; border-radius: 8px; margin: 0;}
 .compared figcaption {font-family: Georgia, serif; font-size: 1.2rem; padding: 8px 0 4px;
   color: var(--body-text-color);}
 .compared table {width: 100%; font-size: .92rem; border-collapse: collapse;}
-.compared th {font-weight: 400; text-align: left; color: var(--body-text-color-subdued);}
+.compared th {font-weight: 400; text-align: left; color: var(--body-text-color-subdued);
+  overflow-wrap: anywhere;}
 .compared td {text-align: right; font-variant-numeric: tabular-nums;}
 .compared :is(table, tr, th, td)
   {border: none !important; background: none !important;}
-.compared :is(th, td) {padding: 4px 0 !important; 
+.compared :is(th, td) {padding: 4px 0 !important;
   border-bottom: 1px solid var(--border-color-primary) !important;}
 .score {font-size: 1.15rem; text-align: center;}
 #score .prose, #comparison .prose {max-width: none;}
