@@ -109,9 +109,7 @@ def ours(cfg: Config, folder: Path) -> Callable[[int], None]:
     mean, std = classifier.input_statistics(network)
     average = copy.deepcopy(network)
     optimizer = create_optimizer_v2(network, "adamw", 1e-3, weight_decay=0.05, layer_decay=0.8)
-    autocast = torch.autocast(
-        "cpu", torch.bfloat16, choose_precision(cfg.precision, network) == "bf16"
-    )
+    autocast = torch.autocast("cpu", torch.bfloat16, choose_precision(cfg.precision) == "bf16")
     steps_taken = itertools.count()
 
     def run(steps: int) -> None:
@@ -159,7 +157,7 @@ def main(cfg: Config) -> None:
                     turn = pool.submit(images_per_second, cfg, folder, way)
                     speeds[way].append(turn.result())
 
-    precision = choose_precision(cfg.precision, classifier.create_backbone(cfg.model, 1))
+    precision = choose_precision(cfg.precision)
     print(
         f"{cfg.model}, {cfg.side} pixels, batch {cfg.batch_size}, {torch.get_num_threads()} "
         f"threads; ours in precision {precision} (no: float32)"

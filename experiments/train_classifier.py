@@ -100,7 +100,7 @@ def main(cfg: Config) -> None:
     # The network, its running average, who may teach it, and the optimiser.
     set_seed(cfg.seed)
     network = classifier.create_backbone(cfg.model, len(artists))
-    precision = choose_precision(cfg.precision, network)
+    precision = choose_precision(cfg.precision)
     accelerator = Accelerator(
         mixed_precision=precision, log_with="tensorboard", project_dir=cfg.out
     )

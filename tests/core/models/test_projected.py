@@ -105,8 +105,10 @@ def test_heads_are_never_in_half_precision(backbone):
     D = Discriminator(ProjectedConfig(side=32, width=4), backbone).eval()
     x = torch.randn(2, 3, 32, 32)
     with torch.autocast("cpu", torch.bfloat16):
-        logits = D(x)
-    assert logits.dtype == torch.float32 and logits[:, :4].equal(D(x)[:, :4])
+        logits, mixtures = D(x), D.mixtures(x)
+    assert {h.dtype for h in mixtures} == {torch.bfloat16}
+    heads = [head(h.float(), None) for head, h in zip(D.heads, mixtures, strict=True)]
+    assert logits.dtype == torch.float32 and logits[:, :4].equal(torch.stack(heads, 1))
 
 
 @pytest.mark.parametrize("wrong", ["resnet18", "resnet99:none", "vit_tiny_patch16_224:none"])

@@ -18,6 +18,7 @@ from brushwork.distributed import gather_rows, num_processes, process_index
 from brushwork.errors import BrushworkError
 from brushwork.models.quick_timm import group_parameters, timm
 from brushwork.models.weights import head_prefixes, load_backbone
+from brushwork.precision import depthwise_in_float32
 
 
 class Looked(NamedTuple):
@@ -44,7 +45,8 @@ def create_backbone(architecture: str, num_classes: int) -> Network:
         BrushworkError: timm has none of that name, or it has no classification head.
     """
     try:
-        return timm.create_model(architecture, pretrained=False, num_classes=num_classes)
+        network = timm.create_model(architecture, pretrained=False, num_classes=num_classes)
+        return depthwise_in_float32(network)
     except RuntimeError:
         near = difflib.get_close_matches(architecture, timm.list_models(), n=5)
         raise BrushworkError(

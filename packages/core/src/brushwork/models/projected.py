@@ -58,8 +58,8 @@ class Discriminator(nn.Module):
     """Images (N, 3, S, S) in [-1, 1] and labels (N,) to logits (N, 2 M): above 0 for real.
 
     The first M are the heads', the others M times the logit of the discriminator of pixels, so
-    that it weighs as much as all heads together. What heads and backbone do is computed in float32:
-    spectral norms need it, and CPUs are slow at depthwise convolutions in half precision.
+    that it weighs as much as all heads together. Heads compute in float32, which spectral norms
+    need; backbone and mixtures in what training does.
     """
 
     mean: Tensor
@@ -94,10 +94,9 @@ class Discriminator(nn.Module):
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """(N, 3, S, S) in [-1, 1], labels (N,) if there are classes -> logits (N, 2 M)."""
-        of_pixels = self.of_pixels(x, y).float()
+        of_pixels, mixtures = self.of_pixels(x, y).float(), self.mixtures(x)
         with torch.autocast(x.device.type, enabled=False):
-            mixtures = self.mixtures(x.float())
-            logits = [head(h, y) for head, h in zip(self.heads, mixtures, strict=True)]
+            logits = [head(h.float(), y) for head, h in zip(self.heads, mixtures, strict=True)]
         return torch.stack([*logits, *[of_pixels] * len(logits)], dim=1)
 
     def mixtures(self, x: Tensor) -> list[Tensor]:
