@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import partial
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -43,7 +43,8 @@ def depthwise_in_float32(network: Network) -> Network:
     """
     for module in network.modules():
         if isinstance(module, nn.Conv2d) and 1 < module.groups == module.in_channels:
-            module.forward = partial(_float32_for_gradients, module.forward)
+            forward: Any = partial(_float32_for_gradients, module.forward)
+            module.forward = forward
     return network
 
 
