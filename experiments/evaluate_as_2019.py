@@ -21,7 +21,6 @@ import numpy as np
 import torch
 import tyro
 from accelerate import Accelerator
-from torch import Tensor
 from tqdm import trange
 
 from brushwork.classifier import ArtistClassifier
@@ -30,6 +29,7 @@ from brushwork.data.views import TrainingViews, Views
 from brushwork.distributed import check_launch, use_all_cores
 from brushwork.errors import BrushworkError, errors_in_words
 from brushwork.metrics.classification import classification_report
+from brushwork.models.classifier import Looked, look
 from brushwork.report import text_table
 
 CROPS = Views(min_area=0.08)  # torchvision's RandomResizedCrop, and flips
@@ -67,7 +67,7 @@ def main(cfg: Config) -> None:
     label = {artist: number for number, artist in enumerate(known.artists)}
     y = {split: table["artist"].loc[rows[split]].map(label).to_numpy() for split in rows}
 
-    whole = {split: known.look_at(pixels, rows[split], progress=split)[0] for split in rows}
+    whole = {split: known.look_at(pixels, rows[split], progress=split) for split in rows}
     crops = {split: in_crops(cfg, known, pixels, rows[split], y[split]) for split in rows}
     accelerator.end_training()
     if not accelerator.is_main_process:
@@ -78,11 +78,11 @@ def main(cfg: Config) -> None:
         "test in crops": crops["test"],
         "trained on": (whole["train"], y["train"]),
         "as in 2019": crops["train"],
-        "labels of 2019": (whole["test"][:num], y["train"][:num]),
+        "labels of 2019": (Looked(*(part[:num] for part in whole["test"])), y["train"][:num]),
     }
     reports = {
-        name: classification_report(known.calibrated(logits), labels)
-        for name, (logits, labels) in seen.items()
+        name: classification_report(known.calibrated(looked_at), labels)
+        for name, (looked_at, labels) in seen.items()
     }
     cfg.out.mkdir(parents=True, exist_ok=True)
     record = {"settings": asdict(cfg), "reports": reports}
@@ -92,19 +92,22 @@ def main(cfg: Config) -> None:
 
 def in_crops(
     cfg: Config, known: ArtistClassifier, pixels: np.ndarray, rows: np.ndarray, y: np.ndarray
-) -> tuple[Tensor, Tensor]:
-    """Logits (N, K) and labels (N,) of each of the rows once, in a random crop."""
+) -> tuple[Looked, np.ndarray]:
+    """What is seen of each of the rows once, in a random crop, and labels (N,)."""
     of_what = pixels, rows, y, len(known.artists), cfg.batch_size
     views = TrainingViews(*of_what, lambda _: known.side, CROPS, cfg.seed)
     device = next(known.network.parameters()).device
-    parts = [
-        (known.logits(images.to(device)).cpu(), targets.argmax(1))
-        for images, targets in map(
-            views.__getitem__, trange(math.ceil(len(rows) / cfg.batch_size), desc="crops")
-        )
-    ]
-    logits, labels = (torch.cat(part)[: len(rows)] for part in zip(*parts, strict=True))
-    return logits, labels
+    statistics = known.config["mean"], known.config["std"]
+    batches = map(views.__getitem__, trange(math.ceil(len(rows) / cfg.batch_size), desc="crops"))
+    parts, labels = zip(
+        *(
+            (look(known.network, images.to(device), *statistics), targets.argmax(1))
+            for images, targets in batches
+        ),
+        strict=True,
+    )
+    looked_at = Looked(*(torch.cat(part)[: len(rows)] for part in zip(*parts, strict=True)))
+    return looked_at, torch.cat(labels)[: len(rows)].numpy()
 
 
 if __name__ == "__main__":

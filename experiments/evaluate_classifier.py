@@ -19,7 +19,6 @@ import pandas as pd
 import tyro
 from accelerate import Accelerator
 from PIL import Image
-from torch import Tensor
 
 from brushwork import figures
 from brushwork.checkpoint import locate, update_config
@@ -29,6 +28,7 @@ from brushwork.data.select import carve_validation
 from brushwork.distributed import check_launch, use_all_cores
 from brushwork.errors import BrushworkError, errors_in_words
 from brushwork.metrics import classification as measure
+from brushwork.models.classifier import Looked
 from brushwork.report import html_page, text_table
 
 
@@ -60,12 +60,11 @@ def main(cfg: Config) -> None:
     paintings = open_data(cfg.data)
     pixels = paintings.pixels(known.side, known.fit)
     parts = split_rows(known, paintings)
-    seen: dict[str, tuple[Tensor, np.ndarray]] = {}
-    knownness: dict[str, np.ndarray] = {}
+    seen: dict[str, tuple[Looked, np.ndarray]] = {}
     for name in (*cfg.splits, "unknown"):
         if len(rows := parts[name]):
             looked_at = known.look_at(pixels, rows, cfg.views, progress=name if is_main else "")
-            seen[name], knownness[name] = (looked_at.logits, rows), known.knownness(looked_at)
+            seen[name] = looked_at, rows
     accelerator.end_training()
     if not is_main:
         return
@@ -81,16 +80,16 @@ def main(cfg: Config) -> None:
     for name in cfg.splits:
         if name not in seen:
             continue
-        logits, rows = seen[name]
+        looked_at, rows = seen[name]
         y = paintings.table["artist"].loc[rows].map(index).to_numpy()
-        before, after = measure.softmax(logits), known.calibrated(logits)
+        before, after = measure.softmax(looked_at.logits), known.calibrated(looked_at)
         reports[name] = measure.classification_report(after, y) | {
             "calibration_error_before": measure.expected_calibration_error(before, y),
             "calibration_error": measure.expected_calibration_error(after, y),
         }
         intervals[name] = measure.bootstrap_intervals(after, y, resamples=cfg.resamples)
         if "unknown" in seen and name != "train":
-            ours, strangers = knownness[name], knownness["unknown"]
+            ours, strangers = (known.knownness(seen[who][0]) for who in (name, "unknown"))
             reports[name] |= {
                 "auroc_unknown": measure.auroc(ours, strangers),
                 "false_positive_rate_at_95_recall": measure.false_positive_rate(ours, strangers),
@@ -102,9 +101,9 @@ def main(cfg: Config) -> None:
     # Pictures and tables of the strictest split that was measured.
     cfg.out.mkdir(parents=True, exist_ok=True)
     strictest = [name for name in ("train", "validation", "test") if name in reports][-1]
-    logits, rows = seen[strictest]
+    looked_at, rows = seen[strictest]
     y = paintings.table["artist"].loc[rows].map(index).to_numpy()
-    before, after = measure.softmax(logits), known.calibrated(logits)
+    before, after = measure.softmax(looked_at.logits), known.calibrated(looked_at)
     confusion = measure.confusion_matrix(y, after.argmax(1), len(known.artists))
     pd.DataFrame(confusion, known.artists, known.artists).to_csv(cfg.out / "confusion.csv")
     columns = zip(
@@ -129,7 +128,8 @@ def main(cfg: Config) -> None:
 
     notes = [
         f"{cfg.classifier} on {paintings.name}; {len(known.artists)} artists, "
-        f"temperature {known.temperature:.3f}, threshold of unknown {known.threshold:.3f}",
+        f"temperature {known.calibration.temperature:.3f}, weight of the discriminant analysis "
+        f"{known.calibration.lda_weight:.3f}, threshold of unknown {known.threshold:.3f}",
         *(
             f"{name}: top-1 {reports[name]['top1']:.3f} (95 % interval {low:.3f} to {high:.3f}), "
             f"macro F1 {reports[name]['macro_f1']:.3f} ({f1_low:.3f} to {f1_high:.3f})"

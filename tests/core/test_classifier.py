@@ -1,4 +1,5 @@
 import io
+import shutil
 import subprocess
 import sys
 
@@ -7,6 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from PIL import Image
+from safetensors.torch import load_file
 
 from brushwork import ArtistClassifier, BrushworkError, figures
 from brushwork.classifier import Identification, index_paintings, open_teacher, save_classifier
@@ -62,19 +64,56 @@ def test_probabilities_are_sorted_sum_to_one_and_are_calibrated(known):
     assert len(probabilities) == 3 and sum(probabilities) == pytest.approx(1)
     assert probabilities == sorted(probabilities, reverse=True)
     logits = known.look_at(PIXELS, np.array([1])).logits
-    biases = torch.tensor(known.biases)
-    expected = (logits / known.temperature + biases).softmax(1)[0].max().item()
+    temperature, biases, _ = known.calibration
+    expected = (logits / temperature + torch.tensor(biases)).softmax(1)[0].max().item()
     assert probabilities[0] == pytest.approx(expected, rel=0.05)  # JPEG lies between
-    assert known.temperature > 1, "one of the four sure answers was wrong"
-    assert len(known.biases) == 3 and biases.abs().max() > 0.01
+    assert temperature > 1, "one of the four sure answers was wrong"
+    assert len(biases) == 3 and np.abs(biases).max() > 0.01
 
 
 def test_a_checkpoint_from_before_biases_has_none(known):
     config = {name: value for name, value in known.config.items() if name != "biases"}
     old = ArtistClassifier(known.network, config)
-    logits = torch.tensor([[1.0, 2.0, 3.0]])
-    expected = (logits / known.temperature).softmax(1)
-    np.testing.assert_allclose(old.calibrated(logits), expected, rtol=1e-6)
+    seen = known.look_at(PIXELS, np.array([1, 2]))
+    expected = (seen.logits / known.calibration.temperature).softmax(1)
+    np.testing.assert_allclose(old.calibrated(seen), expected, rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def of_two_opinions(folder, tmp_path_factory):
+    """The same network, which was shown dark, grey and bright pictures with some kept aside."""
+    out = tmp_path_factory.mktemp("lda") / "classifier"
+    shutil.copytree(folder, out)
+    levels = np.array([20, 120, 220])
+    noise = np.random.default_rng(1).integers(-20, 20, (24, 64, 64, 3))
+    pixels = (levels[np.arange(24) % 3][:, None, None, None] + noise).astype(np.uint8)
+    table = pd.DataFrame({"artist": ARTISTS * 8, "title": ["Light"] * 24})
+    index_paintings(out, pixels, table, aside=np.arange(15, 24))
+    return out, pixels
+
+
+def test_what_traits_tell_counts_as_much_as_paintings_kept_aside_say(of_two_opinions):
+    folder, pixels = of_two_opinions
+    known = ArtistClassifier.from_pretrained(folder)
+    temperature, biases, weight = known.calibration
+    assert weight > 0, "the network alone knows nothing"
+    answers = known.identify(list(pixels))
+    assert [answer.candidates[0].artist for answer in answers] == ARTISTS * 8
+    assert known.config["results"]["validation"]["top1"] == 1
+    assert known.config["results"]["validation"]["num_paintings"] == 9
+    tensors = load_file(folder / "discriminants.safetensors")
+    seen = known.look_at(pixels, np.arange(24))
+    along = (seen.traits - tensors["center"]) @ tensors["directions"]
+    distance = torch.cdist(along, tensors["means"]).square()
+    logits = seen.logits / temperature - weight * distance / 2 + torch.tensor(biases)
+    np.testing.assert_allclose(known.calibrated(seen), logits.softmax(1), rtol=1e-3, atol=1e-6)
+
+
+def test_a_second_opinion_that_was_lost_is_told(of_two_opinions, tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((of_two_opinions[0] / name).read_bytes())
+    with pytest.raises(BrushworkError, match="lacks its discriminants"):
+        ArtistClassifier.from_pretrained(tmp_path)
 
 
 def test_less_than_the_threshold_is_unknown(known):

@@ -4,7 +4,12 @@ import torch
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 
 from brushwork.errors import BrushworkError
-from brushwork.metrics.familiarity import RIDGE, familiarity, fit_discriminants
+from brushwork.metrics.familiarity import (
+    RIDGE,
+    familiarity,
+    fit_discriminants,
+    log_likelihoods,
+)
 
 
 def groups(num, dim, artists, seed=0):
@@ -48,6 +53,20 @@ def test_its_directions_are_scikit_learns(monkeypatch):
     theirs = LinearDiscriminantAnalysis(solver="eigen").fit(x, y).scalings_[:, :2]
     cosines = (ours / np.linalg.norm(ours, axis=0)).T @ (theirs / np.linalg.norm(theirs, axis=0))
     np.testing.assert_allclose(np.abs(np.diag(cosines)), 1, atol=1e-3)
+
+
+def test_its_likelihoods_are_scikit_learns(monkeypatch):
+    monkeypatch.setattr("brushwork.metrics.familiarity.RIDGE", 0.0)
+    x, y = groups(400, 8, artists=3)
+    queries = groups(20, 8, artists=3, seed=1)[0]
+    theirs = LinearDiscriminantAnalysis(solver="lsqr").fit(x, y)
+    found = log_likelihoods(
+        torch.from_numpy(queries), fit_discriminants(*map(torch.from_numpy, (x, y)))
+    )
+    found = found.numpy() + np.log(theirs.priors_)
+    expected = theirs.decision_function(queries)
+    centred = (scores - scores.mean(1, keepdims=True) for scores in (found, expected))
+    np.testing.assert_allclose(*centred, rtol=1e-3, atol=0.1)
 
 
 def test_strangers_are_less_familiar():

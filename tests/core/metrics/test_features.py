@@ -241,7 +241,7 @@ def test_artist_space_is_what_the_classifier_sees_when_it_identifies(classifier,
     )
     assert space.labels == ("Claude Monet", "Edgar Degas") and space.side == 64
     features, probabilities = F.extract(files, space)
-    assert probabilities is not None and known.temperature > 1
+    assert probabilities is not None and known.calibration.temperature > 1
     np.testing.assert_allclose(probabilities, known.probabilities(files), atol=1e-5)
     torch.testing.assert_close(features, known.embed(files), rtol=1e-4, atol=1e-5)
     images = torch.rand(2, 3, 64, 64).mul_(255).contiguous(memory_format=torch.channels_last)

@@ -1,8 +1,9 @@
 """Who painted this? An artist classifier's checkpoint, opened to identify paintings with.
 
 Besides the weights it holds the artists in the order of the network's outputs, the preprocessing,
-the temperature and the biases that make probabilities honest and the threshold of "unknown", so
-that none of them can go astray; and, optionally, an index of the paintings that it learned from.
+a second opinion (a linear discriminant analysis of channel statistics at all stages), the
+calibration of both that makes probabilities honest, and the threshold of "unknown", so that none
+of them can go astray; and, optionally, an index of the paintings that it learned from.
 """
 
 import io
@@ -24,7 +25,12 @@ from brushwork import checkpoint
 from brushwork.data.decode import Rejected, square, to_jpeg
 from brushwork.errors import BrushworkError
 from brushwork.metrics import classification
-from brushwork.metrics.familiarity import Discriminants, familiarity, fit_discriminants
+from brushwork.metrics.familiarity import (
+    Discriminants,
+    familiarity,
+    fit_discriminants,
+    log_likelihoods,
+)
 from brushwork.models.classifier import (
     Looked,
     create_backbone,
@@ -83,8 +89,8 @@ class ArtistClassifier:
     Attributes:
         artists: the K names, in the order of the network's outputs.
         side: pixels of the square that a painting is brought to.
-        temperature: by which logits are divided.
-        biases: what is added to them then, one for each artist.
+        calibration: how logits, and what a linear discriminant analysis of the traits says, become
+            probabilities.
         threshold: an image whose `knownness` is lower is "unknown".
         config: all of `config.json`; `training` and `results` tell of its data and its measure.
     """
@@ -101,12 +107,20 @@ class ArtistClassifier:
         self.side: int = config["side"]
         self.fit: Literal["crop", "squash"] = config["fit"]
         self.num_views: Literal[1, 2, 10] = config["num_views"]
-        self.temperature: float = config["temperature"]
-        self.biases: list[float] = config.get("biases", [0.0] * len(self.artists))
+        self.calibration = classification.Calibration(
+            config["temperature"],
+            config.get("biases", [0.0] * len(self.artists)),
+            config.get("lda_weight", 0.0),
+        )
         self.threshold: float = config["threshold"]
         self._statistics: tuple[list[float], list[float]] = config["mean"], config["std"]
         self._index = dict(index or {})
         self._discriminants = discriminants
+        if self.calibration.lda_weight and discriminants is None:
+            raise BrushworkError(
+                f"the classifier lacks its {checkpoint.DISCRIMINANTS}; copy all of its folder, or "
+                "train its last step anew"
+            )
         network = network.eval().requires_grad_(False)
         # Without batch norms and in this layout, networks are up to twice as fast on CPUs.
         device = next(network.parameters()).device
@@ -151,14 +165,14 @@ class ArtistClassifier:
             raise BrushworkError(f"cannot name {top} artists; ask for at least 1")
         single = not isinstance(images, list | tuple)
         seen = self._look([images] if single else images)
-        probabilities = self.calibrated(seen.logits)
+        probabilities = self.calibrated(seen)
         known = self.knownness(seen) >= self.threshold
         named = [self._named(*row, top) for row in zip(probabilities, known, strict=True)]
         return named[0] if single else named
 
     def probabilities(self, images: Sequence[Picture]) -> NDArray[np.float64]:
         """Calibrated probabilities (N, K), in the order of `artists`."""
-        return self.calibrated(self._look(images).logits)
+        return self.calibrated(self._look(images))
 
     def embed(self, images: Picture | Sequence[Picture]) -> Tensor:
         """The last hidden layer (N, D), float32."""
@@ -181,7 +195,7 @@ class ArtistClassifier:
         pixels = self._pixels([encoded])
         x = normalise(pixels, *self._statistics)
         if artist is None:
-            label = int(self.calibrated(self._look([encoded]).logits).argmax())
+            label = int(self.calibrated(self._look([encoded])).argmax())
         else:
             label = self.artists.index(artist)
         heat = grad_cam(self.network, x, label)[None, None]
@@ -238,11 +252,14 @@ class ArtistClassifier:
             squares: uint8 (N, 3, S, S), on its device; each is looked at in `num_views` views.
         """
         seen = look(self.network, squares, *self._statistics, self.num_views)
-        return seen.features, torch.from_numpy(self.calibrated(seen.logits)).float()
+        return seen.features, torch.from_numpy(self.calibrated(seen)).float()
 
-    def calibrated(self, logits: Tensor) -> NDArray[np.float64]:
-        """Logits (N, K) of the network to probabilities (N, K) that can be believed."""
-        return classification.softmax(logits.numpy(), self.temperature, self.biases)
+    def calibrated(self, seen: Looked) -> NDArray[np.float64]:
+        """What was seen in N paintings to probabilities (N, K) that can be believed."""
+        likelihoods = None
+        if self._discriminants is not None:
+            likelihoods = log_likelihoods(seen.traits, self._discriminants).numpy()
+        return self.calibration.probabilities(seen.logits.numpy(), likelihoods)
 
     def knownness(self, seen: Looked) -> NDArray[np.float64]:
         """How sure it is to know the artist (N,), to be compared with `threshold`.
@@ -252,7 +269,7 @@ class ArtistClassifier:
         """
         if self._discriminants is not None:
             return familiarity(seen.traits, self._discriminants).double().numpy()
-        return self.calibrated(seen.logits).max(1)
+        return self.calibrated(seen).max(1)
 
     @torch.no_grad()
     def _look(self, images: Sequence[Picture]) -> Looked:
@@ -316,8 +333,7 @@ def save_classifier(
 ) -> None:
     """Write a classifier's checkpoint, calibrated on paintings that it was not trained on.
 
-    Temperature and biases are fitted to these, and the threshold of "unknown" lets 95 % of them
-    pass.
+    The threshold of "unknown" lets 95 % of these pass.
 
     Args:
         network: of `brushwork.models.classifier.create_backbone`.
@@ -329,23 +345,18 @@ def save_classifier(
         val_logits: (N, K) of the paintings kept aside.
         val_labels: (N,) theirs.
     """
-    temperature, biases = classification.fit_calibration(val_logits, val_labels)
-    probabilities = classification.softmax(val_logits, temperature, biases)
-    validation = classification.classification_report(probabilities, val_labels)
-    validation["calibration_error"] = classification.expected_calibration_error(
-        probabilities, val_labels
-    )
+    calibration = classification.fit_calibration(val_logits, val_labels)
+    probabilities = calibration.probabilities(val_logits)
     config = {
         "architecture": training["model"],
         "artists": list(training["artists"]),
         "side": training["side"],
         "fit": training["fit"],
         **judging,
-        "temperature": temperature,
-        "biases": biases,
+        **calibration._asdict(),
         "threshold": classification.threshold_at_recall(probabilities.max(1), 0.95),
         "training": {k: v for k, v in training.items() if k != "artists"},
-        "results": {"validation": validation},
+        "results": {"validation": _report(probabilities, val_labels)},
     }
     checkpoint.save(network, folder, config, model_card(config))
 
@@ -359,9 +370,11 @@ def index_paintings(
     thumbnail_side: int = 64,
     aside: ArrayLike | None = None,
 ) -> None:
-    """Add the index of paintings to a checkpoint, and what tells "unknown" by their traits.
+    """Add the index of paintings to a checkpoint, and what their traits tell of an artist.
 
-    Every process takes its share of the looking.
+    By the traits of the paintings it tells "unknown", and calibrates anew: a linear discriminant
+    analysis of them is a second opinion, worth as much as the paintings kept aside say. Every
+    process takes its share of the looking.
 
     Args:
         folder: of the checkpoint.
@@ -371,7 +384,7 @@ def index_paintings(
         is_writer: one process writes.
         thumbnail_side: pixels of the small pictures; 0 for none.
         aside: rows of the paintings that were not trained on, 95 % of which shall pass as known;
-            without them, the best probability goes on to tell "unknown".
+            without them, the network alone tells artists, and its best probability "unknown".
     """
     known, rows = ArtistClassifier.from_pretrained(folder, device), table.index.to_numpy()
     seen = known.look_at(pixels, rows, progress="index" if is_writer else "")
@@ -385,10 +398,25 @@ def index_paintings(
         learned = torch.from_numpy(~np.isin(rows, aside))
         labels = torch.tensor([known.artists.index(artist) for artist in table["artist"]])
         discriminants = fit_discriminants(seen.traits[learned], labels[learned])
-        held_out = familiarity(seen.traits[~learned], discriminants).double().numpy()
-        config = known.config | {"threshold": classification.threshold_at_recall(held_out, 0.95)}
+        traits, logits, y = seen.traits[~learned], seen.logits[~learned], labels[~learned]
+        likelihoods = log_likelihoods(traits, discriminants)
+        calibration = classification.fit_calibration(logits, y, likelihoods)
+        validation = _report(calibration.probabilities(logits, likelihoods), y.numpy())
+        known_by = familiarity(traits, discriminants).double().numpy()
+        config = {
+            **known.config,
+            **calibration._asdict(),
+            "threshold": classification.threshold_at_recall(known_by, 0.95),
+            "results": known.config["results"] | {"validation": validation},
+        }
         _replace(folder / checkpoint.DISCRIMINANTS, discriminants._asdict())
         checkpoint.update_config(folder, config, model_card(config))
+
+
+def _report(probabilities: NDArray[np.float64], labels: NDArray[np.int64]) -> dict[str, float]:
+    error = classification.expected_calibration_error(probabilities, labels)
+    report = classification.classification_report(probabilities, labels)
+    return report | {"calibration_error": error}
 
 
 def save_index(
@@ -434,6 +462,13 @@ def model_card(config: Mapping[str, Any]) -> str:
     training, results = config["training"], config["results"]
     teacher = checkpoint.without_place(training.get("teacher", ""))
     taught = f", taught by {teacher}" if teacher else ""
+    weight = config.get("lda_weight", 0.0)
+    opinion = (
+        "\n- **Second opinion**: a linear discriminant analysis of the means and deviations of the "
+        f"channels at\n  all stages, its log-likelihoods weighted by {weight:.3f} beside the logits."
+        if weight
+        else ""
+    )
     measured = "\n".join(
         f"| {split} | {r['num_paintings']:,.0f} | {r['top1']:.3f} | {r['top3']:.3f} | "
         f"{r['top5']:.3f} | {r['macro_f1']:.3f} | {r.get('calibration_error', float('nan')):.3f} |"
@@ -456,7 +491,7 @@ ArtistClassifier.from_pretrained("this folder").identify("painting.jpg")
   {training["min_paintings"]} (fingerprint `{training["fingerprint"]}`), squares of
   {config["side"]} pixels ({config["fit"]}).
 - **Training**: {training["epoch"]} epochs, seed {training["seed"]}, started from
-  {checkpoint.without_place(training["weights"])} weights{taught}.
+  {checkpoint.without_place(training["weights"])} weights{taught}.{opinion}
 - **Artists**: {", ".join(config["artists"])}.
 
 | paintings | number | top-1 | top-3 | top-5 | macro F1 | calibration error |

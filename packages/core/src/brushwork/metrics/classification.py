@@ -143,27 +143,50 @@ def fit_temperature(logits: ArrayLike, labels: ArrayLike) -> float:
     return float(np.exp((low + high) / 2))
 
 
-def fit_calibration(logits: ArrayLike, labels: ArrayLike) -> tuple[float, list[float]]:
-    """The temperature and the biases (K,) at which the probabilities fit best.
+class Calibration(NamedTuple):
+    """How scores become log-probabilities: logits / T + weight * log-likelihoods + biases."""
+
+    temperature: float
+    biases: list[float]
+    lda_weight: float = 0.0
+    """Of another opinion's log-likelihoods (N, K); 0 where there is none."""
+
+    def probabilities(self, logits: ArrayLike, log_likelihoods: ArrayLike | None = None) -> Floats:
+        """Scores (N, K) to probabilities (N, K) that can be believed."""
+        biases = np.asarray(self.biases, np.float64)
+        if log_likelihoods is not None:
+            biases = biases + self.lda_weight * np.asarray(log_likelihoods, np.float64)
+        return softmax(logits, self.temperature, biases)
+
+
+def fit_calibration(
+    logits: ArrayLike, labels: ArrayLike, log_likelihoods: ArrayLike | None = None
+) -> Calibration:
+    """The calibration at which the probabilities fit best.
 
     Bias-corrected temperature scaling (Alexandari et al. 2020, section 2.2): some artists are named
     too readily, others too rarely. The biases are held back by a standard normal prior, since few
-    paintings of each artist are kept aside. The temperature stays between 0.01 and 100.
+    paintings of each artist are kept aside. The temperature stays between 0.01 and 100. A second
+    opinion is given the weight, at least 0, that it deserves beside the first.
 
     Args:
         logits: (N, K) of paintings that were not trained on.
         labels: (N,)
+        log_likelihoods: (N, K) by which another model tells the artists.
     """
     z, y = torch.from_numpy(_scores(logits)), torch.tensor(np.asarray(labels, np.int64))
+    given = log_likelihoods is not None
+    others = torch.from_numpy(_scores(log_likelihoods)) if given else torch.zeros_like(z)
     sharpness = torch.tensor(-np.log(fit_temperature(z, y)), requires_grad=True)
+    weight = torch.tensor(0.0, dtype=torch.float64, requires_grad=given)
     biases = torch.zeros(z.shape[1], dtype=torch.float64, requires_grad=True)
-    parameters = [sharpness, biases]
+    parameters = [sharpness, biases, *([weight] if given else [])]
     search = torch.optim.LBFGS(
         parameters, max_iter=500, tolerance_grad=1e-9, line_search_fn="strong_wolfe"
     )
 
     def loss() -> torch.Tensor:
-        scaled = z * sharpness.clamp(np.log(0.01), np.log(100)).exp() + biases
+        scaled = z * sharpness.clamp(np.log(0.01), np.log(100)).exp() + weight * others + biases
         loss = cross_entropy(scaled, y, reduction="sum") + biases.square().sum() / 2
         for parameter, gradient in zip(
             parameters, torch.autograd.grad(loss, parameters), strict=True
@@ -172,8 +195,10 @@ def fit_calibration(logits: ArrayLike, labels: ArrayLike) -> tuple[float, list[f
         return loss
 
     search.step(loss)
+    if weight.item() < 0:  # worse than no opinion; the loss is convex, so none is best
+        return fit_calibration(logits, labels)
     scale = float(np.clip(np.exp(sharpness.item()), 0.01, 100))
-    return 1 / scale, biases.tolist()
+    return Calibration(1 / scale, biases.tolist(), weight.item())
 
 
 def reliability(probabilities: ArrayLike, labels: ArrayLike, num_bins: int = 15) -> Reliability:

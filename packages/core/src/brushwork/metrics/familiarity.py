@@ -74,11 +74,27 @@ def familiarity(features: Tensor, known: Discriminants) -> Tensor:
     >>> [round(value, 1) for value in familiarity(torch.tensor([[1.5], [0.0]]), known).tolist()]
     [0.9, -8.2]
     """
+    u = _along(features, known)
+    return (u.square() / known.variance).sum(1) + 2 * log_likelihoods(features, known).amax(1)
+
+
+def log_likelihoods(features: Tensor, known: Discriminants) -> Tensor:
+    """How likely features are of each artist's paintings: (N, D) -> (N, K), up to a constant.
+
+    Linear discriminant analysis: each artist's paintings are normally distributed about their mean,
+    all alike. The constant is another one for each painting.
+
+    Raises:
+        BrushworkError: the features are others than the discriminants were learned from.
+    """
+    u = _along(features, known)
+    return -(u[:, None] - known.means).square().sum(2) / 2
+
+
+def _along(features: Tensor, known: Discriminants) -> Tensor:
     if features.shape[1] != len(known.center):
         raise BrushworkError(
             f"{features.shape[1]} features cannot be compared with {len(known.center)} learned "
             "ones; train the classifier's last step anew"
         )
-    u = (features - known.center) @ known.directions
-    to_artists = (u[:, None] - known.means).square().sum(2).min(1).values
-    return (u.square() / known.variance).sum(1) - to_artists
+    return (features - known.center) @ known.directions

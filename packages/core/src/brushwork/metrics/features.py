@@ -292,8 +292,7 @@ def artist_space(
     """
     folder = locate(folder_or_hub_id)
     known = ArtistClassifier.from_pretrained(folder, device)
-    calibration = known.temperature, known.biases
-    judging = [*(known.config[name] for name in ("mean", "std", "num_views")), calibration]
+    judging = [*(known.config[name] for name in ("mean", "std", "num_views")), known.calibration]
     key = _digest([(folder / WEIGHTS).read_bytes(), json.dumps(judging).encode()])
 
     def embed(images: Tensor) -> tuple[Tensor, Tensor]:
