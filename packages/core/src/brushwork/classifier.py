@@ -464,8 +464,8 @@ def model_card(config: Mapping[str, Any]) -> str:
     taught = f", taught by {teacher}" if teacher else ""
     weight = config.get("lda_weight", 0.0)
     opinion = (
-        "\n- **Second opinion**: a linear discriminant analysis of the means and deviations of the "
-        f"channels at\n  all stages, its log-likelihoods weighted by {weight:.3f} beside the logits."
+        "\n- **Second opinion**: a linear discriminant analysis of means and deviations of "
+        f"channels at\n  all stages, whose log-likelihoods weigh {weight:.3f} beside the logits."
         if weight
         else ""
     )
