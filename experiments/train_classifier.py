@@ -22,7 +22,7 @@ from timm.optim._optim_factory import create_optimizer_v2
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from brushwork import distributed, figures
+from brushwork import checkpoint, distributed, figures
 from brushwork.classifier import index_paintings, open_teacher, save_classifier
 from brushwork.data.batches import share_of
 from brushwork.data.prepared import open_data
@@ -190,8 +190,9 @@ def main(cfg: Config) -> None:
     accelerator.end_training()
     if run.is_writer:
         figures.classifier_curves(read_metrics(cfg.out) if top1 else [], cfg.out / "curves.png")
-        best = f"{max(top1):.1%} of the paintings kept aside named rightly" if top1 else "no epoch"
-        print(f"{folder}: {best}" + ("" if done else "; stopped, --resume goes on"))
+        right = checkpoint.load_config(folder)["results"]["validation"]["top1"] if top1 else 0.0
+        left = "" if done else "; --resume goes on"
+        print(f"{folder}: {right:.1%} of the paintings kept aside named rightly{left}")
 
 
 if __name__ == "__main__":
