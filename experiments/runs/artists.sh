@@ -5,8 +5,8 @@
 #   experiments/runs/artists.sh PAINTINGS [OUT]
 #
 # On 8,987 paintings, beside other jobs, the 14 artists of the first took 46 minutes of one AVX-512
-# core (bf16), all 40 MINUTES40. Stop it at will; the
-# same line goes on. The numbers to expect are in RESULTS.md.
+# core (bf16), all 40 another 44. Stop it at will; the same line goes on. The numbers to expect are in
+# RESULTS.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/artists}
