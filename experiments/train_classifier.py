@@ -190,9 +190,9 @@ def main(cfg: Config) -> None:
     accelerator.end_training()
     if run.is_writer:
         figures.classifier_curves(read_metrics(cfg.out) if top1 else [], cfg.out / "curves.png")
-        right = checkpoint.load_config(folder)["results"]["validation"]["top1"] if top1 else 0.0
-        left = "" if done else "; --resume goes on"
-        print(f"{folder}: {right:.1%} of the paintings kept aside named rightly{left}")
+        right = checkpoint.load_config(folder)["results"]["validation"]["top1"] if top1 else 0
+        best = f"{right:.1%} of the paintings kept aside named rightly" if top1 else "no epoch"
+        print(f"{folder}: {best}" + ("" if done else "; stopped, --resume goes on"))
 
 
 if __name__ == "__main__":
