@@ -4,7 +4,7 @@
 #
 #   experiments/runs/artists.sh PAINTINGS [OUT]
 #
-# On 8,987 paintings, beside other jobs, the 14 artists of the first took 46 minutes of one AVX-512
+# On 8,987 paintings, beside other jobs, the 14 artists of the first took 49 minutes of one AVX-512
 # core (bf16), all 40 another 44. Stop it at will; the same line goes on. The numbers to expect are in
 # RESULTS.md.
 set -euo pipefail
