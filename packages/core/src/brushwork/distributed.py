@@ -8,8 +8,8 @@ StyleGAN and EDM, the gradients are averaged in one flat all-reduce before each 
 import ctypes
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from typing import overload
 
 import torch
@@ -53,6 +53,21 @@ def use_all_cores() -> None:
     keep_freed_memory()
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     torch.set_num_threads(max(1, (cores or 1) // int(os.environ.get("LOCAL_WORLD_SIZE", 1))))
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let a single core decompose a matrix.
+
+    Threads wait for one another at every column: a little faster on idle cores, and a hundred
+    times slower on busy ones.
+    """
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(threads)
 
 
 def keep_freed_memory() -> None:
@@ -127,6 +142,19 @@ def interleave(parts: Sequence[Tensor | None]) -> Tensor | None:
     for rank, part in enumerate(dealt):
         whole[rank :: len(dealt)] = part
     return whole
+
+
+def with_others(mine: Tensor) -> Tensor:
+    """Rows of all processes, this one's first; gradients reach these alone.
+
+    Every process must bring equally many.
+    """
+    if (world := num_processes()) == 1:
+        return mine
+    theirs = [torch.empty_like(mine) for _ in range(world)]
+    dist.all_gather(theirs, mine.detach())
+    del theirs[process_index()]
+    return torch.cat([mine, *theirs])
 
 
 @torch.no_grad()

@@ -1,4 +1,4 @@
-"""Losses as pure functions of logits: of a GAN, its regulariser, of a classifier with a teacher.
+"""Losses as pure functions: of a GAN, its regulariser, of a classifier with a teacher.
 
 N reals and M fakes; logits are above 0 where D believes that a picture is real; of a D with several
 heads each has as many columns. The relativistic losses pair reals with fakes, so they want as many
@@ -11,6 +11,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import functional as F
+
+from brushwork.distributed import one_thread
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
@@ -104,6 +106,35 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
     """
     (gradient,) = torch.autograd.grad(logits.sum(), images, create_graph=True)
     return gradient.flatten(1).square().sum(1).mean()
+
+
+def frechet_loss(features: Tensor, mean: Tensor, root: Tensor) -> Tensor:
+    """Fréchet distance of fakes to reals, to be differentiated (Mathiasen & Hvilshøj 2020).
+
+    ‖μ - m‖² + tr(Σ + C - 2 (ΣC)^½), as `brushwork.metrics.distances.frechet` without gradients. The
+    last term is the nuclear norm of R Xᵀ, X the centred features; where R Xᵀ = U S Vᵀ, the gradient
+    of that norm is U Vᵀ, which the eigenvectors of its small Gram matrix give.
+
+    Args:
+        features: of M fakes, (M, D), float32 or float64.
+        mean: m of the reals, (D,).
+        root: R, (K, D), with RᵀR = C, the covariance of the reals.
+
+    >>> unit = torch.tensor([[-1.0], [0.0], [1.0]])
+    >>> round(frechet_loss(3 * unit + 3, torch.zeros(1), torch.ones(1, 1)).item(), 4)
+    13.0
+    """
+    shift, scale = features.mean(0), (len(features) - 1) ** 0.5
+    centred = (features - shift) / scale
+    product = root @ centred.T  # (K, M)
+    with torch.no_grad(), one_thread():
+        squares, vectors = torch.linalg.eigh(product.T @ product)
+        # What is zero but for rounding, such as along the mean, has no direction to go in.
+        kept = squares > 1e-6 * squares[-1]
+        vectors = vectors[:, kept]
+        polar = (product @ vectors / squares[kept].sqrt()) @ vectors.T  # U Vᵀ
+    variances = root.square().sum() + centred.square().sum()
+    return (shift - mean).square().sum() + variances - 2 * (product * polar).sum()
 
 
 class Loss(NamedTuple):

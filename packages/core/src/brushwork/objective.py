@@ -14,11 +14,14 @@ from torch import Tensor, nn
 from brushwork.augment import Augment
 from brushwork.data.batches import to_unit_range
 from brushwork.losses import LOSSES, gradient_penalty
+from brushwork.matching import Matching
 
 Backward = Callable[[Tensor], object]
 # Gradients of gradients cost as much as the rest of D's half, so they are taken at every fourth
 # step, four times as strong (Karras et al. 2020, "Analyzing and Improving", section 3.1).
 PENALTY_EVERY = 4
+# A backbone looks at fakes in the size that metrics take, which costs more than the rest of a step.
+MATCH_EVERY = 2
 
 
 class Part(NamedTuple):
@@ -53,12 +56,16 @@ def split(batch: Sequence[Tensor], num_parts: int, device: torch.device) -> list
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss by name, what distorts the pictures that D sees, and the weight of R1 and R2."""
+    """A loss by name, what distorts the pictures that D sees, and what is added to the loss."""
 
     loss: Literal["logistic", "hinge", "relativistic"]
     augment: Augment
     gamma: float = 0.0
     """Half of it times R1 + R2 is added to D's loss (Huang et al. 2024, eq. 3 and 4)."""
+    match: float = 0.0
+    """Weight of the distance of fakes to all paintings in G's loss, at every second step."""
+    matching: Matching | None = None
+    """What measures it."""
 
     def discriminator(
         self,
@@ -90,17 +97,22 @@ class Objective:
         parts: Sequence[Part],
         fakes: Sequence[Tensor],
         verdict: Verdict,
+        step: int,
         backward: Backward,
     ) -> Tensor:
-        """Fool D: gradients of G's loss into what painted the fakes; the loss.
+        """Fool D: gradients of G's loss into what painted the fakes; the loss, without `match`.
 
-        A relativistic G competes with what D said of the reals in its half: its `verdict`.
+        A relativistic G competes with what D said of the reals in its half: its `verdict`. The
+        parts of a batch are matched one after the other.
         """
         num, losses = len(verdict.real_logits), []
+        matching = self.matching if step % MATCH_EVERY == 0 else None
         rivals = verdict.real_logits.split([len(fake) for fake in fakes])
         for (_, _, y, u), fake, rival in zip(parts, fakes, rivals, strict=True):
             fake_logits = D(self.augment(fake, u[:, 2]), y)
             loss = LOSSES[self.loss].generator(rival, fake_logits)
-            backward(loss * (len(fake) / num))
             losses.append(loss.detach())
+            if matching is not None:
+                loss = loss + self.match * matching(fake)
+            backward(loss * (len(fake) / num))
         return torch.stack(losses).mean()

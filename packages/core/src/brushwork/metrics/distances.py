@@ -15,6 +15,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
+from brushwork.distributed import one_thread
 from brushwork.errors import BrushworkError
 
 # Two distances closer than this (relatively) are a tie that rounding has broken.
@@ -137,14 +138,8 @@ def _nuclear_norm_and_error(m: Tensor) -> tuple[float, float]:
     `svdvals`, but lose the digits of the small ones.
     """
     gram = m @ m.T if m.shape[0] <= m.shape[1] else m.T @ m
-    # Threads wait for one another at every column: a little faster on idle cores, and a hundred
-    # times slower on busy ones.
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    try:
+    with one_thread():
         squares = torch.linalg.eigvalsh(gram).clamp(min=0)
-    finally:
-        torch.set_num_threads(threads)
     noise = (4 * torch.finfo(m.dtype).eps * squares[-1]).clamp(min=torch.finfo(m.dtype).tiny)
     error = (noise / squares.clamp(min=noise).sqrt()).sum()
     return squares.sqrt().sum().item(), error.item()

@@ -99,6 +99,17 @@ class Discriminator(nn.Module):
             logits = [head(h.float(), y) for head, h in zip(self.heads, mixtures, strict=True)]
         return torch.stack([*logits, *[of_pixels] * len(logits)], dim=1)
 
+    def hidden(self, x: Tensor) -> Tensor:
+        """(N, 3, S, S) in [-1, 1] -> the last hidden layer of the backbone, (N, D).
+
+        It sees them as metrics do: at the size that it learned from, resized as clean-fid does.
+        """
+        V = self.backbone.pretrained_cfg["input_size"][-1]
+        if x.shape[-1] != V:
+            x = F.interpolate(x, size=(V, V), mode="bicubic", antialias=True).clamp(-1, 1)
+        x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        return self.backbone.forward_head(self.backbone.forward_features(x), pre_logits=True)
+
     def mixtures(self, x: Tensor) -> list[Tensor]:
         """(N, 3, S, S) in [-1, 1] -> M maps (N, C, H, W), fine to coarse."""
         V = self.config.seen_side
