@@ -25,7 +25,7 @@ from brushwork.data.prepared import open_data
 from brushwork.data.select import select
 from brushwork.distributed import check_launch, use_all_cores
 from brushwork.errors import BrushworkError, errors_in_words
-from brushwork.metrics.distances import frechet_of_halves
+from brushwork.metrics.distances import frechet_of_halves, optimal_transport
 from brushwork.metrics.features import check_names, open_space
 from brushwork.metrics.pictures import (
     Pictures,
@@ -80,6 +80,7 @@ class Config:
 def main(cfg: Config) -> None:
     """Open everything; look at the fakes together; then compare, draw and write alone."""
     check_launch()
+    optimal_transport()
     if not cfg.fakes or (cfg.kept and len(cfg.fakes) > 1):
         raise BrushworkError(
             f"{len(cfg.fakes)} sets of fakes; name at least one, and with --kept exactly one run"

@@ -46,7 +46,9 @@ def test_fakes_of_recent_steps_count_and_the_gradient_is_a_steps_own():
     # Along any direction the metric of all that count rises by the gradient of this step's.
     loss.backward()
     direction, h = pictures(16, 3), 1e-2
-    ends = [torch.cat([fakes.detach() + sign * h * direction, earlier[-RECENT:]]) for sign in (1, -1)]
+    ends = [
+        torch.cat([fakes.detach() + sign * h * direction, earlier[-RECENT:]]) for sign in (1, -1)
+    ]
     rise = (frechet(see(paintings), see(ends[0])) - frechet(see(paintings), see(ends[1]))) / (2 * h)
     slope = (fakes.grad * direction).sum().item()
     assert slope == pytest.approx(rise * (RECENT + 16) / 16, rel=1e-3)

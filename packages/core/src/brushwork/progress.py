@@ -11,6 +11,7 @@ from brushwork import figures
 from brushwork.distributed import process_index
 from brushwork.ema import refresh_statistics
 from brushwork.generator import Generator, PaintingGenerator, save_generator
+from brushwork.metrics.distances import optimal_transport
 from brushwork.metrics.features import open_space
 from brushwork.metrics.pictures import Pictures, evaluator
 from brushwork.report import training_report
@@ -38,7 +39,8 @@ class Progress:
             folder: of the run.
             average: of the generator's weights.
             settings: what `save_generator` asks for, and `seed`, `eval_space` (see
-                `brushwork.metrics.features.open_space`) and `eval_fakes`, their number.
+                `brushwork.metrics.features.open_space`), `eval_fakes`, their number, and
+                `eval_every`, if it will be measured.
             real: the paintings that it is trained on.
             device: where `average` is.
         """
@@ -48,6 +50,8 @@ class Progress:
         self.num, self.seed = settings["eval_fakes"], settings["seed"]
         z, y = self.painter.latents(256, self.seed), self.painter.labels(256)
         self._same = list(zip(z.to(device).split(64), y.to(device).split(64), strict=True))
+        if settings.get("eval_every"):
+            optimal_transport()  # or an error now, not after training
         self._measure = evaluator(real, self.space, num=self.num, seed=self.seed)
 
     def record(

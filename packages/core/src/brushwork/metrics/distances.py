@@ -8,7 +8,7 @@ them once by `pairwise` and pass them on as `distances=` to have five metrics fo
 
 import math
 import warnings
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -317,6 +317,19 @@ def wasserstein(
     5.0
     """
     d = _distances(real, fake, distances)
+    ot = optimal_transport()
+    cost = d.cross.cpu().numpy()
+    n, m = cost.shape
+    weights = np.full(n, 1 / n), np.full(m, 1 / m)
+    return np.asarray(ot.emd2(*weights, cost, numItermax=10_000_000)).item()
+
+
+def optimal_transport() -> Any:
+    """The package POT, for `wasserstein`; ask for it before long work that will end there.
+
+    Raises:
+        BrushworkError: it is not installed.
+    """
     try:
         with warnings.catch_warnings(action="ignore"):  # old escapes in its docstrings
             import ot
@@ -324,10 +337,7 @@ def wasserstein(
         raise BrushworkError(
             "the Wasserstein distance needs the package POT: pip install 'brushwork[metrics]'"
         ) from None
-    cost = d.cross.cpu().numpy()
-    n, m = cost.shape
-    weights = np.full(n, 1 / n), np.full(m, 1 / m)
-    return np.asarray(ot.emd2(*weights, cost, numItermax=10_000_000)).item()
+    return ot
 
 
 def one_nn(
