@@ -23,6 +23,7 @@ row modern 730 --model modern $backbone --loss hinge --augment diff
 row modern-logistic 730 --model modern $backbone --augment diff
 row modern-relativistic 730 --model modern $backbone --loss relativistic --augment diff
 row modern-undistorted 810 --model modern $backbone --loss hinge
+row modern-matched 300 --model modern $backbone --loss hinge --augment diff --match 0.1
 row modern-ada 730 --model modern $backbone --loss hinge --augment ada
 
 # Without the average: the raw weights of the same runs.

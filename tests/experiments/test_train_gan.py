@@ -307,6 +307,7 @@ def test_losses_that_are_no_longer_numbers_stop_the_run_in_words(environment, tm
         ({"eval_space": "pixel"}, "no feature space 'pixel'"),
         ({"eval_fakes": 0}, "--eval-fakes"),
         ({"start": "nowhere"}, "nowhere"),
+        ({"match": 0.1}, "give a --backbone"),
     ],
 )
 def test_a_mistake_is_said_before_anything_is_written(

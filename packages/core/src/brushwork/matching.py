@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from brushwork.data.batches import to_unit_range
-from brushwork.distributed import with_others
+from brushwork.distributed import process_index, with_others
 from brushwork.errors import BrushworkError
 from brushwork.losses import frechet_loss
 from brushwork.models.projected import Discriminator
@@ -100,9 +100,12 @@ def match_paintings(
         with autocast():
             return D.hidden(images).float()
 
+    from tqdm import tqdm
+
+    firsts = tqdm(range(0, len(rows), BATCH), "to match", unit="batch", disable=process_index() > 0)
     parts = []
     with torch.no_grad():
-        for first in range(0, len(rows), BATCH):
+        for first in firsts:
             some = torch.from_numpy(pixels[rows[first : first + BATCH]]).permute(0, 3, 1, 2)
             parts.append(see(to_unit_range(some.to(device))))
     return Matching(see, torch.cat(parts)).to(device)
