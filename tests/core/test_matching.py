@@ -54,6 +54,15 @@ def test_fakes_of_recent_steps_count_and_the_gradient_is_a_steps_own():
     assert slope == pytest.approx(rise * (RECENT + 16) / 16, rel=1e-3)
 
 
+def test_what_is_no_number_gives_none():
+    matching = Matching(see, see(pictures(50, 0)))
+    assert matching(torch.full((4, 3, 8, 8), torch.nan)).isnan()
+    alike = torch.zeros(4, 3, 8, 8, requires_grad=True)
+    loss = Matching(see, see(pictures(50, 0)))(alike)
+    loss.backward()
+    assert loss.isfinite() and alike.grad.isfinite().all()
+
+
 def test_what_counted_last_is_remembered_in_its_state():
     paintings = pictures(50, 0)
     one, other = Matching(see, see(paintings)), Matching(see, see(paintings))

@@ -120,6 +120,9 @@ def frechet_loss(features: Tensor, mean: Tensor, root: Tensor) -> Tensor:
         mean: m of the reals, (D,).
         root: R, (K, D), with RᵀR = C, the covariance of the reals.
 
+    Returns:
+        A number; NaN where a feature is NaN or infinite.
+
     >>> unit = torch.tensor([[-1.0], [0.0], [1.0]])
     >>> round(frechet_loss(3 * unit + 3, torch.zeros(1), torch.ones(1, 1)).item(), 4)
     13.0
@@ -127,6 +130,8 @@ def frechet_loss(features: Tensor, mean: Tensor, root: Tensor) -> Tensor:
     shift, scale = features.mean(0), (len(features) - 1) ** 0.5
     centred = (features - shift) / scale
     product = root @ centred.T  # (K, M)
+    if not product.isfinite().all():  # which no decomposition takes
+        return product.sum() * torch.nan
     with torch.no_grad(), one_thread():
         squares, vectors = torch.linalg.eigh(product.T @ product)
         # What is zero but for rounding, such as along the mean, has no direction to go in.
