@@ -68,6 +68,18 @@ def test_the_penalties_are_added_at_every_fourth_step_and_as_much_stronger():
     torch.testing.assert_close(both_halves(objective, 1, step=1)[-3], expected)
 
 
+def test_the_distance_of_all_fakes_is_added_to_gs_loss_at_every_second_step():
+    plain = Objective("hinge", Augment(()))
+    matched = Objective("hinge", Augment(()), match=0.5, matching=lambda fake: fake.square().sum())
+    fakes, _ = fakes_of(split(batch(), 1, torch.device("cpu")))
+    for step, share in enumerate([1, 0, 1]):
+        (*slopes, ours, _, _, loss), (*same, theirs, _, _, loss_without) = (
+            both_halves(objective, 1, step) for objective in (matched, plain)
+        )
+        torch.testing.assert_close(ours - theirs, share * fakes.detach())  # of 0.5 x²
+        torch.testing.assert_close([*slopes, loss], [*same, loss_without])
+
+
 def test_reals_and_fakes_of_a_step_are_each_distorted_in_their_own_way():
     seen = []
 
