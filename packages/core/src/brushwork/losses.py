@@ -133,11 +133,12 @@ def frechet_loss(features: Tensor, mean: Tensor, root: Tensor) -> Tensor:
     if not product.isfinite().all():  # which no decomposition takes
         return product.sum() * torch.nan
     with torch.no_grad(), one_thread():
-        squares, vectors = torch.linalg.eigh(product.T @ product)
-        # What is zero but for rounding, such as along the mean, has no direction to go in.
-        kept = squares > 1e-6 * squares[-1]
+        # In float64, so that what is zero but for rounding, such as along the mean, stands apart.
+        exact = (product.cpu() if product.device.type == "mps" else product).double()
+        squares, vectors = torch.linalg.eigh(exact.T @ exact)
+        kept = squares > 1e-12 * squares[-1]
         vectors = vectors[:, kept]
-        polar = (product @ vectors / squares[kept].sqrt()) @ vectors.T  # U Vᵀ
+        polar = ((exact @ vectors / squares[kept].sqrt()) @ vectors.T).to(product)  # U Vᵀ
     variances = root.square().sum() + centred.square().sum()
     return (shift - mean).square().sum() + variances - 2 * (product * polar).sum()
 
