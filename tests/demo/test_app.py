@@ -19,6 +19,7 @@ from PIL import Image
 from brushwork.errors import BrushworkError
 from brushwork_demo.guards import MOST_BYTES
 from brushwork_demo.identify import EXAMPLES
+from brushwork_demo.studio import open_studio
 from brushwork_demo.uploads import decode
 
 EXAMPLE = sorted(EXAMPLES.glob("*.jpg"))[0]
@@ -322,3 +323,11 @@ def test_a_port_that_is_taken_is_one_sentence(server, run_folder):
     assert done.returncode == 1
     assert f"error: cannot listen on 127.0.0.1:{port}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_page_of_what_is_bundled_can_be_built():
+    """With painters of a single stage, too."""
+    assert any(len(painter.stages) == 1 for painter in open_studio().painters.values())
+    line = "from brushwork_demo import app, studio; app.build(studio.open_studio())"
+    done = subprocess.run([sys.executable, "-c", line], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr

@@ -157,6 +157,11 @@ def stage_label(rooms: Studio, painter: str, stage: int) -> str:
     return f"Training: after {who.epochs[stage - 1]:,.0f} of {who.epochs[-1]:,.0f} epochs"
 
 
+def last_stage(painter: Painter) -> int:
+    """The end of the slider of stages: above its beginning, 1, even where it is hidden."""
+    return max(2, len(painter.stages))
+
+
 def choices_of(painter: Painter) -> list[str]:
     """What a visitor can ask a painter for."""
     return [EVERYTHING, *studio.classes(painter.stages[-1])]
@@ -184,7 +189,7 @@ def tab(rooms: Studio) -> tuple[list[Component], Any]:
             again = gr.Button("Paint new ones", variant="primary", elem_id="again")
             stage = gr.Slider(
                 1,
-                len(first.stages),
+                last_stage(first),
                 value=len(first.stages),
                 step=1,
                 label=stage_label(rooms, first.name, len(first.stages)),
@@ -283,7 +288,10 @@ def tab(rooms: Studio) -> tuple[list[Component], Any]:
     def change_painter(was: Easel | None, painter, seed, count, truncation) -> list[Any]:
         num = len(rooms.painter(painter).stages)
         stages = gr.update(
-            maximum=num, value=num, visible=num > 1, label=stage_label(rooms, painter, num)
+            maximum=last_stage(rooms.painter(painter)),
+            value=num,
+            visible=num > 1,
+            label=stage_label(rooms, painter, num),
         )
         choices = choices_of(rooms.painter(painter))
         labels = gr.update(choices=choices, value=EVERYTHING, visible=len(choices) > 1)
@@ -371,7 +379,7 @@ def tab(rooms: Studio) -> tuple[list[Component], Any]:
             on = prepare(rooms, *wish)
         num = len(rooms.painter(on.painter).stages)
         stages = gr.update(
-            maximum=num,
+            maximum=last_stage(rooms.painter(on.painter)),
             value=on.stage,
             visible=num > 1,
             label=stage_label(rooms, on.painter, on.stage),
