@@ -25,7 +25,7 @@ from brushwork.adam import gan_adam
 from brushwork.augment import POLICIES, Augment, draws
 from brushwork.data.batches import gan_batches, share_of
 from brushwork.data.prepared import open_data
-from brushwork.data.select import rows_and_labels, select
+from brushwork.data.select import rows_and_labels, rows_of_others, select
 from brushwork.distributed import Means, any_process, average_gradients, check_launch, use_all_cores
 from brushwork.ema import decay_after, update_ema
 from brushwork.errors import errors_in_words, require_positive
@@ -55,8 +55,7 @@ class Config:
     split: Literal["train", "test"] | None = None
     fit: Literal["crop", "squash"] = "crop"  # what becomes square: a painting's centre, or all
     flip: bool = True
-    condition: Literal["artist", "style", "genre"] | None = None
-    """Learn to paint each of these by name."""
+    condition: Literal["artist", "style", "genre"] | None = None  # paint each of these by name
     model: Literal["dcgan", "modern"] = "dcgan"
     backbone: str = ""
     """A pretrained network, ARCHITECTURE:WEIGHTS, for D to see with besides looking at pixels."""
@@ -68,15 +67,15 @@ class Config:
     """Weight of the gradient penalties R1 and R2, which batch norms make an approximation."""
     match: float = 0
     """Weight in G's loss of the Fréchet distance to all paintings, as the backbone sees them."""
+    others: float = 0
+    """Weight in D's loss of the paintings that were not selected, which fakes shall be unlike."""
     side: int = 64  # pixels: 32, 64, 128 or 256
     width: int = 16  # channels of the finest layer: 64 in the authors' code, 128 in their figure
     steps: int = 1500
     epochs: float = 0  # if given, decides the number of steps instead
-    batch_size: int = 32
-    """Paintings per step, over all processes; 128 in the paper."""
+    batch_size: int = 32  # paintings per step, over all processes; 128 in the paper
     accumulate: int = 1  # pass the batch through D in so many parts, to save memory
-    lr: float = 2e-4
-    """Adam's at width 64; a network of another width takes 64 / width times as much."""
+    lr: float = 2e-4  # Adam's at width 64; another width takes 64 / width times as much
     ema_half_life: int = 10_000  # images after which a weight counts half in the running average
     precision: Precision = "auto"
     seed: int = 0
@@ -87,8 +86,7 @@ class Config:
     save_every: int = 200
     keep_every: int = 500
     eval_every: int = 0  # steps between measurements, the last step among them; 0 for none
-    eval_space: str = "pixels"
-    """Where to measure: see --spaces of evaluate_gan.py."""
+    eval_space: str = "pixels"  # where to measure: see --spaces of evaluate_gan.py
     eval_fakes: int = 1000
     tracker: Literal["tensorboard", "wandb", "mlflow"] | None = "tensorboard"
 
@@ -101,7 +99,9 @@ def main(cfg: Config) -> None:
     precision = choose_precision(cfg.precision)
     paintings = open_data(cfg.data)
     filters = {k: getattr(cfg, k) for k in ("genre", "style", "artist", "split", "min_paintings")}
-    rows, labels, classes = rows_and_labels(select(paintings.table, **filters), cfg.condition)
+    selected = select(paintings.table, **filters)
+    rows, labels, classes = rows_and_labels(selected, cfg.condition)
+    others = rows_of_others(paintings.table, selected, cfg.split) if cfg.others else None
     steps = math.ceil(cfg.epochs * len(rows) / cfg.batch_size) if cfg.epochs else cfg.steps
 
     # The seed decides the networks and all that follows; devices and processes are Accelerate's.
@@ -124,7 +124,7 @@ def main(cfg: Config) -> None:
     augment = Augment(POLICIES if cfg.augment != "none" else (), cfg.augment == "ada").to(device)
     seen = pixels, rows, accelerator.autocast, device
     matching = match_paintings(D, *seen) if cfg.match else None
-    objective = Objective(cfg.loss, augment, cfg.gamma, cfg.match, matching)
+    objective = Objective(cfg.loss, augment, cfg.gamma, cfg.match, matching, cfg.others)
     nets = {"G": G, "D": D, "ema": ema, "augment": augment}
     nets |= {"matching": matching} if matching else {}
     state = nets, {"opt_G": opt_G, "opt_D": opt_D}, accelerator.scaler
@@ -139,11 +139,11 @@ def main(cfg: Config) -> None:
     accelerator.init_trackers("brushwork", config={k: str(v) for k, v in settings.items()})
     accelerator.print(f"{len(rows):,} paintings on {world} x {device}, precision {precision}")
     how = cfg.batch_size, progress.painter.latent_dim, cfg.seed, cfg.flip, share
-    batches = gan_batches(pixels, rows, *how, first_step=run.step, labels=labels)
+    batches = gan_batches(pixels, rows, *how, run.step, labels, others)
     step, stopping, means, losses_D = run.step, False, Means(), []
     with StopSignal() as stop, tqdm(total=steps, initial=step, disable=not run.is_writer) as bar:
         while step < steps and not stopping:
-            # Paintings, latents, labels and what distorts them; and what G paints.
+            # Paintings, latents, labels, others' paintings, what distorts; and what G paints.
             batch = *next(batches), draws(step, cfg.batch_size, cfg.seed)[share]
             parts = split(batch, cfg.accumulate, device)
             fakes = [G(part.z, part.y) for part in parts]  # (N, 3, S, S) in [-1, 1]

@@ -3,6 +3,7 @@ import torch
 
 from brushwork.augment import (
     DRAWS,
+    PASSES,
     POLICIES,
     adapt,
     color,
@@ -107,7 +108,7 @@ def test_a_probability_decides_how_many_pictures_change():
 
 
 def test_numbers_are_those_of_the_seed_and_the_step_alone():
-    assert draws(5, 4, seed=1).shape == (4, 3, DRAWS)
+    assert draws(5, 4, seed=1).shape == (4, PASSES, DRAWS)
     assert torch.equal(draws(5, 4, seed=1), draws(5, 4, seed=1))
     first = draws(5, 4, seed=1)
     assert not torch.equal(first[:, 0], first[:, 1])

@@ -1,9 +1,11 @@
+from itertools import combinations
+
 import pytest
 import torch
 from torch import nn
 
 from brushwork.augment import PASSES, POLICIES, Augment, draws
-from brushwork.losses import gradient_penalty, relativistic_discriminator_loss
+from brushwork.losses import LOSSES, gradient_penalty, relativistic_discriminator_loss
 from brushwork.objective import PENALTY_EVERY, Objective, Part, split
 
 
@@ -27,7 +29,8 @@ def batch(num=8):
     rng = torch.Generator().manual_seed(1)
     real = torch.randint(0, 256, (num, 3, 8, 8), generator=rng, dtype=torch.uint8)
     z = torch.randn(num, 5, generator=rng)
-    return real, z, torch.arange(num) % 2, draws(0, num, seed=0)
+    others = torch.randint(0, 256, (num, 3, 8, 8), generator=rng, dtype=torch.uint8)
+    return real, z, torch.arange(num) % 2, others, draws(0, num, seed=0)
 
 
 def fakes_of(parts):
@@ -39,7 +42,9 @@ def fakes_of(parts):
 def both_halves(objective, num_parts, step=0):
     """The gradients of D's weights and of the fakes, and the logits."""
     D, parts = Judge(), split(batch(), num_parts, torch.device("cpu"))
-    parts = [part._replace(real=part.real.double()) for part in parts]
+    parts = [part._replace(real=part.real.double(), others=part.others.double()) for part in parts]
+    if not objective.others:
+        parts = [part._replace(others=None) for part in parts]
     fakes, chunks = fakes_of(parts)
     verdict = objective.discriminator(D, parts, chunks, step, lambda loss: loss.backward())
     assert fakes.grad is None  # D's half leaves G alone
@@ -51,7 +56,7 @@ def both_halves(objective, num_parts, step=0):
 
 @pytest.mark.parametrize("loss", ["logistic", "hinge", "relativistic"])
 def test_parts_add_up_to_the_whole(loss):
-    objective = Objective(loss, Augment(POLICIES), gamma=0.5)
+    objective = Objective(loss, Augment(POLICIES), gamma=0.5, others=0.3)
     for a, b in zip(both_halves(objective, 1), both_halves(objective, 4), strict=True):
         torch.testing.assert_close(a, b)
 
@@ -66,6 +71,19 @@ def test_the_penalties_are_added_at_every_fourth_step_and_as_much_stronger():
     expected = relativistic_discriminator_loss(D(x, part.y), D(fake, part.y)).detach()
     torch.testing.assert_close(without, expected)
     torch.testing.assert_close(both_halves(objective, 1, step=1)[-3], expected)
+
+
+@pytest.mark.parametrize("loss", ["hinge", "relativistic"])
+def test_d_tells_paintings_from_those_of_others_too(loss):
+    ours, without = (both_halves(Objective(loss, Augment(()), others=w), 1) for w in (0.3, 0))
+    D, (part,) = Judge(), split(batch(), 1, torch.device("cpu"))
+    logits = [D(images.double(), part.y) for images in (part.real, part.others)]
+    alone = LOSSES[loss].discriminator(*logits)
+    torch.testing.assert_close(ours[-3], without[-3] + 0.3 * alone.detach())
+    alone.backward()
+    for slope, before, weight in zip(ours, without, D.parameters(), strict=False):
+        torch.testing.assert_close(slope, before + 0.3 * weight.grad)
+    torch.testing.assert_close(ours[-4], without[-4])  # G's fakes have the same gradient
 
 
 def test_the_distance_of_all_fakes_is_added_to_gs_loss_at_every_second_step():
@@ -88,13 +106,13 @@ def test_reals_and_fakes_of_a_step_are_each_distorted_in_their_own_way():
         return x.mean((1, 2, 3)) * torch.ones((), requires_grad=True)
 
     (part,) = split(batch(), 1, torch.device("cpu"))
-    part = part._replace(real=torch.ones_like(part.real))
+    part = part._replace(real=torch.ones_like(part.real), others=torch.ones_like(part.real))
     fake = torch.ones_like(part.real).requires_grad_()
-    objective = Objective("hinge", Augment(("translation",)))
+    objective = Objective("hinge", Augment(("translation",)), others=1)
     verdict = objective.discriminator(watch, [part], [fake], 0, lambda loss: loss.backward())
     objective.generator(watch, [part], [fake], verdict, 0, lambda loss: loss.backward())
     assert len(seen) == PASSES
-    assert not any(torch.equal(seen[i], seen[j]) for i, j in ((0, 1), (0, 2), (1, 2)))
+    assert not any(torch.equal(a, b) for a, b in combinations(seen, 2))
 
 
 def test_a_batch_in_parts_is_the_whole_batch():

@@ -58,7 +58,8 @@ def assert_same(a, b, **tolerance):
 
 
 MODERN = ["--model", "modern", "--condition", "genre", "--augment", "ada"]
-PROJECTED = [*MODERN, "--backbone", "resnet18:none", "--loss", "hinge", "--match", "0.1"]
+PROJECTED = [*MODERN, "--backbone", "resnet18:none", "--loss", "hinge", "--match", "0.1",
+             "--genre", "landscape", "--genre", "portrait", "--others", "0.5"]  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -308,6 +309,7 @@ def test_losses_that_are_no_longer_numbers_stop_the_run_in_words(environment, tm
         ({"eval_fakes": 0}, "--eval-fakes"),
         ({"start": "nowhere"}, "nowhere"),
         ({"match": 0.1}, "give a --backbone"),
+        ({"others": 0.1}, "all paintings are selected"),
     ],
 )
 def test_a_mistake_is_said_before_anything_is_written(

@@ -46,6 +46,20 @@ def test_batches_taken_up_later_are_the_same():
         assert torch.equal(real, real_again) and torch.equal(z, z_again)
 
 
+def test_paintings_by_others_come_last_and_each_once_per_epoch():
+    pixels = np.zeros((50, 4, 4, 3), np.uint8) + np.arange(50, dtype=np.uint8)[:, None, None, None]
+    rows, others = np.arange(10), np.arange(10, 42)
+    plain, more = batches(pixels, rows), batches(pixels, rows, others=others)
+    for (*same, theirs), expected in zip(more, plain, strict=True):
+        assert all(torch.equal(a, b) for a, b in zip(same, expected, strict=True))
+        assert theirs.shape == (8, 3, 4, 4)
+    seen = torch.cat([theirs[:, 0, 0, 0] for *_, theirs in more])
+    assert sorted(seen.tolist()) == others.tolist()  # 4 batches of 8
+    shares = [batches(pixels, rows, others=others, share=share_of(8, i, 2)) for i in (0, 1)]
+    halves = [torch.cat([first[-1], second[-1]]) for first, second in zip(*shares, strict=True)]
+    assert torch.equal(torch.cat(halves), torch.cat([theirs for *_, theirs in more]))
+
+
 def test_labels_stay_with_their_paintings():
     pixels = np.zeros((50, 4, 4, 3), np.uint8) + np.arange(50, dtype=np.uint8)[:, None, None, None]
     rows = np.arange(10, 40, 3)

@@ -1,7 +1,14 @@
 import pandas as pd
 import pytest
 
-from brushwork.data.select import counts, identifiable, near_names, select, split_by_artist
+from brushwork.data.select import (
+    counts,
+    identifiable,
+    near_names,
+    rows_of_others,
+    select,
+    split_by_artist,
+)
 from brushwork.errors import BrushworkError
 
 ARTISTS = {
@@ -128,6 +135,19 @@ def test_every_filter_reports_what_it_left(table):
 
 def test_nothing_asked_leaves_everything(table):
     assert select(table).equals(table)
+
+
+def test_others_are_whoever_was_not_selected_in_the_same_split(table):
+    rows = rows_of_others(table, select(table, artist=["Claude Monet"]), None)
+    assert set(table["artist"].loc[rows]) == set(ARTISTS) - {"Claude Monet"}
+    assert len(rows) == len(table) - 5
+    # Its test paintings aren't others' just because it learns from those to train on.
+    selected = select(table, artist=["Claude Monet"], split="train")
+    rows = rows_of_others(table, selected, "train")
+    assert set(table["split"].loc[rows]) == {"train"}
+    assert "Claude Monet" not in set(table["artist"].loc[rows])
+    with pytest.raises(BrushworkError, match="leave it out"):
+        rows_of_others(table, select(table, split="train"), "train")
 
 
 def test_counts_are_sorted_and_leave_the_unknown_out(table):

@@ -25,8 +25,9 @@ from brushwork.errors import BrushworkError
 # Uniform numbers that one picture needs: brightness, saturation, contrast, two shifts, the two
 # coordinates of the hole, and one for each of the three policies: whether it is applied.
 DRAWS = 10
-# Pictures pass through D thrice in a step: reals and fakes for D, and fakes again for G.
-PASSES = 3
+# Pictures pass through D up to four times in a step: reals and fakes for D, fakes again for G, and
+# paintings by others for D.
+PASSES = 4
 POLICIES = ("color", "translation", "cutout")
 # DiffAugment's ranges: shifts of up to an eighth of the side, holes of half the side.
 SHIFT, HOLE = 1 / 8, 1 / 2

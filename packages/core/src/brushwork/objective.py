@@ -26,13 +26,15 @@ MATCH_EVERY = 2
 
 class Part(NamedTuple):
     """Of a batch: paintings `real` (N, 3, S, S) in [-1, 1], latents `z` (N, Z), labels `y` (N,),
-    and `u` (N, PASSES, DRAWS), which `brushwork.augment.draws` drew to distort them.
+    and `u` (N, PASSES, DRAWS), which `brushwork.augment.draws` drew to distort them; with paintings
+    like `real`, but by `others`, if fakes shall not be like them.
     """
 
     real: Tensor
     z: Tensor
     y: Tensor
     u: Tensor
+    others: Tensor | None = None
 
 
 class Verdict(NamedTuple):
@@ -49,9 +51,14 @@ class Verdict(NamedTuple):
 
 
 def split(batch: Sequence[Tensor], num_parts: int, device: torch.device) -> list[Part]:
-    """Put a batch on a device: uint8 paintings, latents, labels and uniform numbers, in parts."""
+    """Put a batch on a device, in parts: uint8 paintings, latents, labels, uint8 paintings by
+    others, if there are any, and uniform numbers.
+    """
     columns = (t.to(device, non_blocking=True).chunk(num_parts) for t in batch)
-    return [Part(to_unit_range(real), *rest) for real, *rest in zip(*columns, strict=True)]
+    return [
+        Part(to_unit_range(real), z, y, u, *map(to_unit_range, others))
+        for real, z, y, *others, u in zip(*columns, strict=True)
+    ]
 
 
 @dataclass(frozen=True)
@@ -66,6 +73,8 @@ class Objective:
     """Weight of the distance of fakes to all paintings in G's loss, at every second step."""
     matching: Matching | None = None
     """What measures it."""
+    others: float = 0.0
+    """Weight in D's loss of telling reals from paintings by others, as it tells them from fakes."""
 
     def discriminator(
         self,
@@ -75,14 +84,22 @@ class Objective:
         step: int,
         backward: Backward,
     ) -> Verdict:
-        """Tell reals from fakes: gradients of D's loss into the weights of D alone."""
+        """Tell reals from fakes: gradients of D's loss into the weights of D alone.
+
+        Paintings by others are fakes that no G painted (Sinha et al. 2021, "Negative Data
+        Augmentation").
+        """
         penalised = self.gamma > 0 and step % PENALTY_EVERY == 0
         num, seen = sum(len(part.real) for part in parts), []
-        for (real, _, y, u), fake in zip(parts, fakes, strict=True):
+        for (real, _, y, u, others), fake in zip(parts, fakes, strict=True):
             x = self.augment(real, u[:, 0]).requires_grad_(penalised)
             x_fake = self.augment(fake.detach(), u[:, 1]).requires_grad_(penalised)
             logits = D(x, y), D(x_fake, y)
             loss = LOSSES[self.loss].discriminator(*logits)
+            if others is not None:
+                other_logits = D(self.augment(others, u[:, 3]), y)
+                other_loss = LOSSES[self.loss].discriminator(logits[0], other_logits)
+                loss = loss + self.others * other_loss
             if penalised:
                 both = gradient_penalty(logits[0], x) + gradient_penalty(logits[1], x_fake)
                 loss = loss + PENALTY_EVERY * self.gamma / 2 * both
@@ -108,7 +125,7 @@ class Objective:
         num, losses = len(verdict.real_logits), []
         matching = self.matching if step % MATCH_EVERY == 0 else None
         rivals = verdict.real_logits.split([len(fake) for fake in fakes])
-        for (_, _, y, u), fake, rival in zip(parts, fakes, rivals, strict=True):
+        for (_, _, y, u, _), fake, rival in zip(parts, fakes, rivals, strict=True):
             fake_logits = D(self.augment(fake, u[:, 2]), y)
             loss = LOSSES[self.loss].generator(rival, fake_logits)
             losses.append(loss.detach())

@@ -24,7 +24,7 @@ def random_numbers(seed: int, stream: int, index: int) -> np.random.Generator:
     return np.random.default_rng((seed, stream, index))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=4)
 def _order(seed: int, epoch: int, num_paintings: int) -> NDArray[np.int64]:
     return random_numbers(seed, ORDER, epoch).permutation(num_paintings)
 
@@ -84,7 +84,8 @@ def gan_batches(
     share: slice = slice(None),
     first_step: int = 0,
     labels: NDArray[np.int64] | None = None,
-) -> Iterator[tuple[Tensor, Tensor, Tensor]]:
+    others: NDArray[np.int64] | None = None,
+) -> Iterator[tuple[Tensor, ...]]:
     """Endless batches for a GAN, read one step ahead: real paintings, latents and labels.
 
     Args:
@@ -97,23 +98,31 @@ def gan_batches(
         share: which part of every batch is this process's; see `share_of`.
         first_step: where to begin.
         labels: the class of each of `rows`; all 0 if not given.
+        others: more rows, of which every batch has as many.
 
     Yields:
         Paintings (N, 3, S, S) uint8 in channels-last memory (see `to_unit_range`), latents (N, Z)
         float32 and labels (N,) int64, N the size of the share. A latent goes with the label of the
-        painting beside it, so fakes are of each class as often as reals.
+        painting beside it, so fakes are of each class as often as reals. If there are `others`,
+        paintings of them come last.
     """
     labels = np.zeros(len(rows), np.int64) if labels is None else labels
 
-    def read(step: int) -> tuple[Tensor, Tensor, Tensor]:
-        mine = batch_positions(step, batch_size, len(rows), seed)[share]
-        images = pixels[rows[mine]]
+    def look(step: int, rows: NDArray[np.int64]) -> Tensor:
+        images = pixels[rows]
         if flip:
             flipped = random_numbers(seed, FLIPS, step).random(batch_size)[share] < 0.5
             images[flipped] = images[flipped, :, ::-1]
-        real = torch.from_numpy(images).permute(0, 3, 1, 2)
+        return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+    def read(step: int) -> tuple[Tensor, ...]:
+        mine = batch_positions(step, batch_size, len(rows), seed)[share]
         z = latents(step, batch_size, latent_dim, seed)[share]
-        return real, z, torch.from_numpy(labels[mine])
+        batch = look(step, rows[mine]), z, torch.from_numpy(labels[mine])
+        if others is None:
+            return batch
+        theirs = batch_positions(step, batch_size, len(others), seed)[share]
+        return *batch, look(step, others[theirs])
 
     with ThreadPoolExecutor(1, thread_name_prefix="gan-batches") as reader:
         step, ahead = first_step, reader.submit(read, first_step)

@@ -207,6 +207,27 @@ def rows_and_labels(
     return known.index.to_numpy(np.int64), np.searchsorted(names, known[kind]), names
 
 
+def rows_of_others(
+    table: pd.DataFrame, selected: pd.DataFrame, split: str | None
+) -> NDArray[np.int64]:
+    """The rows (R,) of a table, of one split or both, that `select` did not leave in `selected`.
+
+    Raises:
+        BrushworkError: there are none.
+
+    >>> table = pd.DataFrame({"artist": ["Monet", "Degas", "Monet"], "split": ["train"] * 3})
+    >>> rows_of_others(table, table[table["artist"] == "Monet"], "train").tolist()
+    [1]
+    """
+    others = select(table, split=split).index.difference(selected.index)
+    if others.empty:
+        raise BrushworkError(
+            "all paintings are selected, so none are by --others; select with --artist, --style or "
+            "--genre, or leave it out"
+        )
+    return others.to_numpy(np.int64)
+
+
 def counts(table: pd.DataFrame, column: str) -> pd.Series:
     """How many paintings each artist, style or genre has, most first; the unknown aren't counted.
 
