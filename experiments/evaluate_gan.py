@@ -26,6 +26,7 @@ from brushwork.data.select import select
 from brushwork.distributed import check_launch, use_all_cores
 from brushwork.errors import BrushworkError, errors_in_words
 from brushwork.metrics.distances import frechet_of_halves, optimal_transport
+from brushwork.metrics.evaluate import require_enough
 from brushwork.metrics.features import check_names, open_space
 from brushwork.metrics.pictures import (
     Pictures,
@@ -40,6 +41,9 @@ from brushwork.metrics.pictures import (
 )
 from brushwork.report import text_table, write_report
 
+# Pixels of the largest fakes that train_gan.py paints, and of prepared paintings: larger pictures
+# are compared with paintings of this size.
+LARGEST = 256
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
 
@@ -98,6 +102,8 @@ def main(cfg: Config) -> None:
         for name, source in sources.items()
     }
     reals = {side: open_real(cfg, side) for side in {fakes.side for fakes in makers.values()}}
+    for fakes in makers.values():
+        require_enough(reals[fakes.side][0].num, fakes.num, cfg.num_pairs)
 
     # Each process looks at its share of the fakes; the rest takes only one.
     seen = {
@@ -153,17 +159,28 @@ def main(cfg: Config) -> None:
 
 def open_real(cfg: Config, side: int) -> tuple[Pictures, Pictures | None]:
     """The real paintings, and those held out where --split leaves some."""
+    filters = {k: getattr(cfg, k) for k in ("genre", "style", "artist", "min_paintings")}
     if cfg.real:
+        if cfg.split or any(filters.values()):
+            raise BrushworkError(
+                "--real takes all of a folder; leave out --genre, --style, --artist, "
+                "--min-paintings and --split, or give --data instead"
+            )
         return open_pictures(cfg.real), None
     paintings = open_data(cfg.data)
-    pixels = paintings.pixels(side, cfg.fit)
-    filters = {k: getattr(cfg, k) for k in ("genre", "style", "artist", "min_paintings")}
-    parts = []
-    for split in (cfg.split, {"train": "test", "test": "train"}.get(cfg.split or "")):
-        rows = select(paintings.table, **filters, split=split).index.to_numpy()
-        content = f"{paintings.fingerprint} {cfg.fit}"
-        parts.append(selected_pictures(pixels, rows, content, paintings.table))
-    return parts[0], parts[1] if cfg.split else None
+    # Who has --min-paintings is told from the rows that a GAN with --split train learned from.
+    chosen = select(paintings.table, **filters, counted_in="train" if cfg.split else None)
+    compared = chosen[chosen["split"] == cfg.split] if cfg.split else chosen
+    if compared.empty:
+        raise BrushworkError(f"none of the {len(chosen):,} paintings is in --split {cfg.split}")
+    pixels = paintings.pixels(min(side, LARGEST), cfg.fit)
+    first, others = (
+        selected_pictures(
+            pixels, rows.index.to_numpy(), f"{paintings.fingerprint} {cfg.fit}", paintings.table
+        )
+        for rows in (compared, chosen.drop(compared.index))
+    )
+    return first, others if others.num else None
 
 
 if __name__ == "__main__":

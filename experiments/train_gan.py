@@ -28,7 +28,7 @@ from brushwork.data.prepared import open_data
 from brushwork.data.select import rows_and_labels, rows_of_others, select
 from brushwork.distributed import Means, any_process, average_gradients, check_launch, use_all_cores
 from brushwork.ema import decay_after, update_ema
-from brushwork.errors import errors_in_words, require_positive
+from brushwork.errors import errors_in_words, refuse_negative, require_positive
 from brushwork.generator import begin_as, build_networks
 from brushwork.losses import has_collapsed
 from brushwork.matching import match_paintings
@@ -63,8 +63,7 @@ class Config:
     loss: Literal["logistic", "hinge", "relativistic"] = "logistic"
     augment: Literal["none", "diff", "ada"] = "none"
     """Distort what D sees: never, always, or as often as it overfits."""
-    gamma: float = 0
-    """Weight of the gradient penalties R1 and R2, which batch norms make an approximation."""
+    gamma: float = 0  # weight of the gradient penalties R1 and R2, inexact with batch norms
     match: float = 0
     """Weight in G's loss of the Fréchet distance to all paintings, as the backbone sees them."""
     others: float = 0
@@ -96,6 +95,7 @@ def main(cfg: Config) -> None:
     check_launch()
     require_positive(cfg, "steps", "accumulate", "lr", "ema_half_life", "eval_fakes")
     require_positive(cfg, "log_every", "sample_every", "save_every", "keep_every")
+    refuse_negative(cfg, "seed", "epochs", "gamma", "match", "others", "eval_every")
     precision = choose_precision(cfg.precision)
     paintings = open_data(cfg.data)
     filters = {k: getattr(cfg, k) for k in ("genre", "style", "artist", "split", "min_paintings")}

@@ -8,8 +8,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
+from brushwork.augment import Augment
 from brushwork.distributed import BatchNorm2d, Means, average_gradients, check_launch
 from brushwork.errors import BrushworkError
+from brushwork.matching import Matching
 
 
 @pytest.fixture(scope="module")
@@ -29,6 +31,7 @@ def _in_group(rank, batch, results, address):
             "normalised": _normalise(rank, *batch),
             "gradient": _average(rank),
             "means": _means(rank),
+            "going_on": _going_on(rank),
         }
     finally:
         dist.destroy_process_group()
@@ -95,6 +98,23 @@ def _means(rank):
 
 def test_means_are_over_steps_and_processes(halves):
     assert [half["means"] for half in halves] == [{"loss": 6.0, "other": 0.5}] * 2
+
+
+def _going_on(rank):
+    """What a process would save of ADA between two of its moves, and of the fakes to match."""
+    augment = Augment(adaptive=True)
+    for step in (1, 2):
+        augment.observe(torch.tensor([1.0, 1.0 - 2 * rank, 1.0]), step, batch_size=6)
+    matching = Matching(lambda x: x, torch.randn(9, 4))
+    matching(torch.arange(8.0).reshape(2, 4) + 10 * rank)
+    return [augment.signs, matching.recent[:4]]
+
+
+def test_what_one_process_saves_all_can_go_on_from(halves):
+    (signs, recent), *others = (half["going_on"] for half in halves)
+    assert signs.tolist() == [8, 12]  # two steps of 3 and of 1, of 12 in all
+    assert recent[:, 0].tolist() == [0, 4, 10, 14]
+    torch.testing.assert_close(others, [[signs, recent]])
 
 
 def test_a_launch_that_started_one_process_of_several_is_refused(monkeypatch):

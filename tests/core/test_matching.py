@@ -54,6 +54,15 @@ def test_fakes_of_recent_steps_count_and_the_gradient_is_a_steps_own():
     assert slope == pytest.approx(rise * (RECENT + 16) / 16, rel=1e-3)
 
 
+def test_the_first_fake_alone_has_no_covariance_and_is_only_remembered():
+    paintings, fakes = pictures(50, 0), pictures(4, 1).requires_grad_()
+    matching = Matching(see, see(paintings))
+    assert matching(fakes[:1]) == 0
+    loss = matching(fakes[1:2])
+    expected = 2 * frechet(see(paintings), see(fakes[:2]).detach())
+    assert loss.item() == pytest.approx(expected, rel=1e-4)
+
+
 def test_what_is_no_number_gives_none():
     matching = Matching(see, see(pictures(50, 0)))
     assert matching(torch.full((4, 3, 8, 8), torch.nan)).isnan()

@@ -38,20 +38,29 @@ def test_one_artist_is_refused_in_words():
 
 
 def test_genres_that_are_not_there_are_replaced_by_the_largest_and_it_is_said():
-    genres = ["Landscape"] * 4 + ["still life"] * 5 + ["abstract"] * 3
-    paintings = table({"Monet": 11}, genre=genres, style="Impressionism")
+    genres = ["Landscape"] * 40 + ["still life"] * 50 + ["abstract"] * 30 + ["portrait"]
+    paintings = table({"Monet": 120}, genre=genres, style="Impressionism")
     subjects, notes = choose_subjects(paintings)
     assert [*subjects] == ["landscapes", "portraits", "one-style", "one-artist", "everything"]
     assert subjects["landscapes"].flags == ("--genre", "Landscape")
     assert subjects["portraits"].flags == ("--genre", "still life")
-    assert any("no portraits; 'still life'" in note for note in notes)
+    assert any("no portraits, or too few; 'still life'" in note for note in notes)
     assert subjects["one-artist"].flags == ("--artist", "Monet")
 
 
 def test_without_genres_and_styles_what_is_left_is_painted():
-    subjects, notes = choose_subjects(table({"Monet": 5}))
+    subjects, notes = choose_subjects(table({"Monet": 25}))
     assert [*subjects] == ["one-artist", "everything"]
     assert len([note for note in notes if "no genre" in note or "no styles" in note]) == 3
+
+
+def test_what_has_too_few_paintings_is_not_painted_or_refused_if_asked_for():
+    few = table({"Monet": 6, "Degas": 5}, style="Impressionism", genre="portrait")
+    subjects, notes = choose_subjects(few)
+    assert [*subjects] == ["everything"]
+    assert any("Monet has 7 paintings" in note for note in notes)
+    with pytest.raises(BrushworkError, match="choose another --artist"):
+        choose_subjects(few, artist="Degas")
 
 
 def test_a_mistyped_style_is_said_at_once():

@@ -59,6 +59,13 @@ def test_a_resumed_run_may_go_on_for_longer_and_save_more_often(tmp_path):
     assert config["environment"]["started"] <= config["resumed"]["started"]
 
 
+def test_a_setting_that_a_run_did_not_know_counts_as_off(tmp_path):
+    open_run(tmp_path / "run", {"lr": 1}, resume=False)
+    with pytest.raises(BrushworkError, match=r"match was None and is now 0\.1"):
+        open_run(tmp_path / "run", {"lr": 1, "match": 0.1}, resume=True)
+    open_run(tmp_path / "run", {"lr": 1, "match": 0.0}, resume=True)
+
+
 def test_a_run_that_another_process_trains_is_refused(tmp_path):
     run = open_run(tmp_path / "run", {"lr": 1}, resume=False)
     # A lock of the same file that does not know of the first one, as in another process.

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -59,7 +60,8 @@ def evaluate(cache, monkeypatch, prepared_folder):
     monkeypatch.setenv("BRUSHWORK_CACHE", cache)
 
     def call(*flags):
-        line = [*flags, "--data", prepared_folder, *TINY]
+        tiny = TINY if not {*TINY} & {*flags} else ()
+        line = [*flags, "--data", prepared_folder, *tiny]
         script.main(tyro.cli(script.Config, args=[str(part) for part in line]))
 
     return call
@@ -223,6 +225,29 @@ def test_a_run_that_copies_its_paintings_is_seen(evaluate, prepared_folder, tmp_
     assert report["one_nn_pixels"] < 0.4
 
 
+def test_held_out_are_the_same_artists_even_where_there_are_none(prepared_folder, monkeypatch):
+    table = open_prepared(prepared_folder).table
+    sizes = table[table["split"] == "train"]["artist"].value_counts()
+    least = int(sizes.iloc[1])  # more than any artist has to be tested on
+    assert least > table[table["split"] == "test"]["artist"].value_counts().max()
+    known = {*sizes.index[sizes >= least]}
+    for split, other in (("train", "test"), ("test", "train")):
+        cfg = script.Config((), data=str(prepared_folder), split=split, min_paintings=least)
+        real, held_out = script.open_real(cfg, 32)
+        assert {*real.columns["artist"]} <= known and {*real.columns["split"]} == {split}
+        assert {*held_out.columns["artist"]} <= known and {*held_out.columns["split"]} == {other}
+
+    # An artist with paintings to train on alone has none held out, and none to be compared with.
+    alone = table.assign(split=table["split"].where(table["artist"] != sizes.index[0], "train"))
+    monkeypatch.setattr(
+        script, "open_data", lambda _: replace(open_prepared(prepared_folder), table=alone)
+    )
+    cfg = script.Config((), artist=(sizes.index[0],), split="train")
+    assert script.open_real(cfg, 32)[1] is None
+    with pytest.raises(BrushworkError, match="--split test"):
+        script.open_real(replace(cfg, split="test"), 32)
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
@@ -231,7 +256,11 @@ def test_a_run_that_copies_its_paintings_is_seen(evaluate, prepared_folder, tmp_
         (["RUN", "--spaces", "resnet10t:gone.pth"], r"no weights at gone\.pth"),
         (["RUN", "--spaces", "artist:EMPTY"], "no checkpoint folder EMPTY"),
         (["RUN", "--spaces", "pixels:8", "pixels:4"], "two feature spaces are called pixels"),
+        (["RUN", "--spaces", "pixels:0"], "no feature space"),
         (["RUN", "--real", "EMPTY"], "no images in"),
+        (["RUN", "--real", "EMPTY", "--genre", "abstract"], "leave out --genre"),
+        (["RUN", "--num-fakes", 5], "at least 6 fakes, not 5"),
+        (["RUN", "--num-pairs", 5], r"at least 6 images of each side \(--num-pairs\), not 5"),
         (["RUN", "RUN", "--kept"], "exactly one run"),
         (["EMPTY", "--kept"], "kept no checkpoints"),
     ],

@@ -310,6 +310,9 @@ def test_losses_that_are_no_longer_numbers_stop_the_run_in_words(environment, tm
         ({"start": "nowhere"}, "nowhere"),
         ({"match": 0.1}, "give a --backbone"),
         ({"others": 0.1}, "all paintings are selected"),
+        ({"seed": -1}, "--seed"),
+        ({"epochs": -1}, "--epochs"),
+        ({"eval_every": 5, "eval_fakes": 5}, "at least 6 fakes, not 5"),
     ],
 )
 def test_a_mistake_is_said_before_anything_is_written(

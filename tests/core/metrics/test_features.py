@@ -95,8 +95,10 @@ def test_a_progress_bar_changes_nothing(folder, capfd):
 def test_grey_and_transparent_files_become_rgb(tmp_path):
     Image.new("L", (9, 9), 128).save(tmp_path / "a.png")
     Image.new("RGBA", (9, 9), (128, 128, 128, 7)).save(tmp_path / "b.PNG")
+    sixteen_bits = np.full((9, 9), 128 * 256, np.uint16)
+    Image.fromarray(sixteen_bits).save(tmp_path / "c.png")
     features = F.extract(tmp_path, F.pixels(8)).features
-    assert torch.equal(features[0], features[1])
+    assert torch.equal(features[0], features[1]) and torch.equal(features[0], features[2])
 
 
 def test_a_broken_file_is_named(folder):

@@ -69,11 +69,11 @@ class Augment(nn.Module):
         """
         if not self.adaptive:
             return
-        self.signs[0] += real_logits.sign().sum()
-        self.signs[1] += real_logits.numel()
+        now = torch.stack([real_logits.sign().sum(), real_logits.new_tensor(real_logits.numel())])
+        if num_processes() > 1:  # at each step: what one process saves, all go on from
+            dist.all_reduce(now)
+        self.signs += now
         if step % STEPS_OF_R_T == 0:
-            if num_processes() > 1:
-                dist.all_reduce(self.signs)
             r_t = (self.signs[0] / self.signs[1]).item()
             images = STEPS_OF_R_T * batch_size
             p = adapt(self.probability.item(), r_t, images, images_to_full=IMAGES_TO_FULL)

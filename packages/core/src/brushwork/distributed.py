@@ -145,7 +145,7 @@ def interleave(parts: Sequence[Tensor | None]) -> Tensor | None:
 
 
 def with_others(mine: Tensor) -> Tensor:
-    """Rows of all processes, this one's first; gradients reach these alone.
+    """Rows of all processes, in the same order in each; gradients reach this one's alone.
 
     Every process must bring equally many.
     """
@@ -153,8 +153,8 @@ def with_others(mine: Tensor) -> Tensor:
         return mine
     theirs = [torch.empty_like(mine) for _ in range(world)]
     dist.all_gather(theirs, mine.detach())
-    del theirs[process_index()]
-    return torch.cat([mine, *theirs])
+    theirs[process_index()] = mine
+    return torch.cat(theirs)
 
 
 @torch.no_grad()

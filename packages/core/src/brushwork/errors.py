@@ -33,3 +33,16 @@ def require_positive(settings: object, *names: str) -> None:
     for name in names:
         if not (number := getattr(settings, name)) > 0:
             raise BrushworkError(f"--{name.replace('_', '-')} {number:g} must be above 0")
+
+
+def refuse_negative(settings: object, *names: str) -> None:
+    """Likewise for settings that may be 0.
+
+    >>> from types import SimpleNamespace
+    >>> refuse_negative(SimpleNamespace(seed=-1), "seed")
+    Traceback (most recent call last):
+    brushwork.errors.BrushworkError: --seed -1 must not be below 0
+    """
+    for name in names:
+        if not (number := getattr(settings, name)) >= 0:
+            raise BrushworkError(f"--{name.replace('_', '-')} {number:g} must not be below 0")

@@ -32,7 +32,7 @@ class Matching(nn.Module):
     """Fakes (N, 3, S, S) in [-1, 1] to the distance, as a loss; it remembers recent features.
 
     The loss is M / N times the Fréchet distance, N the fakes of this process, so that its gradient,
-    averaged over processes, is as large as if only this step's counted.
+    averaged over processes, is as large as if only this step's counted; 0 of the first fake alone.
     """
 
     mean: Tensor
@@ -63,7 +63,9 @@ class Matching(nn.Module):
         """(N, 3, S, S) in [-1, 1] -> a number; every process brings equally many fakes."""
         now = with_others(self._see(fakes))
         features = torch.cat([now, self.recent[: int(self.num_recent)]])
-        loss = frechet_loss(features, self.mean, self.root) * (len(features) / len(fakes))
+        loss = features.new_zeros(())
+        if len(features) > 1:  # one alone has no covariance
+            loss = frechet_loss(features, self.mean, self.root) * (len(features) / len(fakes))
         kept = features.detach()[:RECENT]
         self.recent[: len(kept)] = kept
         self.num_recent.fill_(len(kept))

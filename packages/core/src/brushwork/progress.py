@@ -12,6 +12,7 @@ from brushwork.distributed import process_index
 from brushwork.ema import refresh_statistics
 from brushwork.generator import Generator, PaintingGenerator, save_generator
 from brushwork.metrics.distances import optimal_transport
+from brushwork.metrics.evaluate import require_enough
 from brushwork.metrics.features import open_space
 from brushwork.metrics.pictures import Pictures, evaluator
 from brushwork.report import training_report
@@ -52,6 +53,7 @@ class Progress:
         self._same = list(zip(z.to(device).split(64), y.to(device).split(64), strict=True))
         if settings.get("eval_every"):
             optimal_transport()  # or an error now, not after training
+            require_enough(real.num, self.num)
         self._measure = evaluator(real, self.space, num=self.num, seed=self.seed)
 
     def record(

@@ -25,6 +25,7 @@ from PIL import Image
 from brushwork import figures
 from brushwork.data.prepared import PreparedPaintings
 from brushwork.data.select import counts, identifiable, name_key, select
+from brushwork.errors import BrushworkError
 from brushwork.generator import build_networks
 from brushwork.metrics.features import check_names, open_space
 from brushwork.models.classifier import create_backbone
@@ -33,6 +34,8 @@ from brushwork.run import CONFIG, environment, read_metrics
 
 THRESHOLD = 300
 """Training paintings of each artist in the report."""
+LEAST_TO_PAINT = 10
+"""Paintings to learn to paint from, and to measure against."""
 REPORTED = {"resnet18": (0.85, 0.96, 0.98), "resnet34": (0.81, 0.95, 0.98)}
 """Top-1, 3 and 5 accuracy that the report calls the test set's."""
 GANS = {"dcgan": "DC-GAN", "modern": "modern GAN"}
@@ -61,7 +64,7 @@ def choose_threshold(table: pd.DataFrame, wanted: int | None) -> tuple[int, str]
     Raises:
         BrushworkError: too few artists have as many as is wanted; it names what to lower.
     """
-    threshold, why = wanted or THRESHOLD, ""
+    threshold, why = THRESHOLD if wanted is None else wanted, ""
     if wanted is None:
         sizes = counts(identifiable(table, 1).query("split == 'train'"), "artist")
         if sizes.iloc[1] < THRESHOLD:
@@ -79,24 +82,28 @@ def choose_subjects(
 ) -> tuple[dict[str, Subject], list[str]]:
     """Landscapes, portraits, one style, one artist and everything, as the report painted.
 
-    Where there is no such genre the largest other one is taken; of styles and artists the largest,
-    unless named.
+    Where there is no such genre, or fewer than `LEAST_TO_PAINT` of it, the largest other one is
+    taken; of styles and artists the largest, unless named.
 
     Returns:
         The subjects by name, and what had to be chosen or left out, in words.
+
+    Raises:
+        BrushworkError: of the style or artist that was named there are too few, or none.
     """
     subjects: dict[str, Subject] = {}
     notes = []
-    genres = {str(genre): int(num) for genre, num in counts(table, "genre").items()}
+    sizes = counts(table, "genre")
+    genres = {str(genre): int(num) for genre, num in sizes.items() if num >= LEAST_TO_PAINT}
     for name, wanted in (("landscapes", "landscape"), ("portraits", "portrait")):
         same = [genre for genre in genres if name_key(genre) == wanted]
         others = [g for g in genres if name_key(g) not in ("landscape", "portrait")]
         if not (same or others):
-            notes.append(f"These paintings have no genre in the place of {name}.")
+            notes.append(f"These paintings have no genre of enough in the place of {name}.")
             continue
         genre = (same or others)[0]
         if not same:
-            notes.append(f"There are no {name}; {genre!r} is in their place.")
+            notes.append(f"There are no {name}, or too few; {genre!r} is in their place.")
         num = genres.pop(genre)
         subjects[name] = Subject(("--genre", genre), f"genre {genre} ({num:,} paintings)")
     for kind, wanted in (("style", style), ("artist", artist)):
@@ -107,6 +114,12 @@ def choose_subjects(
         name = wanted or str(sizes.index[0])
         filters: Any = {kind: (name,)}
         num = len(select(table, **filters))  # which refuses a name that is not there
+        if num < LEAST_TO_PAINT:
+            few = f"{name} has {num} paintings, too few to learn from ({LEAST_TO_PAINT})"
+            if wanted:
+                raise BrushworkError(f"{few}; choose another --{kind}, or leave it out")
+            notes.append(f"No {kind} is painted: {few}.")
+            continue
         how = "as asked" if wanted else "the one with the most paintings"
         notes.append(f"One {kind}: {name}, {how}.")
         subjects[f"one-{kind}"] = Subject((f"--{kind}", name), f"{kind} {name} ({num:,} paintings)")

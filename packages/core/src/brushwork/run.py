@@ -214,7 +214,10 @@ def _check_same(old: dict[str, Any], new: Mapping[str, Any], folder: Path) -> No
     changed = [
         f"{name} was {old.get(name)!r} and is now {new.get(name)!r}"
         for name in sorted({*old, *new} - set(MAY_CHANGE))
-        if not name.endswith("_every") and old.get(name) != new.get(name)
+        if not name.endswith("_every")
+        and old.get(name) != new.get(name)
+        # A run begun before there was a setting did without what it does.
+        and (name in old or new[name])
     ]
     if changed:
         raise BrushworkError(

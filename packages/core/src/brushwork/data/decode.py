@@ -9,6 +9,7 @@ import re
 import warnings
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import Literal
 
 import numpy as np
@@ -42,6 +43,7 @@ TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 SRGB = ImageCms.createProfile("sRGB")
+_LIMIT = Lock()  # of Pillow's limit, which all threads share
 
 
 class Rejected(Exception):
@@ -84,7 +86,7 @@ def to_jpeg(picture: Picture, side: int, limits: Limits | None = None) -> bytes:
             warnings.simplefilter("ignore")
             if isinstance(picture, Image.Image):
                 _check_size(picture, limits)
-                return _encode(_to_rgb(_reduced(_eight_bit(picture), side)))
+                return _encode(_to_rgb(_reduced(eight_bit(picture), side)))
             return _file_to_jpeg(picture, side, limits)
     except Rejected:
         raise
@@ -153,7 +155,7 @@ def _file_to_jpeg(picture: Path | bytes, side: int, limits: Limits) -> bytes:
             and num_bytes <= 4 * image.width * image.height
         ):
             return picture if isinstance(picture, bytes) else picture.read_bytes()
-        small = _to_rgb(_reduced(_eight_bit(image), side), profile)
+        small = _to_rgb(_reduced(eight_bit(image), side), profile)
         turn = TURNS.get(orientation)
         return _encode(small if turn is None else small.transpose(turn))
 
@@ -169,11 +171,12 @@ def _orientation(image: Image.Image) -> int:
 
 def _open(file: io.BytesIO | Path) -> Image.Image:
     # Pillow's own limit knows nothing of draft mode; `_check_size` follows at once.
-    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-    try:
-        return Image.open(file, formats=FORMATS)
-    finally:
-        Image.MAX_IMAGE_PIXELS = limit
+    with _LIMIT:
+        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            return Image.open(file, formats=FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = limit
 
 
 def _is_sequential_jpeg(image: Image.Image) -> bool:
@@ -192,8 +195,12 @@ def _check_size(image: Image.Image, limits: Limits) -> None:
         raise Rejected(f"{width}x{height} pixels, longer than {limits.max_aspect:g} to 1")
 
 
-def _eight_bit(image: Image.Image) -> Image.Image:
-    """To a mode that a filter can average: L, RGB, RGBA or CMYK, 8 bits each."""
+def eight_bit(image: Image.Image) -> Image.Image:
+    """To a mode that a filter can average: L, RGB, RGBA or CMYK, 8 bits each.
+
+    Raises:
+        Rejected: its values have no agreed white.
+    """
     if image.mode.startswith("I"):
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 0xFFFF:

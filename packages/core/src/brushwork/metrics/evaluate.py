@@ -29,6 +29,30 @@ HIGHER_IS_BETTER = frozenset({"is", "mode_score", "precision", "recall", "densit
 MORE_ARE_RIGHT = frozenset({"agreement", "intended", "cas"})
 
 
+LEAST = 6
+"""Of each side: balls to the fifth nearest neighbour want so many."""
+
+
+def require_enough(num_real: int, num_fake: int, num_pairs: int = 1000) -> None:
+    """Say before the work that there are too few images for all of `METRICS`.
+
+    Raises:
+        BrushworkError: there are fewer than `LEAST` of one side, or of those that are paired.
+
+    >>> require_enough(12, 5)
+    Traceback (most recent call last):
+    brushwork.errors.BrushworkError: metrics need at least 6 fakes, not 5
+    """
+    numbers = {
+        "real images": num_real,
+        "fakes": num_fake,
+        "images of each side (--num-pairs)": num_pairs,
+    }
+    for what, num in numbers.items():
+        if num < LEAST:
+            raise BrushworkError(f"metrics need at least {LEAST} {what}, not {num}")
+
+
 def evaluate(
     real: Features,
     fake: Features,

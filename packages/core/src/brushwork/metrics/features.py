@@ -27,6 +27,7 @@ from torch import Tensor, nn
 
 from brushwork.checkpoint import WEIGHTS, locate
 from brushwork.classifier import ArtistClassifier
+from brushwork.data.decode import Rejected, eight_bit
 from brushwork.errors import BrushworkError
 from brushwork.models.classifier import create_backbone
 from brushwork.models.folding import fold_batch_norms
@@ -78,11 +79,11 @@ def open_space(spec: str, device: str | torch.device = "cpu") -> FeatureSpace:
     8
     """
     name, _, rest = spec.partition(":")
-    if name == "pixels" and (not rest or rest.isdecimal()):
-        return pixels(int(rest or 32))
+    if name == "pixels" and (rest or "32").isdecimal() and (side := int(rest or 32)) > 0:
+        return pixels(side)
     if name == "inception":
         return inception(rest or None, device=device)
-    if not rest:
+    if not rest or name == "pixels":
         raise BrushworkError(
             f"no feature space {spec!r}; pass pixels, pixels:32, inception, inception:FILE, "
             "artist:CLASSIFIER, or ARCHITECTURE:WEIGHTS such as resnet34:resnet34.safetensors"
@@ -361,8 +362,8 @@ def _load(item: object, side: int) -> np.ndarray:
     if isinstance(item, str | Path):
         try:
             with Image.open(item) as file:
-                item = file.convert("RGB")
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
+                item = eight_bit(file).convert("RGB")  # Pillow alone makes 16-bit grey white
+        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Rejected) as error:
             raise BrushworkError(f"cannot read {item} as an image ({error}); remove it") from error
     if isinstance(item, Image.Image):
         return resize(np.asarray(item.convert("RGB")), side)

@@ -83,7 +83,7 @@ def open_pictures(
         try:
             with Image.open(files[0]) as first:
                 side = min(first.size)
-        except OSError as error:
+        except (OSError, Image.DecompressionBombError) as error:
             raise BrushworkError(f"cannot read {files[0]} as an image; remove it") from error
         return Pictures(
             len(files), side, lambda rows: [files[row] for row in rows], content_fingerprint(files)
