@@ -41,8 +41,8 @@ from brushwork.metrics.pictures import (
 )
 from brushwork.report import text_table, write_report
 
-# Pixels of the largest fakes that train_gan.py paints, and of prepared paintings: larger pictures
-# are compared with paintings of this size.
+# Pixels of the largest fakes that train_gan.py paints, and of paintings as they are prepared by
+# default: larger pictures are compared with paintings of this size.
 LARGEST = 256
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 

@@ -32,8 +32,6 @@ uv sync --extra imagenet
 for seed in 0 1; do
     paint everything "$seed" 2000 "${modern[@]}" --match 0.1
     paint unmatched "$seed" 4900 "${modern[@]}"
-done
-for seed in 0 1; do
     paint monet-first "$seed" 2400 "${modern[@]}" --artist "Claude Monet" --match 0.1 \
         --start "$out/everything-$seed"
 done

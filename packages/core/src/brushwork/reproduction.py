@@ -99,7 +99,9 @@ def choose_subjects(
         same = [genre for genre in genres if name_key(genre) == wanted]
         others = [g for g in genres if name_key(g) not in ("landscape", "portrait")]
         if not (same or others):
-            notes.append(f"These paintings have no genre of enough in the place of {name}.")
+            notes.append(
+                f"These paintings have no genre of enough paintings in the place of {name}."
+            )
             continue
         genre = (same or others)[0]
         if not same:
