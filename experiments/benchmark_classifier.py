@@ -34,13 +34,14 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
 
+from brushwork.backbones.create import create_backbone, input_statistics
+from brushwork.classifier import network as classifier
+from brushwork.classifier.views import TrainingViews, Views
 from brushwork.data import synthetic
-from brushwork.data.views import TrainingViews, Views
-from brushwork.distributed import use_all_cores
-from brushwork.ema import update_ema
-from brushwork.errors import BrushworkError, errors_in_words
-from brushwork.models import classifier
-from brushwork.precision import Precision, choose_precision
+from brushwork.errors import BrushworkError, report_errors
+from brushwork.training.ema import update_ema
+from brushwork.training.precision import Precision, choose_precision
+from brushwork.training.threads import use_all_cores
 
 WAYS = ("decoding", "ready", "ours")
 
@@ -104,9 +105,9 @@ def ours(cfg: Config, folder: Path) -> Callable[[int], None]:
     views = TrainingViews(
         pixels, rows, labels, num_artists, cfg.batch_size, lambda _: cfg.side, Views(), seed=0
     )
-    network = classifier.create_backbone(cfg.model, num_artists)
+    network = create_backbone(cfg.model, num_artists)
     network.to(memory_format=torch.channels_last)
-    mean, std = classifier.input_statistics(network)
+    mean, std = input_statistics(network)
     average = copy.deepcopy(network)
     optimizer = create_optimizer_v2(network, "adamw", 1e-3, weight_decay=0.05, layer_decay=0.8)
     autocast = torch.autocast("cpu", torch.bfloat16, choose_precision(cfg.precision) == "bf16")
@@ -171,5 +172,5 @@ def main(cfg: Config) -> None:
 
 
 if __name__ == "__main__":
-    with errors_in_words():
+    with report_errors(Config):
         main(tyro.cli(Config, description=__doc__))

@@ -26,7 +26,7 @@ import httpx
 import tyro
 
 from brushwork.data import synthetic
-from brushwork.errors import BrushworkError, errors_in_words
+from brushwork.errors import BrushworkError, report_errors
 from brushwork_demo.studio import open_studio
 
 
@@ -196,5 +196,5 @@ def crowd(cfg: Config, server: Served, calls: list[Callable[[Served], None]]) ->
 
 
 if __name__ == "__main__":
-    with errors_in_words():
+    with report_errors(Config):
         main(tyro.cli(Config, description=__doc__))

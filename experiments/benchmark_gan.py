@@ -29,16 +29,16 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
-from brushwork.adam import gan_adam
-from brushwork.augment import Augment, draws
 from brushwork.data import synthetic
 from brushwork.data.batches import gan_batches
-from brushwork.ema import update_ema
-from brushwork.errors import BrushworkError, errors_in_words
-from brushwork.generator import build_networks
-from brushwork.models.dcgan import DCGANConfig, Discriminator, Generator
-from brushwork.objective import Objective, split
-from brushwork.precision import Precision, choose_precision
+from brushwork.errors import BrushworkError, report_errors
+from brushwork.gan.augment import Augment, draws
+from brushwork.gan.dcgan import DCGANConfig, Discriminator, Generator
+from brushwork.gan.networks import build_networks
+from brushwork.gan.objective import Objective, split_batch
+from brushwork.gan.optimizer import gan_adam
+from brushwork.training.ema import update_ema
+from brushwork.training.precision import Precision, choose_precision
 
 
 @dataclass(frozen=True)
@@ -125,7 +125,9 @@ def ours(cfg: Config, pixels: np.ndarray) -> Callable[[], None]:
     def run() -> None:
         for step, batch in enumerate(itertools.islice(batches, cfg.steps)):
             with autocast:
-                parts = split((*batch, draws(step, cfg.batch_size, seed=0)), 1, torch.device("cpu"))
+                parts = split_batch(
+                    (*batch, draws(step, cfg.batch_size, seed=0)), 1, torch.device("cpu")
+                )
                 fakes = [G(part.z, part.y) for part in parts]
                 D.requires_grad_(True)
                 opt_D.zero_grad()
@@ -187,5 +189,5 @@ def main(cfg: Config) -> None:
 
 
 if __name__ == "__main__":
-    with errors_in_words():
+    with report_errors(Config):
         main(tyro.cli(Config, description=__doc__))

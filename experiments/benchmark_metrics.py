@@ -10,7 +10,6 @@ above 1 where ours is ahead.
 Needs SciPy before 1.18: from there on clean-fid's own distance fails. Keeps nothing.
 """
 
-import os
 import platform
 import statistics
 import tempfile
@@ -31,8 +30,9 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
 
-from brushwork.data.synthetic import draw
-from brushwork.errors import errors_in_words
+from brushwork.data.synthetic.artists import draw
+from brushwork.errors import report_errors
+from brushwork.machine import num_cores
 from brushwork.metrics import distances
 from brushwork.metrics.evaluate import evaluate
 from brushwork.metrics.features import FeatureSpace, extract, image_files, timm_space
@@ -85,7 +85,7 @@ def row(name: str, theirs: float, ours: float, note: str) -> str:
 def main(cfg: Config) -> None:
     """Print the table."""
     warnings.simplefilter("ignore")  # clean-fid's calls to what SciPy deprecates
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = num_cores()
     print(f"{cores} cores, {torch.get_num_threads()} threads, float32 networks, float64 distances,")
     print(f"{platform.machine()}, torch {torch.__version__}, medians of {cfg.repeats}, in turns\n")
     print(f"{'':<24}{'clean-fid':>13}{'brushwork':>12}{'ahead':>10}")
@@ -186,5 +186,5 @@ def write_paintings(folder: Path, indices: range, side: int) -> None:
 
 
 if __name__ == "__main__":
-    with errors_in_words():
+    with report_errors(Config):
         main(tyro.cli(Config, description=__doc__))

@@ -14,8 +14,6 @@ too. Needs Linux.
 """
 
 import csv
-import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -29,8 +27,10 @@ import psutil
 import tyro
 
 from brushwork.data import synthetic
-from brushwork.errors import BrushworkError, errors_in_words
-from brushwork.run import environment
+from brushwork.errors import BrushworkError, report_errors
+from brushwork.files import write_json
+from brushwork.machine import num_cores
+from brushwork.training.run import environment
 
 LIMIT = 1.5
 COLUMNS = ("artist", "date", "genre", "style", "title", "in_train", "new_filename")
@@ -92,10 +92,10 @@ def main(cfg: Config) -> None:
                 verdict = "within" if ratios[name] <= LIMIT else "above"
                 print(f"ratio {name} at {after['paintings']:,} over {before['paintings']:,} "
                       f"{ratios[name]:.2f}, {verdict} {LIMIT}")  # fmt: skip
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    cores = num_cores()
     record = {"settings": asdict(cfg), "environment": environment(), "cores": cores}
     cfg.out.parent.mkdir(parents=True, exist_ok=True)
-    cfg.out.write_text(json.dumps(record | {"rows": rows, "ratios": ratios}, indent=2, default=str))
+    write_json(cfg.out, record | {"rows": rows, "ratios": ratios})
 
 
 def draw(index: int, folder: Path) -> Path:
@@ -152,5 +152,5 @@ def memory(pid: int) -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    with errors_in_words():
+    with report_errors(Config):
         main(tyro.cli(Config, description=__doc__))

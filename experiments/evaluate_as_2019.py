@@ -12,7 +12,6 @@ read, would have given most test paintings a wrong artist. Writes `report.json` 
     labels of 2019   test paintings, whole, with the artists of the first training rows
 """
 
-import json
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -23,14 +22,16 @@ import tyro
 from accelerate import Accelerator
 from tqdm import trange
 
-from brushwork.classifier import ArtistClassifier
-from brushwork.data.prepared import open_data
-from brushwork.data.views import TrainingViews, Views
-from brushwork.distributed import check_launch, use_all_cores
-from brushwork.errors import BrushworkError, errors_in_words
+from brushwork.classifier.identify import ArtistClassifier
+from brushwork.classifier.network import Predictions, look
+from brushwork.classifier.views import TrainingViews, Views
+from brushwork.data.open import open_data
+from brushwork.errors import BrushworkError, report_errors
+from brushwork.files import write_json
 from brushwork.metrics.classification import classification_report
-from brushwork.models.classifier import Looked, look
-from brushwork.report import text_table
+from brushwork.report.pages import text_table
+from brushwork.training.distributed import check_launch
+from brushwork.training.threads import use_all_cores
 
 CROPS = Views(min_area=0.08)  # torchvision's RandomResizedCrop, and flips
 
@@ -67,7 +68,7 @@ def main(cfg: Config) -> None:
     label = {artist: number for number, artist in enumerate(known.artists)}
     y = {split: table["artist"].loc[rows[split]].map(label).to_numpy() for split in rows}
 
-    whole = {split: known.look_at(pixels, rows[split], progress=split) for split in rows}
+    whole = {split: known.predict_rows(pixels, rows[split], progress=split) for split in rows}
     crops = {split: in_crops(cfg, known, pixels, rows[split], y[split]) for split in rows}
     accelerator.end_training()
     if not accelerator.is_main_process:
@@ -78,7 +79,7 @@ def main(cfg: Config) -> None:
         "test in crops": crops["test"],
         "trained on": (whole["train"], y["train"]),
         "as in 2019": crops["train"],
-        "labels of 2019": (Looked(*(part[:num] for part in whole["test"])), y["train"][:num]),
+        "labels of 2019": (Predictions(*(part[:num] for part in whole["test"])), y["train"][:num]),
     }
     reports = {
         name: classification_report(known.calibrated(looked_at), labels)
@@ -86,13 +87,13 @@ def main(cfg: Config) -> None:
     }
     cfg.out.mkdir(parents=True, exist_ok=True)
     record = {"settings": asdict(cfg), "reports": reports}
-    (cfg.out / "report.json").write_text(json.dumps(record, indent=2, default=str) + "\n")
+    write_json(cfg.out / "report.json", record)
     print(text_table(reports, []), f"all in {cfg.out / 'report.json'}", sep="\n")
 
 
 def in_crops(
     cfg: Config, known: ArtistClassifier, pixels: np.ndarray, rows: np.ndarray, y: np.ndarray
-) -> tuple[Looked, np.ndarray]:
+) -> tuple[Predictions, np.ndarray]:
     """What is seen of each of the rows once, in a random crop, and labels (N,)."""
     of_what = pixels, rows, y, len(known.artists), cfg.batch_size
     views = TrainingViews(*of_what, lambda _: known.side, CROPS, cfg.seed)
@@ -106,10 +107,10 @@ def in_crops(
         ),
         strict=True,
     )
-    looked_at = Looked(*(torch.cat(part)[: len(rows)] for part in zip(*parts, strict=True)))
+    looked_at = Predictions(*(torch.cat(part)[: len(rows)] for part in zip(*parts, strict=True)))
     return looked_at, torch.cat(labels)[: len(rows)].numpy()
 
 
 if __name__ == "__main__":
-    with errors_in_words():
+    with report_errors(Config):
         main(tyro.cli(Config, description=__doc__))

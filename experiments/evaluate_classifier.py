@@ -9,7 +9,6 @@ those of the data that the classifier does not know: how well it tells them from
 Put the numbers into the checkpoint's model card with --update-card.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -20,16 +19,21 @@ import tyro
 from accelerate import Accelerator
 from PIL import Image
 
-from brushwork import figures
 from brushwork.checkpoint import locate, update_config
-from brushwork.classifier import ArtistClassifier, model_card
-from brushwork.data.prepared import PreparedPaintings, open_data
-from brushwork.data.select import carve_validation
-from brushwork.distributed import check_launch, use_all_cores
-from brushwork.errors import BrushworkError, errors_in_words
+from brushwork.classifier.calibration import softmax
+from brushwork.classifier.identify import ArtistClassifier
+from brushwork.classifier.network import Predictions
+from brushwork.classifier.save import model_card
+from brushwork.data.open import open_data
+from brushwork.data.prepared import PreparedPaintings
+from brushwork.data.select import hold_out_validation
+from brushwork.errors import BrushworkError, report_errors
+from brushwork.files import write_json
 from brushwork.metrics import classification as measure
-from brushwork.models.classifier import Looked
-from brushwork.report import html_page, text_table
+from brushwork.report import figures
+from brushwork.report.pages import html_page, text_table
+from brushwork.training.distributed import check_launch
+from brushwork.training.threads import use_all_cores
 
 
 @dataclass(frozen=True)
@@ -60,10 +64,12 @@ def main(cfg: Config) -> None:
     paintings = open_data(cfg.data)
     pixels = paintings.pixels(known.side, known.fit)
     parts = split_rows(known, paintings)
-    seen: dict[str, tuple[Looked, np.ndarray]] = {}
+    seen: dict[str, tuple[Predictions, np.ndarray]] = {}
     for name in (*cfg.splits, "unknown"):
         if len(rows := parts[name]):
-            looked_at = known.look_at(pixels, rows, cfg.views, progress=name if is_main else "")
+            looked_at = known.predict_rows(
+                pixels, rows, cfg.views, progress=name if is_main else ""
+            )
             seen[name] = looked_at, rows
     accelerator.end_training()
     if not is_main:
@@ -82,14 +88,14 @@ def main(cfg: Config) -> None:
             continue
         looked_at, rows = seen[name]
         y = paintings.table["artist"].loc[rows].map(index).to_numpy()
-        before, after = measure.softmax(looked_at.logits), known.calibrated(looked_at)
+        before, after = softmax(looked_at.logits), known.calibrated(looked_at)
         reports[name] = measure.classification_report(after, y) | {
             "calibration_error_before": measure.expected_calibration_error(before, y),
             "calibration_error": measure.expected_calibration_error(after, y),
         }
         intervals[name] = measure.bootstrap_intervals(after, y, resamples=cfg.resamples)
         if "unknown" in seen and name != "train":
-            ours, strangers = (known.knownness(seen[who][0]) for who in (name, "unknown"))
+            ours, strangers = (known.known_score(seen[who][0]) for who in (name, "unknown"))
             reports[name] |= {
                 "auroc_unknown": measure.auroc(ours, strangers),
                 "false_positive_rate_at_95_recall": measure.false_positive_rate(ours, strangers),
@@ -103,7 +109,7 @@ def main(cfg: Config) -> None:
     strictest = [name for name in ("train", "validation", "test") if name in reports][-1]
     looked_at, rows = seen[strictest]
     y = paintings.table["artist"].loc[rows].map(index).to_numpy()
-    before, after = measure.softmax(looked_at.logits), known.calibrated(looked_at)
+    before, after = softmax(looked_at.logits), known.calibrated(looked_at)
     confusion = measure.confusion_matrix(y, after.argmax(1), len(known.artists))
     pd.DataFrame(confusion, known.artists, known.artists).to_csv(cfg.out / "confusion.csv")
     columns = zip(
@@ -147,7 +153,7 @@ def main(cfg: Config) -> None:
     page = html_page("Who painted this?", reports, [], pictures, notes)
     (cfg.out / "report.html").write_text(page)
     record = {"settings": asdict(cfg), "reports": reports, "intervals": intervals, "notes": notes}
-    (cfg.out / "report.json").write_text(json.dumps(record, indent=2, default=str) + "\n")
+    write_json(cfg.out / "report.json", record)
     if cfg.update_card:
         config = known.config | {"results": known.config["results"] | reports}
         update_config(locate(cfg.classifier), config, model_card(config))
@@ -159,7 +165,7 @@ def split_rows(known: ArtistClassifier, paintings: PreparedPaintings) -> dict[st
     table = paintings.table
     ours = table.loc[table["artist"].isin(known.artists)]
     train = ours.loc[ours["split"] == "train"]
-    aside = carve_validation(train, share=0.1, seed=known.config["training"]["seed"])
+    aside = hold_out_validation(train, share=0.1, seed=known.config["training"]["seed"])
     if paintings.fingerprint != known.config["training"]["fingerprint"]:
         aside &= False  # other data: it learned from none of these rows
     strangers = table.loc[~table["artist"].isin(known.artists) & (table["artist"] != "")]
@@ -172,5 +178,5 @@ def split_rows(known: ArtistClassifier, paintings: PreparedPaintings) -> dict[st
 
 
 if __name__ == "__main__":
-    with errors_in_words():
+    with report_errors(Config):
         main(tyro.cli(Config, description=__doc__))

@@ -11,7 +11,6 @@ real paintings are cached. Compare runs by one command: every metric moves with 
 pictures.
 """
 
-import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal
@@ -20,26 +19,25 @@ import tyro
 from accelerate import Accelerator
 from PIL import Image
 
-from brushwork import figures
-from brushwork.data.prepared import open_data
+from brushwork.data.open import open_data
 from brushwork.data.select import select
-from brushwork.distributed import check_launch, use_all_cores
-from brushwork.errors import BrushworkError, errors_in_words
+from brushwork.errors import BrushworkError, report_errors
+from brushwork.files import write_json
+from brushwork.gan.evaluate import compare, figures_of, kept_checkpoints, open_pictures
 from brushwork.metrics.distances import frechet_of_halves, optimal_transport
 from brushwork.metrics.evaluate import require_enough
-from brushwork.metrics.features import check_names, open_space
 from brushwork.metrics.pictures import (
+    PictureFeatures,
     Pictures,
-    Seen,
-    compare,
-    extract_once,
-    extract_together,
-    figures_of,
-    kept_checkpoints,
-    open_pictures,
+    cached_picture_features,
+    extract_shared,
     selected_pictures,
 )
-from brushwork.report import text_table, write_report
+from brushwork.report import figures
+from brushwork.report.pages import text_table, write_report
+from brushwork.spaces import check_names, open_space
+from brushwork.training.distributed import check_launch
+from brushwork.training.threads import use_all_cores
 
 # Pixels of the largest fakes that train_gan.py paints, and of paintings as they are prepared by
 # default: larger pictures are compared with paintings of this size.
@@ -107,7 +105,7 @@ def main(cfg: Config) -> None:
 
     # Each process looks at its share of the fakes; the rest takes only one.
     seen = {
-        (name, space.name): extract_together(
+        (name, space.name): extract_shared(
             fakes, space, batch_size=cfg.batch_size, progress=is_main
         )
         for name, fakes in makers.items()
@@ -125,14 +123,16 @@ def main(cfg: Config) -> None:
         reports[name] = {}
         for space in spaces:
             real, held_out = (
-                Seen(some, extract_once(some, space, cfg.batch_size)) if some else None
+                PictureFeatures(some, cached_picture_features(some, space, cfg.batch_size))
+                if some
+                else None
                 for some in reals[fakes.side]
             )
             assert real is not None
             of_whom = f"{len(real.features.features):,} real at {fakes.side} pixels in {space.name}"
             if of_whom not in halves:
                 halves[of_whom] = frechet_of_halves(real.features.features, cfg.seed)
-            painted = Seen(fakes, seen[name, space.name])
+            painted = PictureFeatures(fakes, seen[name, space.name])
             how = {"num_pairs": cfg.num_pairs, "seed": cfg.seed}
             values, shares = compare(real, painted, space, held_out, **how)
             reports[name] |= values
@@ -153,7 +153,7 @@ def main(cfg: Config) -> None:
         pictures = {"Metrics over steps": Image.open(cfg.out / "curves.png"), **pictures}
     write_report(cfg.out, "Fakes against real paintings", reports, names, pictures, notes)
     record = {"settings": asdict(cfg), "reports": reports, "notes": notes}
-    (cfg.out / "report.json").write_text(json.dumps(record, indent=2, default=str) + "\n")
+    write_json(cfg.out / "report.json", record)
     print(text_table(reports, names), *notes, f"all in {cfg.out / 'report.html'}", sep="\n")
 
 
@@ -184,5 +184,5 @@ def open_real(cfg: Config, side: int) -> tuple[Pictures, Pictures | None]:
 
 
 if __name__ == "__main__":
-    with errors_in_words():
+    with report_errors(Config):
         main(tyro.cli(Config, description=__doc__))

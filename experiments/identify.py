@@ -26,13 +26,13 @@ import tyro
 from PIL import Image
 from tqdm import tqdm
 
-from brushwork import figures
 from brushwork.checkpoint import WEIGHTS, locate
-from brushwork.classifier import ArtistClassifier, Identification, read_picture
+from brushwork.classifier.identify import ArtistClassifier, Identification, read_picture
 from brushwork.data.decode import SUFFIXES
-from brushwork.data.prepare import write_atomically
-from brushwork.distributed import use_all_cores
-from brushwork.errors import BrushworkError, errors_in_words
+from brushwork.errors import BrushworkError, report_errors
+from brushwork.files import write_text
+from brushwork.report import figures
+from brushwork.training.threads import use_all_cores
 
 TOP = 5
 # File names may hold bytes that are no text.
@@ -139,12 +139,12 @@ def begin(out: Path, sheet: Path | None) -> set[str]:
         if reader.fieldnames and reader.fieldnames != COLUMNS:
             raise BrushworkError(f"{out} is another table; pass another --out")
         done = {row["file"] for row in reader}
-        write_atomically(out, whole if done else ",".join(COLUMNS) + "\n", TEXT["errors"])
+        write_text(out, whole if done else ",".join(COLUMNS) + "\n", TEXT["errors"])
         if sheet is not None:
             lines = sheet.read_text(**TEXT).splitlines(True) if sheet.exists() else []
             marks = {f'<figure title="{html.escape(name)}"' for name in done}
             kept = [line for line in lines if line.partition(">")[0] in marks]
-            write_atomically(sheet, HEAD + "".join(kept), TEXT["errors"])
+            write_text(sheet, HEAD + "".join(kept), TEXT["errors"])
     except OSError as error:
         raise BrushworkError(f"cannot write {out}: {error.strerror or error}") from error
     return done
@@ -193,5 +193,5 @@ def data_url(image: Image.Image) -> str:
 
 
 if __name__ == "__main__":
-    with errors_in_words():
+    with report_errors(Config):
         main(tyro.cli(Config, description=__doc__))

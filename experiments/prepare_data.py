@@ -23,11 +23,12 @@ import pandas as pd
 import tyro
 
 from brushwork.data.decode import Limits
+from brushwork.data.open import open_source
+from brushwork.data.paintings import Paintings
 from brushwork.data.prepare import check_free, prepare
 from brushwork.data.readers import RECORD
 from brushwork.data.select import counts, select
-from brushwork.data.sources import Paintings, open_source
-from brushwork.errors import errors_in_words
+from brushwork.errors import report_errors
 
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
@@ -139,5 +140,5 @@ def size(table: pd.DataFrame) -> str:
 
 
 if __name__ == "__main__":
-    with errors_in_words():
+    with report_errors(Config):
         main(tyro.cli(Config, description=__doc__))

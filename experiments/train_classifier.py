@@ -22,20 +22,32 @@ from timm.optim._optim_factory import create_optimizer_v2
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from brushwork import checkpoint, distributed, figures
-from brushwork.classifier import index_paintings, open_teacher, save_classifier
+from brushwork import checkpoint
+from brushwork.backbones.create import create_backbone, input_statistics, load_pretrained
+from brushwork.classifier import network as classifier
+from brushwork.classifier.finish import index_paintings
+from brushwork.classifier.save import save_classifier
+from brushwork.classifier.teacher import distillation_loss, open_teacher
+from brushwork.classifier.views import (
+    AugmentName,
+    Mix,
+    TrainingViews,
+    Views,
+    read_ahead,
+    side_schedule,
+)
 from brushwork.data.batches import share_of
-from brushwork.data.prepared import open_data
+from brushwork.data.open import open_data
 from brushwork.data.select import split_by_artist
-from brushwork.data.views import Augment, Mix, TrainingViews, Views, read_ahead, side_schedule
-from brushwork.ema import decay_after, update_ema
-from brushwork.errors import errors_in_words, require_positive
-from brushwork.losses import distillation_loss
+from brushwork.errors import report_errors, require_positive
 from brushwork.metrics.classification import top_k_accuracy
-from brushwork.models import classifier
-from brushwork.precision import Precision, choose_precision
-from brushwork.run import StopSignal, open_run, read_metrics
-from brushwork.schedule import is_over, warm_up_and_cosine
+from brushwork.report import figures
+from brushwork.training import distributed
+from brushwork.training.ema import decay_after, update_ema
+from brushwork.training.precision import Precision, choose_precision
+from brushwork.training.run import StopSignal, open_run, read_metrics
+from brushwork.training.schedule import is_over, warm_up_and_cosine
+from brushwork.training.threads import use_all_cores
 
 
 @dataclass(frozen=True)
@@ -68,7 +80,7 @@ class Config:
     weight_decay: float = 0.05
     min_area: float = 0.5
     """The least share of a painting that a random crop shows."""
-    augment: Augment = "none"
+    augment: AugmentName = "none"
     mix: Mix = "none"
     label_smoothing: float = 0.1
     balance: float = 0.0  # weigh an artist of n paintings by n to the power of minus this
@@ -87,8 +99,8 @@ class Config:
 def main(cfg: Config) -> None:
     """Data first, so that a wrong path leaves no run folder behind."""
     distributed.check_launch()
-    require_positive(cfg, "side", "first_side", "last_side", "epochs", "batch_size")
-    require_positive(cfg, "lr", "layer_decay")
+    require_positive(asdict(cfg), "side", "first_side", "last_side", "epochs", "batch_size")
+    require_positive(asdict(cfg), "lr", "layer_decay")
     paintings = open_data(cfg.data)
     split = split_by_artist(paintings.table, cfg.min_paintings, cfg.seed)
     artists, rows, val_rows = split.artists, split.train.index, split.validation.index
@@ -99,16 +111,16 @@ def main(cfg: Config) -> None:
 
     # The network, its running average, who may teach it, and the optimiser.
     set_seed(cfg.seed)
-    network = classifier.create_backbone(cfg.model, len(artists))
+    network = create_backbone(cfg.model, len(artists))
     precision = choose_precision(cfg.precision)
     accelerator = Accelerator(
         mixed_precision=precision, log_with="tensorboard", project_dir=cfg.out
     )
     device, world = accelerator.device, accelerator.num_processes
-    distributed.use_all_cores()
-    classifier.load_pretrained(network, cfg.model, cfg.weights)
+    use_all_cores()
+    load_pretrained(network, cfg.model, cfg.weights)
     classifier.freeze_stages(network, cfg.freeze)
-    mean, std = classifier.input_statistics(network)
+    mean, std = input_statistics(network)
     accelerator.prepare_model(network.to(memory_format=torch.channels_last), evaluation_mode=True)
     average = copy.deepcopy(network)
     teacher = open_teacher(cfg.teacher, artists, device) if cfg.teacher else None
@@ -168,7 +180,7 @@ def main(cfg: Config) -> None:
             if step % per_epoch == 0:
                 distributed.average_statistics(average)
                 with accelerator.autocast():
-                    val_logits = classifier.look_at(average, *aside, **judge).logits
+                    val_logits = classifier.predict_rows(average, *aside, **judge).logits
                 top1.append(top_k_accuracy(val_logits, val_y))
                 epoch = {"epoch": step // per_epoch, "val_top1": top1[-1]}
                 values = run.log(step, cfg.batch_size, means.fetch() | epoch)
@@ -196,5 +208,5 @@ def main(cfg: Config) -> None:
 
 
 if __name__ == "__main__":
-    with errors_in_words():
+    with report_errors(Config):
         main(tyro.cli(Config, description=__doc__))

@@ -21,22 +21,24 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from tqdm import tqdm
 
-from brushwork.adam import gan_adam
-from brushwork.augment import POLICIES, Augment, draws
 from brushwork.data.batches import gan_batches, share_of
-from brushwork.data.prepared import open_data
+from brushwork.data.open import open_data
 from brushwork.data.select import rows_and_labels, rows_of_others, select
-from brushwork.distributed import Means, any_process, average_gradients, check_launch, use_all_cores
-from brushwork.ema import decay_after, update_ema
-from brushwork.errors import errors_in_words, refuse_negative, require_positive
-from brushwork.generator import begin_as, build_networks
-from brushwork.losses import has_collapsed
-from brushwork.matching import match_paintings
+from brushwork.errors import report_errors, require_not_negative, require_positive
+from brushwork.gan.augment import POLICIES, Augment, draws
+from brushwork.gan.losses import has_collapsed
+from brushwork.gan.matching import match_paintings
+from brushwork.gan.monitor import Monitor
+from brushwork.gan.networks import build_networks
+from brushwork.gan.objective import Objective, split_batch
+from brushwork.gan.optimizer import gan_adam
+from brushwork.gan.start import initialise_from
 from brushwork.metrics.pictures import selected_pictures
-from brushwork.objective import Objective, split
-from brushwork.precision import Precision, choose_precision
-from brushwork.progress import Progress
-from brushwork.run import STATE, StopSignal, open_run
+from brushwork.training.distributed import Means, any_process, average_gradients, check_launch
+from brushwork.training.ema import decay_after, update_ema
+from brushwork.training.precision import Precision, choose_precision
+from brushwork.training.run import STATE, StopSignal, open_run
+from brushwork.training.threads import use_all_cores
 
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
@@ -93,9 +95,9 @@ class Config:
 def main(cfg: Config) -> None:
     """Data first, so that a wrong path leaves no run folder behind."""
     check_launch()
-    require_positive(cfg, "steps", "accumulate", "lr", "ema_half_life", "eval_fakes")
-    require_positive(cfg, "log_every", "sample_every", "save_every", "keep_every")
-    refuse_negative(cfg, "seed", "epochs", "gamma", "match", "others", "eval_every")
+    require_positive(asdict(cfg), "steps", "accumulate", "lr", "ema_half_life", "eval_fakes")
+    require_positive(asdict(cfg), "log_every", "sample_every", "save_every", "keep_every")
+    require_not_negative(asdict(cfg), "seed", "epochs", "gamma", "match", "others", "eval_every")
     precision = choose_precision(cfg.precision)
     paintings = open_data(cfg.data)
     filters = {k: getattr(cfg, k) for k in ("genre", "style", "artist", "split", "min_paintings")}
@@ -108,7 +110,7 @@ def main(cfg: Config) -> None:
     set_seed(cfg.seed)
     G, D = build_networks(cfg.model, cfg.side, cfg.width, classes, cfg.backbone)
     if cfg.start and not (cfg.out / STATE).exists():
-        begin_as(cfg.start, G, D)
+        initialise_from(cfg.start, G, D)
     pixels = paintings.pixels(cfg.side, cfg.fit)  # (M, S, S, 3) uint8
     accelerator = Accelerator(mixed_precision=precision, log_with=cfg.tracker, project_dir=cfg.out)
     device, world = accelerator.device, accelerator.num_processes
@@ -133,7 +135,7 @@ def main(cfg: Config) -> None:
     known = {"num_paintings": len(rows), "fingerprint": paintings.fingerprint}
     settings = asdict(cfg) | known | {"data": paintings.name, "precision": precision}
     num_weights = sum(p.numel() for p in G.parameters()) * (10 + steps // cfg.keep_every)
-    progress = Progress(cfg.out, ema, settings, real, device)
+    progress = Monitor(cfg.out, ema, settings, real, device)
     run = open_run(cfg.out, settings, cfg.resume, 4 * num_weights, accelerator.is_main_process)
     run.restore(*state)
     accelerator.init_trackers("brushwork", config={k: str(v) for k, v in settings.items()})
@@ -145,7 +147,7 @@ def main(cfg: Config) -> None:
         while step < steps and not stopping:
             # Paintings, latents, labels, others' paintings, what distorts; and what G paints.
             batch = *next(batches), draws(step, cfg.batch_size, cfg.seed)[share]
-            parts = split(batch, cfg.accumulate, device)
+            parts = split_batch(batch, cfg.accumulate, device)
             fakes = [G(part.z, part.y) for part in parts]  # (N, 3, S, S) in [-1, 1]
 
             # Discriminator: tell real from fake.
@@ -196,5 +198,5 @@ def main(cfg: Config) -> None:
 
 
 if __name__ == "__main__":
-    with errors_in_words():
+    with report_errors(Config):
         main(tyro.cli(Config, description=__doc__))

@@ -9,7 +9,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import pytest
 
 from brushwork.data.prepare import prepare
-from brushwork.data.sources import synthetic
+from brushwork.data.sources.synthetic import synthetic_paintings
 
 REAL = Path(__file__).parents[2] / "shared" / "paintings"
 
@@ -26,5 +26,5 @@ def real_paintings() -> Path:
 def prepared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """80 synthetic paintings, prepared; read it, don't write into it."""
     folder = tmp_path_factory.mktemp("data") / "synthetic"
-    prepare(synthetic(80), folder, side=64, workers=1, progress=False)
+    prepare(synthetic_paintings(80), folder, side=64, workers=1, progress=False)
     return folder

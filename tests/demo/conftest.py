@@ -16,8 +16,8 @@ import pytest
 import torch
 from PIL import Image
 
-from brushwork.generator import save_generator
-from brushwork.models.dcgan import DCGANConfig, Generator
+from brushwork.gan.dcgan import DCGANConfig, Generator
+from brushwork.gan.save import save_generator
 from brushwork_demo.studio import Studio, open_studio
 
 TRAINING = {"data": "synthetic", "num_paintings": 9, "fingerprint": "0", "batch_size": 9, "seed": 0}
@@ -42,8 +42,9 @@ ARTISTS = ["Berthe Morisot", "Claude Monet", "<b>Edgar Degas</b>"]
 @pytest.fixture(scope="session")
 def classifier_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier that learned nothing, with an index of three paintings."""
-    from brushwork.classifier import ArtistClassifier, save_classifier, save_index
-    from brushwork.models.classifier import create_backbone
+    from brushwork.backbones.create import create_backbone
+    from brushwork.classifier.identify import ArtistClassifier
+    from brushwork.classifier.save import save_classifier, save_index
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("classifier") / "classifier"

@@ -6,9 +6,9 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from brushwork.classifier import ArtistClassifier
+from brushwork.classifier.identify import ArtistClassifier
 from brushwork.errors import BrushworkError
-from brushwork.generator import PaintingGenerator
+from brushwork.gan.generator import PaintingGenerator
 from brushwork_demo.bundle import bundle, lines_on_artists
 from brushwork_demo.identify import nearest_html
 from brushwork_demo.studio import open_studio

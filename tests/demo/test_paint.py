@@ -4,8 +4,8 @@ import torch
 from PIL import Image
 
 from brushwork.errors import BrushworkError
-from brushwork.generator import save_generator
-from brushwork.models import fewshot
+from brushwork.gan import styled
+from brushwork.gan.save import save_generator
 from brushwork_demo import compare, paint, studio
 
 TRAINING = {"data": "synthetic", "num_paintings": 9, "fingerprint": "0", "batch_size": 9, "seed": 0}
@@ -87,7 +87,7 @@ def conditional_rooms(tmp_path_factory):
     """A painter of three genres that learned nothing."""
     torch.manual_seed(0)
     genres = ("landscape", "marina", "portrait")
-    network = fewshot.Generator(fewshot.FewShotConfig(side=32, width=4, classes=genres))
+    network = styled.Generator(styled.StyledConfig(side=32, width=4, classes=genres))
     torch.nn.init.normal_(network.to_rgb[1].weight, std=0.3)
     folder = tmp_path_factory.mktemp("conditional") / "genres"
     save_generator(network, folder, TRAINING, 1, "averaged")

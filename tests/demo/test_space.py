@@ -12,7 +12,7 @@ import pytest
 import yaml
 from safetensors.torch import load
 
-from brushwork.classifier import read_index
+from brushwork.classifier.save import read_index
 from brushwork.errors import BrushworkError
 from brushwork_demo import space
 

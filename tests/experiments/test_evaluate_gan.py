@@ -15,17 +15,19 @@ import tyro
 from PIL import Image
 from safetensors.torch import save_file
 
-from brushwork.classifier import save_classifier
+from brushwork.backbones.create import create_backbone, input_statistics
+from brushwork.classifier.save import save_classifier
 from brushwork.data.prepared import open_prepared
 from brushwork.errors import BrushworkError
-from brushwork.generator import PaintingGenerator, save_generator
+from brushwork.gan import styled
+from brushwork.gan.dcgan import DCGANConfig, Generator
+from brushwork.gan.evaluate import open_pictures
+from brushwork.gan.generator import PaintingGenerator
+from brushwork.gan.save import save_generator
+from brushwork.gan.styled import StyledConfig
 from brushwork.metrics import distances
-from brushwork.metrics.features import extract, open_space, pixels
-from brushwork.metrics.pictures import open_pictures
-from brushwork.models import fewshot
-from brushwork.models.classifier import create_backbone, input_statistics
-from brushwork.models.dcgan import DCGANConfig, Generator
-from brushwork.models.fewshot import FewShotConfig
+from brushwork.metrics.features import extract, pixels
+from brushwork.spaces import open_space
 from experiments import evaluate_gan as script
 
 TRAINING = {"data": "synthetic", "num_paintings": 9, "fingerprint": "0", "batch_size": 8, "seed": 0}
@@ -174,9 +176,9 @@ def test_a_classifier_says_whose_hand_it_sees_and_what_fakes_teach(
     table = open_prepared(prepared_folder).table
     artists = sorted(table["artist"].value_counts().index[:2])
     torch.manual_seed(0)
-    config = FewShotConfig(side=32, width=2, classes=tuple(artists))
+    config = StyledConfig(side=32, width=2, classes=tuple(artists))
     training = TRAINING | {"condition": "artist", "artist": [artists[0].lower()]}
-    painter = fewshot.Generator(config)
+    painter = styled.Generator(config)
     save_generator(painter, tmp_path / "gan" / "generator", training, 1, "averaged")
     network = create_backbone("test_resnet", 2).eval()
     mean, std = input_statistics(network)

@@ -6,8 +6,9 @@ import pytest
 import torch
 from PIL import Image
 
-from brushwork.generator import PaintingGenerator, save_generator
-from brushwork.models.dcgan import DCGANConfig, Generator
+from brushwork.gan.dcgan import DCGANConfig, Generator
+from brushwork.gan.generator import PaintingGenerator
+from brushwork.gan.save import save_generator
 from experiments import sample
 
 TRAINING = {"data": "synthetic", "num_paintings": 9, "fingerprint": "0", "batch_size": 8, "seed": 0}

@@ -20,10 +20,10 @@ from safetensors.torch import load_file, save_file
 from brushwork import ArtistClassifier
 from brushwork.data.prepare import prepare
 from brushwork.data.prepared import open_prepared
-from brushwork.data.sources import synthetic
+from brushwork.data.sources.synthetic import synthetic_paintings
 from brushwork.errors import BrushworkError
 from brushwork.metrics.classification import classification_report
-from brushwork.run import read_metrics
+from brushwork.training.run import read_metrics
 from experiments import evaluate_as_2019, evaluate_classifier, identify, train_classifier
 
 ROOT = Path(__file__).parents[2]
@@ -137,7 +137,7 @@ def test_a_student_learns_from_a_teachers_answers(run, prepared_folder, tmp_path
         ({"model": "resnet_18"}, "did you mean"),
         ({"weights": "nowhere.pth"}, "no weights at nowhere.pth"),
         ({"freeze": 40}, "choose between 0 and"),
-        ({"epochs": 0}, "--epochs 0 must be above 0"),
+        ({"epochs": 0}, "`epochs` is 0"),
         ({"data": "nowhere/at/all"}, "nowhere/at/all"),
     ],
 )
@@ -182,7 +182,7 @@ def test_the_test_numbers_are_those_of_the_test_rows(report, run, prepared_folde
     paintings = open_prepared(prepared_folder)
     table = paintings.table
     test = table[(table["split"] == "test") & table["artist"].isin(known.artists)]
-    seen = known.look_at(paintings.pixels(64, "squash"), test.index.to_numpy())
+    seen = known.predict_rows(paintings.pixels(64, "squash"), test.index.to_numpy())
     labels = [known.artists.index(artist) for artist in test["artist"]]
     expected = classification_report(known.calibrated(seen), labels)
     numbers = json.loads((report / "report.json").read_text())["reports"]["test"]
@@ -293,13 +293,13 @@ def test_the_evaluation_of_2019_stands_beside_the_honest_one(
     # The labels that its test set would have had: those of the first training rows.
     known = ArtistClassifier.from_pretrained(run / "classifier")
     pixels = open_prepared(prepared_folder).pixels(64, "squash")
-    seen = known.look_at(pixels, test.index.to_numpy())
+    seen = known.predict_rows(pixels, test.index.to_numpy())
     labels = [known.artists.index(artist) for artist in train["artist"][: len(test)]]
     assert numbers["labels of 2019"] == classification_report(known.calibrated(seen), labels)
 
 
 def test_of_other_paintings_nobody_knows_which_were_trained_on(run, tmp_path):
-    prepare(synthetic(20), tmp_path / "others", side=64, workers=1, progress=False)
+    prepare(synthetic_paintings(20), tmp_path / "others", side=64, workers=1, progress=False)
     config = evaluate_as_2019.Config(str(run / "classifier"), data=str(tmp_path / "others"))
     with pytest.raises(BrushworkError, match="was trained on other paintings"):
         evaluate_as_2019.main(config)

@@ -17,13 +17,15 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file
 
-from brushwork.data.prepared import open_data
+from brushwork.data.open import open_data
 from brushwork.errors import BrushworkError
-from brushwork.generator import PaintingGenerator, build_networks
+from brushwork.gan.evaluate import open_pictures
+from brushwork.gan.generator import PaintingGenerator
+from brushwork.gan.networks import build_networks
 from brushwork.metrics import distances
 from brushwork.metrics.features import extract, pixels
-from brushwork.metrics.pictures import open_pictures, selected_pictures
-from brushwork.run import read_metrics
+from brushwork.metrics.pictures import selected_pictures
+from brushwork.training.run import read_metrics
 from experiments import train_gan
 
 ROOT = Path(__file__).parents[2]

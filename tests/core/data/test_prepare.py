@@ -17,10 +17,14 @@ from huggingface_hub import DatasetCard
 from PIL import Image
 
 from brushwork.data import prepare as module
+from brushwork.data.decoder_pool import Worker
+from brushwork.data.open import open_source
+from brushwork.data.paintings import Paintings
 from brushwork.data.prepare import prepare
+from brushwork.data.prepared import TEXT
 from brushwork.data.select import select
-from brushwork.data.sources import CSV, Paintings, open_source, synthetic
-from brushwork.data.workers import Worker
+from brushwork.data.sources.painter_by_numbers import CSV
+from brushwork.data.sources.synthetic import synthetic_paintings
 from brushwork.errors import BrushworkError
 
 HEADER = "artist,date,genre,style,title,in_train,new_filename"
@@ -108,7 +112,7 @@ def test_datasets_loads_it_as_it_is(prepared_folder: Path, tmp_path: Path):
     first = loaded["train"][0]
     assert first["image"].mode == "RGB"
     assert first["artist"]
-    assert {*loaded["train"].column_names} == {"image", *module.TEXT}
+    assert {*loaded["train"].column_names} == {"image", *TEXT}
 
 
 def test_it_survives_the_parquet_of_push_to_hub(prepared_folder: Path, tmp_path: Path):
@@ -135,7 +139,7 @@ def test_the_front_matter_describes_the_data(prepared_folder: Path):
 
 
 def test_a_selection_of_training_paintings_only_loads(tmp_path: Path):
-    paintings = synthetic(60)
+    paintings = synthetic_paintings(60)
     train = paintings.selected(select(paintings.table, split="train"))
     record = prepare(train, tmp_path / "out", side=32, workers=1, progress=False)
     assert record["not_selected"] == 60 - record["prepared"] > 0
@@ -146,7 +150,7 @@ def test_a_selection_of_training_paintings_only_loads(tmp_path: Path):
 def test_the_result_does_not_depend_on_the_number_of_workers(tmp_path: Path):
     for number in (1, 3):
         prepare(
-            synthetic(40),
+            synthetic_paintings(40),
             tmp_path / str(number) / "out",
             side=32,
             workers=number,
@@ -160,7 +164,7 @@ KILLED = """
 import sys
 from pathlib import Path
 from brushwork.data.prepare import prepare
-from brushwork.data.sources import open_source
+from brushwork.data.open import open_source
 if __name__ == "__main__":
     prepare(open_source(sys.argv[1]), Path(sys.argv[2]), side=32, workers=2, rows_per_shard=20)
 """
@@ -213,11 +217,11 @@ def test_finished_shards_are_not_decoded_again(tmp_path: Path, monkeypatch: pyte
     with monkeypatch.context() as patch:
         patch.setattr(Worker, "decode", count)
         with pytest.raises(KeyboardInterrupt):
-            prepare(synthetic(50), tmp_path / "out", **options)
+            prepare(synthetic_paintings(50), tmp_path / "out", **options)
     kept = [*(tmp_path / "out.unfinished" / "folder" / "data").glob("*.parquet")]
     assert kept
     times = {file.name: file.stat().st_mtime_ns for file in kept}
-    prepare(synthetic(50), tmp_path / "out", **options)
+    prepare(synthetic_paintings(50), tmp_path / "out", **options)
     for name, when in times.items():
         assert (tmp_path / "out" / "data" / name).stat().st_mtime_ns == when
 
@@ -229,44 +233,44 @@ def test_unfinished_work_of_another_job_is_thrown_away(tmp_path: Path, monkeypat
     with monkeypatch.context() as patch:
         patch.setattr(module, "_finish", stop)
         with pytest.raises(KeyboardInterrupt):
-            prepare(synthetic(20), tmp_path / "out", side=32, workers=1, progress=False)
-    prepare(synthetic(12), tmp_path / "out", side=16, workers=1, progress=False)
-    prepare(synthetic(12), tmp_path / "fresh" / "out", side=16, workers=1, progress=False)
+            prepare(synthetic_paintings(20), tmp_path / "out", side=32, workers=1, progress=False)
+    prepare(synthetic_paintings(12), tmp_path / "out", side=16, workers=1, progress=False)
+    prepare(synthetic_paintings(12), tmp_path / "fresh" / "out", side=16, workers=1, progress=False)
     assert digest(tmp_path / "out") == digest(tmp_path / "fresh" / "out")
 
 
 def test_prepared_already_is_done_already(prepared_folder: Path):
     before = digest(prepared_folder)
-    record = prepare(synthetic(80), prepared_folder, side=64, workers=1, progress=False)
+    record = prepare(synthetic_paintings(80), prepared_folder, side=64, workers=1, progress=False)
     assert record["prepared"] == 80
     assert digest(prepared_folder) == before
 
 
 def test_another_selection_does_not_overwrite(prepared_folder: Path):
     with pytest.raises(BrushworkError, match="prepared from another source, selection or setting"):
-        prepare(synthetic(81), prepared_folder, side=64, progress=False)
+        prepare(synthetic_paintings(81), prepared_folder, side=64, progress=False)
 
 
 def test_a_folder_with_something_else_is_refused(tmp_path: Path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(BrushworkError, match="already holds something else"):
-        prepare(synthetic(3), tmp_path, progress=False)
+        prepare(synthetic_paintings(3), tmp_path, progress=False)
     (tmp_path / "new.unfinished").mkdir()
     (tmp_path / "new.unfinished" / "mine.txt").write_text("mine")
     with pytest.raises(BrushworkError, match=r"new\.unfinished is in the way"):
-        prepare(synthetic(3), tmp_path / "new", progress=False)
+        prepare(synthetic_paintings(3), tmp_path / "new", progress=False)
 
 
 def test_an_empty_folder_is_filled(tmp_path: Path):
     (tmp_path / "out").mkdir()
-    prepare(synthetic(3), tmp_path / "out", side=16, workers=1, progress=False)
+    prepare(synthetic_paintings(3), tmp_path / "out", side=16, workers=1, progress=False)
     assert (tmp_path / "out" / "README.md").exists()
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BrushworkError, match=r"cannot write .*out: Not a directory"):
-        prepare(synthetic(3), tmp_path / "file" / "sub" / "out", progress=False)
+        prepare(synthetic_paintings(3), tmp_path / "file" / "sub" / "out", progress=False)
 
 
 def test_a_full_disk_is_one_sentence_and_keeps_what_is_done(tmp_path: Path, monkeypatch):
@@ -283,9 +287,9 @@ def test_a_full_disk_is_one_sentence_and_keeps_what_is_done(tmp_path: Path, monk
         with pytest.raises(
             BrushworkError, match="No space left on device; what is finished is kep"
         ):
-            prepare(synthetic(20), tmp_path / "out", **options)
+            prepare(synthetic_paintings(20), tmp_path / "out", **options)
     assert not (tmp_path / "out").exists()
-    assert prepare(synthetic(20), tmp_path / "out", **options)["prepared"] == 20
+    assert prepare(synthetic_paintings(20), tmp_path / "out", **options)["prepared"] == 20
 
 
 def test_a_source_without_one_readable_picture_is_an_error(tmp_path: Path):

@@ -13,10 +13,11 @@ import pytest
 from PIL import Image
 
 from brushwork.data import prepared as module
-from brushwork.data.prepare import TEXT, prepare
-from brushwork.data.prepared import open_data, open_prepared
+from brushwork.data.open import open_data, open_source
+from brushwork.data.paintings import COLUMNS
+from brushwork.data.prepare import prepare
+from brushwork.data.prepared import TEXT, open_prepared
 from brushwork.data.select import select
-from brushwork.data.sources import COLUMNS, open_source
 from brushwork.errors import BrushworkError
 
 
@@ -182,7 +183,9 @@ def test_a_shard_that_was_lost_or_cut_is_noticed(folder: Path):
 def test_open_data_prepares_a_source_once(tmp_path: Path, monkeypatch):
     first = open_data("synthetic:30", cache=tmp_path)
     assert len(first) == 30
-    monkeypatch.setattr(module, "prepare", lambda *_, **__: pytest.fail("prepared again"))
+    monkeypatch.setattr(
+        "brushwork.data.open.prepare", lambda *_, **__: pytest.fail("prepared again")
+    )
     assert open_data("synthetic:30", cache=tmp_path).fingerprint == first.fingerprint
 
 
@@ -202,7 +205,7 @@ def test_a_changed_source_is_prepared_anew(tmp_path: Path):
 
 OPEN = """
 import sys
-from brushwork.data.prepared import open_data
+from brushwork.data.open import open_data
 paintings = open_data("synthetic:40", cache=sys.argv[1])
 print(paintings.fingerprint, paintings.pixels(16).mean())
 """

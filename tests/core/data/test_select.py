@@ -1,15 +1,9 @@
 import pandas as pd
 import pytest
 
-from brushwork.data.select import (
-    counts,
-    identifiable,
-    near_names,
-    rows_of_others,
-    select,
-    split_by_artist,
-)
+from brushwork.data.select import counts, identifiable, rows_of_others, select, split_by_artist
 from brushwork.errors import BrushworkError
+from brushwork.names import near_names
 
 ARTISTS = {
     "Vincent van Gogh": (6, 2),

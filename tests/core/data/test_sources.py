@@ -10,16 +10,12 @@ import datasets
 import pytest
 from PIL import Image
 
-from brushwork.data.sources import (
-    COLUMNS,
-    CSV,
-    Paintings,
-    image_folder,
-    open_source,
-    painter_by_numbers,
-    synthetic,
-    wikiart,
-)
+from brushwork.data.open import open_source
+from brushwork.data.paintings import COLUMNS, Paintings
+from brushwork.data.sources.image_folder import image_folder
+from brushwork.data.sources.painter_by_numbers import CSV, painter_by_numbers
+from brushwork.data.sources.synthetic import synthetic_paintings
+from brushwork.data.sources.wikiart import wikiart
 from brushwork.errors import BrushworkError
 
 HEADER = (
@@ -340,7 +336,7 @@ def test_synthetic_paintings_are_counted():
     paintings = open_source("synthetic:30")
     assert len(paintings.table) == 30
     assert paintings.read(3).size == (256, 256)
-    assert paintings.table.equals(synthetic(40).table.head(30))
+    assert paintings.table.equals(synthetic_paintings(40).table.head(30))
     for spec in ("synthetic:none", "synthetic:-3", "synthetic:0"):
         with pytest.raises(BrushworkError, match="synthetic"):
             open_source(spec)

@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn.ensemble import RandomForestClassifier
 
-from brushwork.data.synthetic import ARTISTS, describe, draw
+from brushwork.data.synthetic.artists import ARTISTS, describe, draw
 
 GENRES = {"landscape", "portrait", "still life", "abstract"}
 

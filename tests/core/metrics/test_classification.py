@@ -5,6 +5,7 @@ import pytest
 from scipy.optimize import minimize, minimize_scalar
 from sklearn import metrics as sk
 
+from brushwork.classifier.calibration import Calibration, fit_calibration, fit_temperature, softmax
 from brushwork.errors import BrushworkError
 from brushwork.metrics import classification as ours
 
@@ -61,9 +62,9 @@ def test_false_positives_are_scikit_learns_at_the_first_threshold_of_that_recall
 
 def test_the_temperature_minimises_the_log_loss(drawn):
     logits, labels = drawn
-    found = ours.fit_temperature(logits, labels)
+    found = fit_temperature(logits, labels)
     best = minimize_scalar(
-        lambda t: sk.log_loss(labels, ours.softmax(logits, t)),
+        lambda t: sk.log_loss(labels, softmax(logits, t)),
         bounds=(0.05, 20),
         options={"xatol": 1e-9},
     )
@@ -72,10 +73,10 @@ def test_the_temperature_minimises_the_log_loss(drawn):
 
 def test_the_calibration_minimises_log_loss_and_prior_together(drawn):
     logits, labels = drawn
-    temperature, biases, _ = ours.fit_calibration(logits, labels)
+    temperature, biases, _ = fit_calibration(logits, labels)
 
     def objective(theta):
-        p = ours.softmax(logits, theta[0], theta[1:])
+        p = softmax(logits, theta[0], theta[1:])
         return sk.log_loss(labels, p, normalize=False) + (theta[1:] ** 2).sum() / 2
 
     found = np.array([temperature, *biases])
@@ -92,10 +93,10 @@ def test_a_second_opinion_gets_the_weight_that_fits_best(drawn, worth):
     rng = np.random.default_rng(7)
     right = np.eye(logits.shape[1])[labels]
     other = 3 * (worth * right + rng.standard_normal(logits.shape))
-    found = ours.fit_calibration(logits, labels, other)
+    found = fit_calibration(logits, labels, other)
 
     def objective(theta):
-        z = ours.Calibration(theta[0], theta[2:], theta[1]).probabilities(logits, other)
+        z = Calibration(theta[0], theta[2:], theta[1]).probabilities(logits, other)
         return sk.log_loss(labels, z, normalize=False) + (theta[2:] ** 2).sum() / 2
 
     start = np.array([found.temperature, found.lda_weight, *found.biases])
@@ -103,7 +104,7 @@ def test_a_second_opinion_gets_the_weight_that_fits_best(drawn, worth):
     best = minimize(objective, start, method="L-BFGS-B", bounds=bounds, options={"ftol": 1e-13})
     assert objective(start) <= best.fun + 1e-4
     assert (found.lda_weight > 0.05) == (worth > 0) and found.lda_weight >= 0
-    alone = ours.fit_calibration(logits, labels)
+    alone = fit_calibration(logits, labels)
     assert alone.lda_weight == 0
     assert objective(start) <= objective(np.array([alone.temperature, 0, *alone.biases])) + 1e-6
 
@@ -111,24 +112,24 @@ def test_a_second_opinion_gets_the_weight_that_fits_best(drawn, worth):
 def test_the_calibration_takes_back_what_was_added_to_honest_logits():
     rng = np.random.default_rng(5)
     logits = rng.standard_normal((50_000, 3)) * 2
-    labels = (ours.softmax(logits).cumsum(1) < rng.random((len(logits), 1))).sum(1)
+    labels = (softmax(logits).cumsum(1) < rng.random((len(logits), 1))).sum(1)
     added = np.array([1.0, 0.0, -1.0])
-    temperature, biases, _ = ours.fit_calibration((logits + added) * 1.7, labels)
+    temperature, biases, _ = fit_calibration((logits + added) * 1.7, labels)
     assert temperature == pytest.approx(1.7, rel=0.05)
     np.testing.assert_allclose(np.array(biases) - biases[1], -added, atol=0.06)
 
 
 def test_the_calibration_of_answers_that_are_all_right_is_bounded():
-    temperature, biases, _ = ours.fit_calibration(np.eye(3) * 5, np.arange(3))
+    temperature, biases, _ = fit_calibration(np.eye(3) * 5, np.arange(3))
     assert temperature == pytest.approx(0.01) and np.abs(biases).max() < 1e-3
 
 
 def test_the_temperature_of_honest_probabilities_is_one():
     rng = np.random.default_rng(3)
     logits = rng.standard_normal((20_000, 4))
-    p = ours.softmax(logits)
+    p = softmax(logits)
     labels = (p.cumsum(1) < rng.random((len(p), 1))).sum(1)
-    assert ours.fit_temperature(logits, labels) == pytest.approx(1, abs=0.05)
+    assert fit_temperature(logits, labels) == pytest.approx(1, abs=0.05)
     assert ours.expected_calibration_error(p, labels) < 0.02
 
 

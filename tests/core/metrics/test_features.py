@@ -10,11 +10,14 @@ from PIL import Image
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from brushwork.backbones.create import create_backbone, input_statistics
 from brushwork.checkpoint import load_config, update_config
-from brushwork.classifier import ArtistClassifier, save_classifier
+from brushwork.classifier.identify import ArtistClassifier
+from brushwork.classifier.save import save_classifier
+from brushwork.classifier.space import artist_space
 from brushwork.errors import BrushworkError
 from brushwork.metrics import features as F
-from brushwork.models.classifier import create_backbone, input_statistics
+from brushwork.spaces import open_space
 
 
 def pictures(n: int, side: int = 40, seed: int = 0) -> np.ndarray:
@@ -239,7 +242,7 @@ def test_artist_space_is_what_the_classifier_sees_when_it_identifies(classifier,
         Image.fromarray(picture).save(file, quality=90)
     known, space = (
         ArtistClassifier.from_pretrained(classifier),
-        F.open_space(f"artist:{classifier}"),
+        open_space(f"artist:{classifier}"),
     )
     assert space.labels == ("Claude Monet", "Edgar Degas") and space.side == 64
     features, probabilities = F.extract(files, space)
@@ -253,18 +256,18 @@ def test_artist_space_is_what_the_classifier_sees_when_it_identifies(classifier,
 
 
 def test_the_key_of_artist_space_follows_all_that_decides_what_it_sees(classifier):
-    key = F.artist_space(classifier).key
+    key = artist_space(classifier).key
     config = load_config(classifier)
     update_config(classifier, config | {"results": {"test": {}}}, "")
-    assert F.artist_space(classifier).key == key, "a measured classifier sees the same"
+    assert artist_space(classifier).key == key, "a measured classifier sees the same"
     update_config(classifier, config | {"temperature": 3.0}, "")
-    assert F.artist_space(classifier).key != key
+    assert artist_space(classifier).key != key
 
 
 def test_no_classifier_is_one_sentence(tmp_path):
     for spec, words in (("artist", "artist:CLASSIFIER"), (f"artist:{tmp_path}", "no checkpoint")):
         with pytest.raises(BrushworkError, match=words):
-            F.open_space(spec)
+            open_space(spec)
 
 
 def test_cached_features_are_computed_once_per_content_and_weights(tmp_path):
@@ -312,9 +315,9 @@ def test_fingerprint_follows_content_not_place(folder, tmp_path):
 
 
 def test_spaces_open_by_name(resnet_file, inception_file):
-    assert F.open_space("pixels").side == 32 and F.open_space("pixels:8").side == 8
-    assert F.open_space(f"resnet10t:{resnet_file}").name == "resnet10t"
-    assert F.open_space(f"inception:{inception_file}").name == "inception"
+    assert open_space("pixels").side == 32 and open_space("pixels:8").side == 8
+    assert open_space(f"resnet10t:{resnet_file}").name == "resnet10t"
+    assert open_space(f"inception:{inception_file}").name == "inception"
     for wrong in ("resnet10t", "pixels:x", ""):
         with pytest.raises(BrushworkError, match=r"feature space|no backbone"):
-            F.open_space(wrong)
+            open_space(wrong)

@@ -16,7 +16,7 @@ import torch
 from PIL import Image, ImageFilter
 from torch import nn
 
-from brushwork.data.synthetic import describe, draw
+from brushwork.data.synthetic.artists import describe, draw
 from brushwork.metrics.distances import authenticity, copying
 from brushwork.metrics.evaluate import HIGHER_IS_BETTER, LOWER_IS_BETTER, evaluate
 from brushwork.metrics.features import Features, FeatureSpace, extract

@@ -7,16 +7,16 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from brushwork.classifier import ArtistClassifier
+    from brushwork.classifier.identify import ArtistClassifier
     from brushwork.errors import BrushworkError
-    from brushwork.generator import PaintingGenerator
+    from brushwork.gan.generator import PaintingGenerator
 
 __all__ = ["ArtistClassifier", "BrushworkError", "PaintingGenerator"]
 
 _HOME = {
-    "ArtistClassifier": "brushwork.classifier",
+    "ArtistClassifier": "brushwork.classifier.identify",
     "BrushworkError": "brushwork.errors",
-    "PaintingGenerator": "brushwork.generator",
+    "PaintingGenerator": "brushwork.gan.generator",
 }
 
 

@@ -4,7 +4,6 @@ The same folder is local, bundled with the demo, or a repository of the Hugging 
 no pickle: opening a stranger's checkpoint runs no code.
 """
 
-import json
 import shutil
 from pathlib import Path
 from typing import Any
@@ -14,13 +13,24 @@ from safetensors.torch import load_model, save_model
 from torch import nn
 
 from brushwork.errors import BrushworkError
+from brushwork.files import read_json, write_json, write_text
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+
+
 INDEX = "index.safetensors"  # of a classifier, if it has one
+
+
 DISCRIMINANTS = "discriminants.safetensors"  # likewise
+
+
 OF_RUNS = ("generator", "classifier")  # where a run keeps what it trained
+
+
 # Where a run lay and how it was watched is nobody else's business.
 PRIVATE = ("out", "resume", "tracker")
+
+
 PLACES = ("weights", "teacher", "backbone", "eval_space", "start")
 """Settings that may name a file, of which the end is told."""
 
@@ -58,10 +68,8 @@ def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card: str
             shutil.rmtree(leftover, ignore_errors=True)
         staging.mkdir(parents=True)
         save_model(model, str(staging / WEIGHTS))
-        (staging / CONFIG).write_text(
-            json.dumps(config, indent=2, ensure_ascii=False, default=str) + "\n"
-        )
-        (staging / CARD).write_text(card)
+        write_json(staging / CONFIG, config)
+        write_text(staging / CARD, card)
         if folder.exists():
             folder.rename(replaced)
         staging.rename(folder)
@@ -111,7 +119,7 @@ def load_config(folder: Path) -> dict[str, Any]:
         BrushworkError: it cannot be read, or is not a JSON object.
     """
     try:
-        config = json.loads((folder / CONFIG).read_text())
+        config = read_json(folder / CONFIG)
     except (OSError, ValueError) as error:
         raise BrushworkError(f"cannot read {folder / CONFIG}: {error}") from error
     if not isinstance(config, dict):
@@ -138,11 +146,8 @@ def update_config(folder: Path, config: dict[str, Any], card: str) -> None:
     Raises:
         BrushworkError: the folder cannot be written.
     """
-    text = json.dumps(config, indent=2, ensure_ascii=False, default=str) + "\n"
     try:
-        for name, content in ((CONFIG, text), (CARD, card)):
-            partial = folder / f".{name}.new"
-            partial.write_text(content)
-            partial.replace(folder / name)
+        write_json(folder / CONFIG, config)
+        write_text(folder / CARD, card)
     except OSError as error:
         raise BrushworkError(f"cannot write to {folder}: {error}") from error

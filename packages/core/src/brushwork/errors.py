@@ -1,48 +1,89 @@
-"""The one exception a user may meet, and how the scripts show it."""
+"""The one exception that users meet, and how the scripts show it."""
 
+import dataclasses
+import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any, get_type_hints
 
 
 class BrushworkError(Exception):
-    """A mistake that the user can mend; the message names the value, the rule and the cure."""
+    """A mistake that the user can correct.
+
+    The message says what is wrong with which value, then what to do. It names parameters in
+    backticks, such as `min_paintings`; `report_errors` shows these as a script's flags.
+    """
 
 
 @contextmanager
-def errors_in_words() -> Iterator[None]:
-    """Show a `BrushworkError` as its sentence on stderr, exit status 1, without a traceback."""
+def report_errors(flags: type | None = None) -> Iterator[None]:
+    """Show a `BrushworkError` as one sentence on stderr and exit with status 1.
+
+    Args:
+        flags: the script's `Config`, a dataclass; parameters in backticks that it has, directly or
+            in a group, are shown as flags: `min_paintings` becomes --min-paintings.
+    """
     try:
         yield
     except BrushworkError as error:
-        print(f"error: {error}", file=sys.stderr)
+        names = field_names(flags) if flags else set()
+        print(f"error: {as_flags(str(error), names)}", file=sys.stderr)
         raise SystemExit(1) from None
 
 
-def require_positive(settings: object, *names: str) -> None:
-    """Refuse settings that make no sense at zero or below, by the name of their flag.
+def as_flags(message: str, names: set[str]) -> str:
+    """Replace parameters in backticks by flags.
+
+    >>> as_flags("lower `min_paintings` of `select`", {"min_paintings"})
+    'lower --min-paintings of `select`'
+    """
+
+    def flag(match: re.Match[str]) -> str:
+        name = match.group(1)
+        return f"--{name.replace('_', '-')}" if name in names else match.group(0)
+
+    return re.sub(r"`(\w+)`", flag, message)
+
+
+def field_names(config: type) -> set[str]:
+    """List the fields of a dataclass and of the dataclasses in it."""
+    names = set()
+    types = get_type_hints(config)
+    for field in dataclasses.fields(config):
+        kind = types[field.name]
+        if dataclasses.is_dataclass(kind) and isinstance(kind, type):
+            names |= field_names(kind)
+        else:
+            names.add(field.name)
+    return names
+
+
+def require_positive(settings: Mapping[str, Any], *names: str) -> None:
+    """Check that settings are above zero.
 
     Raises:
-        BrushworkError: the first of the named attributes that is not above zero.
+        BrushworkError: the first one that is not.
 
-    >>> from types import SimpleNamespace
-    >>> require_positive(SimpleNamespace(save_every=0), "save_every")
+    >>> require_positive({"save_every": 0}, "save_every")
     Traceback (most recent call last):
-    brushwork.errors.BrushworkError: --save-every 0 must be above 0
+    brushwork.errors.BrushworkError: `save_every` is 0; it must be above 0
     """
     for name in names:
-        if not (number := getattr(settings, name)) > 0:
-            raise BrushworkError(f"--{name.replace('_', '-')} {number:g} must be above 0")
+        if not settings[name] > 0:
+            raise BrushworkError(f"`{name}` is {settings[name]:g}; it must be above 0")
 
 
-def refuse_negative(settings: object, *names: str) -> None:
-    """Likewise for settings that may be 0.
+def require_not_negative(settings: Mapping[str, Any], *names: str) -> None:
+    """Check that settings are zero or above.
 
-    >>> from types import SimpleNamespace
-    >>> refuse_negative(SimpleNamespace(seed=-1), "seed")
+    Raises:
+        BrushworkError: the first one that is not.
+
+    >>> require_not_negative({"seed": -1}, "seed")
     Traceback (most recent call last):
-    brushwork.errors.BrushworkError: --seed -1 must not be below 0
+    brushwork.errors.BrushworkError: `seed` is -1; it must be at least 0
     """
     for name in names:
-        if not (number := getattr(settings, name)) >= 0:
-            raise BrushworkError(f"--{name.replace('_', '-')} {number:g} must not be below 0")
+        if not settings[name] >= 0:
+            raise BrushworkError(f"`{name}` is {settings[name]:g}; it must be at least 0")

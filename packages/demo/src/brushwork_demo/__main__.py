@@ -14,7 +14,7 @@ from contextlib import suppress
 from importlib.util import find_spec
 from pathlib import Path
 
-from brushwork.errors import BrushworkError, errors_in_words
+from brushwork.errors import BrushworkError, report_errors
 
 
 def parser() -> argparse.ArgumentParser:
@@ -73,7 +73,7 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command."""
     args = parser().parse_args(arguments)
-    with errors_in_words():
+    with report_errors():
         if args.command is None:
             serve(args)
         elif args.command == "bundle":

@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse
 from starlette.routing import Route
 
 from brushwork.errors import BrushworkError
-from brushwork.generator import MAX_SEED
+from brushwork.gan.generator import MAX_SEED
 from brushwork_demo import about, compare, identify, look, paint, studio
 from brushwork_demo.guards import MOST_BYTES, AnswerInWords, BodyLimit
 from brushwork_demo.studio import Studio

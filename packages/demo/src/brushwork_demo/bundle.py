@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from safetensors.torch import load_file, save_file
 
 from brushwork import checkpoint
-from brushwork.classifier import read_index, save_index
+from brushwork.classifier.save import read_index, save_index
 from brushwork.errors import BrushworkError
 from brushwork_demo.studio import BUNDLED, CURVES, KEPT
 
@@ -111,7 +111,7 @@ def _measured(report: Path) -> dict[str, float]:
 
 def lines_on_artists(data: str, artists: Sequence[str]) -> dict[str, str]:
     """What the paintings tell of each artist: style, years, how many there are."""
-    from brushwork.data.prepared import open_data
+    from brushwork.data.open import open_data
 
     table = open_data(data).table
     return {

@@ -13,8 +13,8 @@ from gradio.components.base import Component
 from PIL import Image, ImageOps
 
 from brushwork.data import synthetic
-from brushwork.figures import grid
-from brushwork.generator import MAX_SEED
+from brushwork.gan.generator import MAX_SEED
+from brushwork.report.figures import grid
 from brushwork_demo import studio
 from brushwork_demo.paint import enlarged
 from brushwork_demo.studio import Painter, Studio

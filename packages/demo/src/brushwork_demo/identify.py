@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import gradio as gr
 from PIL import Image
 
-from brushwork import checkpoint, figures
+from brushwork import checkpoint
 from brushwork.errors import BrushworkError
+from brushwork.report import figures
 from brushwork_demo import studio
 from brushwork_demo.studio import Studio
 from brushwork_demo.uploads import LOOKED_AT
@@ -16,7 +17,7 @@ from brushwork_demo.uploads import picture as picture_of
 from brushwork_demo.words import data_url, escape, in_words
 
 if TYPE_CHECKING:
-    from brushwork.classifier import Identification, Neighbour
+    from brushwork.classifier.identify import Identification, Neighbour
 
 EXAMPLES = Path(__file__).parent / "examples"
 NONE_HERE = (

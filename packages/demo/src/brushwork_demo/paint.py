@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brushwork.errors import BrushworkError
-from brushwork.figures import save_animation
-from brushwork.generator import MAX_SEED, slerp
+from brushwork.gan.generator import MAX_SEED, slerp
+from brushwork.report.figures import save_animation
 from brushwork_demo import identify, studio
 from brushwork_demo.studio import Order, Painter, Studio
 from brushwork_demo.words import fraction, in_words, whole

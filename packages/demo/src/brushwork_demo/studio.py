@@ -20,11 +20,12 @@ from PIL import Image
 
 from brushwork import checkpoint
 from brushwork.errors import BrushworkError
-from brushwork.generator import ARCHITECTURES, PaintingGenerator, to_arrays
+from brushwork.gan.generator import PaintingGenerator, to_arrays
+from brushwork.gan.networks import ARCHITECTURES
 from brushwork_demo.together import Together, alone
 
 if TYPE_CHECKING:
-    from brushwork.classifier import ArtistClassifier, Identification, Neighbour
+    from brushwork.classifier.identify import ArtistClassifier, Identification, Neighbour
 
 BUNDLED = Path(__file__).parent / "checkpoints"
 KEPT = "kept"
@@ -178,7 +179,7 @@ def open_generator(folder: Path) -> PaintingGenerator:
 @lru_cache(maxsize=1)
 def open_classifier(folder: Path) -> "ArtistClassifier":
     """The artist classifier of the page."""
-    from brushwork.classifier import ArtistClassifier
+    from brushwork.classifier.identify import ArtistClassifier
 
     return ArtistClassifier.from_pretrained(folder, device=device())
 
@@ -294,7 +295,7 @@ def warm_up(studio: Studio) -> None:
     for painter in [*studio.painters.values()][:MOST_OPEN]:
         paint(order(painter.stages[-1], 16, 0, 1.0))
     if studio.classifier:
-        import brushwork.classifier  # noqa: F401  (here, so that the worker is free to paint)
+        import brushwork.classifier.identify  # noqa: F401  (here, so that the worker is free to paint)
 
         side = alone(open_classifier, studio.classifier).side
         identify(studio.classifier, Image.new("RGB", (side, side), "grey"))

@@ -20,11 +20,15 @@ from brushwork.data.readers import Picture
 # Formats whose decoders run in this process; no EPS, for one, which starts Ghostscript.
 # Pillow may have been built without some of them.
 Image.init()
+
+
 FORMATS = [
     name
     for name in ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")
     if name in Image.OPEN
 ]
+
+
 SUFFIXES = tuple(
     f".{name}"
     for name in (
@@ -32,7 +36,11 @@ SUFFIXES = tuple(
         *("webp", "ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "jpx", "avif", "avifs"),
     )
 )
+
+
 ORIENTATION = 0x0112  # the EXIF tag
+
+
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -42,7 +50,11 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+
 SRGB = ImageCms.createProfile("sRGB")
+
+
 _LIMIT = Lock()  # of Pillow's limit, which all threads share
 
 

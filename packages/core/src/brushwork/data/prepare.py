@@ -18,12 +18,8 @@ import csv
 import hashlib
 import json
 import mmap
-import os
 import shutil
-import sys
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -31,24 +27,26 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 from tqdm import tqdm
 
 from brushwork.data.card import dataset_card
 from brushwork.data.decode import Limits, Rejected
+from brushwork.data.decoder_pool import Decode, decoding
+from brushwork.data.paintings import Paintings
+from brushwork.data.prepared import FORMAT, TEXT, read_table
 from brushwork.data.readers import RECORD
-from brushwork.data.sources import COLUMNS, Paintings
-from brushwork.data.workers import Decode, decoding
 from brushwork.errors import BrushworkError
+from brushwork.files import exclusive, write_json, write_text
+from brushwork.machine import num_cores
 
-FORMAT = 1
-"""Raised when the same source would be prepared differently, so that caches are made anew."""
 ROWS_PER_SHARD = 2000
+
+
 ROWS_PER_GROUP = 100
+
+
 MISSING = "missing: no such file"
-TEXT = (*COLUMNS[:-1], "source")
-"""The columns of the Parquet files beside `image`; the split is in the file's name."""
 
 
 @dataclass(frozen=True)
@@ -101,7 +99,7 @@ def prepare(
     work = out.with_name(out.name + ".unfinished")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
-        with only_one(out):
+        with exclusive(out):
             record = _finished(out, job)
             if record is None:
                 _begin(work, job)
@@ -118,25 +116,6 @@ def prepare(
             f"cannot write {out}: {error.strerror or error}; what is finished is kept, so run the "
             "same command again when that is mended"
         ) from error
-
-
-@contextmanager
-def only_one(path: Path) -> Iterator[None]:
-    """Let one process at a time work on a path; the others wait for it."""
-    lock = FileLock(path.with_name(f".{path.name}.lock"))
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        tqdm.write(f"another process is writing {path.name}; waiting for it", file=sys.stderr)
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-def _num_cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _plan(table: pd.DataFrame, rows_per_shard: int) -> list[Shard]:
@@ -191,14 +170,7 @@ def _begin(work: Path, job: str) -> None:
             shutil.rmtree(work)
     (work / "folder" / "data").mkdir(parents=True, exist_ok=True)
     (work / "shards").mkdir(exist_ok=True)
-    write_atomically(work / "job", job)
-
-
-def write_atomically(path: Path, text: str, errors: str = "strict") -> None:
-    """Write a small file so that it is there whole or not at all."""
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text(text, encoding="utf-8", errors=errors)
-    temporary.replace(path)
+    write_text(work / "job", job)
 
 
 def _write_shards(
@@ -213,7 +185,7 @@ def _write_shards(
     done = [shard for shard in shards if (work / "folder" / "data" / shard.name).exists()]
     num_done = sum(len(shard.rows) for shard in done)
     num_rows = sum(len(shard.rows) for shard in shards)
-    num_workers = max(1, min(workers or _num_cores(), num_rows - num_done))
+    num_workers = max(1, min(workers or num_cores(), num_rows - num_done))
     with (
         tqdm(total=num_rows, initial=num_done, unit=" paintings", disable=not progress) as bar,
         decoding(paintings.read, side, limits, num_workers) as decode,
@@ -252,7 +224,7 @@ def _write_shard(work: Path, shard: Shard, table: pd.DataFrame, decode: Decode, 
     index, digest = _index(temporary)
     np.save(work / "shards" / f"{shard.name}.npy", index)
     summary = {"rows": len(index), "sha256": digest, "rejected": rejected}
-    write_atomically(work / "shards" / f"{shard.name}.json", json.dumps(summary))
+    write_json(work / "shards" / f"{shard.name}.json", summary)
     temporary.replace(file)
 
 
@@ -339,15 +311,5 @@ def _finish(
     table = read_table(folder, record)
     reasons = Counter(reason for _, reason in rejected)
     (folder / "README.md").write_text(dataset_card(record, table, reasons), encoding="utf-8")
-    write_atomically(folder / RECORD, json.dumps(record, indent=2) + "\n")
+    write_json(folder / RECORD, record)
     return record
-
-
-def read_table(folder: Path, record: dict) -> pd.DataFrame:
-    """The labels of prepared data: `COLUMNS` and `source`, training rows first."""
-    tables = []
-    for name in record["shards"]:
-        table = pq.read_table(folder / "data" / name, columns=[*TEXT]).to_pandas()
-        table.insert(len(COLUMNS) - 1, "split", name.partition("-")[0])
-        tables.append(table)
-    return pd.concat(tables, ignore_index=True)

@@ -1,6 +1,5 @@
 """Prepared data, open: its table, its paintings, and square pixels for training."""
 
-import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -11,15 +10,34 @@ from typing import Literal
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
 from brushwork.data.decode import square
-from brushwork.data.prepare import FORMAT, only_one, prepare, read_table
+from brushwork.data.paintings import COLUMNS
 from brushwork.data.readers import RECORD, ShardReader
-from brushwork.data.sources import open_source
 from brushwork.errors import BrushworkError
+from brushwork.files import atomic_write, cache_folder, exclusive
+
+FORMAT = 1
+"""Raised when the same source would be prepared differently, so that caches are made anew."""
+
+
+TEXT = (*COLUMNS[:-1], "source")
+"""The columns of the Parquet files beside `image`; the split is in the file's name."""
+
+
+def read_table(folder: Path, record: dict) -> pd.DataFrame:
+    """The labels of prepared data: `COLUMNS` and `source`, training rows first."""
+    tables = []
+    for name in record["shards"]:
+        table = pq.read_table(folder / "data" / name, columns=[*TEXT]).to_pandas()
+        table.insert(len(COLUMNS) - 1, "split", name.partition("-")[0])
+        tables.append(table)
+    return pd.concat(tables, ignore_index=True)
+
 
 ROWS_AT_ONCE = 256
 
@@ -31,7 +49,7 @@ class PreparedPaintings:
     folder: Path
     name: str
     table: pd.DataFrame
-    """`brushwork.data.sources.COLUMNS` and `source`, training rows first, index from 0."""
+    """`brushwork.data.paintings.COLUMNS` and `source`, training rows first, index from 0."""
     read: ShardReader
     fingerprint: str
     """A hash of every picture and label."""
@@ -68,7 +86,7 @@ class PreparedPaintings:
         file = (beside if _is_writable(beside) else cached) / name
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            with only_one(file):
+            with exclusive(file):
                 if not file.exists():  # another process may have made it meanwhile
                     self._write_pixels(file, side, fit)
         except OSError as error:
@@ -79,7 +97,6 @@ class PreparedPaintings:
         return _mapped(file)
 
     def _write_pixels(self, file: Path, side: int, fit: Literal["crop", "squash"]) -> None:
-        temporary = file.with_suffix(".tmp")
         shape = (len(self), side, side, 3)
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
 
@@ -87,6 +104,7 @@ class PreparedPaintings:
             return np.asarray(square(self.read(row), side, fit))
 
         with (
+            atomic_write(file) as temporary,
             temporary.open("wb") as opened,
             ThreadPoolExecutor() as threads,
             tqdm(total=len(self), unit=" paintings", desc=f"{side} pixels") as bar,
@@ -98,7 +116,6 @@ class PreparedPaintings:
                 for pixels in threads.map(pixels_of, rows):
                     opened.write(pixels.tobytes())
                 bar.update(len(rows))
-        temporary.replace(file)
 
 
 def open_prepared(folder: str | Path) -> PreparedPaintings:
@@ -125,32 +142,6 @@ def open_prepared(folder: str | Path) -> PreparedPaintings:
     )
     table = read_table(folder, record)
     return PreparedPaintings(folder, record["name"], table, read, record["fingerprint"])
-
-
-def open_data(spec: str, cache: str | Path | None = None) -> PreparedPaintings:
-    """What `--data` accepts, ready for training: prepared data as it is, or a source.
-
-    A source is prepared on first use into a cache folder, and again when it has changed. Several
-    processes may call this at once: one prepares and the others wait.
-
-    Args:
-        spec: prepared data, or anything that `brushwork.data.sources.open_source` takes.
-        cache: by default `cache_folder()`.
-    """
-    if (Path(spec).expanduser() / RECORD).exists():
-        return open_prepared(spec)
-    paintings = open_source(spec)
-    key = hashlib.sha256(f"{FORMAT}:{paintings.fingerprint()}".encode()).hexdigest()[:16]
-    name = "".join(c if c.isalnum() else "-" for c in paintings.name.lower())
-    folder = Path(cache or cache_folder()) / "prepared" / f"{name}-{key}"
-    if not (folder / RECORD).exists():
-        prepare(paintings, folder)
-    return open_prepared(folder)
-
-
-def cache_folder() -> Path:
-    """BRUSHWORK_CACHE, or `~/.cache/brushwork`."""
-    return Path(os.environ.get("BRUSHWORK_CACHE") or "~/.cache/brushwork").expanduser()
 
 
 def _is_writable(folder: Path) -> bool:

@@ -18,6 +18,7 @@ from PIL import Image
 RECORD = "brushwork.json"
 """The file that marks a folder as prepared data and says how it was made."""
 
+
 Picture = Path | bytes | Image.Image
 
 

@@ -1,7 +1,5 @@
 """Which paintings of a table are used: by genre, style, artist, split, and paintings per artist."""
 
-import difflib
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from brushwork.errors import BrushworkError
+from brushwork.names import name_key, near_names
 
 
 def select(
@@ -29,7 +28,7 @@ def select(
     """The rows that pass every filter, with their index and order.
 
     Args:
-        table: with `brushwork.data.sources.COLUMNS`.
+        table: with `brushwork.data.paintings.COLUMNS`.
         genre: any of these; names match whatever their case, accents, hyphens and underscores.
         style: any of these.
         artist: any of these.
@@ -109,7 +108,7 @@ def identifiable(
     return left
 
 
-def carve_validation(train: pd.DataFrame, share: float, seed: int) -> pd.Series:
+def hold_out_validation(train: pd.DataFrame, share: float, seed: int) -> pd.Series:
     """Which training rows are kept aside to choose by: of each artist the same share, at least one.
 
     An artist's are the same whoever else is chosen, so that a network which begins as one that knew
@@ -124,7 +123,7 @@ def carve_validation(train: pd.DataFrame, share: float, seed: int) -> pd.Series:
         True for the rows to keep aside, with the index of `train`.
 
     >>> table = pd.DataFrame({"artist": ["Monet"] * 10 + ["Degas"] * 2})
-    >>> table[carve_validation(table, 0.2, seed=0)]["artist"].tolist()
+    >>> table[hold_out_validation(table, 0.2, seed=0)]["artist"].tolist()
     ['Monet', 'Monet', 'Degas']
     """
     kept: list[Any] = []
@@ -169,10 +168,10 @@ def split_by_artist(
     seed: int,
     report: Callable[[str, pd.DataFrame], None] = lambda _what, _left: None,
 ) -> Split:
-    """Whom a classifier learns, and from what: see `identifiable` and `carve_validation`."""
+    """Whom a classifier learns, and from what: see `identifiable` and `hold_out_validation`."""
     chosen = identifiable(table, min_paintings, report)
     training, test = (chosen.loc[chosen["split"] == split] for split in ("train", "test"))
-    aside = carve_validation(training, share=0.1, seed=seed)
+    aside = hold_out_validation(training, share=0.1, seed=seed)
     artists = sorted(chosen["artist"].unique())
     return Split(artists, chosen, training.loc[~aside], training.loc[aside], test)
 
@@ -240,57 +239,13 @@ def counts(table: pd.DataFrame, column: str) -> pd.Series:
     return pd.Series(dict(sorted(sizes.items(), key=lambda item: (-item[1], item[0]))), dtype=int)
 
 
-def near_names(sizes: pd.Series, name: str, most: int = 5) -> list[str]:
-    """The names of `counts` nearest to a mistyped or partial one, best first.
-
-    >>> near_names(pd.Series({"Vincent van Gogh": 9, "Jan van Goyen": 5, "Monet": 7}), "Gogh, Van")
-    ['Vincent van Gogh']
-    >>> near_names(pd.Series({"Eugène Delacroix": 9, "Edgar Degas": 7}), "delacrois")
-    ['Eugène Delacroix']
-    """
-    wanted = name_key(name)
-    near = []
-    for other, size in sizes.items():
-        key = name_key(str(other))
-        score = _likeness(wanted, key)
-        if wanted and set(wanted.split()) <= set(key.split()):
-            score = 2.0
-        elif len(wanted) >= 3 and wanted in key:
-            score = 1.5
-        else:
-            # A lone surname, mistyped, is far from the whole name but near a part of it.
-            score = max([score, *(_likeness(wanted, part) for part in key.split())])
-        if score >= 0.7:
-            near.append((-score, -size, str(other)))
-    near.sort()
-    # Names that hold what was typed leave no need for ones that merely look like it.
-    best = [other for score, _, other in near if score <= -1.5]
-    return (best or [other for *_, other in near])[:most]
-
-
-def _likeness(a: str, b: str) -> float:
-    matcher = difflib.SequenceMatcher(None, a, b)
-    return matcher.ratio() if matcher.real_quick_ratio() >= 0.7 else 0.0
-
-
-def name_key(name: str) -> str:
-    """What two spellings of one name have in common.
-
-    >>> name_key("Claude_MONET"), name_key("eugène-delacroix")
-    ('claude monet', 'eugene delacroix')
-    """
-    plain = unicodedata.normalize("NFKD", name)
-    plain = "".join(c if c.isalnum() else " " for c in plain if not unicodedata.combining(c))
-    return " ".join(plain.casefold().split())
-
-
 def _known(table: pd.DataFrame, column: str, name: str) -> list[str]:
     """Every spelling of a name that occurs."""
     sizes = counts(table, column)
     key = name_key(name)
     if key and (same := [str(other) for other in sizes.index if name_key(str(other)) == key]):
         return same
-    near = [f"{other!r} ({sizes[other]:,})" for other in near_names(sizes, name)]
+    near = [f"{other!r} ({sizes[other]:,})" for other in near_names(sizes.to_dict(), name)]
     meant = f"; did you mean {' or '.join(near)}?" if near else ""
     if sizes.empty:
         raise BrushworkError(f"no {column} {name!r}: these paintings have no {column}s at all")

@@ -15,13 +15,17 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from brushwork.distributed import one_thread
 from brushwork.errors import BrushworkError
+from brushwork.training.threads import single_thread
 
 # Two distances closer than this (relatively) are a tie that rounding has broken.
 TIE = 1e-9
+
+
 # Kernel and distance blocks hold at most this many float64 numbers at a time (128 MiB).
 BLOCK = 2**24
+
+
 # The three distance matrices together hold at most this many (8 GiB).
 MAX_DISTANCES = 2**30
 
@@ -138,7 +142,7 @@ def _nuclear_norm_and_error(m: Tensor) -> tuple[float, float]:
     `svdvals`, but lose the digits of the small ones.
     """
     gram = m @ m.T if m.shape[0] <= m.shape[1] else m.T @ m
-    with one_thread():
+    with single_thread():
         squares = torch.linalg.eigvalsh(gram).clamp(min=0)
     noise = (4 * torch.finfo(m.dtype).eps * squares[-1]).clamp(min=torch.finfo(m.dtype).tiny)
     error = (noise / squares.clamp(min=noise).sqrt()).sum()

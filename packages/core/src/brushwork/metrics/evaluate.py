@@ -21,10 +21,18 @@ METRICS = (
     "precision_recall",
     "density_coverage",
 )
+
+
 # Of equal draws from one distribution a classifier is right half of the time.
 HALF_IS_BETTER = frozenset({"one_nn"})
+
+
 LOWER_IS_BETTER = frozenset({"fid", "kid", "mmd", "emd"})
+
+
 HIGHER_IS_BETTER = frozenset({"is", "mode_score", "precision", "recall", "density", "coverage"})
+
+
 # Of `label_check` and `class_check`: how often fakes are of the class they were meant for.
 MORE_ARE_RIGHT = frozenset({"agreement", "intended", "cas"})
 

@@ -7,12 +7,9 @@ resizing (Parmar et al. 2022): PIL's antialiased bicubic, each channel in float3
 """
 
 import hashlib
-import json
-import os
-import tempfile
 import warnings
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,19 +22,24 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from brushwork.checkpoint import WEIGHTS, locate
-from brushwork.classifier import ArtistClassifier
+from brushwork.backbones.create import create_backbone
+from brushwork.backbones.folding import fold_batch_norms
+from brushwork.backbones.weights import load_backbone
 from brushwork.data.decode import Rejected, eight_bit
 from brushwork.errors import BrushworkError
-from brushwork.models.classifier import create_backbone
-from brushwork.models.folding import fold_batch_norms
-from brushwork.models.weights import load_backbone
+from brushwork.files import atomic_write, cache_folder, exclusive
+from brushwork.machine import num_cores
 
 SUFFIXES = frozenset([".bmp", ".jpg", ".jpeg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"])
+
+
 INCEPTION_FILE = "inception-2015-12-05.pt"
+
+
 INCEPTION_URL = (
     "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/" + INCEPTION_FILE
 )
+
 
 Embed = Callable[[Tensor], Tensor | tuple[Tensor, Tensor | None]]
 
@@ -64,43 +66,6 @@ class FeatureSpace:
     key: str = ""
     device: str | torch.device = "cpu"
     labels: tuple[str, ...] = ()
-
-
-def open_space(spec: str, device: str | torch.device = "cpu") -> FeatureSpace:
-    """What `--spaces` accepts.
-
-    Args:
-        spec: "pixels", or "pixels:SIDE"; "inception", its weights in the cache folder, or
-            "inception:FILE"; "artist:FOLDER", a checkpoint of `ArtistClassifier` or its name on the
-            Hub; or any "ARCHITECTURE:WEIGHTS" of timm, see `timm_space`.
-        device: where to run it.
-
-    >>> open_space("pixels:8").side
-    8
-    """
-    name, _, rest = spec.partition(":")
-    if name == "pixels" and (rest or "32").isdecimal() and (side := int(rest or 32)) > 0:
-        return pixels(side)
-    if name == "inception":
-        return inception(rest or None, device=device)
-    if not rest or name == "pixels":
-        raise BrushworkError(
-            f"no feature space {spec!r}; pass pixels, pixels:32, inception, inception:FILE, "
-            "artist:CLASSIFIER, or ARCHITECTURE:WEIGHTS such as resnet34:resnet34.safetensors"
-        )
-    if name == "artist":
-        return artist_space(rest, device=device)
-    return timm_space(name, rest, device=device)
-
-
-def check_names(names: Sequence[str]) -> None:
-    """Numbers bear the name of their feature space: no two may have the same.
-
-    Raises:
-        BrushworkError: two do.
-    """
-    if twice := next((name for name in names if names.count(name) > 1), None):
-        raise BrushworkError(f"two feature spaces are called {twice}; measure in one at a time")
 
 
 def extract(
@@ -133,7 +98,7 @@ def extract(
         images = image_files(images)
     batch_size = batch_size or (8 if torch.device(space.device).type == "cpu" else 64)
     parts: list[Features] = []
-    with ThreadPoolExecutor(workers or _cores()) as pool:
+    with ThreadPoolExecutor(workers or num_cores()) as pool:
         resized = _ahead(pool, _single_images(images), space.side, 2 * batch_size)
         if progress:
             from tqdm import tqdm
@@ -178,7 +143,7 @@ def cached_features(
     if not space.key:
         return extract(images, space, **options)
     content = fingerprint or content_fingerprint(images)
-    digest = _digest([f"{space.name}\n{space.side}\n{space.key}\n{content}".encode()])
+    digest = digest_of([f"{space.name}\n{space.side}\n{space.key}\n{content}".encode()])
     path = Path(cache or cache_folder()) / "features" / f"{space.name}-{digest}.safetensors"
     try:
         kept = load_file(path)
@@ -187,10 +152,9 @@ def cached_features(
         pass  # absent, or damaged: computed again
     result = extract(images, space, **options)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.NamedTemporaryFile(dir=path.parent, suffix=".part", delete=False) as part:
-        pass
-    save_file({k: v.contiguous() for k, v in result._asdict().items() if v is not None}, part.name)
-    Path(part.name).replace(path)
+    tensors = {k: v.contiguous() for k, v in result._asdict().items() if v is not None}
+    with exclusive(path.parent), atomic_write(path) as partial:
+        save_file(tensors, partial)
     return result
 
 
@@ -201,9 +165,9 @@ def content_fingerprint(images: object) -> str:
     if isinstance(images, Tensor):
         images = images.cpu().numpy()
     if isinstance(images, np.ndarray):
-        return _digest([str(images.shape).encode(), *(image.tobytes() for image in images)])
+        return digest_of([str(images.shape).encode(), *(image.tobytes() for image in images)])
     if isinstance(images, list | tuple) and all(isinstance(i, str | Path) for i in images):
-        return _digest(Path(path).read_bytes() for path in images)
+        return digest_of(Path(path).read_bytes() for path in images)
     raise BrushworkError(
         f"cannot tell the content of a {type(images).__name__}; pass fingerprint= with the images"
     )
@@ -238,7 +202,7 @@ def inception(
         # Without the bias of the last layer, as in the inception score's own code.
         return features, (features @ model.output.weight.T).softmax(1)
 
-    return FeatureSpace("inception", 299, embed, _digest([path.read_bytes()]), device)
+    return FeatureSpace("inception", 299, embed, digest_of([path.read_bytes()]), device)
 
 
 def timm_space(
@@ -253,14 +217,14 @@ def timm_space(
 
     Args:
         architecture: such as "resnet34" (the report's) or "tf_efficientnet_lite0".
-        weights: a local file, or a package: see `brushwork.models.weights.load_backbone`.
+        weights: a local file, or a package: see `brushwork.backbones.weights.load_backbone`.
         num_classes: of the file; with another number there are no probabilities.
         side: of the input, the architecture's own by default. Whole images are squashed to it.
         device: where to run it.
     """
     model: Any = create_backbone(architecture, num_classes)
     has_head = load_backbone(model, weights)
-    key = _digest(t.numpy().tobytes() for t in model.state_dict().values())
+    key = digest_of(t.numpy().tobytes() for t in model.state_dict().values())
     model = model.eval().requires_grad_(False).to(device)
     config = model.pretrained_cfg
     size: int = side or config["input_size"][-1]
@@ -277,29 +241,6 @@ def timm_space(
         return features, model.get_classifier()(features).softmax(1) if has_head else None
 
     return FeatureSpace(architecture, size, embed, key, device)
-
-
-def artist_space(
-    folder_or_hub_id: str | Path, *, device: str | torch.device = "cpu"
-) -> FeatureSpace:
-    """What an `ArtistClassifier` sees: its last hidden layer and its calibrated probabilities.
-
-    `labels` are its artists. It looks as when it identifies, in as many views, at 8-bit squares;
-    only an image that is not square is squashed, even where the classifier crops.
-
-    Args:
-        folder_or_hub_id: its checkpoint.
-        device: where to run it.
-    """
-    folder = locate(folder_or_hub_id)
-    known = ArtistClassifier.from_pretrained(folder, device)
-    judging = [*(known.config[name] for name in ("mean", "std", "num_views")), known.calibration]
-    key = _digest([(folder / WEIGHTS).read_bytes(), json.dumps(judging).encode()])
-
-    def embed(images: Tensor) -> tuple[Tensor, Tensor]:
-        return known.features_and_probabilities(images.round().to(torch.uint8))
-
-    return FeatureSpace("artist", known.side, embed, key, device, known.artists)
 
 
 def pixels(side: int = 32) -> FeatureSpace:
@@ -333,11 +274,6 @@ def image_files(folder: str | Path) -> list[Path]:
     if not files:
         raise BrushworkError(f"no images in {folder} ({', '.join(sorted(SUFFIXES))})")
     return files
-
-
-def cache_folder() -> Path:
-    """$BRUSHWORK_CACHE, or ~/.cache/brushwork."""
-    return Path(os.environ.get("BRUSHWORK_CACHE") or "~/.cache/brushwork").expanduser()
 
 
 def _single_images(images: object) -> Iterator[object]:
@@ -416,12 +352,8 @@ def _download(url: str, path: Path) -> None:
         ) from error
 
 
-def _digest(parts: Iterable[bytes]) -> str:
+def digest_of(parts: Iterable[bytes]) -> str:
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         digest.update(part)
     return digest.hexdigest()
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,1 @@
+"""timm networks: created, filled with pretrained weights, folded."""

@@ -1,0 +1,1 @@
+"""Artist classifiers: network, training views, calibration, identification."""

@@ -1,0 +1,165 @@
+"""What a classifier sees of paintings: random views to learn from, whole paintings to judge.
+
+Each view is a pure function of the seed and of its place in training, so that a resumed run, or one
+shared by several processes or by loading workers, sees the same.
+"""
+
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from brushwork.data.batches import MIXES, VIEWS, batch_positions, random_numbers
+
+AugmentName = Literal["none", "trivial", "rand"]
+
+
+Mix = Literal["none", "mixup", "cutmix"]
+
+
+@dataclass(frozen=True)
+class Views:
+    """How a painting is varied.
+
+    Attributes:
+        min_area: the least share of the painting that a crop shows; brushwork is lost on small
+            crops that are enlarged.
+        augment: "trivial" for one random operation (Müller & Hutter 2021), "rand" for two
+            (Cubuk et al. 2020).
+        mix: "mixup" blends two paintings (Zhang et al. 2018), "cutmix" pastes a piece of one into
+            the other (Yun et al. 2019); the targets follow.
+        label_smoothing: share of the target that is spread over all artists.
+    """
+
+    min_area: float = 0.5
+    augment: AugmentName = "none"
+    mix: Mix = "none"
+    label_smoothing: float = 0.0
+
+
+class TrainingViews(Dataset):
+    """Batch number `step` of training: views (N, 3, S, S) uint8 and targets (N, K) that sum to 1.
+
+    Args:
+        pixels: (M, P, P, 3) uint8, usually memory-mapped.
+        rows: which of the M paintings take part.
+        labels: the artist of each of the rows.
+        num_artists: K.
+        batch_size: of the global batch.
+        side: S at a step.
+        views: how paintings are varied.
+        seed: with the step, decides everything random.
+        share: the part of every batch that belongs to this process.
+    """
+
+    def __init__(
+        self,
+        pixels: NDArray[np.uint8],
+        rows: NDArray[np.int64],
+        labels: NDArray[np.int64],
+        num_artists: int,
+        batch_size: int,
+        side: Callable[[int], int],
+        views: Views,
+        seed: int,
+        share: slice = slice(None),
+    ):
+        from torchvision.transforms import v2  # takes seconds, and only training needs it
+
+        self.pixels, self.rows, self.labels = pixels, rows, labels
+        self.num_artists, self.batch_size, self.side = num_artists, batch_size, side
+        self.views, self.seed, self.share = views, seed, share
+        self._augment = {
+            "none": v2.Identity(),
+            "trivial": v2.TrivialAugmentWide(interpolation=v2.InterpolationMode.BILINEAR),
+            "rand": v2.RandAugment(interpolation=v2.InterpolationMode.BILINEAR),
+        }[views.augment]
+        self._mix = {
+            "none": None,
+            "mixup": v2.MixUp(alpha=0.2, num_classes=num_artists),
+            "cutmix": v2.CutMix(alpha=1.0, num_classes=num_artists),
+        }[views.mix]
+
+    def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
+        """The share of one batch."""
+        from torchvision.transforms import v2
+
+        places = np.arange(self.batch_size)[self.share]
+        positions = batch_positions(step, self.batch_size, len(self.rows), self.seed)[self.share]
+        crop = v2.RandomResizedCrop(self.side(step), (self.views.min_area, 1.0), antialias=True)
+        with torch.random.fork_rng(devices=[]):
+            images = []
+            for place, position in zip(places, positions, strict=True):
+                _seed(self.seed, VIEWS, step * self.batch_size + int(place))
+                image = torch.from_numpy(self.pixels[self.rows[position]].copy()).permute(2, 0, 1)
+                image = self._augment(crop(image))
+                images.append(image.flip(2) if torch.rand(()) < 0.5 else image)
+            batch = torch.stack(images)
+            labels = torch.from_numpy(self.labels[positions])
+            targets = torch.nn.functional.one_hot(labels, self.num_artists).float()
+            if self._mix is not None:
+                _seed(self.seed, MIXES, step)
+                mixed, targets = self._mix(batch.float(), labels)
+                batch = mixed.round_().clamp_(0, 255).to(torch.uint8)
+        smooth = self.views.label_smoothing
+        return batch, targets * (1 - smooth) + smooth / self.num_artists
+
+
+def read_ahead(views: TrainingViews, steps: range, device: torch.device) -> Iterable[Any]:
+    """The batches of some steps: in time for a GPU, by other processes; on CPUs, all busy, here."""
+    on_cpu = device.type == "cpu"
+    workers = 0 if on_cpu else min(8, os.cpu_count() or 1)
+    return DataLoader(views, None, sampler=steps, num_workers=workers, pin_memory=not on_cpu)
+
+
+def side_schedule(
+    first: int, last: int, num_steps: int, stages: int = 4, multiple: int = 32
+) -> Callable[[int], int]:
+    """The side of the views at each step, growing in equal stages (Tan & Le 2021, section 4.2).
+
+    >>> side = side_schedule(128, 224, num_steps=8)
+    >>> [side(step) for step in range(8)]
+    [128, 128, 160, 160, 192, 192, 224, 224]
+    """
+
+    def side(step: int) -> int:
+        stage = min(step * stages // max(num_steps, 1), stages - 1)
+        exact = first + (last - first) * stage / max(stages - 1, 1)
+        return last if stage == stages - 1 else min(last, round(exact / multiple) * multiple)
+
+    return side
+
+
+def whole_views(images: Tensor, num_views: Literal[1, 2, 10]) -> list[Tensor]:
+    """Whole paintings; with 2, mirrored too; with 10, also the corners and the middle of both.
+
+    Args:
+        images: (N, 3, S, S).
+        num_views: logits are averaged over so many.
+
+    Returns:
+        Batches like `images`, the same number of images each.
+
+    >>> [tuple(view.shape) for view in whole_views(torch.zeros(1, 3, 8, 8), 10)][-1]
+    (1, 3, 7, 7)
+    """
+    if num_views == 1:
+        return [images]
+    if num_views == 2:
+        return [images, images.flip(3)]
+    side = images.shape[-1]
+    part = round(side * 0.875)
+    top, middle = side - part, (side - part) // 2
+    corners: Sequence[tuple[int, int]] = [(0, 0), (0, top), (top, 0), (top, top), (middle, middle)]
+    crops = [images[..., y : y + part, x : x + part] for y, x in corners]
+    return [view for crop in crops for view in (crop, crop.flip(3))]
+
+
+def _seed(seed: int, stream: int, index: int) -> None:
+    torch.manual_seed(int(random_numbers(seed, stream, index).integers(2**63)))

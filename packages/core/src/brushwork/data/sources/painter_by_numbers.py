@@ -1,0 +1,137 @@
+"""data.sources.painter_by_numbers."""
+
+import csv
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from brushwork.data.paintings import COLUMNS, Paintings, as_table
+from brushwork.data.readers import FileReader
+from brushwork.data.sources.scan import existing_folder, is_text, scan
+from brushwork.errors import BrushworkError
+
+CSV = "all_data_info.csv"
+
+
+def painter_by_numbers(folder: str | Path) -> Paintings:
+    """Painter-by-Numbers as Kaggle has it: `all_data_info.csv` and the pictures.
+
+    The pictures may lie in the folder itself or in any folder in it (`train`, `test`, `train_1`
+    to `train_9`, `replacements_for_corrupted_files/train`, as the archives unpack); a replacement
+    is preferred, then a folder named after the split. Links out of the folder are not followed.
+    """
+    root = existing_folder(folder)
+    files: dict[str, list[str]] = {}
+    links_out = set()
+    for path, inside in scan(root):
+        files.setdefault(path.rpartition("/")[2], []).append(path)
+        if not inside:
+            links_out.add(path)
+
+    rows, missing, rejected, seen = [], [], [], {}
+    for line, record in _csv_records(root / CSV):
+        reason = record if isinstance(record, str) else _bad_record(record, seen)
+        if reason:
+            rejected.append((f"{CSV}:{line}", reason))
+            continue
+        assert isinstance(record, dict)
+        file = record["new_filename"]
+        seen[file] = line
+        if file not in files:
+            missing.append(file)
+            continue
+        split = "train" if record["in_train"].lower() in ("true", "1") else "test"
+        path, *others = files[file]
+        if others:
+            path = min(files[file], key=lambda path: (*_not_preferred(path, split), path))
+        if path in links_out:
+            rejected.append((f"{CSV}:{line}", f"{path} is a link out of the folder"))
+            continue
+        artist, style, genre, title, date = (record.get(column, "") for column in COLUMNS[:-1])
+        date = date.removesuffix(".0")  # Kaggle's years passed through a float
+        # One string for all paintings of an artist and so on, instead of one for each.
+        artist, style, genre, date = map(sys.intern, (artist, style, genre, date))
+        rows.append((artist, style, genre, title, date, split, path))
+    if not rows:
+        raise BrushworkError(
+            f"none of the pictures that {root / CSV} names is there "
+            f"({len(missing):,} missing, {len(rejected):,} bad rows); unpack the archives beside it"
+        )
+    table = as_table(rows)
+    return Paintings(
+        name="Painter by Numbers",
+        table=table,
+        read=FileReader(root, tuple(table["source"])),
+        missing=tuple(missing),
+        rejected=tuple(rejected),
+    )
+
+
+def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, str] | str]]:
+    """Line number and fields of each row, or what is wrong with it.
+
+    A quote that never closes would swallow all that follows it; so a row may go on over a few
+    lines only if it then has the right number of fields.
+    """
+    try:
+        # Bytes that aren't UTF-8 cost their own row, not the file.
+        lines = path.read_text("utf-8-sig", errors="surrogateescape").split("\n")
+    except OSError as error:
+        raise BrushworkError(f"cannot read {path}: {error.strerror}") from None
+    header = [column.strip() for column in next(csv.reader(lines[:1]), [])]
+    lacking = {"artist", "in_train", "new_filename"}.difference(header)
+    if lacking:
+        raise BrushworkError(f"{path} lacks the columns {', '.join(sorted(lacking))} in line 1")
+    number = 1
+    while number < len(lines):
+        line = number + 1
+        fields, num_lines = _parse(lines, number, len(header))
+        number += num_lines
+        if isinstance(fields, str):
+            yield line, fields
+        elif not is_text("".join(fields)):
+            yield line, "bytes that are not UTF-8"
+        elif len(fields) == len(header):
+            yield line, dict(zip(header, map(str.strip, fields), strict=True))
+        elif fields:
+            yield line, f"{len(fields)} fields where the header has {len(header)}"
+
+
+def _parse(lines: list[str], first: int, num_fields: int) -> tuple[list[str] | str, int]:
+    """The fields of the row that begins at a line, or the reason against it; and its lines."""
+    try:
+        alone = next(csv.reader(lines[first : first + 1]), [])
+    except csv.Error as error:
+        return str(error), 1
+    if len(alone) < num_fields and '"' in lines[first]:
+        for num_lines in range(2, 11):
+            some = [line + "\n" for line in lines[first : first + num_lines]]
+            try:
+                fields = next(csv.reader(some, strict=True))
+            except csv.Error:
+                continue
+            if len(fields) == num_fields:
+                return fields, num_lines
+    return alone, 1
+
+
+def _bad_record(record: dict[str, str], seen: dict[str, int]) -> str:
+    file, in_train = record["new_filename"], record["in_train"]
+    if not file:
+        return "no file name"
+    if file in seen:
+        return f"{file} was named before, in line {seen[file]}"
+    if file in (".", "..") or re.search(r"[/\\\0]", file):
+        return f"{file!r} is not the plain name of a file"
+    if in_train.lower() not in ("true", "false", "1", "0"):
+        return f"in_train is {in_train!r}, neither True nor False"
+    return ""
+
+
+def _not_preferred(path: str, split: str) -> tuple[bool, bool]:
+    *folders, _ = path.split("/")
+    return (
+        not any(folder.startswith("replacements") for folder in folders),
+        not any(folder.startswith(split) for folder in folders),
+    )

@@ -1,0 +1,85 @@
+"""Files: atomic writes, locks between processes, and the cache folder."""
+
+import json
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from filelock import FileLock, Timeout
+
+
+@contextmanager
+def atomic_write(file: Path) -> Iterator[Path]:
+    """Give a temporary path beside `file`, which replaces `file` when the block ends.
+
+    A reader sees the old file or the new one, never a part. When the block raises, the old file
+    stays and the temporary one is deleted.
+    """
+    temporary = file.with_name(f".{file.name}.new")
+    try:
+        yield temporary
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_text(file: Path, text: str, errors: str = "strict") -> None:
+    """Write a text file atomically, in UTF-8.
+
+    Args:
+        file: its folder must exist.
+        text: the whole content.
+        errors: how to encode characters that UTF-8 lacks; see `str.encode`.
+    """
+    with atomic_write(file) as temporary:
+        temporary.write_text(text, encoding="utf-8", errors=errors)
+
+
+def write_json(file: Path, record: object) -> None:
+    """Write indented JSON atomically; values that JSON lacks become strings."""
+    write_text(file, json.dumps(record, indent=2, ensure_ascii=False, default=str) + "\n")
+
+
+def read_json(file: Path) -> Any:
+    """Read a JSON file.
+
+    Raises:
+        OSError: the file cannot be read.
+        ValueError: the file is not JSON.
+    """
+    return json.loads(file.read_text(encoding="utf-8"))
+
+
+def lock(file: Path) -> FileLock:
+    """Lock a file until the returned lock is released or this process ends.
+
+    Raises:
+        filelock.Timeout: another process holds the lock.
+    """
+    held = FileLock(file, is_singleton=True)
+    held.acquire(timeout=0)
+    return held
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Let one process at a time work on a path; the others wait."""
+    file = path.with_name(f".{path.name}.lock")
+    try:
+        held = lock(file)
+    except Timeout:
+        print(f"another process is writing {path.name}; waiting for it", file=sys.stderr)
+        held = FileLock(file, is_singleton=True)
+        held.acquire()
+    try:
+        yield
+    finally:
+        held.release()
+
+
+def cache_folder() -> Path:
+    """The folder for what can be made again: $BRUSHWORK_CACHE, or `~/.cache/brushwork`."""
+    return Path(os.environ.get("BRUSHWORK_CACHE") or "~/.cache/brushwork").expanduser()

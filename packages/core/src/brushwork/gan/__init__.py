@@ -1,0 +1,1 @@
+"""Generators that paint: networks, training objectives, evaluation."""

@@ -1,0 +1,38 @@
+"""What this machine offers a process: processor cores and the C library's memory settings."""
+
+import ctypes
+import os
+import sys
+from contextlib import suppress
+
+# Options of mallopt(3), from glibc's malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
+
+
+def num_cores() -> int:
+    """Count the processor cores that this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def keep_freed_memory() -> None:
+    """Tell glibc to keep freed memory instead of returning it to the kernel.
+
+    Otherwise tensors of 32 MB and more are mapped and unmapped at every layer, and the kernel
+    clears each page again: a step of EfficientNet-Lite0 on 32 images of 224 pixels takes twice as
+    long. Other C libraries are left alone.
+    """
+    _set_malloc_option(M_MMAP_MAX, 0)
+    _set_malloc_option(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def limit_memory_arenas(most: int) -> None:
+    """Let all threads share at most `most` of glibc's memory arenas, which never shrink."""
+    _set_malloc_option(M_ARENA_MAX, most)
+
+
+def _set_malloc_option(option: int, value: int) -> None:
+    if sys.platform == "linux":
+        with suppress(AttributeError, OSError):  # another C library
+            ctypes.CDLL(None).mallopt(option, value)

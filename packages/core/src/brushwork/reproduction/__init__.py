@@ -1,0 +1,1 @@
+"""The 2019 report, reproduced within a budget of time."""

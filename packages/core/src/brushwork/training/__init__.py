@@ -1,0 +1,1 @@
+"""What every training needs: run folder, state, processes, precision, averages, schedules."""

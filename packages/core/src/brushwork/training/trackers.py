@@ -1,0 +1,24 @@
+"""Experiment trackers: which there are, and whether one is installed."""
+
+from importlib.util import find_spec
+from typing import Literal, get_args
+
+from brushwork.errors import BrushworkError
+
+Tracker = Literal["tensorboard", "trackio", "wandb", "mlflow"]
+
+
+def check_tracker(tracker: Tracker | None) -> None:
+    """Check before training that a tracker's package is installed.
+
+    Accelerate would train on without one, and log nothing.
+
+    Raises:
+        BrushworkError: the package is missing.
+    """
+    if tracker is not None and find_spec(tracker) is None:
+        installed = [name for name in get_args(Tracker) if find_spec(name)]
+        raise BrushworkError(
+            f"`tracker` is {tracker}, which is not installed: pip install {tracker}, or choose "
+            f"{', '.join([*installed, 'None'])}"
+        )

@@ -1,0 +1,204 @@
+import io
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file
+
+from brushwork import ArtistClassifier, BrushworkError
+from brushwork.backbones.create import create_backbone, input_statistics
+from brushwork.classifier.finish import index_paintings
+from brushwork.classifier.identify import Identification
+from brushwork.classifier.save import save_classifier
+from brushwork.classifier.teacher import open_teacher
+from brushwork.report import figures
+
+ARTISTS = ["Claude Monet", "Edgar Degas", "Katsushika Hokusai"]
+RNG = np.random.default_rng(0)
+PIXELS = RNG.integers(0, 256, (6, 64, 64, 3), dtype=np.uint8)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    """A classifier that learned nothing, with all that travels along."""
+    torch.manual_seed(0)
+    out = tmp_path_factory.mktemp("classifier") / "classifier"
+    network = create_backbone("test_resnet", len(ARTISTS)).eval()
+    mean, std = input_statistics(network)
+    judging = {"mean": mean, "std": std, "num_views": 1}
+    training = {"model": "test_resnet", "artists": ARTISTS, "side": 64, "fit": "squash",
+                "data": "drawn", "num_paintings": 6, "min_paintings": 2, "fingerprint": "0",
+                "weights": "none", "epoch": 1, "seed": 0}  # fmt: skip
+    logits = torch.tensor([[3.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 3.0], [3.0, 0.0, 0.0]])
+    save_classifier(network, out, training, judging, logits, np.array([0, 1, 2, 1]))
+    table = pd.DataFrame({"artist": ARTISTS * 2, "title": [f"No. {i}" for i in range(6)]})
+    index_paintings(out, PIXELS, table)
+    return out
+
+
+@pytest.fixture(scope="module")
+def known(folder):
+    return ArtistClassifier.from_pretrained(folder)
+
+
+def test_a_picture_is_the_same_as_path_bytes_image_and_array(known, tmp_path):
+    image = Image.fromarray(PIXELS[0])
+    image.save(tmp_path / "picture.png")
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    answers = known.identify([tmp_path / "picture.png", file.getvalue(), image, PIXELS[0]])
+    assert len({answer.candidates for answer in answers}) == 1
+    alone = known.identify(image)
+    assert isinstance(alone, Identification) and alone.artist in [*ARTISTS, "unknown"]
+    np.testing.assert_allclose(
+        [c.probability for c in alone.candidates],
+        [c.probability for c in answers[0].candidates],
+        rtol=1e-4,
+    )
+
+
+def test_probabilities_are_sorted_sum_to_one_and_are_calibrated(known):
+    answer = known.identify(PIXELS[1], top=99)
+    probabilities = [c.probability for c in answer.candidates]
+    assert len(probabilities) == 3 and sum(probabilities) == pytest.approx(1)
+    assert probabilities == sorted(probabilities, reverse=True)
+    logits = known.predict_rows(PIXELS, np.array([1])).logits
+    temperature, biases, _ = known.calibration
+    expected = (logits / temperature + torch.tensor(biases)).softmax(1)[0].max().item()
+    assert probabilities[0] == pytest.approx(expected, rel=0.05)  # JPEG lies between
+    assert temperature > 1, "one of the four sure answers was wrong"
+    assert len(biases) == 3 and np.abs(biases).max() > 0.01
+
+
+def test_a_checkpoint_from_before_biases_has_none(known):
+    config = {name: value for name, value in known.config.items() if name != "biases"}
+    old = ArtistClassifier(known.network, config)
+    seen = known.predict_rows(PIXELS, np.array([1, 2]))
+    expected = (seen.logits / known.calibration.temperature).softmax(1)
+    np.testing.assert_allclose(old.calibrated(seen), expected, rtol=1e-6)
+
+
+@pytest.fixture(scope="module")
+def of_two_opinions(folder, tmp_path_factory):
+    """The same network, which was shown dark, grey and bright pictures with some kept aside."""
+    out = tmp_path_factory.mktemp("lda") / "classifier"
+    shutil.copytree(folder, out)
+    levels = np.array([20, 120, 220])
+    noise = np.random.default_rng(1).integers(-20, 20, (24, 64, 64, 3))
+    pixels = (levels[np.arange(24) % 3][:, None, None, None] + noise).astype(np.uint8)
+    table = pd.DataFrame({"artist": ARTISTS * 8, "title": ["Light"] * 24})
+    index_paintings(out, pixels, table, aside=np.arange(15, 24))
+    return out, pixels
+
+
+def test_what_traits_tell_counts_as_much_as_paintings_kept_aside_say(of_two_opinions):
+    folder, pixels = of_two_opinions
+    known = ArtistClassifier.from_pretrained(folder)
+    temperature, biases, weight = known.calibration
+    assert weight > 0, "the network alone knows nothing"
+    answers = known.identify(list(pixels))
+    assert [answer.candidates[0].artist for answer in answers] == ARTISTS * 8
+    assert known.config["results"]["validation"]["top1"] == 1
+    assert known.config["results"]["validation"]["num_paintings"] == 9
+    tensors = load_file(folder / "discriminants.safetensors")
+    seen = known.predict_rows(pixels, np.arange(24))
+    along = (seen.traits - tensors["center"]) @ tensors["directions"]
+    distance = torch.cdist(along, tensors["means"]).square()
+    logits = seen.logits / temperature - weight * distance / 2 + torch.tensor(biases)
+    np.testing.assert_allclose(known.calibrated(seen), logits.softmax(1), rtol=1e-3, atol=1e-6)
+
+
+def test_a_second_opinion_that_was_lost_is_told(of_two_opinions, tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((of_two_opinions[0] / name).read_bytes())
+    with pytest.raises(BrushworkError, match="lacks its discriminants"):
+        ArtistClassifier.from_pretrained(tmp_path)
+
+
+def test_less_than_the_threshold_is_unknown(known):
+    best = known.identify(PIXELS[2]).candidates[0]
+    known.threshold, before = best.probability + 1e-6, known.threshold
+    try:
+        assert known.identify(PIXELS[2]).artist == "unknown"
+        known.threshold = best.probability - 1e-6
+        assert known.identify(PIXELS[2]).artist == best.artist
+    finally:
+        known.threshold = before
+
+
+def test_the_nearest_painting_to_one_it_learned_from_is_itself(known):
+    neighbours = known.nearest(PIXELS[4], k=3)
+    assert neighbours[0].title == "No. 4" and neighbours[0].artist == ARTISTS[1]
+    assert neighbours[0].similarity > 0.99
+    assert [n.similarity for n in neighbours] == sorted(n.similarity for n in neighbours)[::-1]
+    thumbnail = np.asarray(neighbours[0].thumbnail, np.int16)
+    assert np.abs(thumbnail - PIXELS[4]).mean() < np.abs(thumbnail - PIXELS[3]).mean()
+
+
+def test_the_heat_map_covers_the_picture_and_lies_over_it(known):
+    picture = Image.fromarray(RNG.integers(0, 256, (90, 160, 3), dtype=np.uint8))
+    heat = known.explain(picture, "Edgar Degas")
+    assert heat.shape == (90, 160) and heat.min() >= 0 and heat.max() in (0, 1)
+    assert figures.overlay(picture.resize((320, 180)), heat).size == (320, 180)
+    with pytest.raises(BrushworkError, match="knows no 'Banksy'"):
+        known.explain(picture, "Banksy")
+
+
+@pytest.mark.parametrize(
+    "picture",
+    ["nowhere.jpg", b"not a picture", b"", np.zeros((4, 4)), np.zeros((0, 4, 3), np.uint8), 7],
+)
+def test_what_cannot_be_read_is_one_sentence(known, picture):
+    with pytest.raises(BrushworkError):
+        known.identify(picture)
+    with pytest.raises(BrushworkError):
+        known.identify([PIXELS[0], picture])
+
+
+def test_no_pictures_and_no_artists_are_refused(known):
+    with pytest.raises(BrushworkError, match="at least one"):
+        known.identify([])
+    with pytest.raises(BrushworkError, match="at least 1"):
+        known.identify(PIXELS[0], top=0)
+
+
+def test_without_an_index_nothing_is_near(folder, tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((folder / name).read_bytes())
+    assert ArtistClassifier.from_pretrained(tmp_path).nearest(PIXELS[0]) == []
+    (tmp_path / "index.safetensors").write_bytes(b"broken")
+    with pytest.raises(BrushworkError, match="is broken"):
+        ArtistClassifier.from_pretrained(tmp_path)
+
+
+def test_a_teacher_must_know_the_same_artists(folder):
+    assert open_teacher(str(folder), ARTISTS, "cpu").artists == tuple(ARTISTS)
+    with pytest.raises(BrushworkError, match="train it on the same"):
+        open_teacher(str(folder), ARTISTS[:2], "cpu")
+
+
+def test_the_card_tells_data_measure_and_limits(folder):
+    card = (folder / "README.md").read_text()
+    assert "Katsushika Hokusai" in card and "| validation | 4 | 0.750 |" in card
+    assert "must\nnot be used to attribute value" in card
+
+
+def test_it_identifies_in_a_process_without_the_training_packages(folder, tmp_path):
+    picture = str(tmp_path / "picture.png")
+    Image.fromarray(PIXELS[0]).save(picture)
+    code = f"""
+import sys
+for name in ("pandas", "datasets", "accelerate", "pyarrow", "cleanfid", "ot", "matplotlib", "tyro"):
+    sys.modules[name] = None
+import brushwork
+known = brushwork.ArtistClassifier.from_pretrained({str(folder)!r})
+print(known.identify({picture!r}).artist, len(known.nearest({picture!r})))
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.strip().endswith("5")

@@ -1,0 +1,139 @@
+import pytest
+import torch
+
+from brushwork.errors import BrushworkError
+from brushwork.gan.augment import (
+    DRAWS,
+    PASSES,
+    POLICIES,
+    adapt,
+    color,
+    cutout,
+    diff_augment,
+    draws,
+    translation,
+)
+
+
+def pictures(num=8, side=16, dtype=torch.float32):
+    rng = torch.Generator().manual_seed(0)
+    return torch.rand(num, 3, side, side, generator=rng, dtype=dtype) * 2 - 1
+
+
+def numbers(num=8, seed=0):
+    return draws(0, num, seed)[:, 0]
+
+
+def released_code(x, u):
+    """DiffAugment_pytorch.py of data-efficient-gans, its random numbers given."""
+    n, side = len(x), x.shape[-1]
+    view = (n, 1, 1, 1)
+    x = x + (u[:, 0].view(view) - 0.5)
+    x_mean = x.mean(dim=1, keepdim=True)
+    x = (x - x_mean) * (u[:, 1].view(view) * 2) + x_mean
+    x_mean = x.mean(dim=[1, 2, 3], keepdim=True)
+    x = (x - x_mean) * (u[:, 2].view(view) + 0.5) + x_mean
+
+    shift = int(side * 0.125 + 0.5)
+    moved = [(u[:, i] * (2 * shift + 1)).long().view(n, 1, 1) - shift for i in (3, 4)]
+    grids = torch.meshgrid(torch.arange(n), torch.arange(side), torch.arange(side), indexing="ij")
+    batch = grids[0]
+    rows, columns = (
+        torch.clamp(grid + move + 1, 0, side + 1)
+        for grid, move in zip(grids[1:], moved, strict=True)
+    )
+    padded = torch.nn.functional.pad(x, [1, 1, 1, 1, 0, 0, 0, 0])
+    x = padded.permute(0, 2, 3, 1).contiguous()[batch, rows, columns].permute(0, 3, 1, 2)
+
+    size = int(side * 0.5 + 0.5)
+    centre = [(u[:, i] * (side + 1 - size % 2)).long().view(n, 1, 1) for i in (5, 6)]
+    grids = torch.meshgrid(torch.arange(n), torch.arange(size), torch.arange(size), indexing="ij")
+    rows, columns = (
+        torch.clamp(grid + at - size // 2, 0, side - 1)
+        for grid, at in zip(grids[1:], centre, strict=True)
+    )
+    mask = torch.ones(n, side, side, dtype=x.dtype)
+    mask[grids[0], rows, columns] = 0
+    return x * mask[:, None]
+
+
+def test_all_three_policies_do_what_the_authors_code_does():
+    for seed in range(5):
+        x, u = pictures(), numbers(seed=seed)
+        expected = released_code(x, torch.cat([u[:, :3], 1 - u[:, 3:5] - 1e-6, u[:, 5:]], 1))
+        torch.testing.assert_close(diff_augment(x, u), expected)
+
+
+def test_gradients_reach_the_pictures_through_every_policy():
+    x, u = pictures(2, 4, torch.float64).requires_grad_(), numbers(2).double()
+    for policy in ((), *((name,) for name in POLICIES), POLICIES):
+        assert torch.autograd.gradcheck(lambda x, policy=policy: diff_augment(x, u, policy), x)
+
+
+def test_each_picture_is_distorted_by_its_own_numbers():
+    x, u = pictures(), numbers()
+    together = diff_augment(x, u)
+    alone = torch.cat([diff_augment(x[i : i + 1], u[i : i + 1]) for i in range(len(x))])
+    torch.testing.assert_close(together, alone)
+    assert not torch.equal(together[0], diff_augment(x[:1], u[1:2])[0])
+
+
+def test_colour_at_one_half_changes_nothing():
+    x, half = pictures(), torch.full((8,), 0.5)
+    torch.testing.assert_close(color(x, half, half, half), x)
+
+
+def test_a_shift_moves_the_picture_and_leaves_grey():
+    x, u = pictures(1), torch.tensor([0.999])
+    moved = translation(x, u, torch.tensor([0.5]))  # two of 16 rows down
+    assert torch.equal(moved[:, :, 2:], x[:, :, :-2])
+    assert (moved[:, :, :2] == 0).all()
+
+
+def test_a_hole_is_half_as_wide_as_the_picture():
+    x = torch.ones(1, 3, 16, 16)
+    holed = cutout(x, torch.tensor([0.5]), torch.tensor([0.5]))
+    assert (holed == 0).sum() == 3 * 8 * 8
+    assert (holed[:, :, 4:12, 4:12] == 0).all()
+
+
+def test_a_probability_decides_how_many_pictures_change():
+    num = 2000
+    x, u = pictures(num, 8), draws(0, num, seed=0)[:, 1]
+    assert torch.equal(diff_augment(x, u, probability=0.0), x)
+    for policy in POLICIES:
+        changed = (diff_augment(x, u, (policy,), 0.3) != x).flatten(1).any(1).float().mean()
+        # One shift of 5 x 5 (at this side 3 x 3) moves nothing, nor do a few holes at the border.
+        assert 0.2 < changed < 0.33
+
+
+def test_numbers_are_those_of_the_seed_and_the_step_alone():
+    assert draws(5, 4, seed=1).shape == (4, PASSES, DRAWS)
+    assert torch.equal(draws(5, 4, seed=1), draws(5, 4, seed=1))
+    first = draws(5, 4, seed=1)
+    assert not torch.equal(first[:, 0], first[:, 1])
+    for other in (draws(6, 4, seed=1), draws(5, 4, seed=2)):
+        assert not torch.equal(first, other)
+
+
+def test_an_unknown_policy_is_refused_in_words():
+    with pytest.raises(BrushworkError, match="color, translation, cutout"):
+        diff_augment(pictures(), numbers(), ("colour",))
+
+
+def test_the_probability_finds_the_level_at_which_d_is_at_its_target():
+    # A D that overfits less the more it is augmented, as Figure 5 of the paper.
+    p = 0.0
+    for _ in range(2000):
+        p = adapt(p, r_t=0.9 - 0.5 * p, images=256)
+    assert p == pytest.approx(0.6, abs=2 * 256 / 500_000)
+
+
+def test_the_probability_crosses_its_range_in_the_given_number_of_images():
+    p = 0.0
+    for _ in range(99):
+        p = adapt(p, r_t=1.0, images=100, images_to_full=10_000)
+    assert p == pytest.approx(0.99)
+    assert adapt(p, r_t=1.0, images=500, images_to_full=10_000) == 1.0
+    assert adapt(0.01, r_t=-1.0, images=500, images_to_full=10_000) == 0.0
+    assert adapt(0.4, r_t=0.6, images=500) == 0.4

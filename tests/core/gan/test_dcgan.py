@@ -1,0 +1,45 @@
+import pytest
+import torch
+from torch import nn
+
+from brushwork.errors import BrushworkError
+from brushwork.gan.dcgan import DCGANConfig, Discriminator, Generator
+
+
+@pytest.mark.parametrize("side", [32, 64, 128, 256])
+def test_one_class_paints_every_side(side):
+    config = DCGANConfig(side=side, latent_dim=7, width=2)
+    images = Generator(config)(torch.randn(3, 7))
+    assert images.shape == (3, 3, side, side)
+    assert images.abs().max() <= 1
+    assert Discriminator(config)(images).shape == (3,)
+
+
+@pytest.mark.parametrize("wrong", [{"side": 48}, {"side": 512}, {"width": 0}, {"latent_dim": 0}])
+def test_impossible_shapes_are_refused_in_words(wrong):
+    with pytest.raises(BrushworkError):
+        DCGANConfig(**wrong)
+
+
+def test_sizes_are_those_of_the_authors_code():
+    # soumith/dcgan.torch and the PyTorch tutorial: ngf = ndf = 64 at 64 pixels.
+    config = DCGANConfig(side=64, latent_dim=100, width=64)
+    assert sum(p.numel() for p in Generator(config).parameters()) == 3_576_704
+    assert sum(p.numel() for p in Discriminator(config).parameters()) == 2_765_568
+
+
+def test_guidelines_of_the_paper_hold():
+    config = DCGANConfig(side=64, width=4)
+    G, D = list(Generator(config).layers), list(Discriminator(config).layers)
+    assert isinstance(G[-1], nn.Tanh) and isinstance(G[-2], nn.ConvTranspose2d)
+    assert isinstance(D[1], nn.LeakyReLU) and D[1].negative_slope == 0.2
+    assert sum(isinstance(m, nn.BatchNorm2d) for m in G) == 4
+    assert sum(isinstance(m, nn.BatchNorm2d) for m in D) == 3
+    assert not any(isinstance(m, nn.Linear | nn.MaxPool2d | nn.AvgPool2d) for m in [*G, *D])
+
+
+def test_weights_start_from_a_normal_of_deviation_0_02():
+    torch.manual_seed(0)
+    weights = Generator(DCGANConfig(width=16)).layers[3].weight
+    assert weights.std().item() == pytest.approx(0.02, rel=0.02)
+    assert weights.mean().item() == pytest.approx(0, abs=2e-4)

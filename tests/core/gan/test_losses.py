@@ -1,0 +1,80 @@
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from brushwork.gan.losses import (
+    discriminator_loss,
+    generator_loss,
+    gradient_penalty,
+    hinge_discriminator_loss,
+    hinge_generator_loss,
+    relativistic_discriminator_loss,
+    relativistic_generator_loss,
+)
+
+
+@pytest.fixture
+def logits():
+    rng = torch.Generator().manual_seed(0)
+    return torch.randn(2, 50, generator=rng, dtype=torch.float64)
+
+
+def test_losses_are_the_binary_cross_entropies_of_the_original(logits):
+    real, fake = logits
+    bce = F.binary_cross_entropy
+    ones, zeros = torch.ones_like(real), torch.zeros_like(fake)
+    expected = bce(real.sigmoid(), ones) + bce(fake.sigmoid(), zeros)
+    torch.testing.assert_close(discriminator_loss(real, fake), expected)
+    torch.testing.assert_close(generator_loss(fake), bce(fake.sigmoid(), ones))
+
+
+def test_the_hinge_forgets_what_lies_beyond_its_margin(logits):
+    real, fake = (part.requires_grad_() for part in logits)
+    hinge_discriminator_loss(real, fake).backward()
+    assert torch.equal(real.grad != 0, real < 1)
+    assert torch.equal(fake.grad != 0, fake > -1)
+    torch.testing.assert_close(real.grad[real < 1].unique(), torch.tensor([-1 / 50]).double())
+    fake.grad = None
+    hinge_generator_loss(fake).backward()
+    torch.testing.assert_close(fake.grad, torch.full_like(fake, -1 / 50))
+
+
+def test_relativistic_losses_ask_only_which_of_a_pair_is_more_real(logits):
+    real, fake = logits
+    loss = relativistic_discriminator_loss(real, fake)
+    torch.testing.assert_close(loss, -torch.log(torch.sigmoid(real - fake)).mean())
+    torch.testing.assert_close(loss, relativistic_discriminator_loss(real + 7, fake + 7))
+    # log sigmoid(d) and log sigmoid(-d) differ by d.
+    other = relativistic_generator_loss(real, fake)
+    torch.testing.assert_close(other - loss, (real - fake).mean())
+
+
+def test_losses_stay_finite_at_extreme_logits():
+    extreme = torch.tensor([-1e4, 1e4])
+    for loss in (discriminator_loss, hinge_discriminator_loss, relativistic_discriminator_loss,
+                 relativistic_generator_loss):  # fmt: skip
+        assert loss(extreme, extreme.flip(0)).isfinite()
+    for loss in (generator_loss, hinge_generator_loss):
+        assert loss(extreme).isfinite()
+
+
+def test_the_penalty_of_a_quadratic_is_known_and_so_is_its_derivative():
+    x = torch.randn(6, 3, 4, 4, dtype=torch.float64, requires_grad=True)
+    scale = torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
+    penalty = gradient_penalty(scale * x.square().sum((1, 2, 3)) / 2, x)  # gradient: scale x
+    norms = x.detach().square().sum((1, 2, 3)).mean()
+    torch.testing.assert_close(penalty, 1.5**2 * norms)
+    (slope,) = torch.autograd.grad(penalty, scale)
+    torch.testing.assert_close(slope, 2 * 1.5 * norms)
+
+
+def test_the_penalty_of_a_network_agrees_with_differences_of_its_logits():
+    torch.manual_seed(0)
+    D = nn.Sequential(nn.Flatten(), nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 1)).double()
+    x = torch.randn(5, 2, 2, 2, dtype=torch.float64, requires_grad=True)
+    penalty = gradient_penalty(D(x).flatten(), x)
+    steps = 1e-6 * torch.eye(8, dtype=torch.float64).view(8, 1, 2, 2, 2)
+    with torch.no_grad():
+        slopes = torch.stack([(D(x + h) - D(x - h)).flatten() / 2e-6 for h in steps])
+    torch.testing.assert_close(penalty, slopes.square().sum(0).mean(), rtol=1e-6, atol=0)

@@ -1,0 +1,136 @@
+from itertools import combinations
+
+import pytest
+import torch
+from torch import nn
+
+from brushwork.gan.augment import PASSES, POLICIES, Augment, draws
+from brushwork.gan.losses import LOSSES, gradient_penalty, relativistic_discriminator_loss
+from brushwork.gan.objective import PENALTY_EVERY, MicroBatch, Objective, split_batch
+
+
+class Judge(nn.Module):
+    """A discriminator without batch norms, in double precision."""
+
+    def __init__(self):
+        super().__init__()
+        torch.manual_seed(0)
+        self.layers = nn.Sequential(
+            nn.Conv2d(3, 4, 3, 2), nn.Tanh(), nn.Flatten(), nn.LazyLinear(1)
+        )
+        self.layers(torch.zeros(1, 3, 8, 8))
+        self.double()
+
+    def forward(self, x, y):
+        return self.layers(x).flatten() + y
+
+
+def batch(num=8):
+    rng = torch.Generator().manual_seed(1)
+    real = torch.randint(0, 256, (num, 3, 8, 8), generator=rng, dtype=torch.uint8)
+    z = torch.randn(num, 5, generator=rng)
+    others = torch.randint(0, 256, (num, 3, 8, 8), generator=rng, dtype=torch.uint8)
+    return real, z, torch.arange(num) % 2, others, draws(0, num, seed=0)
+
+
+def fakes_of(parts):
+    torch.manual_seed(2)
+    fakes = torch.rand(sum(len(part.real) for part in parts), 3, 8, 8).double().requires_grad_()
+    return fakes, fakes.split([len(part.real) for part in parts])
+
+
+def both_halves(objective, num_parts, step=0):
+    """The gradients of D's weights and of the fakes, and the logits."""
+    D, parts = Judge(), split_batch(batch(), num_parts, torch.device("cpu"))
+    parts = [part._replace(real=part.real.double(), others=part.others.double()) for part in parts]
+    if not objective.others:
+        parts = [part._replace(others=None) for part in parts]
+    fakes, chunks = fakes_of(parts)
+    verdict = objective.discriminator(D, parts, chunks, step, lambda loss: loss.backward())
+    assert fakes.grad is None  # D's half leaves G alone
+    slopes = [p.grad.clone() for p in D.parameters()]
+    D.requires_grad_(False)
+    loss_G = objective.generator(D, parts, chunks, verdict, step, lambda loss: loss.backward())
+    return [*slopes, fakes.grad, verdict.loss, verdict.real_logits, loss_G]
+
+
+@pytest.mark.parametrize("loss", ["logistic", "hinge", "relativistic"])
+def test_parts_add_up_to_the_whole(loss):
+    objective = Objective(loss, Augment(POLICIES), gamma=0.5, others=0.3)
+    for a, b in zip(both_halves(objective, 1), both_halves(objective, 4), strict=True):
+        torch.testing.assert_close(a, b)
+
+
+def test_the_penalties_are_added_at_every_fourth_step_and_as_much_stronger():
+    objective, plain = (Objective("relativistic", Augment(()), gamma) for gamma in (0.5, 0.0))
+    with_penalty, without = (both_halves(o, 1)[-3] for o in (objective, plain))
+    D, (part,) = Judge(), split_batch(batch(), 1, torch.device("cpu"))
+    x, fake = part.real.double().requires_grad_(), fakes_of([part])[0]
+    penalty = gradient_penalty(D(x, part.y), x) + gradient_penalty(D(fake, part.y), fake)
+    torch.testing.assert_close(with_penalty - without, PENALTY_EVERY * 0.25 * penalty.detach())
+    expected = relativistic_discriminator_loss(D(x, part.y), D(fake, part.y)).detach()
+    torch.testing.assert_close(without, expected)
+    torch.testing.assert_close(both_halves(objective, 1, step=1)[-3], expected)
+
+
+@pytest.mark.parametrize("loss", ["hinge", "relativistic"])
+def test_d_tells_paintings_from_those_of_others_too(loss):
+    ours, without = (both_halves(Objective(loss, Augment(()), others=w), 1) for w in (0.3, 0))
+    D, (part,) = Judge(), split_batch(batch(), 1, torch.device("cpu"))
+    logits = [D(images.double(), part.y) for images in (part.real, part.others)]
+    alone = LOSSES[loss].discriminator(*logits)
+    torch.testing.assert_close(ours[-3], without[-3] + 0.3 * alone.detach())
+    alone.backward()
+    for slope, before, weight in zip(ours, without, D.parameters(), strict=False):
+        torch.testing.assert_close(slope, before + 0.3 * weight.grad)
+    torch.testing.assert_close(ours[-4], without[-4])  # G's fakes have the same gradient
+
+
+def test_the_distance_of_all_fakes_is_added_to_gs_loss_at_every_second_step():
+    plain = Objective("hinge", Augment(()))
+    matched = Objective("hinge", Augment(()), match=0.5, matching=lambda fake: fake.square().sum())
+    fakes, _ = fakes_of(split_batch(batch(), 1, torch.device("cpu")))
+    for step, share in enumerate([1, 0, 1]):
+        (*slopes, ours, _, _, loss), (*same, theirs, _, _, loss_without) = (
+            both_halves(objective, 1, step) for objective in (matched, plain)
+        )
+        torch.testing.assert_close(ours - theirs, share * fakes.detach())  # of 0.5 x²
+        torch.testing.assert_close([*slopes, loss], [*same, loss_without])
+
+
+def test_reals_and_fakes_of_a_step_are_each_distorted_in_their_own_way():
+    seen = []
+
+    def watch(x, _y):
+        seen.append(x.detach().clone())
+        return x.mean((1, 2, 3)) * torch.ones((), requires_grad=True)
+
+    (part,) = split_batch(batch(), 1, torch.device("cpu"))
+    part = part._replace(real=torch.ones_like(part.real), others=torch.ones_like(part.real))
+    fake = torch.ones_like(part.real).requires_grad_()
+    objective = Objective("hinge", Augment(("translation",)), others=1)
+    verdict = objective.discriminator(watch, [part], [fake], 0, lambda loss: loss.backward())
+    objective.generator(watch, [part], [fake], verdict, 0, lambda loss: loss.backward())
+    assert len(seen) == PASSES
+    assert not any(torch.equal(a, b) for a, b in combinations(seen, 2))
+
+
+def test_a_batch_in_parts_is_the_whole_batch():
+    whole, parts = (split_batch(batch(), n, torch.device("cpu")) for n in (1, 3))
+    for name in MicroBatch._fields:
+        joined = torch.cat([getattr(part, name) for part in parts])
+        assert torch.equal(joined, getattr(whole[0], name))
+    assert whole[0].real.min() >= -1 and whole[0].real.max() <= 1
+
+
+def test_ada_follows_what_d_says_of_the_reals():
+    augment = Augment(adaptive=True)
+    for step in range(1, 9):
+        augment.observe(torch.ones(500), step, batch_size=1000)
+    assert augment.probability.item() == pytest.approx(8 * 1000 / 100_000)
+    for step in range(9, 13):
+        augment.observe(-torch.ones(500), step, batch_size=1000)
+    assert augment.probability.item() == pytest.approx(4 * 1000 / 100_000)
+    fixed = Augment()
+    fixed.observe(torch.ones(4), 4, 4)
+    assert fixed.probability == 1

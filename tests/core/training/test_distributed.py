@@ -1,0 +1,126 @@
+"""The same work in one process and shared by two (gloo), compared."""
+
+import tempfile
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+
+from brushwork.errors import BrushworkError
+from brushwork.gan.augment import Augment
+from brushwork.gan.matching import Matching
+from brushwork.training.distributed import BatchNorm2d, Means, average_gradients, check_launch
+
+
+@pytest.fixture(scope="module")
+def halves(batch):
+    """What each of two processes found, with half of the batch each; started once for all."""
+    with mp.get_context("spawn").Manager() as manager, tempfile.TemporaryDirectory() as folder:
+        results = manager.dict()
+        mp.spawn(_in_group, (batch, results, f"file://{folder}/group"), nprocs=2)
+        return [results[0], results[1]]
+
+
+def _in_group(rank, batch, results, address):
+    torch.set_num_threads(1)
+    dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
+    try:
+        results[rank] = {
+            "normalised": _normalise(rank, *batch),
+            "gradient": _average(rank),
+            "means": _means(rank),
+            "going_on": _going_on(rank),
+        }
+    finally:
+        dist.destroy_process_group()
+
+
+@pytest.fixture(scope="module")
+def batch():
+    torch.manual_seed(0)
+    return torch.randn(8, 5, 3, 3) * 2 + 10, torch.randn(8, 5, 3, 3)
+
+
+def _normalise(rank, x, upstream):
+    norm = BatchNorm2d(5)
+    mine = slice(rank * 4, rank * 4 + 4)
+    part = x[mine].clone().requires_grad_()
+    y = norm(part)
+    (y * upstream[mine]).sum().backward()
+    average_gradients(norm.parameters())
+    running = norm.running_mean, norm.running_var
+    return [t.detach().clone() for t in (y, part.grad, norm.weight.grad, norm.bias.grad, *running)]
+
+
+def test_two_processes_normalise_as_one(batch, halves):
+    halves = [half["normalised"] for half in halves]
+    norm = nn.BatchNorm2d(5)
+    x, upstream = batch
+    x = x.clone().requires_grad_()
+    y = norm(x)
+    (y * upstream).sum().backward()
+    for i, expected in enumerate((y, x.grad)):
+        torch.testing.assert_close(torch.cat([half[i] for half in halves]), expected)
+    for half in halves:  # gradients are averaged, and this loss is a sum
+        torch.testing.assert_close(half[2] * 2, norm.weight.grad)
+        torch.testing.assert_close(half[3] * 2, norm.bias.grad)
+        torch.testing.assert_close(half[4], norm.running_mean)
+        torch.testing.assert_close(half[5], norm.running_var)
+
+
+def test_one_process_runs_the_ordinary_batch_norm():
+    x = torch.randn(4, 5, 3, 3)
+    ours, theirs = BatchNorm2d(5), nn.BatchNorm2d(5)
+    assert torch.equal(ours(x), theirs(x))
+    assert torch.equal(ours.eval()(x), theirs.eval()(x))
+
+
+def _average(rank):
+    parameter = nn.Parameter(torch.zeros(3))
+    parameter.grad = torch.arange(3.0) * (rank + 1)
+    average_gradients([parameter, nn.Parameter(torch.zeros(1))])
+    return parameter.grad
+
+
+def test_gradients_become_their_mean(halves):
+    for half in halves:
+        torch.testing.assert_close(half["gradient"], torch.tensor([0, 1.5, 3]))
+
+
+def _means(rank):
+    means = Means()
+    for step in range(3):
+        means.add({"loss": torch.tensor(step + 10.0 * rank), "other": torch.tensor(rank)})
+    return means.fetch()
+
+
+def test_means_are_over_steps_and_processes(halves):
+    assert [half["means"] for half in halves] == [{"loss": 6.0, "other": 0.5}] * 2
+
+
+def _going_on(rank):
+    """What a process would save of ADA between two of its moves, and of the fakes to match."""
+    augment = Augment(adaptive=True)
+    for step in (1, 2):
+        augment.observe(torch.tensor([1.0, 1.0 - 2 * rank, 1.0]), step, batch_size=6)
+    matching = Matching(lambda x: x, torch.randn(9, 4))
+    matching(torch.arange(8.0).reshape(2, 4) + 10 * rank)
+    return [augment.signs, matching.recent[:4]]
+
+
+def test_what_one_process_saves_all_can_go_on_from(halves):
+    (signs, recent), *others = (half["going_on"] for half in halves)
+    assert signs.tolist() == [8, 12]  # two steps of 3 and of 1, of 12 in all
+    assert recent[:, 0].tolist() == [0, 4, 10, 14]
+    torch.testing.assert_close(others, [[signs, recent]])
+
+
+def test_a_launch_that_started_one_process_of_several_is_refused(monkeypatch):
+    monkeypatch.delenv("RANK", raising=False)
+    monkeypatch.delenv("MASTER_ADDR", raising=False)
+    check_launch()
+    monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    with pytest.raises(BrushworkError, match="multi_gpu"):
+        check_launch()

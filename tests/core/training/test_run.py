@@ -1,0 +1,169 @@
+import json
+import signal
+
+import pytest
+import torch
+from filelock import FileLock, Timeout
+from torch import nn
+
+from brushwork.errors import BrushworkError
+from brushwork.training.run import StopSignal, open_run, read_metrics
+
+
+def parts(seed=0):
+    """A network with batch norm, convolutions in channels-last, and Adam after three steps."""
+    torch.manual_seed(seed)
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last)
+    return {"net": net}, {"opt": torch.optim.Adam(net.parameters(), fused=True)}
+
+
+def train(networks, optimizers, steps):
+    for step in steps:
+        x = torch.randn(5, 3, 6, 6, generator=torch.Generator().manual_seed(step))
+        optimizers["opt"].zero_grad()
+        networks["net"](x).square().mean().backward()
+        optimizers["opt"].step()
+
+
+def test_a_restored_run_goes_on_to_the_same_weights(tmp_path):
+    unbroken = parts()
+    train(*unbroken, range(6))
+
+    stopped = parts()
+    train(*stopped, range(3))
+    open_run(tmp_path / "run", {}, resume=False).save_state(3, *stopped)
+
+    resumed = parts(seed=1)
+    run = open_run(tmp_path / "run", {}, resume=True)
+    run.restore(*resumed)
+    assert run.step == 3
+    train(*resumed, range(3, 6))
+    expected = unbroken[0]["net"].state_dict()
+    for name, value in resumed[0]["net"].state_dict().items():
+        assert torch.equal(value, expected[name]), name
+
+
+def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
+    open_run(tmp_path / "run", {"lr": 1}, resume=False)
+    with pytest.raises(BrushworkError, match="add --resume"):
+        open_run(tmp_path / "run", {"lr": 1}, resume=False)
+    with pytest.raises(BrushworkError, match="lr was 1 and is now 2"):
+        open_run(tmp_path / "run", {"lr": 2}, resume=True)
+
+
+def test_a_resumed_run_may_go_on_for_longer_and_save_more_often(tmp_path):
+    open_run(tmp_path / "run", {"steps": 1, "save_every": 5}, resume=False)
+    open_run(tmp_path / "run", {"steps": 2, "save_every": 1}, resume=True)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["settings"] == {"steps": 2, "save_every": 1}
+    assert config["environment"]["started"] <= config["resumed"]["started"]
+
+
+def test_a_setting_that_a_run_did_not_know_counts_as_off(tmp_path):
+    open_run(tmp_path / "run", {"lr": 1}, resume=False)
+    with pytest.raises(BrushworkError, match=r"match was None and is now 0\.1"):
+        open_run(tmp_path / "run", {"lr": 1, "match": 0.1}, resume=True)
+    open_run(tmp_path / "run", {"lr": 1, "match": 0.0}, resume=True)
+
+
+def test_a_run_that_another_process_trains_is_refused(tmp_path):
+    run = open_run(tmp_path / "run", {"lr": 1}, resume=False)
+    # A lock of the same file that does not know of the first one, as in another process.
+    with pytest.raises(Timeout):
+        FileLock(tmp_path / "run" / ".lock", timeout=0).acquire()
+    del run
+    with (
+        FileLock(tmp_path / "run" / ".lock", timeout=0),
+        pytest.raises(BrushworkError, match="another process is training"),
+    ):
+        open_run(tmp_path / "run", {"lr": 1}, resume=True)
+
+
+def test_a_folder_with_other_files_is_left_alone(tmp_path):
+    (tmp_path / "thesis.txt").write_text("precious")
+    with pytest.raises(BrushworkError, match="other files"):
+        open_run(tmp_path, {}, resume=False)
+    assert [f.name for f in tmp_path.iterdir()] == ["thesis.txt"]
+
+
+def test_metrics_after_the_saved_step_are_taken_back(tmp_path):
+    run = open_run(tmp_path / "run", {}, resume=False)
+    networks, optimizers = parts()
+    for step in range(1, 6):
+        run.log(step, 8, {"loss": float(step)})
+        if step == 3:
+            run.save_state(3, networks, optimizers)
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 6, "lo')  # cut by a kill
+    assert [line["step"] for line in read_metrics(tmp_path / "run")] == [1, 2, 3, 4, 5]
+    open_run(tmp_path / "run", {}, resume=True)
+    assert [line["step"] for line in read_metrics(tmp_path / "run")] == [1, 2, 3]
+
+
+def test_notes_of_a_step_are_kept_with_its_state_and_not_counted_as_training(tmp_path):
+    run = open_run(tmp_path / "run", {}, resume=False)
+    networks, optimizers = parts()
+    for step in (1, 2):
+        run.note(step, {"fid_pixels": float(step), "eval_seconds": -1e6})
+        assert run.log(step, 8, {"loss": 1.0})["images_per_second"] < 1e-5
+        if step == 1:
+            run.save_state(1, networks, optimizers)
+    open_run(tmp_path / "run", {}, resume=True)
+    kept = read_metrics(tmp_path / "run")
+    assert [line.get("fid_pixels") for line in kept] == [1.0, None]
+
+
+def test_nan_is_refused_and_the_last_good_state_kept(tmp_path):
+    run = open_run(tmp_path / "run", {}, resume=False)
+    networks, optimizers = parts()
+    run.save_state(1, networks, optimizers)
+    before = (tmp_path / "run" / "state.safetensors").read_bytes()
+    with torch.no_grad():
+        networks["net"][0].weight[0] = float("nan")
+    with pytest.raises(BrushworkError, match="good state, of step 1"):
+        run.save_state(2, networks, optimizers)
+    with pytest.raises(BrushworkError, match="NaN"):
+        run.log(2, 8, {"loss": float("nan")})
+    assert (tmp_path / "run" / "state.safetensors").read_bytes() == before
+
+
+def test_a_broken_state_is_one_sentence(tmp_path):
+    run = open_run(tmp_path / "run", {}, resume=False)
+    run.save_state(1, *parts())
+    (tmp_path / "run" / "state.safetensors").write_bytes(b"half a file")
+    with pytest.raises(BrushworkError, match="is broken"):
+        open_run(tmp_path / "run", {}, resume=True)
+
+
+def test_too_small_a_disk_is_said_before_anything_is_computed(tmp_path):
+    with pytest.raises(BrushworkError, match="GB free"):
+        open_run(tmp_path / "run", {}, resume=False, expected_bytes=10**18)
+
+
+def test_an_unwritable_folder_is_one_sentence(tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BrushworkError, match="cannot write"):
+        open_run(tmp_path / "file" / "run", {}, resume=False)
+
+
+def test_the_config_says_what_was_run_and_with_what(tmp_path):
+    open_run(tmp_path / "run", {"lr": 0.1}, resume=False)
+    config = json.loads((tmp_path / "run" / "config.json").read_text())
+    assert config["settings"] == {"lr": 0.1}
+    assert config["environment"]["packages"]["torch"] == torch.__version__.split("+")[0]
+
+
+@pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
+def test_a_stop_signal_is_noted_and_a_second_one_obeyed(which):
+    handler = signal.getsignal(which)
+    obeyed = []
+    signal.signal(which, lambda *_: obeyed.append(True))
+    try:
+        with StopSignal() as stop:
+            assert not stop
+            signal.raise_signal(which)
+            assert stop and not obeyed
+            signal.raise_signal(which)
+            assert obeyed
+    finally:
+        signal.signal(which, handler)
