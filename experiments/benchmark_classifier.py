@@ -28,7 +28,6 @@ from typing import Literal
 import numpy as np
 import timm
 import torch
-import tyro
 from timm.optim._optim_factory import create_optimizer_v2
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
@@ -42,6 +41,7 @@ from brushwork.errors import BrushworkError, report_errors
 from brushwork.training.ema import update_ema
 from brushwork.training.precision import Precision, choose_precision
 from brushwork.training.threads import use_all_cores
+from settings import read_flags
 
 WAYS = ("decoding", "ready", "ours")
 
@@ -173,4 +173,4 @@ def main(cfg: Config) -> None:
 
 if __name__ == "__main__":
     with report_errors(Config):
-        main(tyro.cli(Config, description=__doc__))
+        main(read_flags(Config, __doc__))

@@ -23,11 +23,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
-import tyro
 
 from brushwork.data import synthetic
 from brushwork.errors import BrushworkError, report_errors
 from brushwork_demo.studio import open_studio
+from settings import read_flags
 
 
 @dataclass(frozen=True)
@@ -197,4 +197,4 @@ def crowd(cfg: Config, server: Served, calls: list[Callable[[Served], None]]) ->
 
 if __name__ == "__main__":
     with report_errors(Config):
-        main(tyro.cli(Config, description=__doc__))
+        main(read_flags(Config, __doc__))

@@ -23,7 +23,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import tyro
 from PIL import Image
 from torch import Tensor, nn
 from torch.utils.data import DataLoader, Dataset
@@ -39,6 +38,7 @@ from brushwork.gan.objective import Objective, split_batch
 from brushwork.gan.optimizer import gan_adam
 from brushwork.training.ema import update_ema
 from brushwork.training.precision import Precision, choose_precision
+from settings import read_flags
 
 
 @dataclass(frozen=True)
@@ -190,4 +190,4 @@ def main(cfg: Config) -> None:
 
 if __name__ == "__main__":
     with report_errors(Config):
-        main(tyro.cli(Config, description=__doc__))
+        main(read_flags(Config, __doc__))

@@ -24,7 +24,6 @@ from typing import Any
 import numpy as np
 import timm
 import torch
-import tyro
 from cleanfid import fid as cleanfid
 from PIL import Image
 from safetensors.torch import save_file
@@ -36,6 +35,7 @@ from brushwork.machine import num_cores
 from brushwork.metrics import distances
 from brushwork.metrics.evaluate import evaluate
 from brushwork.metrics.features import FeatureSpace, extract, image_files, timm_space
+from settings import read_flags
 
 
 @dataclass(frozen=True)
@@ -187,4 +187,4 @@ def write_paintings(folder: Path, indices: range, side: int) -> None:
 
 if __name__ == "__main__":
     with report_errors(Config):
-        main(tyro.cli(Config, description=__doc__))
+        main(read_flags(Config, __doc__))

@@ -24,13 +24,13 @@ from pathlib import Path
 from typing import Literal
 
 import psutil
-import tyro
 
 from brushwork.data import synthetic
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.files import write_json
 from brushwork.machine import num_cores
 from brushwork.training.run import environment
+from settings import read_flags
 
 LIMIT = 1.5
 COLUMNS = ("artist", "date", "genre", "style", "title", "in_train", "new_filename")
@@ -153,4 +153,4 @@ def memory(pid: int) -> dict[str, float]:
 
 if __name__ == "__main__":
     with report_errors(Config):
-        main(tyro.cli(Config, description=__doc__))
+        main(read_flags(Config, __doc__))

@@ -32,6 +32,7 @@ from brushwork.metrics.classification import classification_report
 from brushwork.report.pages import text_table
 from brushwork.training.distributed import check_launch
 from brushwork.training.threads import use_all_cores
+from settings import read_flags
 
 CROPS = Views(min_area=0.08)  # torchvision's RandomResizedCrop, and flips
 
@@ -113,4 +114,4 @@ def in_crops(
 
 if __name__ == "__main__":
     with report_errors(Config):
-        main(tyro.cli(Config, description=__doc__))
+        main(read_flags(Config, __doc__))

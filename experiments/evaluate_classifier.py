@@ -34,6 +34,7 @@ from brushwork.report import figures
 from brushwork.report.pages import html_page, text_table
 from brushwork.training.distributed import check_launch
 from brushwork.training.threads import use_all_cores
+from settings import read_flags
 
 
 @dataclass(frozen=True)
@@ -179,4 +180,4 @@ def split_rows(known: ArtistClassifier, paintings: PreparedPaintings) -> dict[st
 
 if __name__ == "__main__":
     with report_errors(Config):
-        main(tyro.cli(Config, description=__doc__))
+        main(read_flags(Config, __doc__))

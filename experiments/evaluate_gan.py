@@ -38,6 +38,7 @@ from brushwork.report.pages import text_table, write_report
 from brushwork.spaces import check_names, open_space
 from brushwork.training.distributed import check_launch
 from brushwork.training.threads import use_all_cores
+from settings import read_flags
 
 # Pixels of the largest fakes that train_gan.py paints, and of paintings as they are prepared by
 # default: larger pictures are compared with paintings of this size.
@@ -185,4 +186,4 @@ def open_real(cfg: Config, side: int) -> tuple[Pictures, Pictures | None]:
 
 if __name__ == "__main__":
     with report_errors(Config):
-        main(tyro.cli(Config, description=__doc__))
+        main(read_flags(Config, __doc__))

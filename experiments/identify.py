@@ -33,6 +33,7 @@ from brushwork.errors import BrushworkError, report_errors
 from brushwork.files import write_text
 from brushwork.report import figures
 from brushwork.training.threads import use_all_cores
+from settings import read_flags
 
 TOP = 5
 # File names may hold bytes that are no text.
@@ -194,4 +195,4 @@ def data_url(image: Image.Image) -> str:
 
 if __name__ == "__main__":
     with report_errors(Config):
-        main(tyro.cli(Config, description=__doc__))
+        main(read_flags(Config, __doc__))

@@ -29,6 +29,7 @@ from brushwork.data.prepare import check_free, prepare
 from brushwork.data.readers import RECORD
 from brushwork.data.select import counts, select
 from brushwork.errors import report_errors
+from settings import read_flags
 
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
@@ -141,4 +142,4 @@ def size(table: pd.DataFrame) -> str:
 
 if __name__ == "__main__":
     with report_errors(Config):
-        main(tyro.cli(Config, description=__doc__))
+        main(read_flags(Config, __doc__))

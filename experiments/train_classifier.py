@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-import tyro
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from timm.optim._optim_factory import create_optimizer_v2
@@ -48,6 +47,7 @@ from brushwork.training.precision import Precision, choose_precision
 from brushwork.training.run import StopSignal, open_run, read_metrics
 from brushwork.training.schedule import is_over, warm_up_and_cosine
 from brushwork.training.threads import use_all_cores
+from settings import read_flags
 
 
 @dataclass(frozen=True)
@@ -209,4 +209,4 @@ def main(cfg: Config) -> None:
 
 if __name__ == "__main__":
     with report_errors(Config):
-        main(tyro.cli(Config, description=__doc__))
+        main(read_flags(Config, __doc__))

@@ -39,6 +39,7 @@ from brushwork.training.ema import decay_after, update_ema
 from brushwork.training.precision import Precision, choose_precision
 from brushwork.training.run import STATE, StopSignal, open_run
 from brushwork.training.threads import use_all_cores
+from settings import read_flags
 
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
@@ -199,4 +200,4 @@ def main(cfg: Config) -> None:
 
 if __name__ == "__main__":
     with report_errors(Config):
-        main(tyro.cli(Config, description=__doc__))
+        main(read_flags(Config, __doc__))
