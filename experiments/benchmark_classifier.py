@@ -1,16 +1,17 @@
-"""How fast a classifier trains here, beside the usual way, in images per second.
+"""Compare the training speed of a classifier with the usual PyTorch loop, in images per second.
 
     uv run experiments/benchmark_classifier.py
     uv run experiments/benchmark_classifier.py --model tf_efficientnet_lite0 --originals paintings/
 
 Three ways take turns (A B C A B C ...), so that a machine whose speed drifts is fair to all:
-    decoding   float32, contiguous, Adam, fed by a DataLoader over torchvision's ImageFolder, which
+    decoding   float32, contiguous, Adam, with a DataLoader over torchvision's ImageFolder, which
                decodes and crops the original files in every epoch, as most public scripts do
-    ready      the same step on a batch that is ready, to tell what the network alone costs
-    ours       `train_classifier.py`'s step, views, running average and all, at the same side
-Each turn is a process of its own, for ours changes how memory is kept. Without --originals, the
-original files are synthetic paintings of the size that museums publish (1,600 pixels at the short
-side). Prints the medians, and a line `ratio NAME VALUE` for each pair.
+    ready      the same step on a batch that is ready, which times the network alone
+    ours       the step of `train_classifier.py` with views and moving average, at the same side
+
+Each turn is a process of its own, because ours changes how the C library keeps memory. Without
+--originals, the original files are synthetic paintings with a short side of 1,600 pixels, the size
+that museums publish. The script prints the medians and a line `ratio NAME VALUE` for each pair.
 """
 
 import copy
@@ -28,7 +29,7 @@ from typing import Literal
 import numpy as np
 import timm
 import torch
-from timm.optim._optim_factory import create_optimizer_v2
+from timm.optim import create_optimizer_v2  # pyright: ignore[reportPrivateImportUsage]
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from torchvision import datasets, transforms
@@ -50,22 +51,25 @@ WAYS = ("decoding", "ready", "ours")
 class Config:
     """What to time, and for how long."""
 
-    model: str = "resnet18"  # any backbone of timm
+    model: str = "resnet18"
+    """Any backbone of timm."""
     side: int = 224
+    """Side of the views, in pixels."""
     batch_size: int = 32
     steps: int = 3
-    """Steps in a row, of each way in each round."""
+    """Steps in a row, for each way in each round."""
     rounds: int = 3
+    """How often the three ways take turns."""
     precision: Precision = "auto"
-    """Of ours; the usual way is float32."""
+    """Precision of ours; the usual loop computes in float32."""
     originals: Path | None = None
     """Image folder, artist/painting.jpg; by default synthetic paintings are drawn."""
     workers: int = 2
-    """Of the DataLoader that decodes."""
+    """Worker processes of the DataLoader that decodes."""
 
 
 def usual(cfg: Config, folder: Path, ready: bool) -> Callable[[int], None]:
-    """The loop of PyTorch's ImageNet example: takes so many steps."""
+    """Prepare the loop of PyTorch's ImageNet example; return a function that takes some steps."""
     transform = transforms.Compose(
         [
             transforms.RandomResizedCrop(cfg.side),
@@ -75,7 +79,7 @@ def usual(cfg: Config, folder: Path, ready: bool) -> Callable[[int], None]:
         ]
     )
     paintings = datasets.ImageFolder(folder, transform)
-    # As long as it takes: a painting of a small folder is decoded whenever it is drawn.
+    # Never ends, so that a small folder is enough: a painting is decoded each time it is drawn.
     endless = torch.utils.data.RandomSampler(paintings, replacement=True, num_samples=10**6)
     batches: Iterator = iter(
         DataLoader(paintings, cfg.batch_size, sampler=endless, num_workers=cfg.workers)
@@ -96,14 +100,21 @@ def usual(cfg: Config, folder: Path, ready: bool) -> Callable[[int], None]:
 
 
 def ours(cfg: Config, folder: Path) -> Callable[[int], None]:
-    """The step of `train_classifier.py`: takes so many."""
+    """Prepare the step of `train_classifier.py`; return a function that takes some steps."""
     use_all_cores()
     paintings = datasets.ImageFolder(folder, transforms.Resize((cfg.side, cfg.side)))
     pixels = np.stack([np.asarray(image) for image, _ in paintings])
     labels = np.asarray(paintings.targets)
     num_artists, rows = len(paintings.classes), np.arange(len(pixels))
     views = TrainingViews(
-        pixels, rows, labels, num_artists, cfg.batch_size, lambda _: cfg.side, Views(), seed=0
+        pixels,
+        rows=rows,
+        labels=labels,
+        num_artists=num_artists,
+        batch_size=cfg.batch_size,
+        side=lambda _: cfg.side,
+        views=Views(),
+        seed=0,
     )
     network = create_backbone(cfg.model, num_artists)
     network.to(memory_format=torch.channels_last)
@@ -130,42 +141,58 @@ def ours(cfg: Config, folder: Path) -> Callable[[int], None]:
 def images_per_second(
     cfg: Config, folder: Path, way: Literal["decoding", "ready", "ours"]
 ) -> float:
-    """One turn: a step to warm up, then those that count."""
+    """Time one turn: a step to warm up, then the steps that count."""
     run = ours(cfg, folder) if way == "ours" else usual(cfg, folder, ready=way == "ready")
     run(1)
-    began = time.perf_counter()
+    start = time.perf_counter()
     run(cfg.steps)
-    return cfg.steps * cfg.batch_size / (time.perf_counter() - began)
+    return cfg.steps * cfg.batch_size / (time.perf_counter() - start)
 
 
 def main(cfg: Config) -> None:
-    """Make the originals, then time the three ways in turn."""
+    """Write the original files, time the three ways in turn, and print the speeds."""
     if cfg.originals and not cfg.originals.is_dir():
         raise BrushworkError(
             f"no folder {cfg.originals}; pass an image folder, artist/painting.jpg"
         )
-    speeds: dict[str, list[float]] = {way: [] for way in WAYS}
     with tempfile.TemporaryDirectory() as scratch:
         folder = cfg.originals or Path(scratch)
-        for i in range(0 if cfg.originals else 16):
-            file = folder / f"artist-{i % 4}" / f"{i}.jpg"
-            file.parent.mkdir(exist_ok=True)
-            synthetic.draw(i, side=1600).save(file, quality=92)
-        for _ in range(cfg.rounds):
-            for way in WAYS:
-                # A fresh process each time: what one way leaves behind does not help the next.
-                with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-                    turn = pool.submit(images_per_second, cfg, folder, way)
-                    speeds[way].append(turn.result())
+        if not cfg.originals:
+            write_originals(folder)
+        speeds = take_turns(cfg, folder)
+    print_speeds(cfg, speeds)
 
+
+def write_originals(folder: Path) -> None:
+    """Draw synthetic paintings of four artists."""
+    for i in range(16):
+        file = folder / f"artist-{i % 4}" / f"{i}.jpg"
+        file.parent.mkdir(exist_ok=True)
+        synthetic.draw(i, side=1600).save(file, quality=92)
+
+
+def take_turns(cfg: Config, folder: Path) -> dict[str, list[float]]:
+    """Time the three ways in turn; return the speeds of each, one a round."""
+    speeds: dict[str, list[float]] = {way: [] for way in WAYS}
+    for _ in range(cfg.rounds):
+        for way in WAYS:
+            # A fresh process each time, so that no way profits from what another one left behind.
+            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
+                turn = pool.submit(images_per_second, cfg, folder, way)
+                speeds[way].append(turn.result())
+    return speeds
+
+
+def print_speeds(cfg: Config, speeds: dict[str, list[float]]) -> None:
+    """Print the median speed of each way, and the ratios."""
     precision = choose_precision(cfg.precision)
     print(
         f"{cfg.model}, {cfg.side} pixels, batch {cfg.batch_size}, {torch.get_num_threads()} "
         f"threads; ours in precision {precision} (no: float32)"
     )
     for way, values in speeds.items():
-        print(f"{way:10} {statistics.median(values):8.1f} images/s "
-              f"({min(values):.1f} to {max(values):.1f})")  # fmt: skip
+        median, low, high = statistics.median(values), min(values), max(values)
+        print(f"{way:10} {median:8.1f} images/s ({low:.1f} to {high:.1f})")
     for other in ("decoding", "ready"):
         paired = (a / b for a, b in zip(speeds["ours"], speeds[other], strict=True))
         print(f"ratio ours_over_{other} {statistics.median(paired):.2f}")

@@ -26,7 +26,7 @@ import httpx
 
 from brushwork.data import synthetic
 from brushwork.errors import BrushworkError, report_errors
-from brushwork_demo.studio import open_studio
+from brushwork_demo.models import find_models
 from settings import read_flags
 
 
@@ -102,9 +102,9 @@ def plain(port: int, generator: str, classifier: str | None) -> None:
 
 def main(cfg: Config) -> None:
     """Serve both; one visitor by turns; then many at once."""
-    rooms = open_studio([cfg.generator] if cfg.generator else [], cfg.classifier)
-    generator = str(rooms.painter(None).stages[-1])
-    classifier = None if rooms.classifier is None else str(rooms.classifier)
+    models = find_models([cfg.generator] if cfg.generator else [], cfg.classifier)
+    generator = str(models.painter(None).stages[-1])
+    classifier = None if models.classifier is None else str(models.classifier)
     servers = [serve(cfg, name, generator, classifier) for name in ("ours", "plain")]
     file = io.BytesIO()
     synthetic.draw(0, side=512).save(file, "JPEG", quality=90)

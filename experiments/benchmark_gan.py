@@ -31,7 +31,7 @@ from torchvision import transforms
 from brushwork.data import synthetic
 from brushwork.data.batches import gan_batches
 from brushwork.errors import BrushworkError, report_errors
-from brushwork.gan.augment import Augment, draws
+from brushwork.gan.augment import Augment, augmentation_numbers
 from brushwork.gan.dcgan import DCGANConfig, Discriminator, Generator
 from brushwork.gan.networks import build_networks
 from brushwork.gan.objective import Objective, split_batch
@@ -125,17 +125,16 @@ def ours(cfg: Config, pixels: np.ndarray) -> Callable[[], None]:
     def run() -> None:
         for step, batch in enumerate(itertools.islice(batches, cfg.steps)):
             with autocast:
-                parts = split_batch(
-                    (*batch, draws(step, cfg.batch_size, seed=0)), 1, torch.device("cpu")
-                )
+                u = augmentation_numbers(step, batch_size=cfg.batch_size, seed=0)
+                parts = split_batch(batch, u, num_micro_batches=1, device=torch.device("cpu"))
                 fakes = [G(part.z, part.y) for part in parts]
                 D.requires_grad_(True)
                 opt_D.zero_grad()
-                verdict = objective.discriminator(D, parts, fakes, step, torch.Tensor.backward)
+                output_D = objective.discriminator(D, parts, fakes, step, torch.Tensor.backward)
                 opt_D.step()
                 D.requires_grad_(False)
                 opt_G.zero_grad()
-                objective.generator(D, parts, fakes, verdict, step, torch.Tensor.backward)
+                objective.generator(D, parts, fakes, output_D, step, torch.Tensor.backward)
                 opt_G.step()
             update_ema(ema, G, 0.99)
 

@@ -137,7 +137,7 @@ def main(cfg: Config) -> None:
             seconds, numbers = [], 0
             for _ in range(cfg.repeats):
                 start = time.perf_counter()
-                numbers = len(evaluate(real, extract(fakes, space), space.name))
+                numbers = len(evaluate(real, extract(fakes, space)))
                 seconds.append(time.perf_counter() - start)
             print(
                 f"\nall {numbers} numbers of {len(fakes)} fakes, {space.name} at {space.side}: "

@@ -1,31 +1,35 @@
-"""Evaluate a classifier the way that the code of 2019 did, beside the honest way.
+"""Evaluate a classifier as the code of 2019 did, and correctly, side by side.
 
     uv run experiments/evaluate_as_2019.py runs/classifier/classifier --data paintings/
 
-That code read its training loader when it tested: paintings that it had learned from, in random
-crops. And its test set took the artists from the training rows, so that its loader, had it been
-read, would have given most test paintings a wrong artist. Writes `report.json` to --out:
+The code of 2019 had two mistakes. Its test loop read the training loader: paintings that the
+network was trained on, in random crops. And its test set took the artists from the training rows,
+so the test loader would have had wrong labels for most paintings. `report.json` in --out contains:
     honest           test paintings, whole
-    test in crops    test paintings, in random crops: what the crops alone change
-    trained on       training paintings, whole: what knowing them alone changes
-    as in 2019       training paintings, in random crops
+    test in crops    test paintings in random crops: the effect of the crops alone
+    trained on       training paintings, whole: the effect of training paintings alone
+    as in 2019       training paintings in random crops
     labels of 2019   test paintings, whole, with the artists of the first training rows
 """
 
 import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import tyro
 from accelerate import Accelerator
+from numpy.typing import NDArray
 from tqdm import trange
 
 from brushwork.classifier.identify import ArtistClassifier
-from brushwork.classifier.network import Predictions, look
+from brushwork.classifier.network import Predictions, concatenate, predict
 from brushwork.classifier.views import TrainingViews, Views
 from brushwork.data.open import open_data
+from brushwork.data.prepared import PreparedPaintings
+from brushwork.data.selection import select
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.files import write_json
 from brushwork.metrics.classification import classification_report
@@ -34,82 +38,138 @@ from brushwork.training.distributed import check_launch
 from brushwork.training.threads import use_all_cores
 from settings import read_flags
 
-CROPS = Views(min_area=0.08)  # torchvision's RandomResizedCrop, and flips
+CROPS = Views(min_area=0.08)  # the default of torchvision's RandomResizedCrop
 
 
 @dataclass(frozen=True)
 class Config:
-    """Which classifier, on which paintings."""
+    """Which classifier to evaluate, and on which paintings."""
 
     classifier: tyro.conf.Positional[str]
-    """Its folder, or a name on the Hub."""
+    """Its checkpoint folder, or its name on the Hub."""
     data: str = "synthetic"
-    """What it was trained on, as train_classifier takes it."""
+    """Its training data, as train_classifier.py takes it."""
     batch_size: int = 32
+    """Paintings in a batch of crops."""
     seed: int = 0
-    """Of the crops."""
+    """Decides the random crops."""
     out: Path = Path("runs/evaluation-2019")
 
 
+class Labelled(NamedTuple):
+    """Predictions for N paintings, and their labels (N,)."""
+
+    predictions: Predictions
+    labels: NDArray[np.int64]
+
+    def first(self, num: int) -> "Labelled":
+        """Keep the first `num` paintings."""
+        return Labelled(Predictions(*(part[:num] for part in self.predictions)), self.labels[:num])
+
+
 def main(cfg: Config) -> None:
-    """Look at training and test paintings, whole and in crops; then give each its artist."""
+    """Predict training and test paintings, whole and in crops; compare with different labels."""
     check_launch()
     accelerator = Accelerator()
     use_all_cores()
-    known = ArtistClassifier.from_pretrained(cfg.classifier, accelerator.device)
-    paintings = open_data(cfg.data)
-    if paintings.fingerprint != known.config["training"]["fingerprint"]:
-        raise BrushworkError(
-            f"{cfg.classifier} was trained on other paintings than {cfg.data}; which of them it "
-            "learned from is not known, so give those that it was trained on"
+    classifier = ArtistClassifier.from_pretrained(cfg.classifier, accelerator.device)
+    paintings = open_training_data(cfg, classifier)
+    pixels = paintings.pixels(classifier.side, classifier.fit)
+    rows = split_rows(classifier, paintings)
+    whole, crops = {}, {}
+    for split in ("train", "test"):
+        labels = artist_labels(classifier, paintings, rows[split])
+        predictions = classifier.predict_rows(pixels, rows[split], progress=split)
+        whole[split] = Labelled(predictions, labels)
+        crops[split] = predict_crops(
+            classifier, pixels, rows[split], labels, batch_size=cfg.batch_size, seed=cfg.seed
         )
-    table = paintings.table.loc[paintings.table["artist"].isin(known.artists)]
-    pixels = paintings.pixels(known.side, known.fit)
-    rows = {split: table.index[table["split"] == split].to_numpy() for split in ("train", "test")}
-    label = {artist: number for number, artist in enumerate(known.artists)}
-    y = {split: table["artist"].loc[rows[split]].map(label).to_numpy() for split in rows}
-
-    whole = {split: known.predict_rows(pixels, rows[split], progress=split) for split in rows}
-    crops = {split: in_crops(cfg, known, pixels, rows[split], y[split]) for split in rows}
     accelerator.end_training()
     if not accelerator.is_main_process:
         return
-    num = min(len(y["train"]), len(y["test"]))
-    seen = {
-        "honest": (whole["test"], y["test"]),
+
+    num = min(len(rows["train"]), len(rows["test"]))
+    wrong_labels = whole["train"].labels[:num]
+    evaluations = {
+        "honest": whole["test"],
         "test in crops": crops["test"],
-        "trained on": (whole["train"], y["train"]),
+        "trained on": whole["train"],
         "as in 2019": crops["train"],
-        "labels of 2019": (Predictions(*(part[:num] for part in whole["test"])), y["train"][:num]),
+        "labels of 2019": whole["test"].first(num)._replace(labels=wrong_labels),
     }
     reports = {
-        name: classification_report(known.calibrated(looked_at), labels)
-        for name, (looked_at, labels) in seen.items()
+        name: classification_report(classifier.calibrated(each.predictions), each.labels)
+        for name, each in evaluations.items()
     }
     cfg.out.mkdir(parents=True, exist_ok=True)
-    record = {"settings": asdict(cfg), "reports": reports}
-    write_json(cfg.out / "report.json", record)
-    print(text_table(reports, []), f"all in {cfg.out / 'report.json'}", sep="\n")
+    write_json(cfg.out / "report.json", {"settings": asdict(cfg), "reports": reports})
+    print(text_table(reports), f"all in {cfg.out / 'report.json'}", sep="\n")
 
 
-def in_crops(
-    cfg: Config, known: ArtistClassifier, pixels: np.ndarray, rows: np.ndarray, y: np.ndarray
-) -> tuple[Predictions, np.ndarray]:
-    """What is seen of each of the rows once, in a random crop, and labels (N,)."""
-    of_what = pixels, rows, y, len(known.artists), cfg.batch_size
-    views = TrainingViews(*of_what, lambda _: known.side, CROPS, cfg.seed)
-    device = next(known.network.parameters()).device
-    statistics = known.config["mean"], known.config["std"]
-    batches = map(views.__getitem__, trange(math.ceil(len(rows) / cfg.batch_size), desc="crops"))
-    parts, labels = zip(
-        *(
-            (look(known.network, images.to(device), *statistics), targets.argmax(1))
-            for images, targets in batches
-        ),
-        strict=True,
+def open_training_data(cfg: Config, classifier: ArtistClassifier) -> PreparedPaintings:
+    """Open the data, which must be the classifier's training data.
+
+    Raises:
+        BrushworkError: it is other data, so which paintings the network was trained on is unknown.
+    """
+    paintings = open_data(cfg.data)
+    if paintings.fingerprint != classifier.config["training"]["fingerprint"]:
+        raise BrushworkError(
+            f"{cfg.classifier} was trained on other paintings than {cfg.data}; "
+            "pass its training data as `data`"
+        )
+    return paintings
+
+
+def split_rows(
+    classifier: ArtistClassifier, paintings: PreparedPaintings
+) -> dict[str, NDArray[np.int64]]:
+    """Split the rows of the classifier's artists into train (with validation) and test."""
+    training = classifier.config["training"]
+    table = select(
+        paintings.table, genre=training.get("genre", ()), style=training.get("style", ())
     )
-    looked_at = Predictions(*(torch.cat(part)[: len(rows)] for part in zip(*parts, strict=True)))
-    return looked_at, torch.cat(labels)[: len(rows)].numpy()
+    table = table.loc[table["artist"].isin(classifier.artists)]
+    return {split: table.index[table["split"] == split].to_numpy() for split in ("train", "test")}
+
+
+def artist_labels(
+    classifier: ArtistClassifier, paintings: PreparedPaintings, rows: NDArray[np.int64]
+) -> NDArray[np.int64]:
+    """Return the labels (N,) of N rows."""
+    label = {artist: number for number, artist in enumerate(classifier.artists)}
+    return paintings.table["artist"].loc[rows].map(label).to_numpy()
+
+
+def predict_crops(
+    classifier: ArtistClassifier,
+    pixels: NDArray[np.uint8],
+    rows: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    *,
+    batch_size: int,
+    seed: int,
+) -> Labelled:
+    """Predict one random crop of each of N rows; their order is shuffled."""
+    views = TrainingViews(
+        pixels,
+        rows=rows,
+        labels=labels,
+        num_artists=len(classifier.artists),
+        batch_size=batch_size,
+        side=lambda _: classifier.side,
+        views=CROPS,
+        seed=seed,
+    )
+    device = next(classifier.network.parameters()).device
+    mean, std = classifier.config["mean"], classifier.config["std"]
+    predictions, targets = [], []
+    with torch.no_grad():
+        for step in trange(math.ceil(len(rows) / batch_size), desc="crops"):
+            images, target = views[step]
+            predictions.append(predict(classifier.network, images.to(device), mean, std))
+            targets.append(target.argmax(1))
+    return Labelled(concatenate(predictions), torch.cat(targets).numpy()).first(len(rows))
 
 
 if __name__ == "__main__":

@@ -1,31 +1,35 @@
-"""Measure fakes against real paintings: checkpoints, runs or folders of images, side by side.
+"""Compare fakes with real paintings. They come from checkpoints, runs or folders of images.
 
     uv run experiments/evaluate_gan.py runs/gan --data paintings/ --genre landscape
     uv run experiments/evaluate_gan.py runs/a runs/b fakes/ --real photographs/ --spaces inception
     uv run experiments/evaluate_gan.py runs/gan --kept --spaces resnet34:resnet34.safetensors
 
-On several GPUs put `accelerate launch` in place of `uv run`; each picture is seen once. Writes to
---out `report.json`, `report.html` (all in one file) and its figures: reals beside fakes, the fakes
-nearest to a training painting and, with --kept, curves over the steps of a run. The features of
-real paintings are cached. Compare runs by one command: every metric moves with the number of
-pictures.
+Writes to --out `report.json` with the metrics in each feature space, `report.html` with the tables
+and figures in one file, and the figures: real paintings beside fakes, the fakes that are nearest to
+paintings, and with --kept the curves of a run. On several GPUs, replace `uv run` by
+`accelerate launch`; the processes share the fakes. The features of real paintings are cached.
+
+Compare generators by one command, because every metric depends on the number of pictures.
 """
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, NamedTuple
 
+import torch
 import tyro
 from accelerate import Accelerator
 from PIL import Image
 
 from brushwork.data.open import open_data
-from brushwork.data.select import select
+from brushwork.data.selection import select
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.files import write_json
 from brushwork.gan.evaluate import compare, figures_of, kept_checkpoints, open_pictures
 from brushwork.metrics.distances import frechet_of_halves, optimal_transport
-from brushwork.metrics.evaluate import require_enough
+from brushwork.metrics.evaluate import by_space, require_enough
+from brushwork.metrics.features import Features, FeatureSpace
 from brushwork.metrics.pictures import (
     PictureFeatures,
     Pictures,
@@ -38,150 +42,302 @@ from brushwork.report.pages import text_table, write_report
 from brushwork.spaces import check_names, open_space
 from brushwork.training.distributed import check_launch
 from brushwork.training.threads import use_all_cores
-from settings import read_flags
+from settings import Selection, flat, read_flags
 
-# Pixels of the largest fakes that train_gan.py paints, and of paintings as they are prepared by
-# default: larger pictures are compared with paintings of this size.
-LARGEST = 256
-Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+# The side of the largest fakes that train_gan.py makes, and of paintings as prepare_data.py stores
+# them by default. Larger fakes are compared with paintings of this side.
+MAX_SIDE = 256
+
+# Labels that the notes name for each set of fakes, at most.
+MAX_LABELS = 5
+
+
+@dataclass(frozen=True)
+class RealConfig:
+    """The real paintings that the fakes are compared with."""
+
+    split: Literal["train", "test"] | None = None
+    """Use this split only. The other split is then held out, to find copies of training paintings.
+    A classifier's results on fakes are shown beside those on the test split, if there is one."""
+    fit: Literal["crop", "squash"] = "crop"
+    """Make paintings square: crop the centre, or squash the whole painting."""
+    real: Path | None = None
+    """Use all images of this folder instead of --data."""
+
+
+@dataclass(frozen=True)
+class MeasurementConfig:
+    """The feature spaces, and how many pictures are compared."""
+
+    spaces: tuple[str, ...] = ("pixels",)
+    """pixels, inception, inception:FILE, artist:CLASSIFIER, or ARCHITECTURE:WEIGHTS of timm. The
+    figures show nearest paintings in the first space."""
+    fetch: bool = False
+    """Download the weights of inception if they are absent (91 MB)."""
+    num_fakes: int = 1000
+    """Pictures that each generator paints."""
+    num_pairs: int = 1000
+    """Images of each side for the metrics that use all pairs; FID and KID use all images."""
+    kept: bool = False
+    """Measure all checkpoints in `kept/` of one run, and draw curves."""
+    seed: int = 0
+    batch_size: int | None = None
+    """Pictures in one forward pass of a network; the default depends on the device."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """What to measure, against what, and in which spaces."""
+    """Settings of an evaluation."""
 
-    fakes: Annotated[tuple[str, ...], tyro.conf.Positional]
-    """Checkpoints, run folders, folders of images; several are compared."""
-    data: str = "synthetic"
-    """The real paintings, as train_gan takes them, reduced to the side of the fakes."""
-    genre: Names = ()
-    """Only this genre; repeat the flag for several. Likewise --style and --artist."""
-    style: Names = ()
-    artist: Names = ()
-    min_paintings: int = 0
-    split: Literal["train", "test"] | None = None
-    """Compare with these rows only; the others are then held out, for the leak check. What a
-    classifier makes of fakes is told beside what it makes of test rows, if there are any."""
-    fit: Literal["crop", "squash"] = "crop"
-    real: Path | None = None
-    """A folder of real images, taken as they are, instead of --data."""
-    spaces: tuple[str, ...] = ("pixels",)
-    """pixels, inception, inception:FILE, artist:CLASSIFIER (whose hand does it see?), or
-    ARCHITECTURE:WEIGHTS of timm; copies are sought in the first."""
-    num_fakes: int = 1000
-    """Pictures to paint with each checkpoint."""
-    num_pairs: int = 1000
-    """Images of each side whose distances to all others are taken; FID and KID take all."""
-    kept: bool = False
-    """Measure every checkpoint that the one run kept, and draw curves."""
-    seed: int = 0
-    batch_size: int | None = None
-    """Images that a network sees at once; what suits the device by default."""
+    fakes: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FAKES")]
+    """Checkpoints, run folders or folders of images."""
+    selection: Selection = field(default_factory=Selection)
+    paintings: RealConfig = field(default_factory=RealConfig)
+    measurement: MeasurementConfig = field(default_factory=MeasurementConfig)
     out: Path = Path("runs/evaluation")
+    """Where to write."""
+
+
+class RealPaintings(NamedTuple):
+    """The paintings to compare with, and those of the other split, if there are any."""
+
+    compared: Pictures
+    held_out: Pictures | None
+
+
+class RealFeatures(NamedTuple):
+    """The features of `RealPaintings` in one space."""
+
+    compared: PictureFeatures
+    held_out: PictureFeatures | None
+
+
+class Evaluation(NamedTuple):
+    """Results of all sets of fakes.
+
+    Attributes:
+        reports: metrics by name of the set and feature space.
+        pictures: figures by caption.
+        notes: sentences on the results.
+    """
+
+    reports: dict[str, dict[str, dict[str, float]]]
+    pictures: dict[str, Image.Image]
+    notes: list[str]
 
 
 def main(cfg: Config) -> None:
-    """Open everything; look at the fakes together; then compare, draw and write alone."""
+    """Open the pictures, compute their features, compare them, and write the report."""
     check_launch()
     optimal_transport()
-    if not cfg.fakes or (cfg.kept and len(cfg.fakes) > 1):
-        raise BrushworkError(
-            f"{len(cfg.fakes)} sets of fakes; name at least one, and with --kept exactly one run"
-        )
     accelerator = Accelerator()
     use_all_cores()
-    device, is_main = accelerator.device, accelerator.is_main_process
-    spaces = [open_space(spec, device) for spec in cfg.spaces]
-    check_names([space.name for space in spaces])
-    sources = {name: Path(name) for name in cfg.fakes}
-    for run in cfg.fakes if cfg.kept else ():
-        sources = {f"step {step}": kept for step, kept in kept_checkpoints(run).items()}
-    makers = {
-        name: open_pictures(source, num=cfg.num_fakes, seed=cfg.seed, device=device)
+
+    # Open everything first, so that mistakes are reported before long work.
+    spaces = open_spaces(cfg.measurement, accelerator.device)
+    kept = kept_steps(cfg)
+    sources = kept or {name: Path(name) for name in cfg.fakes}
+    fakes = {
+        name: open_pictures(
+            source,
+            num=cfg.measurement.num_fakes,
+            seed=cfg.measurement.seed,
+            device=accelerator.device,
+        )
         for name, source in sources.items()
     }
-    reals = {side: open_real(cfg, side) for side in {fakes.side for fakes in makers.values()}}
-    for fakes in makers.values():
-        require_enough(reals[fakes.side][0].num, fakes.num, cfg.num_pairs)
+    reals = {side: open_real(cfg, side) for side in {pictures.side for pictures in fakes.values()}}
+    for pictures in fakes.values():
+        num_real = reals[pictures.side].compared.num
+        require_enough(num_real, pictures.num, cfg.measurement.num_pairs)
 
-    # Each process looks at its share of the fakes; the rest takes only one.
-    seen = {
+    # All processes share the fakes; the first one does the rest.
+    features = {
         (name, space.name): extract_shared(
-            fakes, space, batch_size=cfg.batch_size, progress=is_main
+            pictures,
+            space,
+            batch_size=cfg.measurement.batch_size,
+            progress=accelerator.is_main_process,
         )
-        for name, fakes in makers.items()
+        for name, pictures in fakes.items()
         for space in spaces
     }
     accelerator.end_training()
-    if not is_main:
-        return
-
-    reports: dict[str, dict[str, float]] = {}
-    pictures: dict[str, Image.Image] = {}
-    notes = [f"Real: {cfg.real or cfg.data} {' '.join(cfg.genre + cfg.style + cfg.artist)}"]
-    halves: dict[str, float] = {}
-    for name, fakes in makers.items():
-        reports[name] = {}
-        for space in spaces:
-            real, held_out = (
-                PictureFeatures(some, cached_picture_features(some, space, cfg.batch_size))
-                if some
-                else None
-                for some in reals[fakes.side]
-            )
-            assert real is not None
-            of_whom = f"{len(real.features.features):,} real at {fakes.side} pixels in {space.name}"
-            if of_whom not in halves:
-                halves[of_whom] = frechet_of_halves(real.features.features, cfg.seed)
-            painted = PictureFeatures(fakes, seen[name, space.name])
-            how = {"num_pairs": cfg.num_pairs, "seed": cfg.seed}
-            values, shares = compare(real, painted, space, held_out, **how)
-            reports[name] |= values
-            if shares:
-                most = ", ".join(f"{label} {share:.0%}" for label, share in [*shares.items()][:5])
-                notes.append(f"{name} as seen by {space.name}: {most}")
-            if space is spaces[0]:
-                pictures |= figures_of(real, painted, name)
-
-    notes += [f"FID of two halves of {who}: {fid:.4g}" for who, fid in halves.items()]
-
-    # The report, as a page, as JSON and as a table.
-    cfg.out.mkdir(parents=True, exist_ok=True)
-    names = [space.name for space in spaces]
-    if cfg.kept:
-        records = [{"step": int(name.split()[1]), **report} for name, report in reports.items()]
-        figures.metric_curves(records, names, cfg.out / "curves.png")
-        pictures = {"Metrics over steps": Image.open(cfg.out / "curves.png"), **pictures}
-    write_report(cfg.out, "Fakes against real paintings", reports, names, pictures, notes)
-    record = {"settings": asdict(cfg), "reports": reports, "notes": notes}
-    write_json(cfg.out / "report.json", record)
-    print(text_table(reports, names), *notes, f"all in {cfg.out / 'report.html'}", sep="\n")
+    if accelerator.is_main_process:
+        evaluation = compare_all(cfg, fakes, features, reals, spaces)
+        write(cfg, evaluation, has_steps=bool(kept))
 
 
-def open_real(cfg: Config, side: int) -> tuple[Pictures, Pictures | None]:
-    """The real paintings, and those held out where --split leaves some."""
-    filters = {k: getattr(cfg, k) for k in ("genre", "style", "artist", "min_paintings")}
-    if cfg.real:
-        if cfg.split or any(filters.values()):
+def open_spaces(cfg: MeasurementConfig, device: torch.device) -> list[FeatureSpace]:
+    """Open the feature spaces, which must have different names."""
+    spaces = [open_space(spec, device, fetch=cfg.fetch) for spec in cfg.spaces]
+    check_names([space.name for space in spaces])
+    return spaces
+
+
+def kept_steps(cfg: Config) -> dict[str, Path]:
+    """List the kept checkpoints of the run by "step N", if these are measured."""
+    if not cfg.fakes:
+        raise BrushworkError(
+            "no fakes to measure; give at least one checkpoint, run or folder of images"
+        )
+    if not cfg.measurement.kept:
+        return {}
+    run, *others = cfg.fakes
+    if others:
+        raise BrushworkError(f"`kept` needs exactly one run, not {len(cfg.fakes)}")
+    return {f"step {step}": folder for step, folder in kept_checkpoints(run).items()}
+
+
+def open_real(cfg: Config, side: int) -> RealPaintings:
+    """Open the real paintings, reduced to the side of the fakes."""
+    split, fit, folder = cfg.paintings.split, cfg.paintings.fit, cfg.paintings.real
+    if folder is not None:
+        if split or any(cfg.selection.filters().values()):
             raise BrushworkError(
-                "--real takes all of a folder; leave out --genre, --style, --artist, "
-                "--min-paintings and --split, or give --data instead"
+                "`real` uses all images of a folder; leave out `genre`, `style`, `artist`, "
+                "`min_paintings` and `split`, or use `data` instead"
             )
-        return open_pictures(cfg.real), None
-    paintings = open_data(cfg.data)
-    # Who has --min-paintings is told from the rows that a GAN with --split train learned from.
-    chosen = select(paintings.table, **filters, counted_in="train" if cfg.split else None)
-    compared = chosen[chosen["split"] == cfg.split] if cfg.split else chosen
+        return RealPaintings(open_pictures(folder), None)
+    paintings = open_data(cfg.selection.data)
+    # Both splits have the artists that a GAN which is trained with --split train has.
+    counted_in = "train" if split else None
+    chosen = select(paintings.table, **cfg.selection.filters(), counted_in=counted_in)
+    compared = chosen[chosen["split"] == split] if split else chosen
     if compared.empty:
-        raise BrushworkError(f"none of the {len(chosen):,} paintings is in --split {cfg.split}")
-    pixels = paintings.pixels(min(side, LARGEST), cfg.fit)
+        raise BrushworkError(
+            f"none of the {len(chosen):,} selected paintings is in `split` {split}; leave it out"
+        )
+    pixels = paintings.pixels(min(side, MAX_SIDE), fit)
     first, others = (
         selected_pictures(
-            pixels, rows.index.to_numpy(), f"{paintings.fingerprint} {cfg.fit}", paintings.table
+            pixels,
+            rows=table.index.to_numpy(),
+            fingerprint=f"{paintings.fingerprint} {fit}",
+            table=paintings.table,
         )
-        for rows in (compared, chosen.drop(compared.index))
+        for table in (compared, chosen.drop(compared.index))
     )
-    return first, others if others.num else None
+    return RealPaintings(first, others if others.num else None)
+
+
+def compare_all(
+    cfg: Config,
+    fakes: Mapping[str, Pictures],
+    features: Mapping[tuple[str, str], Features],
+    reals: Mapping[int, RealPaintings],
+    spaces: Sequence[FeatureSpace],
+) -> Evaluation:
+    """Compare each set of fakes with the real paintings in each space.
+
+    Args:
+        cfg: the script's settings.
+        fakes: sets of fakes by name.
+        features: of the fakes, by name and space.
+        reals: real paintings by the side of the fakes.
+        spaces: the feature spaces.
+    """
+    real_features = {
+        (side, space.name): features_of(paintings, space, cfg.measurement.batch_size)
+        for side, paintings in reals.items()
+        for space in spaces
+    }
+    reports: dict[str, dict[str, dict[str, float]]] = {}
+    shown: dict[str, Image.Image] = {}
+    label_notes = []
+    for name, pictures in fakes.items():
+        reports[name] = {}
+        for space in spaces:
+            real = real_features[pictures.side, space.name]
+            fake = PictureFeatures(pictures, features[name, space.name])
+            comparison = compare(
+                real.compared,
+                fake,
+                space,
+                real.held_out,
+                num_pairs=cfg.measurement.num_pairs,
+                seed=cfg.measurement.seed,
+            )
+            reports[name][space.name] = comparison.metrics
+            if comparison.label_shares:
+                label_notes.append(
+                    f"Labels of {name} by {space.name}: {percentages(comparison.label_shares)}."
+                )
+            if space is spaces[0]:
+                shown |= figures_of(real.compared, fake, name)
+    selected = cfg.selection.genre + cfg.selection.style + cfg.selection.artist
+    source = str(cfg.paintings.real or cfg.selection.data)
+    notes = [
+        f"Real paintings: {', '.join([source, *selected])}.",
+        *label_notes,
+        *notes_on_halves(real_features, cfg.measurement.seed),
+    ]
+    return Evaluation(reports, shown, notes)
+
+
+def features_of(
+    paintings: RealPaintings, space: FeatureSpace, batch_size: int | None
+) -> RealFeatures:
+    """Compute the features of the real paintings in one space, or take them from the cache."""
+
+    def features(pictures: Pictures) -> PictureFeatures:
+        return PictureFeatures(pictures, cached_picture_features(pictures, space, batch_size))
+
+    held_out = paintings.held_out
+    return RealFeatures(features(paintings.compared), features(held_out) if held_out else None)
+
+
+def percentages(shares: Mapping[str, float]) -> str:
+    """Write the largest shares as text."""
+    return ", ".join(f"{label} {share:.0%}" for label, share in [*shares.items()][:MAX_LABELS])
+
+
+def notes_on_halves(real_features: Mapping[tuple[int, str], RealFeatures], seed: int) -> list[str]:
+    """Write the FID between two halves of the real paintings, to compare the fakes' with."""
+    notes = []
+    for (side, space), (real, _) in real_features.items():
+        x = real.features.features
+        notes.append(
+            f"FID between two halves of the {len(x):,} real images at {side} pixels in {space}: "
+            f"{frechet_of_halves(x, seed):.4g}."
+        )
+    return notes
+
+
+def write(cfg: Config, evaluation: Evaluation, has_steps: bool) -> None:
+    """Write the report as a page and as JSON, and print its tables.
+
+    Args:
+        cfg: the script's settings.
+        evaluation: the results.
+        has_steps: whether the sets of fakes are "step N" of one run, to draw as curves.
+    """
+    cfg.out.mkdir(parents=True, exist_ok=True)
+    pictures = evaluation.pictures
+    if has_steps:
+        records = [
+            {"step": int(name.removeprefix("step ")), "metrics": report}
+            for name, report in evaluation.reports.items()
+        ]
+        figures.metric_curves(records, cfg.out / "curves.png")
+        pictures = {"Metrics over steps": Image.open(cfg.out / "curves.png")} | pictures
+    tables = by_space(evaluation.reports)
+    write_report(
+        cfg.out,
+        title="Fakes compared with real paintings",
+        tables=tables,
+        pictures=pictures,
+        notes=evaluation.notes,
+    )
+    record = {
+        "settings": flat(cfg),
+        "reports": evaluation.reports,
+        "notes": evaluation.notes,
+    }
+    write_json(cfg.out / "report.json", record)
+    for space, reports in tables.items():
+        print(text_table(reports, space), end="\n\n")
+    print(*evaluation.notes, f"all in {cfg.out / 'report.html'}", sep="\n")
 
 
 if __name__ == "__main__":

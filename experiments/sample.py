@@ -1,22 +1,23 @@
-"""Paint with a trained generator: single pictures, a grid, or a walk from picture to picture.
+"""Make pictures with a trained generator: single files, a grid, or an animated walk between them.
 
     uv run experiments/sample.py runs/gan/generator --num 16 --out paintings/
     uv run experiments/sample.py runs/gan/generator --num 6 --walk walk.mp4
     uv run experiments/sample.py runs/genres/generator --label landscape --truncation 0.7
 
-Writes `--out`/seed-SEED-000.png and so on, `grid.png` beside them, and the walk where `--walk`
-says (.gif or .mp4). The same seed paints the same pictures.
+Writes seed-SEED-000.png and so on and grid.png into the folder `--out`; with `--walk`, it writes
+only the animation. The same seed gives the same pictures.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import tyro
 from PIL import Image
 from tqdm import tqdm
 
-from brushwork.errors import BrushworkError, report_errors
+from brushwork.errors import BrushworkError, report_errors, require_positive
 from brushwork.gan.generator import PaintingGenerator
 from brushwork.report import figures
 from settings import read_flags
@@ -24,58 +25,72 @@ from settings import read_flags
 
 @dataclass(frozen=True)
 class Config:
-    """What to paint, and where to."""
+    """Which pictures to make, and where to write them."""
 
     generator: Annotated[str, tyro.conf.Positional]
     """A generator's checkpoint: a folder, or a name on the Hugging Face Hub."""
     num: int = 16
-    """How many pictures."""
+    """Number of pictures."""
     label: str | None = None
-    """What to paint, where the generator was trained on several: a genre, a style or an artist."""
+    """A genre, style or artist, for a generator that was trained with classes; by default, each
+    picture's class is random."""
     seed: int = 0
+    """The same seed gives the same pictures."""
     truncation: float = 1.0
-    """Above 0, at most 1; less is less varied, with fewer failures."""
+    """Above 0, at most 1; lower values give less variety and fewer failures."""
     out: Path = Path("paintings")
     """Folder for the pictures and their grid."""
     walk: Path | None = None
-    """Write a walk through the pictures here instead, .gif or .mp4."""
+    """Write a walk through the pictures to this .gif or .mp4 file, and no single pictures."""
     frames: int = 24
-    """Frames from one picture of the walk to the next."""
+    """Frames of the walk from one picture to the next."""
     enlarge: int = 1
-    """Show every pixel of the grid and the walk as so many by so many."""
+    """Enlarge the grid and the walk this many times."""
 
 
 def main(cfg: Config) -> None:
-    """Paint, then write."""
-    if cfg.enlarge < 1 or cfg.frames < 1:
-        raise BrushworkError(
-            f"--enlarge {cfg.enlarge} and --frames {cfg.frames} must be at least 1"
-        )
-    painter = PaintingGenerator.from_pretrained(cfg.generator)
-    how: dict[str, Any] = {"label": cfg.label, "seed": cfg.seed, "truncation": cfg.truncation}
+    """Open the generator, then write pictures or a walk."""
+    require_positive(vars(cfg), "enlarge", "frames")
+    generator = PaintingGenerator.from_pretrained(cfg.generator)
     try:
         if cfg.walk:
-            frames = painter.walk(cfg.num, cfg.frames, **how)
-            larger = (_enlarged(frame, cfg.enlarge) for frame in frames)
-            cfg.walk.parent.mkdir(parents=True, exist_ok=True)
-            progress = tqdm(larger, total=cfg.num * cfg.frames, unit="frame")
-            figures.save_animation(progress, cfg.walk)
-            print(f"walk: {cfg.walk}")
-            return
-        arrays = painter.sample(cfg.num, **how, to="array")
-        cfg.out.mkdir(parents=True, exist_ok=True)
-        for i, array in enumerate(arrays):
-            Image.fromarray(array).save(cfg.out / f"seed-{cfg.seed}-{i:03d}.png")
-        larger = arrays.repeat(cfg.enlarge, axis=1).repeat(cfg.enlarge, axis=2)
-        figures.grid(larger).save(cfg.out / "grid.png")
-        print(f"{cfg.num} pictures and grid.png: {cfg.out}")
+            write_walk(generator, cfg, cfg.walk)
+        else:
+            write_pictures(generator, cfg)
     except OSError as error:
         raise BrushworkError(f"cannot write the pictures: {error}") from error
 
 
-def _enlarged(picture: Image.Image, times: int) -> Image.Image:
-    size = (picture.width * times, picture.height * times)
-    return picture.resize(size, Image.Resampling.NEAREST)
+def write_pictures(generator: PaintingGenerator, cfg: Config) -> None:
+    """Write each picture and the grid of all."""
+    arrays = generator.sample(
+        cfg.num, label=cfg.label, seed=cfg.seed, truncation=cfg.truncation, to="array"
+    )
+    cfg.out.mkdir(parents=True, exist_ok=True)
+    for i, array in enumerate(arrays):
+        Image.fromarray(array).save(cfg.out / f"seed-{cfg.seed}-{i:03d}.png")
+    enlarged = arrays.repeat(cfg.enlarge, axis=1).repeat(cfg.enlarge, axis=2)
+    figures.grid(enlarged).save(cfg.out / "grid.png")
+    print(f"{cfg.num} pictures and grid.png: {cfg.out}")
+
+
+def write_walk(generator: PaintingGenerator, cfg: Config, file: Path) -> None:
+    """Write the walk frame by frame, so that a long one needs little memory as an MP4."""
+    frames = generator.walk(
+        cfg.num, cfg.frames, label=cfg.label, seed=cfg.seed, truncation=cfg.truncation
+    )
+    file.parent.mkdir(parents=True, exist_ok=True)
+    progress = tqdm(enlarge(frames, cfg.enlarge), total=cfg.num * cfg.frames, unit="frame")
+    figures.save_animation(progress, file)
+    print(f"walk: {file}")
+
+
+def enlarge(pictures: Iterator[Image.Image], times: int) -> Iterator[Image.Image]:
+    """Repeat every pixel `times` by `times`."""
+    for picture in pictures:
+        yield picture.resize(
+            (picture.width * times, picture.height * times), Image.Resampling.NEAREST
+        )
 
 
 if __name__ == "__main__":

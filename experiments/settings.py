@@ -26,7 +26,7 @@ class Selection:
     """Leave out artists with fewer paintings in the selection."""
 
     def filters(self) -> dict[str, Any]:
-        """Name the filters as `brushwork.data.select.select` takes them."""
+        """Name the filters as `brushwork.data.selection.select` takes them."""
         return {name: value for name, value in vars(self).items() if name != "data"}
 
 

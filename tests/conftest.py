@@ -10,7 +10,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 import pytest
 
-from brushwork.data.prepare import prepare
+from brushwork.data.preparation import prepare
 from brushwork.data.sources.synthetic import synthetic_paintings
 
 REAL = Path(__file__).parents[2] / "shared" / "paintings"

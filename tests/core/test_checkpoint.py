@@ -1,11 +1,23 @@
 import json
+from pathlib import Path
 
 import pytest
 import torch
+import yaml
+from huggingface_hub import DatasetCardData, EvalResult, ModelCard, ModelCardData
 from torch import nn
 
-from brushwork import checkpoint
+from brushwork import ArtistClassifier, PaintingGenerator, checkpoint
 from brushwork.errors import BrushworkError
+
+BUNDLED = Path(__file__).parents[2] / "packages/demo/src/brushwork_demo/checkpoints"
+CONFIGS = sorted(BUNDLED.rglob("config.json"))
+GENERATORS = [c.parent for c in CONFIGS if "artists" not in json.loads(c.read_text())]
+CLASSIFIERS = [c.parent for c in CONFIGS if c.parent not in GENERATORS]
+
+
+def name_of(folder):
+    return str(folder.relative_to(BUNDLED))
 
 
 def test_round_trip_is_exact(tmp_path):
@@ -30,6 +42,28 @@ def test_saving_again_replaces_the_folder_and_leaves_nothing_else(tmp_path):
     assert [f.name for f in tmp_path.iterdir()] == ["model"]
 
 
+def test_an_older_checkpoint_stays_when_writing_fails(tmp_path, monkeypatch):
+    def no_space(*_):
+        raise OSError("no space left on device")
+
+    checkpoint.save(nn.Linear(2, 2), tmp_path / "model", {"value": 1}, "first")
+    monkeypatch.setattr(checkpoint, "write_text", no_space)
+    with pytest.raises(BrushworkError, match=r"cannot write the checkpoint .*: no space left"):
+        checkpoint.save(nn.Linear(2, 2), tmp_path / "model", {"value": 2}, "second")
+    assert checkpoint.load_config(tmp_path / "model") == {"value": 1}
+    assert (tmp_path / "model" / "README.md").read_text() == "first"
+    checkpoint.load_weights(nn.Linear(2, 2), tmp_path / "model")
+
+
+def test_updating_the_config_leaves_the_weights_alone(tmp_path):
+    checkpoint.save(nn.Linear(2, 2), tmp_path, {"value": 1}, "first")
+    before = (tmp_path / "model.safetensors").read_bytes()
+    checkpoint.update_config(tmp_path, {"value": 2}, "second")
+    assert checkpoint.load_config(tmp_path) == {"value": 2}
+    assert (tmp_path / "README.md").read_text() == "second"
+    assert (tmp_path / "model.safetensors").read_bytes() == before
+
+
 def test_half_precision_weights_load_into_a_float32_model(tmp_path):
     half = nn.Linear(4, 4).half()
     checkpoint.save(half, tmp_path / "model", {}, "")
@@ -39,7 +73,7 @@ def test_half_precision_weights_load_into_a_float32_model(tmp_path):
     assert torch.equal(full.weight.half(), half.weight)
 
 
-def test_what_does_not_fit_is_refused_in_words(tmp_path):
+def test_weights_that_do_not_fit_the_model_are_an_error(tmp_path):
     checkpoint.save(nn.Linear(4, 4), tmp_path / "model", {}, "")
     with pytest.raises(BrushworkError, match="does not fit"):
         checkpoint.load_weights(nn.Linear(4, 5), tmp_path / "model")
@@ -48,7 +82,7 @@ def test_what_does_not_fit_is_refused_in_words(tmp_path):
 
 
 @pytest.mark.parametrize("broken", [b"", b"\x80\x04pickle", b"\x10" + b"\0" * 30])
-def test_broken_weights_are_refused_in_words(tmp_path, broken):
+def test_broken_weights_are_an_error(tmp_path, broken):
     checkpoint.save(nn.Linear(4, 4), tmp_path / "model", {}, "")
     (tmp_path / "model" / "model.safetensors").write_bytes(broken)
     with pytest.raises(BrushworkError):
@@ -56,13 +90,13 @@ def test_broken_weights_are_refused_in_words(tmp_path, broken):
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{", json.dumps("no")])
-def test_broken_config_is_refused_in_words(tmp_path, text):
+def test_a_broken_config_is_an_error(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(BrushworkError, match=r"config\.json"):
         checkpoint.load_config(tmp_path)
 
 
-def test_a_folder_without_checkpoint_names_the_one_inside(tmp_path):
+def test_a_folder_without_a_checkpoint_suggests_the_one_inside(tmp_path):
     checkpoint.save(nn.Linear(1, 1), tmp_path / "model", {}, "")
     with pytest.raises(BrushworkError, match="did you mean"):
         checkpoint.locate(tmp_path)
@@ -72,30 +106,32 @@ def test_a_folder_without_checkpoint_names_the_one_inside(tmp_path):
 
 
 @pytest.mark.parametrize("part", ["generator", "classifier"])
-def test_the_folder_of_a_run_leads_to_what_it_trained(tmp_path, part):
+def test_the_folder_of_a_run_leads_to_its_checkpoint(tmp_path, part):
     (tmp_path / "config.json").write_text("{}")  # the run's own settings
     checkpoint.save(nn.Linear(1, 1), tmp_path / part, {}, "")
     assert checkpoint.locate(tmp_path) == tmp_path / part
 
 
-def test_a_hub_name_that_cannot_be_had_is_one_sentence(monkeypatch):
+def test_a_hub_model_that_cannot_be_downloaded_is_an_error(monkeypatch):
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
     with pytest.raises(BrushworkError, match="from the Hub"):
         checkpoint.locate("nobody/no-such-model-in-any-cache")
 
 
-def test_an_unwritable_place_is_one_sentence(tmp_path):
+def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(BrushworkError, match="cannot write"):
         checkpoint.save(nn.Linear(1, 1), tmp_path / "file" / "model", {}, "")
 
 
-def test_where_things_lay_is_not_told(tmp_path):
+def test_paths_of_the_author_are_shortened_or_left_out(tmp_path):
     training = {
         "out": "/home/ann/runs/a",
         "teacher": "/home/ann/runs/a/classifier",
         "weights": "/home/ann/Downloads/resnet18.pth",
         "backbone": "resnet18:/home/ann/Downloads/resnet18.pth",
+        "start": "/home/ann/Monet: late works/run",
+        "eval_space": "pixels",
         "seed": 3,
     }
     checkpoint.save(nn.Linear(2, 2), tmp_path / "model", {"training": training}, "")
@@ -103,5 +139,47 @@ def test_where_things_lay_is_not_told(tmp_path):
         "teacher": "a/classifier",
         "weights": "Downloads/resnet18.pth",
         "backbone": "resnet18:Downloads/resnet18.pth",
+        "start": "Monet: late works/run",
+        "eval_space": "pixels",
         "seed": 3,
     }
+
+
+@pytest.mark.parametrize("kind", [ModelCardData, DatasetCardData])
+@pytest.mark.parametrize(
+    "name", ["Monet: late works", "2024", "the \"old\" 'master'", "# - [Élève]"]
+)
+def test_a_card_with_any_name_parses(kind, name):
+    card = checkpoint.card(kind(license="mit", tags=[name], pretty_name=name), f"# {name}\n---\n")
+    start, front_matter, text = card.split("---\n", 2)
+    assert start == ""
+    assert yaml.safe_load(front_matter) == {"license": "mit", "tags": [name], "pretty_name": name}
+    assert text == f"# {name}\n---\n"
+
+
+def test_results_of_a_card_are_read_back():
+    result = EvalResult("image-classification", "folder", "Monet: 1900", "accuracy", 0.5)
+    data = ModelCardData(model_name="2024", eval_results=[result])
+    assert ModelCard(checkpoint.card(data, "# text\n")).data.eval_results == [result]
+
+
+@pytest.mark.parametrize("folder", GENERATORS, ids=name_of)
+def test_a_bundled_generator_makes_a_picture(folder):
+    generator = PaintingGenerator.from_pretrained(folder)
+    (picture,) = generator.sample(1, to="array")
+    assert picture.shape == (generator.side, generator.side, 3)
+    assert picture.std() > 10  # not one colour
+
+
+@pytest.mark.parametrize("folder", CLASSIFIERS, ids=name_of)
+def test_a_bundled_classifier_opens_and_names_an_artist(folder):
+    (picture,) = PaintingGenerator.from_pretrained(BUNDLED / "landscapes").sample(1)
+    classifier = ArtistClassifier.from_pretrained(folder)
+    assert classifier.identify(picture).artist in classifier.artists
+
+
+def test_all_bundled_checkpoints_are_among_these():
+    assert {folder.name for folder in BUNDLED.iterdir()} <= {
+        folder.name for folder in (*GENERATORS, *CLASSIFIERS)
+    }
+    assert CLASSIFIERS

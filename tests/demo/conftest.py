@@ -1,4 +1,4 @@
-"""A page with tiny painters, served once by its real command."""
+"""A page with tiny models, served once by its real command."""
 
 import io
 import os
@@ -18,14 +18,14 @@ from PIL import Image
 
 from brushwork.gan.dcgan import DCGANConfig, Generator
 from brushwork.gan.save import save_generator
-from brushwork_demo.studio import Studio, open_studio
+from brushwork_demo.models import Models, find_models
 
 TRAINING = {"data": "synthetic", "num_paintings": 9, "fingerprint": "0", "batch_size": 9, "seed": 0}
 
 
 @pytest.fixture(scope="session")
 def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A run with a finished painter and two stages of its training, none of which was trained."""
+    """A run with a finished generator and two earlier stages; none of them was trained."""
     run = tmp_path_factory.mktemp("runs") / "meadows"
     for step, place in ((20, "kept/step-000020"), (40, "kept/step-000040"), (60, "generator")):
         torch.manual_seed(step)
@@ -41,7 +41,7 @@ ARTISTS = ["Berthe Morisot", "Claude Monet", "<b>Edgar Degas</b>"]
 
 @pytest.fixture(scope="session")
 def classifier_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A classifier that learned nothing, with an index of three paintings."""
+    """A classifier that was not trained, with an index of three paintings."""
     from brushwork.backbones.create import create_backbone
     from brushwork.classifier.identify import ArtistClassifier
     from brushwork.classifier.save import save_classifier, save_index
@@ -49,9 +49,19 @@ def classifier_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("classifier") / "classifier"
     network = create_backbone("test_resnet", len(ARTISTS)).eval()
-    training = {"model": "test_resnet", "artists": ARTISTS, "side": 64, "fit": "squash",
-                "data": "drawn", "num_paintings": 3, "min_paintings": 1, "fingerprint": "0",
-                "weights": "none", "epoch": 1, "seed": 0}  # fmt: skip
+    training = {
+        "model": "test_resnet",
+        "artists": ARTISTS,
+        "side": 64,
+        "fit": "squash",
+        "data": "drawn",
+        "num_paintings": 3,
+        "min_paintings": 1,
+        "fingerprint": "0",
+        "weights": "none",
+        "epoch": 1,
+        "seed": 0,
+    }
     judging = {"mean": [0.5] * 3, "std": [0.5] * 3, "num_views": 1}
     logits = torch.eye(3) * 3
     save_classifier(network, folder, training, judging, logits, np.arange(3))
@@ -63,17 +73,17 @@ def classifier_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def jpeg(picture: Image.Image) -> bytes:
-    """A picture as a file's bytes."""
+    """Encode a picture as a JPEG."""
     file = io.BytesIO()
     picture.save(file, "JPEG")
     return file.getvalue()
 
 
 @pytest.fixture(scope="session")
-def rooms(run_folder: Path, classifier_folder: Path) -> Studio:
-    """The same painter twice, under two names, and a classifier."""
+def models(run_folder: Path, classifier_folder: Path) -> Models:
+    """The same generator twice, under two names, and a classifier."""
     folder = str(run_folder / "generator")
-    return open_studio([folder, folder], str(classifier_folder))
+    return find_models([folder, folder], str(classifier_folder))
 
 
 @dataclass(frozen=True)
@@ -84,7 +94,7 @@ class Server:
     process: subprocess.Popen
     log: Path
     files: Path
-    """Where it may keep files."""
+    """Its folder of temporary files."""
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The page in headless Chromium, as a person uses it."""
+"""The page in headless Chromium, used as a visitor uses it."""
 
 import shutil
 import time
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(
 
 EXAMPLE = sorted(EXAMPLES.glob("*.jpg"))[0]
 PATIENCE = 60_000
-"""Milliseconds for what takes one on a machine with nothing else to do."""
+"""Timeout in milliseconds; on an idle machine each step takes less than a second."""
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +32,11 @@ def browser():
 
 @pytest.fixture(scope="module")
 def page(browser, server):
-    """One page for all; a test leaves it usable."""
+    """One page for all tests; each test leaves it usable."""
     page = browser.new_page(viewport={"width": 1360, "height": 900}, accept_downloads=True)
     page.set_default_timeout(PATIENCE)
-    page.asked = []
-    page.on("request", lambda request: page.asked.append(request.url))
+    page.requested = []
+    page.on("request", lambda request: page.requested.append(request.url))
     page.goto(f"{server.url}/?seed=5&count=4&painter=meadows")
     page.wait_for_selector("#gallery img")
     yield page
@@ -47,11 +47,13 @@ def open_tab(page, name):
     page.get_by_role("tab", name=name).click()
 
 
-def test_a_link_paints_its_seed_at_once(page, server):
+def test_a_link_with_a_seed_paints_its_pictures_at_once(page, server):
     assert page.locator("#gallery .thumbnail-item").count() == 4
     assert page.locator("#seed input").input_value() == "5"
-    elsewhere = [url for url in page.asked if not url.startswith((server.url, "data:", "blob:"))]
-    assert not elsewhere, "the page must work without any other server"
+    elsewhere = [
+        url for url in page.requested if not url.startswith((server.url, "data:", "blob:"))
+    ]
+    assert not elsewhere, "the page must load nothing from other servers"
 
 
 def test_painting_new_ones_changes_the_pictures_and_the_address(page):
@@ -62,7 +64,7 @@ def test_painting_new_ones_changes_the_pictures_and_the_address(page):
     assert f"seed={page.locator('#seed input').input_value()}" in page.url
 
 
-def test_pictures_have_words_for_those_who_cannot_see_them(page):
+def test_pictures_have_texts_for_screen_readers(page):
     assert page.locator("#gallery img").first.get_attribute("alt") == (
         "Picture 1 of 4 by the painter meadows"
     )
@@ -79,7 +81,7 @@ def test_a_chosen_picture_is_enlarged_and_can_be_downloaded(page, tmp_path):
         assert picture.format == "PNG" and picture.size == (512, 512)
 
 
-def test_the_slider_over_the_training_repaints_the_same_latents(page):
+def test_the_slider_over_the_training_keeps_the_latents(page):
     before = page.locator("#gallery img").first.get_attribute("src")
     page.locator("#stage input[type=range]").focus()
     page.keyboard.press("ArrowLeft")
@@ -92,7 +94,7 @@ def test_the_slider_over_the_training_repaints_the_same_latents(page):
 def test_more_like_this_begins_with_the_chosen_one(page):
     chosen = page.locator("#gallery .thumbnail-item img").nth(1).get_attribute("src")
     page.locator("#like").click()
-    page.wait_for_selector("text=and its neighbours")
+    page.wait_for_selector("text=then variations of it")
     assert page.locator("#gallery .thumbnail-item img").first.get_attribute("src") == chosen
 
 
@@ -104,17 +106,17 @@ def test_two_pictures_are_mixed(page):
     page.locator("#gallery .thumbnail-item").nth(2).click()
     page.wait_for_selector("text=Picture 3 of 4")
     page.locator("#mix").click()
-    page.wait_for_selector("text=From the picture set aside")
+    page.wait_for_selector("text=From the kept picture")
     assert page.locator("#gallery .thumbnail-item").count() == 12
 
 
-def test_a_walk_is_shown_as_a_film(page):
+def test_a_walk_is_shown_as_a_video(page):
     page.locator("#walk").click()
     page.wait_for_selector("#film video")
     page.wait_for_function("document.querySelector('#film video').readyState >= 2")
 
 
-def test_a_painted_picture_is_shown_to_the_classifier(page):
+def test_a_generated_picture_is_identified(page):
     page.locator("#gallery .thumbnail-item").nth(0).click()
     page.locator("#who").click()
     page.wait_for_selector("#verdict .answer li")
@@ -122,19 +124,19 @@ def test_a_painted_picture_is_shown_to_the_classifier(page):
     assert page.locator("#known img").count() == 3
 
 
-def test_an_uploaded_painting_is_identified_with_reasons_and_neighbours(page):
+def test_an_uploaded_painting_is_identified_with_evidence_and_similar_paintings(page):
     open_tab(page, "Identify")
     page.locator("#upload input[type=file]").set_input_files(EXAMPLE)
     page.wait_for_selector("#answer .answer li")
     assert page.locator("#answer li").count() == 3
-    assert page.locator("#answer b").count() == 0, "names are text, whatever they hold"
+    assert page.locator("#answer b").count() == 0, "names are text, even if they contain markup"
     page.wait_for_selector("#heat img")
     page.wait_for_selector("#nearest img")
     assert page.locator("#nearest li").count() == 3
-    assert "alike" in page.locator("#nearest li").first.inner_text()
+    assert "similar" in page.locator("#nearest li").first.inner_text()
 
 
-def test_a_file_that_is_no_picture_is_answered_in_words(page, tmp_path):
+def test_a_file_that_is_not_a_picture_is_refused_with_a_message(page, tmp_path):
     (tmp_path / "letter.jpg").write_text("dear painter")
     page.locator("#upload [aria-label='Remove Image'], #upload [aria-label='Clear']").first.click()
     page.wait_for_selector("#answer li", state="detached")
@@ -153,14 +155,14 @@ def test_the_quiz_keeps_the_score(page):
     page.wait_for_selector("#quiz-left img")
     page.locator("#guess-left").click()
     page.wait_for_selector("text=/[01] of 1 right/")
-    assert page.get_by_role("button", name="The machine's").count() == 1
+    assert page.get_by_role("button", name="Generated").count() == 1
     page.locator("#start").click()
     page.wait_for_selector("#guess-right:not([disabled])")
     page.locator("#guess-right").click()
     page.wait_for_selector("text=/[012] of 2 right/")
 
 
-def test_the_quiz_takes_own_pictures(page):
+def test_the_quiz_uses_uploaded_pictures(page):
     open_tab(page, "Real or fake?")
     page.wait_for_selector("#quiz-left img")
     with page.expect_file_chooser() as chooser:

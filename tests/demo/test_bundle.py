@@ -9,16 +9,16 @@ from safetensors.torch import load_file
 from brushwork.classifier.identify import ArtistClassifier
 from brushwork.errors import BrushworkError
 from brushwork.gan.generator import PaintingGenerator
-from brushwork_demo.bundle import bundle, lines_on_artists
+from brushwork_demo.bundle import bundle, describe_artists
 from brushwork_demo.identify import nearest_html
-from brushwork_demo.studio import open_studio
+from brushwork_demo.models import find_models
 
 
 @pytest.fixture(scope="module")
 def bundled(run_folder, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundled")
     report = folder / "report.json"
-    report.write_text(json.dumps({"reports": {"fakes": {"fid_pixels": 12.5, "n_fake": 9}}}))
+    report.write_text(json.dumps({"reports": {"fakes": {"pixels": {"fid": 12.5, "n_fake": 9}}}}))
     return bundle(str(run_folder / "generator"), "meadows", 2, report, into=folder / "checkpoints")
 
 
@@ -30,35 +30,38 @@ def test_a_bundled_checkpoint_has_half_the_bytes_and_paints_the_same(bundled, ru
     assert (whole - halved).abs().max() < 0.02
 
 
-def test_stages_of_the_run_come_along_without_the_finished_one_twice(bundled):
-    painter = open_studio([str(bundled)]).painter("meadows")
+def test_the_stages_of_the_run_are_bundled_without_a_second_finished_one(bundled):
+    painter = find_models([str(bundled)]).painter("meadows")
     assert [stage.name for stage in painter.stages] == ["step-000020", "step-000040", "meadows"]
     assert painter.epochs == (20, 40, 60)
     assert len(painter.curves) == 9
 
 
-def test_measured_numbers_are_in_the_config_and_in_the_card(bundled):
-    assert json.loads((bundled / "config.json").read_text())["results"]["fid_pixels"] == 12.5
-    assert "- `fid_pixels`: 12.5" in (bundled / "README.md").read_text()
+def test_metrics_are_in_the_config_and_in_the_card(bundled):
+    results = json.loads((bundled / "config.json").read_text())["results"]
+    assert results == {"fid_pixels": 12.5, "n_fake": 9}
+    assert "| `fid_pixels` | 12.5 |" in (bundled / "README.md").read_text()
 
 
-def test_a_name_that_could_be_a_path_is_refused(run_folder, tmp_path):
+def test_a_name_that_is_a_path_is_refused(run_folder, tmp_path):
     with pytest.raises(BrushworkError, match="small letters, digits and hyphens"):
         bundle(str(run_folder / "generator"), "../evil", into=tmp_path)
 
 
-def test_a_bundle_can_be_bundled_again_onto_itself(bundled, tmp_path):
+def test_a_bundle_can_be_replaced_by_itself_with_metrics_of_an_older_report(bundled, tmp_path):
     shutil.copytree(bundled, tmp_path / "meadows")
     report = tmp_path / "report.json"
     report.write_text(json.dumps({"reports": {"fakes": {"fid_pixels": 7.5}}}))
     again = bundle(str(tmp_path / "meadows"), "meadows", 2, report, into=tmp_path)
     assert json.loads((again / "config.json").read_text())["results"] == {"fid_pixels": 7.5}
+    card = (again / "README.md").read_text()
+    assert "| `fid_pixels` | 7.5 |" in card and "12.5" not in card
     same = {file.relative_to(bundled) for file in bundled.rglob("*")}
     assert {file.relative_to(again) for file in again.rglob("*")} == same
     assert {file.name for file in tmp_path.iterdir()} == {"meadows", "report.json"}
 
 
-def test_a_broken_report_leaves_the_older_bundle_alone(bundled, run_folder, tmp_path):
+def test_a_broken_report_does_not_change_the_older_bundle(bundled, run_folder, tmp_path):
     report = tmp_path / "report.json"
     report.write_text("{}")
     with pytest.raises(BrushworkError, match=r"report\.json"):
@@ -66,14 +69,21 @@ def test_a_broken_report_leaves_the_older_bundle_alone(bundled, run_folder, tmp_
     assert (bundled / "model.safetensors").is_file()
 
 
-def test_a_line_on_an_artist_is_drawn_from_the_data(prepared_folder):
-    lines = lines_on_artists(str(prepared_folder), ["Haruo Minazuki", "Nobody"])
+def test_a_report_is_refused_for_a_classifier(classifier_folder, tmp_path):
+    report = tmp_path / "report.json"
+    report.write_text(json.dumps({"reports": {"fakes": {"pixels": {"fid": 1.0}}}}))
+    with pytest.raises(BrushworkError, match="is a classifier; `report` is for generators"):
+        bundle(str(classifier_folder), "artists", report=report, into=tmp_path)
+
+
+def test_artists_are_described_from_the_data(prepared_folder):
+    lines = describe_artists(str(prepared_folder), ["Haruo Minazuki", "Nobody"])
     assert set(lines) == {"Haruo Minazuki"}
     assert lines["Haruo Minazuki"].startswith("Ukiyo-e; 18")
     assert lines["Haruo Minazuki"].endswith("paintings here")
 
 
-def test_a_bundled_classifier_names_similar_paintings_without_their_pictures(
+def test_a_bundled_classifier_finds_similar_paintings_but_has_no_thumbnails(
     classifier_folder, tmp_path
 ):
     folder = bundle(str(classifier_folder), "artists", into=tmp_path)
@@ -83,7 +93,7 @@ def test_a_bundled_classifier_names_similar_paintings_without_their_pictures(
     assert [near.title for near in halved] == [near.title for near in whole]
     assert all(near.thumbnail for near in whole)
     assert not any(near.thumbnail for near in halved)
-    shown = nearest_html(open_studio([], str(folder)), red)
+    shown = nearest_html(find_models([], str(folder)), red)
     assert shown.count("<li>") == 3 and "<img" not in shown
     assert whole[0].title in shown.partition("</li>")[0]
-    assert nearest_html(open_studio([], str(classifier_folder)), red).count("<img") == 3
+    assert nearest_html(find_models([], str(classifier_folder)), red).count("<img") == 3

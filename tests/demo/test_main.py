@@ -1,12 +1,13 @@
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 
-import httpx
 import pytest
+
+from brushwork.errors import BrushworkError
+from brushwork_demo import __main__
+from brushwork_demo.__main__ import catch_stop_signals, flag_names, main, parser
 
 
 def run(*flags):
@@ -22,42 +23,40 @@ def test_help_names_every_flag_without_opening_a_model():
 
 
 @pytest.mark.parametrize(
-    ("flags", "sentence"),
+    ("flags", "message"),
     [
         (["--auth", "name"], "--auth 'name' is not NAME:PASSWORD"),
         (["--port", "70000"], "--port 70000 is not between 1 and 65535"),
         (["--host", "no.such.host.invalid", "--port", "7860"], "--host no.such.host.invalid"),
     ],
 )
-def test_a_flag_that_makes_no_sense_is_one_sentence(flags, sentence):
+def test_an_invalid_flag_is_reported_in_one_sentence(flags, message):
     done = run(*flags)
     assert done.returncode == 1
-    assert done.stderr.startswith("error: ") and sentence in done.stderr
+    assert done.stderr.startswith("error: ") and message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.skipif(os.name != "posix", reason="signals are POSIX's")
+def test_parameters_of_core_are_reported_as_flags(monkeypatch, capsys):
+    def fail(_args):
+        raise BrushworkError("raise `port` of `dry_run`, not `min_paintings`")
+
+    monkeypatch.setattr(__main__, "serve", fail)
+    with pytest.raises(SystemExit):
+        main([])
+    assert capsys.readouterr().err == "error: raise --port of --dry-run, not `min_paintings`\n"
+    assert {"generator", "classifier", "stages", "hardware"} <= flag_names(parser())
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the signals are POSIX signals")
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_page_asks_for_its_password_and_stops_while_it_warms_up(number, run_folder, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    command = [sys.executable, "-m", "brushwork_demo", "--port", str(port), "--auth", "ann:secret"]
-    command += ["--generator", str(run_folder / "generator")]
-    environment = os.environ | {"TMPDIR": str(tmp_path)}
-    page = subprocess.Popen(command, stdout=-1, stderr=-1, text=True, env=environment)
+def test_a_stop_signal_is_noted_and_a_second_one_kills(number):
+    handlers = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
-        while True:
-            assert page.poll() is None
-            try:
-                url = f"http://127.0.0.1:{port}/gradio_api/info"
-                assert httpx.get(url, timeout=60).status_code == 401
-                break
-            except httpx.TransportError:
-                time.sleep(0.1)
-        page.send_signal(number)
-        _, said = page.communicate(timeout=120)
+        received = catch_stop_signals()
+        signal.raise_signal(number)
+        assert received == [number]
+        assert signal.getsignal(number) == signal.SIG_DFL
     finally:
-        page.kill()
-    assert page.returncode == 0 and "Traceback" not in said
-    assert not list(tmp_path.iterdir())
+        for each, handler in handlers.items():
+            signal.signal(each, handler)

@@ -1,17 +1,26 @@
-"""A Space as a folder, and publishing to a stand-in for the Hub's HTTP API on this machine."""
+"""The exported folder of a Space, and publishing to a local server with the Hub's HTTP API."""
 
 import base64
 import json
+import os
 import re
+import signal
+import socket
 import subprocess
 import sys
 import threading
+import time
+from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
+import httpx
 import pytest
 import yaml
 from safetensors.torch import load
 
+import brushwork
+import brushwork_demo
 from brushwork.classifier.save import read_index
 from brushwork.errors import BrushworkError
 from brushwork_demo import space
@@ -19,8 +28,8 @@ from brushwork_demo import space
 GOOD_TOKEN = "hf_" + "a" * 34
 
 
-class StandIn(BaseHTTPRequestHandler):
-    """As much of the Hub as creating a repository and committing to it takes."""
+class LocalHub(BaseHTTPRequestHandler):
+    """The requests of the Hub's API that create a repository and commit to it."""
 
     def log_message(self, *_):
         pass
@@ -91,10 +100,10 @@ class StandIn(BaseHTTPRequestHandler):
 
 @pytest.fixture
 def hub(monkeypatch):
-    server = ThreadingHTTPServer(("127.0.0.1", 0), StandIn)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), LocalHub)
     server.url = f"http://127.0.0.1:{server.server_port}"
     server.repos, server.seen = {}, []
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     point_at(monkeypatch, server.url, GOOD_TOKEN)
     yield server
     server.shutdown()
@@ -120,54 +129,67 @@ def exported(generator, tmp_path_factory):
     return folder
 
 
-def test_the_folder_says_how_a_space_runs_it(exported):
+def test_the_front_matter_tells_the_hub_how_to_run_the_space(exported):
     front = yaml.safe_load((exported / "README.md").read_text().split("---")[1])
     assert front["sdk"] == "gradio" and front["sdk_version"].startswith("6.")
     assert front["python_version"] == "3.12.12"
+    assert front["title"] == "brushwork" and front["license"] == "mit"
+    assert front["emoji"] == "🎨" and "gan" in front["tags"]
     assert (exported / front["app_file"]).is_file()
 
 
-def test_requirements_are_exact_and_hold_nothing_of_training_or_metrics(exported):
+def test_requirements_are_pinned_and_have_no_package_for_training_or_metrics(exported):
     pinned = dict(line.split("==") for line in (exported / "requirements.txt").read_text().split())
     assert {"gradio", "torch", "torchvision", "timm", "numpy", "av"} <= set(pinned)
     assert pinned["torch"] == "2.11.0"
     assert not {"brushwork", "clean-fid", "datasets", "accelerate", "scipy", "pot"} & set(pinned)
 
 
-def test_the_sources_the_chosen_painter_and_the_bundled_classifier_lie_beside(exported):
+def test_an_export_has_both_packages_the_chosen_generator_and_the_bundled_classifier(exported):
     source = exported / "src"
-    assert (source / "brushwork" / "generator.py").is_file()
+    assert (source / "brushwork" / "gan" / "generator.py").is_file()
     assert (source / "brushwork_demo" / "app.py").is_file()
     checkpoints = source / "brushwork_demo" / "checkpoints"
     assert {folder.name for folder in checkpoints.iterdir()} == {"artists", "meadows"}
     assert not list(exported.rglob("__pycache__"))
 
 
-def test_a_chosen_classifier_comes_with_the_bundled_painters(classifier_folder, tmp_path):
+def test_an_export_has_the_files_of_the_packages_that_are_not_code(exported):
+    for package, files in (
+        (brushwork, ["*/templates/*", "py.typed"]),
+        (brushwork_demo, ["py.typed"]),
+    ):
+        home = Path(package.__file__).parent
+        needed = {file.relative_to(home) for pattern in files for file in home.glob(pattern)}
+        assert needed
+        assert all((exported / "src" / home.name / file).is_file() for file in needed)
+
+
+def test_a_chosen_classifier_is_exported_with_the_bundled_generators(classifier_folder, tmp_path):
     space.export(tmp_path / "new", classifier=str(classifier_folder))
     checkpoints = tmp_path / "new" / "src" / "brushwork_demo" / "checkpoints"
     names = {folder.name for folder in checkpoints.iterdir()}
     assert {"landscapes", "portraits"} < names and "artists" not in names
 
 
-def test_an_export_replaces_an_older_one_and_nothing_else(exported, generator, tmp_path):
+def test_an_export_replaces_an_older_export_and_no_other_folder(exported, generator, tmp_path):
     (exported / "src" / "leftover.py").write_text("")
     space.export(exported, [generator])
     assert not (exported / "src" / "leftover.py").exists()
     (tmp_path / "diary.txt").write_text("dear diary")
-    with pytest.raises(BrushworkError, match="holds something else than a Space"):
+    with pytest.raises(BrushworkError, match="contains something else than a Space"):
         space.export(tmp_path)
     assert (tmp_path / "diary.txt").read_text() == "dear diary"
     another = tmp_path / "another"
     (another / "src").mkdir(parents=True)
     (another / "README.md").write_text("---\nsdk: gradio\n---\n")
-    with pytest.raises(BrushworkError, match="holds something else than a Space"):
+    with pytest.raises(BrushworkError, match="contains something else than a Space"):
         space.export(another)
 
 
-def test_publishing_creates_a_space_and_then_brings_it_up_to_date(hub, generator):
-    said = space.publish_space("painter/demo", [generator], private=True)
-    assert said == f"published: {hub.url}/spaces/painter/demo"
+def test_publishing_creates_a_space_and_then_updates_it(hub, generator):
+    message = space.publish_space("painter/demo", [generator], private=True)
+    assert message == f"published: {hub.url}/spaces/painter/demo"
     repo = hub.repos["painter/demo"]
     assert repo["asked"]["type"] == "space" and repo["asked"]["sdk"] == "gradio"
     assert repo["asked"].get("private") or repo["asked"].get("visibility") == "private"
@@ -182,28 +204,31 @@ def test_publishing_creates_a_space_and_then_brings_it_up_to_date(hub, generator
     assert repo["files"]["notes.md"] == b"the owner's own"
 
 
-def test_a_checkpoint_is_published_with_its_card(hub, generator):
-    said = space.publish_model(generator, "painter/meadows")
-    assert said == f"published: {hub.url}/painter/meadows"
+def test_a_checkpoint_is_published_with_its_model_card(hub, generator):
+    message = space.publish_model(generator, "painter/meadows")
+    assert message == f"published: {hub.url}/painter/meadows"
     files = hub.repos["painter/meadows"]["files"]
     assert set(files) == {"config.json", "model.safetensors", "README.md"}
-    assert b"A painting generator" in files["README.md"]
+    assert files["README.md"] == Path(generator, "README.md").read_bytes()
+    assert b"library_name: brushwork" in files["README.md"]
 
 
-def test_a_classifier_is_published_without_the_pictures_it_learned_from(hub, classifier_folder):
+def test_a_classifier_is_published_without_thumbnails_of_its_training_paintings(
+    hub, classifier_folder
+):
     space.publish_model(str(classifier_folder), "painter/artists")
     files = hub.repos["painter/artists"]["files"]
     assert set(files) == {file.name for file in classifier_folder.iterdir()}
     index = load(files["index.safetensors"])
     assert not index["ends"].any() and len(index["ends"]) > 3
-    assert read_index(classifier_folder)["ends"].any(), "what is published is a copy"
+    assert read_index(classifier_folder)["ends"].any(), "the checkpoint itself is not changed"
 
 
 def test_a_dry_run_lists_the_files_and_sends_nothing(hub, generator):
-    said = space.publish_space("painter/demo", [generator], dry_run=True)
-    assert "requirements.txt" in said and "nothing was sent" in said
-    said = space.publish_model(generator, "painter/meadows", dry_run=True)
-    assert "model.safetensors" in said and "nothing was sent" in said
+    message = space.publish_space("painter/demo", [generator], dry_run=True)
+    assert "requirements.txt" in message and "nothing was sent" in message
+    message = space.publish_model(generator, "painter/meadows", dry_run=True)
+    assert "model.safetensors" in message and "nothing was sent" in message
     assert not hub.seen
 
 
@@ -239,20 +264,83 @@ def test_no_network_is_explained(generator, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["demo", "a/b/c", "../demo", "painter/", "mé/🎨"])
-def test_a_name_that_is_not_user_and_name_is_refused_before_anything_is_sent(name, generator):
+def test_a_name_that_is_not_user_and_name_is_refused(name, generator):
     with pytest.raises(BrushworkError, match="is not USER/NAME"):
         space.publish_space(name, [generator])
 
 
-def test_the_exported_page_opens_without_what_only_training_or_metrics_need(exported):
+@dataclass(frozen=True)
+class StoppedPage:
+    """What a page answered, and how it ended after a signal to stop."""
+
+    status: int
+    exit_code: int
+    output: str
+    errors: str
+    files_left: list[str]
+
+
+@pytest.fixture(scope="module")
+def stopped_page(exported, tmp_path_factory):
+    """The exported page with a password, without some packages, stopped while it warms up."""
     absent = ["accelerate", "cleanfid", "datasets", "matplotlib", "ot", "scipy", "tensorboard"]
+    app = str(exported / "app.py")
     program = f"""
-import sys
+import runpy, sys
 sys.modules.update(dict.fromkeys({absent}))
-sys.path.insert(0, {str(exported / "src")!r})
-from brushwork_demo import app, studio
-assert studio.__file__.startswith({str(exported)!r})
-app.build(studio.open_studio())
+sys.argv = [{app!r}, "--auth", "ann:secret"]
+runpy.run_path({app!r}, run_name="__main__")
+print(sys.modules["brushwork_demo.app"].__file__, sys.modules["brushwork"].__file__)
 """
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    temporary = tmp_path_factory.mktemp("temporary")
+    environment = os.environ | {
+        "TMPDIR": str(temporary),
+        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "GRADIO_SERVER_PORT": str(port),
+    }
+    command = [sys.executable, "-c", program]
+    page = subprocess.Popen(command, stdout=-1, stderr=-1, text=True, env=environment)
+    try:
+        status = None
+        while status is None:
+            assert page.poll() is None, page.communicate()
+            try:
+                url = f"http://127.0.0.1:{port}/gradio_api/info"
+                status = httpx.get(url, timeout=60).status_code
+            except httpx.TransportError:
+                time.sleep(0.1)
+        page.send_signal(signal.SIGTERM)
+        output, errors = page.communicate(timeout=120)
+    finally:
+        page.kill()
+    left = [file.name for file in temporary.iterdir()]
+    return StoppedPage(
+        status=status,
+        exit_code=page.returncode,
+        output=output,
+        errors=errors,
+        files_left=left,
+    )
+
+
+def test_the_exported_page_opens_without_the_packages_for_training_and_metrics(
+    stopped_page, exported
+):
+    assert "Error" not in stopped_page.errors
+    sources = stopped_page.output.splitlines()[-1].split()
+    assert len(sources) == 2
+    assert all(Path(source).is_relative_to(exported) for source in sources)
+
+
+def test_a_page_with_a_password_refuses_a_visitor_without_it(stopped_page):
+    assert stopped_page.status == 401
+
+
+@pytest.mark.skipif(os.name != "posix", reason="the signals are POSIX signals")
+def test_a_page_that_warms_up_stops_at_a_signal_and_deletes_its_files(stopped_page):
+    assert stopped_page.exit_code == 0
+    assert "Traceback" not in stopped_page.errors
+    assert not stopped_page.files_left

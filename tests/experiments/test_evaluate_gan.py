@@ -1,4 +1,4 @@
-"""The script by its real command line, on tiny painters and folders."""
+"""The script on tiny generators and folders, once by its real command line."""
 
 import json
 import os
@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-import tyro
+from matplotlib.figure import Figure
 from PIL import Image
 from safetensors.torch import save_file
 
@@ -29,22 +29,23 @@ from brushwork.metrics import distances
 from brushwork.metrics.features import extract, pixels
 from brushwork.spaces import open_space
 from experiments import evaluate_gan as script
+from settings import read_flags
 
 TRAINING = {"data": "synthetic", "num_paintings": 9, "fingerprint": "0", "batch_size": 8, "seed": 0}
 
 
-def save_painter(folder, seed):
+def save_small(folder, seed):
     torch.manual_seed(seed)
     save_generator(Generator(DCGANConfig(side=32, width=2)), folder, TRAINING, 1, "averaged")
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """A run folder: the last painter, and two that were kept on the way."""
+    """A run folder: the final generator, and two that were kept during training."""
     folder = tmp_path_factory.mktemp("run") / "gan"
-    save_painter(folder / "generator", 0)
-    save_painter(folder / "kept" / "step-000010", 1)
-    save_painter(folder / "kept" / "step-000020", 0)
+    save_small(folder / "generator", 0)
+    save_small(folder / "kept" / "step-000010", 1)
+    save_small(folder / "kept" / "step-000020", 0)
     return folder
 
 
@@ -57,21 +58,20 @@ def cache(tmp_path_factory):
 
 
 @pytest.fixture
-def evaluate(cache, monkeypatch, prepared_folder):
+def evaluate(cache, monkeypatch, prepared_folder, run_script):
     """The script in this process, with flags as on its command line."""
     monkeypatch.setenv("BRUSHWORK_CACHE", cache)
 
     def call(*flags):
         tiny = TINY if not {*TINY} & {*flags} else ()
-        line = [*flags, "--data", prepared_folder, *tiny]
-        script.main(tyro.cli(script.Config, args=[str(part) for part in line]))
+        run_script("evaluate_gan", *flags, "--data", prepared_folder, *tiny)
 
     return call
 
 
 @pytest.fixture(scope="module")
 def shell(cache, prepared_folder):
-    """The script by its command line, in one process or several."""
+    """The script by its command line, in one process or two."""
 
     def call(*flags, launcher=(sys.executable,)):
         line = [*launcher, script.__file__, *flags, "--data", prepared_folder, *TINY]
@@ -90,6 +90,7 @@ def shell(cache, prepared_folder):
 
 
 def read(out):
+    """Metrics by name and feature space."""
     return json.loads((out / "report.json").read_text())["reports"]
 
 
@@ -101,13 +102,22 @@ def single(shell, run, tmp_path_factory):
     return done, out
 
 
-def test_a_run_is_measured_drawn_and_written(single):
+def test_a_run_is_measured_drawn_and_written(single, run):
     done, out = single
     (report,) = read(out).values()
-    assert report["n_fake"] == 21 and report["n_pairs"] == 20
+    assert report.keys() == {"pixels"}
+    assert report["pixels"]["n_fake"] == 21 and report["pixels"]["n_pairs"] == 20
+    heading, *lines = done.stdout.splitlines()
+    assert heading.split() == ["pixels", str(run)]
+    shown = {line.split()[0] for line in lines if line}
     for metric in ("fid", "kid", "mmd", "emd", "one_nn", "recall", "authenticity", "copying"):
-        assert f"{metric}_pixels" in report
-        assert f"{metric}_pixels" in done.stdout
+        assert metric in report["pixels"] and metric in shown
+    settings = json.loads((out / "report.json").read_text())["settings"]
+    assert (settings["split"], settings["num_fakes"], settings["fakes"]) == (
+        "train",
+        21,
+        [str(run)],
+    )
     assert {f.name for f in out.iterdir()} == {
         "report.json",
         "report.html",
@@ -128,7 +138,7 @@ def test_two_processes_give_the_numbers_of_one(single, shell, run, tmp_path):
     done = shell(run, "--split", "train", "--out", tmp_path, launcher=launcher)
     assert done.returncode == 0, done.stderr
     (ours,), (expected,) = read(tmp_path).values(), read(single[1]).values()
-    assert ours == pytest.approx(expected, rel=1e-9)
+    assert ours["pixels"] == pytest.approx(expected["pixels"], rel=1e-9)
     assert "11/11" in done.stderr, "the first process sees 11 of the 21 pictures"
 
 
@@ -143,10 +153,11 @@ def test_the_numbers_are_those_of_the_metrics(run, evaluate, tmp_path):
     of_folder, of_run = read(tmp_path / "out").values()
     assert of_folder == of_run, "files and checkpoint hold the same pictures"
     x, y = (extract(images, pixels()).features for images in (255 - fakes, fakes))
-    assert of_run["fid_pixels"] == pytest.approx(distances.frechet(x, y))
-    assert of_run["kid_pixels"] == pytest.approx(distances.kid(x, y).value)
+    assert of_run["pixels"]["fid"] == pytest.approx(distances.frechet(x, y))
+    assert of_run["pixels"]["kid"] == pytest.approx(distances.kid(x, y).value)
     halves = (
-        f"FID of two halves of 21 real at 32 pixels in pixels: {distances.frechet_of_halves(x):.4g}"
+        "FID between two halves of the 21 real images at 32 pixels in pixels: "
+        f"{distances.frechet_of_halves(x):.4g}."
     )
     assert halves in json.loads((tmp_path / "out" / "report.json").read_text())["notes"]
 
@@ -160,17 +171,18 @@ def test_several_runs_stand_side_by_side_with_the_best_marked(evaluate, run, tmp
     evaluate(*names, *spaces, "--out", tmp_path / "out")
     reports = read(tmp_path / "out")
     assert list(reports) == names
-    assert "mode_score_resnet10t" in reports[names[0]]
-    fids = [reports[name]["fid_pixels"] for name in names]
-    line = next(
-        line for line in capsys.readouterr().out.splitlines() if line.startswith("fid_pixels")
-    )
+    assert list(reports[names[0]]) == ["pixels", "resnet10t"]
+    assert "mode_score" in reports[names[0]]["resnet10t"]
+    fids = [reports[name]["pixels"]["fid"] for name in names]
+    printed = capsys.readouterr().out
+    line = next(line for line in printed.splitlines() if line.startswith("fid "))
+    assert printed.index("pixels") < printed.index("fid ") < printed.index("resnet10t ")
     marks = [cell.endswith("*") for cell in line.split()[1:]]
     assert marks == [fids[0] < fids[1], fids[1] < fids[0]]
     assert 'class="best"' in (tmp_path / "out" / "report.html").read_text()
 
 
-def test_a_classifier_says_whose_hand_it_sees_and_what_fakes_teach(
+def test_a_classifier_gives_labels_to_fakes_and_learns_from_them(
     evaluate, prepared_folder, tmp_path
 ):
     table = open_prepared(prepared_folder).table
@@ -196,19 +208,34 @@ def test_a_classifier_says_whose_hand_it_sees_and_what_fakes_teach(
     p = extract(fakes.images(range(21)), space).probabilities
     assert p is not None
     named, meant = p.argmax(1).tolist(), [artists.index(a) for a in fakes.columns["artist"]]
-    assert report["agreement_artist"] == pytest.approx(np.mean([n == 0 for n in named]))
-    assert report["intended_artist"] == np.mean([n == m for n, m in zip(named, meant, strict=True)])
-    assert report["confidence_artist"] == pytest.approx(p.max(1).values.mean().item())
-    assert {"confidence_real_artist", "label_entropy_artist", "is_artist"} <= report.keys()
-    for key in ("cas_artist", "cas_by_chance_pixels", "cas_of_real_pixels"):
-        assert 0 <= report[key] <= 1
+    artist, raw = report["artist"], report["pixels"]
+    assert artist["agreement"] == pytest.approx(np.mean([n == 0 for n in named]))
+    assert artist["intended"] == np.mean([n == m for n, m in zip(named, meant, strict=True)])
+    assert artist["confidence"] == pytest.approx(p.max(1).values.mean().item())
+    assert {"confidence_real", "label_entropy", "is"} <= artist.keys()
+    assert not {"agreement", "confidence", "is"} & raw.keys(), "pixels know no labels"
+    for value in (artist["cas"], raw["cas_by_chance"], raw["cas_of_real"]):
+        assert 0 <= value <= 1
     page = (tmp_path / "out" / "report.html").read_text()
-    assert "agreement_artist" in page and "as seen by artist: " in page
+    share = np.mean([n == 0 for n in named])
+    assert ">agreement<" in page and f"{artists[0]} {share:.0%}" in page
 
 
-def test_kept_checkpoints_make_curves(evaluate, run, tmp_path):
+def test_kept_checkpoints_make_curves(evaluate, run, tmp_path, monkeypatch):
+    written, save = [], Figure.savefig
+    monkeypatch.setattr(
+        Figure,
+        "savefig",
+        lambda figure, *args, **options: written.append(figure) or save(figure, *args, **options),
+    )
     evaluate(run, "--kept", "--out", tmp_path)
+    (drawn,) = written
     assert list(read(tmp_path)) == ["step 10", "step 20"]
+    titles = [axis.get_title() for axis in drawn.axes]
+    assert "KID" in titles and "authenticity (copies lower it)" in titles
+    fids = [report["pixels"]["fid"] for report in read(tmp_path).values()]
+    (line,) = drawn.axes[titles.index("Fréchet distance (FID)")].lines
+    assert line.get_xydata().tolist() == [[10, fids[0]], [20, fids[1]]]
     with Image.open(tmp_path / "curves.png") as curves:
         assert curves.width > curves.height
 
@@ -223,8 +250,8 @@ def test_a_run_that_copies_its_paintings_is_seen(evaluate, prepared_folder, tmp_
         Image.fromarray(image).save(tmp_path / "copies" / f"{row}.png")
     evaluate(tmp_path / "copies", "--split", "train", "--out", tmp_path / "out")
     (report,) = read(tmp_path / "out").values()
-    assert report["authenticity_pixels"] == 0 and report["copying_pixels"] > 0.9
-    assert report["one_nn_pixels"] < 0.4
+    assert report["pixels"]["authenticity"] == 0 and report["pixels"]["copying"] > 0.9
+    assert report["pixels"]["one_nn"] < 0.4
 
 
 def test_held_out_are_the_same_artists_even_where_there_are_none(prepared_folder, monkeypatch):
@@ -234,7 +261,8 @@ def test_held_out_are_the_same_artists_even_where_there_are_none(prepared_folder
     assert least > table[table["split"] == "test"]["artist"].value_counts().max()
     known = {*sizes.index[sizes >= least]}
     for split, other in (("train", "test"), ("test", "train")):
-        cfg = script.Config((), data=str(prepared_folder), split=split, min_paintings=least)
+        flags = ["--data", prepared_folder, "--split", split, "--min-paintings", least]
+        cfg = read_flags(script.Config, None, [*map(str, flags)])
         real, held_out = script.open_real(cfg, 32)
         assert {*real.columns["artist"]} <= known and {*real.columns["split"]} == {split}
         assert {*held_out.columns["artist"]} <= known and {*held_out.columns["split"]} == {other}
@@ -244,10 +272,13 @@ def test_held_out_are_the_same_artists_even_where_there_are_none(prepared_folder
     monkeypatch.setattr(
         script, "open_data", lambda _: replace(open_prepared(prepared_folder), table=alone)
     )
-    cfg = script.Config((), artist=(sizes.index[0],), split="train")
-    assert script.open_real(cfg, 32)[1] is None
-    with pytest.raises(BrushworkError, match="--split test"):
-        script.open_real(replace(cfg, split="test"), 32)
+    train, test = (
+        read_flags(script.Config, None, ["--artist", sizes.index[0], "--split", split])
+        for split in ("train", "test")
+    )
+    assert script.open_real(train, 32).held_out is None
+    with pytest.raises(BrushworkError, match="`split` test"):
+        script.open_real(test, 32)
 
 
 @pytest.mark.parametrize(
@@ -257,14 +288,14 @@ def test_held_out_are_the_same_artists_even_where_there_are_none(prepared_folder
         (["RUN", "--spaces", "inception"], "no Inception weights at"),
         (["RUN", "--spaces", "resnet10t:gone.pth"], r"no weights at gone\.pth"),
         (["RUN", "--spaces", "artist:EMPTY"], "no checkpoint folder EMPTY"),
-        (["RUN", "--spaces", "pixels:8", "pixels:4"], "two feature spaces are called pixels"),
+        (["RUN", "--spaces", "pixels:8", "pixels:4"], "two feature spaces have the name pixels"),
         (["RUN", "--spaces", "pixels:0"], "no feature space"),
         (["RUN", "--real", "EMPTY"], "no images in"),
-        (["RUN", "--real", "EMPTY", "--genre", "abstract"], "leave out --genre"),
-        (["RUN", "--num-fakes", 5], "at least 6 fakes, not 5"),
-        (["RUN", "--num-pairs", 5], r"at least 6 images of each side \(--num-pairs\), not 5"),
+        (["RUN", "--real", "EMPTY", "--genre", "abstract"], "leave out `genre`"),
+        (["RUN", "--num-fakes", 5], "5 fakes; the metrics need at least 6"),
+        (["RUN", "--num-pairs", 5], "`num_pairs` is 5; it must be at least 6"),
         (["RUN", "RUN", "--kept"], "exactly one run"),
-        (["EMPTY", "--kept"], "kept no checkpoints"),
+        (["EMPTY", "--kept"], "no checkpoints in"),
     ],
 )
 def test_mistakes_are_told(evaluate, run, tmp_path, flags, sentence):

@@ -2,49 +2,124 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
+import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageSequence
 
-from brushwork.gan.dcgan import DCGANConfig, Generator
+from brushwork.errors import BrushworkError
+from brushwork.gan import styled
 from brushwork.gan.generator import PaintingGenerator
 from brushwork.gan.save import save_generator
+from brushwork.training.ema import refresh_statistics
 from experiments import sample
 
 TRAINING = {"data": "synthetic", "num_paintings": 9, "fingerprint": "0", "batch_size": 8, "seed": 0}
 
 
 @pytest.fixture(scope="module")
-def painter(tmp_path_factory):
+def folder(tmp_path_factory):
+    """A generator with random weights whose pictures differ clearly."""
     torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("painter") / "generator"
-    save_generator(Generator(DCGANConfig(side=32, width=2)), folder, TRAINING, 1, "averaged")
+    network = styled.Generator(styled.StyledConfig(side=32, width=4, classes=("sea", "portrait")))
+    torch.nn.init.normal_(network.to_rgb[1].weight, std=0.1)
+    torch.nn.init.normal_(network.label.weight)
+    refresh_statistics(network, [(torch.randn(64, 100), torch.arange(64) % 2)])
+    folder = tmp_path_factory.mktemp("run") / "generator"
+    save_generator(network, folder, TRAINING, 1, "averaged")
     return folder
 
 
-def test_the_command_writes_single_pictures_and_their_grid(painter, tmp_path):
-    script = Path(sample.__file__)
+def frames_of(file):
+    """The frames of an animation: (N, H, W, 3) uint8."""
+    if file.suffix == ".gif":
+        with Image.open(file) as animation:
+            assert animation.info["loop"] == 0  # repeats for ever
+            frames = [np.asarray(f.convert("RGB")) for f in ImageSequence.Iterator(animation)]
+    else:
+        with av.open(str(file)) as video:
+            frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
+    return np.stack(frames)
+
+
+def distance(a, b):
+    """The mean absolute difference of pixels, from 0 to 255."""
+    return np.abs(np.asarray(a, float) - np.asarray(b, float)).mean()
+
+
+def test_the_command_writes_single_pictures_and_their_grid(folder, tmp_path):
     flags = ["--num", "5", "--seed", "3", "--enlarge", "2", "--out", str(tmp_path / "out")]
-    done = subprocess.run([sys.executable, str(script), str(painter), *flags], capture_output=True)
+    done = subprocess.run(
+        [sys.executable, str(Path(sample.__file__)), str(folder), *flags], capture_output=True
+    )
     assert done.returncode == 0, done.stderr
-    expected = PaintingGenerator.from_pretrained(painter).sample(5, seed=3)
+    expected = PaintingGenerator.from_pretrained(folder).sample(5, seed=3)
     for i, picture in enumerate(expected):
         with Image.open(tmp_path / "out" / f"seed-3-{i:03d}.png") as written:
             assert written.tobytes() == picture.tobytes()
     with Image.open(tmp_path / "out" / "grid.png") as grid:
         assert grid.size == (3 * 66 + 2, 2 * 66 + 2)
+    assert len([*(tmp_path / "out").iterdir()]) == 6
 
 
 @pytest.mark.parametrize("name", ["walk.gif", "walk.mp4"])
-def test_a_walk_is_written_as_an_animation(painter, tmp_path, name):
-    sample.main(sample.Config(str(painter), num=3, frames=4, walk=tmp_path / "new" / name))
-    assert (tmp_path / "new" / name).stat().st_size > 500
+def test_a_walk_passes_the_pictures_and_closes(folder, tmp_path, run_script, name):
+    file = tmp_path / "new" / name
+    flags = ["--num", 3, "--frames", 6, "--seed", 3, "--label", "portrait", "--enlarge", 3]
+    run_script("sample", folder, *flags, "--walk", file, "--out", tmp_path / "out")
+    frames = frames_of(file)
+    assert frames.shape == (3 * 6, 96, 96, 3)
+    # Frames 0, 6 and 12 are the pictures, but for the losses of compression.
+    pictures = PaintingGenerator.from_pretrained(folder).sample(3, label="portrait", seed=3)
+    for i, picture in enumerate(pictures):
+        enlarged = picture.resize((96, 96), Image.Resampling.NEAREST)
+        distances = [distance(frame, enlarged) for frame in frames]
+        assert np.argmin(distances) == 6 * i
+        assert distances[6 * i] < 12 < 30 < distances[6 * (i - 1)]
+    # The step from the last frame to the first is as small as the others.
+    steps = [distance(frames[i - 1], frames[i]) for i in range(18)]
+    assert steps[0] < 1.2 * max(steps[1:])
+    assert not (tmp_path / "out").exists()  # no single pictures
 
 
-def test_a_folder_that_holds_no_painter_is_one_sentence(tmp_path):
-    script = Path(sample.__file__)
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path)], capture_output=True, text=True
+def test_a_label_and_truncation_change_the_pictures(folder, tmp_path, run_script):
+    run_script(
+        "sample", folder, "--num", 2, "--label", "portrait", "--truncation", 0.5, "--out", tmp_path
     )
-    assert done.returncode == 1
-    assert "no checkpoint" in done.stderr and "Traceback" not in done.stderr
+    generator = PaintingGenerator.from_pretrained(folder)
+    for i, picture in enumerate(generator.sample(2, label="portrait", truncation=0.5)):
+        with Image.open(tmp_path / f"seed-0-{i:03d}.png") as written:
+            assert written.tobytes() == picture.tobytes()
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--frames", 0], "`frames` is 0; it must be above 0"),
+        (["--enlarge", 0], "`enlarge` is 0; it must be above 0"),
+        (["--num", 0], "`num` must be at least 1"),
+        (["--seed", -1], "`seed` is -1"),
+        (["--truncation", 2], "`truncation` is 2"),
+        (["--label", "portraits"], "has no class 'portraits'; did you mean 'portrait'"),
+        (["--walk", "walk.avi"], r"\.avi"),
+    ],
+)
+def test_a_wrong_flag_is_an_error_and_writes_nothing(
+    folder, tmp_path, monkeypatch, run_script, flags, message
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(BrushworkError, match=message):
+        run_script("sample", folder, *flags)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_folder_without_a_checkpoint_is_an_error(tmp_path, run_script):
+    with pytest.raises(BrushworkError, match="no checkpoint"):
+        run_script("sample", tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_is_an_error(folder, tmp_path, run_script):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(BrushworkError, match="cannot write the pictures"):
+        run_script("sample", folder, "--num", 1, "--out", tmp_path / "file" / "out")

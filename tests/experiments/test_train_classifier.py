@@ -1,7 +1,8 @@
-"""Training, evaluating and identifying, tiny: once by the real command lines, else in process."""
+"""Train, evaluate and identify with tiny settings: one run is trained and shared."""
 
 import csv
 import json
+import math
 import os
 import re
 import shutil
@@ -13,18 +14,21 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
+from timm.optim import create_optimizer_v2
 
 from brushwork import ArtistClassifier
-from brushwork.data.prepare import prepare
+from brushwork.data.preparation import prepare
 from brushwork.data.prepared import open_prepared
 from brushwork.data.sources.synthetic import synthetic_paintings
 from brushwork.errors import BrushworkError
 from brushwork.metrics.classification import classification_report
 from brushwork.training.run import read_metrics
-from experiments import evaluate_as_2019, evaluate_classifier, identify, train_classifier
+from experiments import evaluate_classifier, train_classifier
+from settings import flat, read_flags
 
 ROOT = Path(__file__).parents[2]
 TINY = {"min_paintings": 2, "model": "test_resnet", "weights": "none", "side": 64,
@@ -32,16 +36,30 @@ TINY = {"min_paintings": 2, "model": "test_resnet", "weights": "none", "side": 6
         "views": 1}  # fmt: skip
 
 
+def flags_of(settings):
+    """Write settings as flags; True is a flag without a value."""
+    names = {name: f"--{name.replace('_', '-')}" for name in settings}
+    return [
+        flag
+        for name, value in settings.items()
+        for flag in ([names[name]] if value is True else [names[name], str(value)])
+    ]
+
+
 def command(data, out, **settings):
-    flags = [f"--{k.replace('_', '-')}={v}" for k, v in (TINY | settings).items()]
     script = ROOT / "experiments" / "train_classifier.py"
-    return [sys.executable, str(script), f"--data={data}", f"--out={out}", *flags]
+    flags = flags_of({"data": data, "out": out} | TINY | settings)
+    return [sys.executable, str(script), *flags]
 
 
-def train(data, out, **settings):
-    config = train_classifier.Config(data=str(data), out=out, **(TINY | settings))
-    train_classifier.main(config)
-    return out
+@pytest.fixture(scope="module")
+def train(run_script):
+    def train(data, out, **settings):
+        flags = flags_of({"data": data, "out": out, "tracker": "None"} | TINY | settings)
+        run_script("train_classifier", *flags)
+        return out
+
+    return train
 
 
 def same(a, b):
@@ -50,11 +68,12 @@ def same(a, b):
 
 
 @pytest.fixture(scope="module")
-def run(prepared_folder, tmp_path_factory):
-    return train(prepared_folder, tmp_path_factory.mktemp("classifier") / "run")
+def run(train, prepared_folder, tmp_path_factory):
+    out = tmp_path_factory.mktemp("classifier") / "run"
+    return train(prepared_folder, out, tracker="tensorboard")
 
 
-def test_a_run_leaves_a_classifier_that_knows_its_artists_and_paintings(run, prepared_folder):
+def test_a_run_writes_a_classifier_with_its_artists_and_an_index_of_paintings(run, prepared_folder):
     known = ArtistClassifier.from_pretrained(run / "classifier")
     table = open_prepared(prepared_folder).table
     assert set(known.artists) <= set(table["artist"]) and list(known.artists) == sorted(
@@ -66,14 +85,17 @@ def test_a_run_leaves_a_classifier_that_knows_its_artists_and_paintings(run, pre
     assert [line["epoch"] for line in lines] == [1, 2]
     best = max(line["val_top1"] for line in lines)
     assert known.config["training"]["val_top1"] == best
-    assert (run / "curves.png").exists()
+    assert (run / "curves.png").stat().st_size > 5000
+    assert list((run / "brushwork").glob("events.*"))
 
 
-def test_stopped_and_resumed_it_ends_with_the_same_weights(run, prepared_folder, tmp_path):
+def test_a_run_that_a_signal_stopped_resumes_to_the_same_weights(
+    train, run, prepared_folder, tmp_path
+):
     out = tmp_path / "run"
     line = command(prepared_folder, out, resume=True)
-    line[-1] = "--resume"
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": ""}
+    # One thread, as in the other run: sums over more threads are rounded differently.
+    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "LOCAL_WORLD_SIZE": "1000"}
     process = subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True,
                                stderr=subprocess.PIPE)  # fmt: skip
     while not (out / "metrics.jsonl").exists() and process.poll() is None:
@@ -87,7 +109,7 @@ def test_stopped_and_resumed_it_ends_with_the_same_weights(run, prepared_folder,
 
 
 def test_two_processes_share_the_paintings_of_one(run, prepared_folder, tmp_path):
-    """Batch norms differ, so the curves do; each painting kept aside counts once all the same."""
+    """Batch norms differ, so the curves do too; but each validation painting counts once."""
     line = command(prepared_folder, tmp_path / "two", epochs=1)
     launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes",
               "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
@@ -107,41 +129,104 @@ def test_two_processes_share_the_paintings_of_one(run, prepared_folder, tmp_path
     [
         {"augment": "trivial", "mix": "cutmix", "balance": 0.5, "freeze": 1, "ema_half_life": 0},
         {"optimizer": "adam", "layer_decay": 1.0, "min_area": 0.08, "label_smoothing": 0.0,
-         "mix": "mixup", "augment": "rand", "patience": 1, "views": 10},
+         "mix": "mixup", "augment": "rand", "patience": 1, "views": 10, "genre": "landscape",
+         "min_paintings": 1},
     ],
 )  # fmt: skip
-def test_every_part_of_the_recipe_trains(prepared_folder, tmp_path, settings):
+def test_every_part_of_the_recipe_trains(train, prepared_folder, tmp_path, settings):
     out = train(prepared_folder, tmp_path / "run", epochs=1, **settings)
     assert np.isfinite(read_metrics(out)[0]["loss"])
 
 
-def test_a_training_that_lost_its_patience_does_not_go_on(prepared_folder, tmp_path):
-    """No rate, no progress: the first epoch stays the best."""
-    patient = {"epochs": 4, "patience": 1, "lr": 1e-12, "ema_half_life": 0}
-    out = train(prepared_folder, tmp_path / "run", **patient)
+def test_a_run_whose_patience_has_ended_does_not_resume(train, prepared_folder, tmp_path):
+    """With a learning rate of almost 0, the first epoch stays the best."""
+    settings = {"epochs": 4, "patience": 1, "lr": 1e-12, "ema_half_life": 0}
+    out = train(prepared_folder, tmp_path / "run", **settings)
     before = read_metrics(out)
     assert len(before) == 2
-    train(prepared_folder, tmp_path / "run", **patient, resume=True)
+    train(prepared_folder, tmp_path / "run", **settings, resume=True)
     assert read_metrics(out) == before
 
 
-def test_a_student_learns_from_a_teachers_answers(run, prepared_folder, tmp_path):
-    taught = train(prepared_folder, tmp_path / "run", epochs=1, teacher=str(run / "classifier"))
+def test_a_student_learns_from_a_teachers_predictions(train, run, prepared_folder, tmp_path):
+    teacher = run / "classifier"
+    taught = train(prepared_folder, tmp_path / "run", epochs=1, teacher=teacher)
     assert read_metrics(taught)[0]["loss"] > 0
+
+
+def test_filters_apply_before_artists_are_chosen(prepared_folder):
+    flags = ["--data", prepared_folder, "--genre", "landscape", "--min-paintings", 1, "--side", 64]
+    cfg = read_flags(train_classifier.Config, None, [*map(str, flags)])
+    data = train_classifier.open_paintings(cfg)
+    table = open_prepared(prepared_folder).table
+    landscapes = table[table["genre"] == "landscape"]
+    assert set(table.loc[data.split.table.index, "genre"]) == {"landscape"}
+    for artist, number in data.split.training["artist"].value_counts().items():
+        own = landscapes[landscapes["artist"] == artist]
+        assert number == (own["split"] == "train").sum()
+
+
+def test_settings_keep_the_names_that_older_runs_recorded():
+    settings = flat(train_classifier.Config())
+    assert settings["min_paintings"] == 300
+    assert settings.keys() == {
+        "data", "genre", "style", "artist", "min_paintings", "fit", "model", "weights", "teacher",
+        "side", "first_side", "last_side", "epochs", "batch_size", "optimizer", "lr", "freeze",
+        "layer_decay", "weight_decay", "min_area", "augment", "mix", "label_smoothing", "balance",
+        "ema_half_life", "views", "patience", "precision", "seed", "tracker", "out", "resume",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("num_steps", [1, 18, 100, 1230])
+def test_the_learning_rate_depends_on_the_step_alone(num_steps):
+    """It rises for 5 % of the steps, then falls as half a cosine (Loshchilov & Hutter, eq. 5)."""
+    network = timm.create_model("test_resnet", num_classes=2)
+
+    def schedule():
+        optimizer = create_optimizer_v2(network, "adamw", lr=0.5, layer_decay=0.8)
+        return train_classifier.cosine_schedule(optimizer, lr=0.5, num_steps=num_steps)
+
+    def rates(schedule, step):
+        schedule.step_update(step)
+        return [group["lr"] for group in schedule.optimizer.param_groups]
+
+    def cosine(step):
+        rise = 0.05 * num_steps
+        return 0.5 * (1 + math.cos(math.pi * (step - rise) / (num_steps - rise)))
+
+    whole, scales = schedule(), [g["lr_scale"] for g in schedule().optimizer.param_groups]
+    assert len(set(scales)) > 3
+    curve = [rates(whole, step) for step in range(num_steps)]
+    for step in {0, num_steps // 30, num_steps // 2, num_steps - 1}:
+        assert curve[step] == rates(schedule(), step), "a resumed run"
+    factors = [rate[-1] / 0.5 for rate in curve]
+    np.testing.assert_allclose(curve, np.outer(factors, scales) * 0.5)
+    first = math.ceil(0.05 * num_steps)
+    expected = [cosine(step) for step in range(first, num_steps)]
+    np.testing.assert_allclose(factors[first:], expected, atol=1e-12)
+    assert factors[0] > 0 and factors[:first] == sorted(factors[:first])
+    assert max(factors) <= 1 and factors[-1] > 0
 
 
 @pytest.mark.parametrize(
     ("mistake", "words"),
     [
-        ({"min_paintings": 1000}, "lower --min-paintings"),
+        ({"min_paintings": 1000}, "lower `min_paintings`"),
         ({"model": "resnet_18"}, "did you mean"),
         ({"weights": "nowhere.pth"}, "no weights at nowhere.pth"),
         ({"freeze": 40}, "choose between 0 and"),
         ({"epochs": 0}, "`epochs` is 0"),
         ({"data": "nowhere/at/all"}, "nowhere/at/all"),
+        ({"genre": "landscpe"}, "did you mean 'landscape'"),
+        ({"tracker": "mlflow"}, "`tracker` is mlflow, which is not installed"),
     ],
 )
-def test_a_mistake_is_said_before_anything_is_written(prepared_folder, tmp_path, mistake, words):
+def test_a_mistake_is_reported_before_anything_is_written(
+    train, prepared_folder, tmp_path, monkeypatch, mistake, words
+):
+    monkeypatch.setattr(
+        "brushwork.training.trackers.find_spec", lambda name: None if name == "mlflow" else name
+    )
     settings = {"data": prepared_folder} | mistake
     with pytest.raises(BrushworkError, match=re.escape(words)):
         train(out=tmp_path / "run", **settings)
@@ -149,16 +234,14 @@ def test_a_mistake_is_said_before_anything_is_written(prepared_folder, tmp_path,
 
 
 @pytest.fixture(scope="module")
-def report(run, prepared_folder, tmp_path_factory):
+def report(run_script, run, prepared_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("evaluation")
-    config = evaluate_classifier.Config(
-        str(run / "classifier"), data=str(prepared_folder), resamples=50, out=out
-    )
-    evaluate_classifier.main(config)
+    flags = flags_of({"data": prepared_folder, "resamples": 50, "out": out})
+    run_script("evaluate_classifier", run / "classifier", *flags)
     return out
 
 
-def test_the_report_holds_what_was_asked_for(run, report):
+def test_the_report_has_the_results_of_each_split(run, report):
     assert {f.name for f in report.iterdir()} == {
         "report.json", "report.html", "artists.csv", "confusion.csv", "confusion.png",
         "reliability.png", "mistakes.png",
@@ -182,16 +265,18 @@ def test_the_test_numbers_are_those_of_the_test_rows(report, run, prepared_folde
     paintings = open_prepared(prepared_folder)
     table = paintings.table
     test = table[(table["split"] == "test") & table["artist"].isin(known.artists)]
-    seen = known.predict_rows(paintings.pixels(64, "squash"), test.index.to_numpy())
+    predictions = known.predict_rows(paintings.pixels(64, "squash"), test.index.to_numpy())
     labels = [known.artists.index(artist) for artist in test["artist"]]
-    expected = classification_report(known.calibrated(seen), labels)
+    expected = classification_report(known.calibrated(predictions), labels)
     numbers = json.loads((report / "report.json").read_text())["reports"]["test"]
     assert {name: numbers[name] for name in expected} == pytest.approx(expected)
     rows = list(csv.reader((report / "confusion.csv").read_text().splitlines()))
     assert sum(int(cell) for row in rows[1:] for cell in row[1:]) == len(test)
 
 
-def test_unknown_artists_are_those_of_the_data_that_it_does_not_know(prepared_folder, tmp_path):
+def test_unknown_artists_are_those_that_the_classifier_was_not_trained_on(
+    train, prepared_folder, tmp_path
+):
     few = train(prepared_folder, tmp_path / "run", epochs=1, min_paintings=7)
     known = ArtistClassifier.from_pretrained(few / "classifier")
     parts = evaluate_classifier.split_rows(known, open_prepared(prepared_folder))
@@ -201,87 +286,110 @@ def test_unknown_artists_are_those_of_the_data_that_it_does_not_know(prepared_fo
     assert set(table["split"][parts["unknown"]]) == {"test"}
 
 
-def test_a_folder_of_pictures_becomes_a_table_with_the_bad_ones_and_their_reasons(run, tmp_path):
+def test_a_card_of_a_copy_is_updated_and_nothing_else(run_script, run, prepared_folder, tmp_path):
+    copy = tmp_path / "classifier"
+    shutil.copytree(run / "classifier", copy)
+    flags = flags_of({"data": prepared_folder, "resamples": 2, "out": tmp_path / "evaluation"})
+    run_script("evaluate_classifier", copy, *flags, "--splits", "test", "--update-card")
+    card = (copy / "README.md").read_text()
+    assert "| validation |" in card and "| test |" in card and "split: test" in card
+    before = ArtistClassifier.from_pretrained(run / "classifier").config
+    after = ArtistClassifier.from_pretrained(copy).config
+    assert after.pop("results").keys() == {"validation", "test"} and before.pop("results")
+    assert after == before
+
+
+@pytest.fixture(scope="module")
+def identify(run_script):
+    def identify(folder, classifier, out, *flags):
+        run_script("identify", folder, "--classifier", classifier, "--out", out, *flags)
+
+    return identify
+
+
+def test_a_folder_of_pictures_becomes_a_table_with_reasons_for_unreadable_files(
+    identify, run, tmp_path
+):
     folder, out = tmp_path / "in", tmp_path / "out.csv"
     (folder / "sub").mkdir(parents=True)
     rng = np.random.default_rng(0)
     for i in range(5):
         pixels = rng.integers(0, 256, (50, 70, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / "sub" / f"ä {i}.png")
+        Image.fromarray(pixels).save(folder / "sub" / f'ä\'s "{i}" <b>.png')
     (folder / "broken.jpg").write_bytes(b"\xff\xd8 no")
     (folder / "empty.png").touch()
     (folder / "notes.txt").write_text("not a picture")
-    config = identify.Config(folder, str(run / "classifier"), out, batch_size=2)
-    identify.main(config)
+    identify(folder, run / "classifier", out, "--batch-size", 2)
     rows = {
         row["file"]: row for row in csv.DictReader(out.read_text(encoding="utf-8").splitlines())
     }
     assert len(rows) == 7 and rows["empty.png"]["error"] == "empty file"
     assert rows["broken.jpg"]["error"] and not rows["broken.jpg"]["artist"]
-    good = rows["sub/ä 0.png"]
-    answer = ArtistClassifier.from_pretrained(run / "classifier").identify(folder / "sub/ä 0.png")
+    first = 'sub/ä\'s "0" <b>.png'
+    good = rows[first]
+    answer = ArtistClassifier.from_pretrained(run / "classifier").identify(folder / first)
     assert good["artist"] == answer.artist
     assert good["artist_1"] == answer.candidates[0].artist
     assert float(good["probability_1"]) == pytest.approx(answer.candidates[0].probability, abs=1e-3)
     sheet = out.with_suffix(".html").read_text(encoding="utf-8")
     assert sheet.count("<figure") == 5 and sheet.count("data:image/jpeg") == 10
 
-    # Stopped in the middle of a line, and begun again: the same table, nothing looked at twice.
+    # Killed in the middle of a line and started again: the same table, no picture twice.
     whole = out.read_text(encoding="utf-8")
     lines = whole.splitlines(keepends=True)
     out.write_text("".join(lines[:4]) + lines[4][:9], encoding="utf-8")
-    identify.main(config)
+    identify(folder, run / "classifier", out, "--batch-size", 2)
     assert out.read_text(encoding="utf-8") == whole
     assert out.with_suffix(".html").read_text(encoding="utf-8").count("<figure") == 5
 
 
-def test_a_table_is_of_one_folder_and_one_classifier(run, tmp_path):
+def test_a_table_is_of_one_folder_and_one_classifier(identify, run, tmp_path):
     for name in ("a", "b"):
         (tmp_path / name).mkdir()
         Image.new("RGB", (20, 20)).save(tmp_path / name / "1.png")
-    named = {"classifier": str(run / "classifier"), "out": tmp_path / "o.csv", "sheet": False}
-    identify.main(identify.Config(tmp_path / "a", **named))
-    with pytest.raises(BrushworkError, match="made with another folder; pass another --out"):
-        identify.main(identify.Config(tmp_path / "b", **named))
+    classifier, out = run / "classifier", tmp_path / "o.csv"
+    identify(tmp_path / "a", classifier, out, "--no-sheet")
+    with pytest.raises(BrushworkError, match="made with another folder; pass another `out`"):
+        identify(tmp_path / "b", classifier, out, "--no-sheet")
     other = tmp_path / "other"
-    shutil.copytree(run / "classifier", other)
+    shutil.copytree(classifier, other)
     weights = load_file(other / "model.safetensors")
     save_file({name: 1.5 * value for name, value in weights.items()}, other / "model.safetensors")
     with pytest.raises(BrushworkError, match="another weights"):
-        identify.main(identify.Config(tmp_path / "a", **named | {"classifier": str(other)}))
+        identify(tmp_path / "a", other, out, "--no-sheet")
 
 
 @pytest.mark.skipif(os.name != "posix", reason="names of other systems are text")
-def test_a_name_that_is_no_text_is_kept_byte_for_byte(run, tmp_path):
+def test_a_name_that_is_not_text_is_kept_byte_for_byte(identify, run, tmp_path):
     (tmp_path / "in").mkdir()
     Image.new("RGB", (20, 20)).save(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "a.png").rename(tmp_path / "in" / os.fsdecode(b"C\xe9zanne.png"))
-    config = identify.Config(tmp_path / "in", str(run / "classifier"), tmp_path / "o.csv")
     for _ in range(2):
-        identify.main(config)
-        assert config.out.read_bytes().count(b"\nC\xe9zanne.png,") == 1
+        identify(tmp_path / "in", run / "classifier", tmp_path / "o.csv")
+        assert (tmp_path / "o.csv").read_bytes().count(b"\nC\xe9zanne.png,") == 1
+        assert (tmp_path / "o.html").read_bytes().count(b'title="C\xe9zanne.png"') == 1
 
 
 @pytest.mark.parametrize(
-    ("settings", "words"),
+    ("mistake", "words"),
     [
-        ({"folder": Path("nowhere")}, "no folder nowhere"),
-        ({"out": Path("x.txt")}, "must end in .csv"),
+        ({"folder": "nowhere"}, "no folder nowhere"),
+        ({"out": "x.txt"}, "must end in .csv"),
         ({"classifier": "./nowhere"}, "no checkpoint folder"),
     ],
 )
-def test_mistakes_in_identifying_are_one_sentence(tmp_path, settings, words):
+def test_mistakes_in_identifying_are_one_sentence(identify, tmp_path, mistake, words):
     Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
-    given = {"folder": tmp_path, "classifier": "./nowhere", "out": tmp_path / "o.csv"} | settings
+    arguments = {"folder": tmp_path, "classifier": "./nowhere", "out": tmp_path / "o.csv"}
     with pytest.raises(BrushworkError, match=re.escape(words)):
-        identify.main(identify.Config(**given))
+        identify(**arguments | mistake)
 
 
 def test_the_evaluation_of_2019_stands_beside_the_honest_one(
-    run, report, prepared_folder, tmp_path
+    run_script, run, report, prepared_folder, tmp_path
 ):
-    settings = {"data": str(prepared_folder), "out": tmp_path}
-    evaluate_as_2019.main(evaluate_as_2019.Config(str(run / "classifier"), **settings))
+    flags = flags_of({"data": prepared_folder, "out": tmp_path})
+    run_script("evaluate_as_2019", run / "classifier", *flags)
     numbers = json.loads((tmp_path / "report.json").read_text())["reports"]
     honest = json.loads((report / "report.json").read_text())["reports"]
     assert numbers["honest"].items() <= honest["test"].items()
@@ -290,16 +398,15 @@ def test_the_evaluation_of_2019_stands_beside_the_honest_one(
     assert numbers["as in 2019"]["num_paintings"] == len(train)
     assert numbers["test in crops"]["num_paintings"] == len(test)
 
-    # The labels that its test set would have had: those of the first training rows.
+    # The labels that the test set of 2019 had: those of the first training rows.
     known = ArtistClassifier.from_pretrained(run / "classifier")
     pixels = open_prepared(prepared_folder).pixels(64, "squash")
-    seen = known.predict_rows(pixels, test.index.to_numpy())
+    predictions = known.predict_rows(pixels, test.index.to_numpy())
     labels = [known.artists.index(artist) for artist in train["artist"][: len(test)]]
-    assert numbers["labels of 2019"] == classification_report(known.calibrated(seen), labels)
+    assert numbers["labels of 2019"] == classification_report(known.calibrated(predictions), labels)
 
 
-def test_of_other_paintings_nobody_knows_which_were_trained_on(run, tmp_path):
+def test_the_evaluation_of_2019_needs_the_training_data(run_script, run, tmp_path):
     prepare(synthetic_paintings(20), tmp_path / "others", side=64, workers=1, progress=False)
-    config = evaluate_as_2019.Config(str(run / "classifier"), data=str(tmp_path / "others"))
     with pytest.raises(BrushworkError, match="was trained on other paintings"):
-        evaluate_as_2019.main(config)
+        run_script("evaluate_as_2019", run / "classifier", "--data", tmp_path / "others")

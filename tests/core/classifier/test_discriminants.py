@@ -71,9 +71,9 @@ def test_its_likelihoods_are_scikit_learns(monkeypatch):
 
 def test_strangers_are_less_familiar():
     x, y = groups(500, 12, artists=4)
-    known = fit_discriminants(*map(torch.from_numpy, (x[:400], y[:400])))
-    same = familiarity(torch.from_numpy(x[400:]), known)
-    strange = familiarity(torch.from_numpy(x[400:, ::-1].copy()), known)
+    discriminants = fit_discriminants(*map(torch.from_numpy, (x[:400], y[:400])))
+    same = familiarity(torch.from_numpy(x[400:]), discriminants)
+    strange = familiarity(torch.from_numpy(x[400:, ::-1].copy()), discriminants)
     assert same.median() > strange.quantile(0.95)
 
 

@@ -1,4 +1,5 @@
 import io
+import json
 import shutil
 import subprocess
 import sys
@@ -7,12 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from huggingface_hub import ModelCard
 from PIL import Image
 from safetensors.torch import load_file
 
 from brushwork import ArtistClassifier, BrushworkError
 from brushwork.backbones.create import create_backbone, input_statistics
-from brushwork.classifier.finish import index_paintings
+from brushwork.classifier.card import model_card
+from brushwork.classifier.finish import finish_classifier
 from brushwork.classifier.identify import Identification
 from brushwork.classifier.save import save_classifier
 from brushwork.classifier.teacher import open_teacher
@@ -25,19 +28,19 @@ PIXELS = RNG.integers(0, 256, (6, 64, 64, 3), dtype=np.uint8)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A classifier that learned nothing, with all that travels along."""
+    """The checkpoint of an untrained classifier, with an index."""
     torch.manual_seed(0)
     out = tmp_path_factory.mktemp("classifier") / "classifier"
     network = create_backbone("test_resnet", len(ARTISTS)).eval()
     mean, std = input_statistics(network)
-    judging = {"mean": mean, "std": std, "num_views": 1}
+    preprocessing = {"mean": mean, "std": std, "num_views": 1}
     training = {"model": "test_resnet", "artists": ARTISTS, "side": 64, "fit": "squash",
                 "data": "drawn", "num_paintings": 6, "min_paintings": 2, "fingerprint": "0",
                 "weights": "none", "epoch": 1, "seed": 0}  # fmt: skip
     logits = torch.tensor([[3.0, 0.0, 0.0], [0.0, 3.0, 0.0], [0.0, 0.0, 3.0], [3.0, 0.0, 0.0]])
-    save_classifier(network, out, training, judging, logits, np.array([0, 1, 2, 1]))
+    save_classifier(network, out, training, preprocessing, logits, np.array([0, 1, 2, 1]))
     table = pd.DataFrame({"artist": ARTISTS * 2, "title": [f"No. {i}" for i in range(6)]})
-    index_paintings(out, PIXELS, table)
+    finish_classifier(out, PIXELS, table)
     return out
 
 
@@ -78,26 +81,26 @@ def test_probabilities_are_sorted_sum_to_one_and_are_calibrated(known):
 def test_a_checkpoint_from_before_biases_has_none(known):
     config = {name: value for name, value in known.config.items() if name != "biases"}
     old = ArtistClassifier(known.network, config)
-    seen = known.predict_rows(PIXELS, np.array([1, 2]))
-    expected = (seen.logits / known.calibration.temperature).softmax(1)
-    np.testing.assert_allclose(old.calibrated(seen), expected, rtol=1e-6)
+    predictions = known.predict_rows(PIXELS, np.array([1, 2]))
+    expected = (predictions.logits / known.calibration.temperature).softmax(1)
+    np.testing.assert_allclose(old.calibrated(predictions), expected, rtol=1e-6)
 
 
 @pytest.fixture(scope="module")
-def of_two_opinions(folder, tmp_path_factory):
-    """The same network, which was shown dark, grey and bright pictures with some kept aside."""
+def with_discriminants(folder, tmp_path_factory):
+    """The same network, finished on dark, grey and bright pictures with some for validation."""
     out = tmp_path_factory.mktemp("lda") / "classifier"
     shutil.copytree(folder, out)
     levels = np.array([20, 120, 220])
     noise = np.random.default_rng(1).integers(-20, 20, (24, 64, 64, 3))
     pixels = (levels[np.arange(24) % 3][:, None, None, None] + noise).astype(np.uint8)
     table = pd.DataFrame({"artist": ARTISTS * 8, "title": ["Light"] * 24})
-    index_paintings(out, pixels, table, aside=np.arange(15, 24))
+    finish_classifier(out, pixels, table, validation_rows=np.arange(15, 24))
     return out, pixels
 
 
-def test_what_traits_tell_counts_as_much_as_paintings_kept_aside_say(of_two_opinions):
-    folder, pixels = of_two_opinions
+def test_the_discriminant_analysis_has_the_weight_that_validation_gives_it(with_discriminants):
+    folder, pixels = with_discriminants
     known = ArtistClassifier.from_pretrained(folder)
     temperature, biases, weight = known.calibration
     assert weight > 0, "the network alone knows nothing"
@@ -106,16 +109,17 @@ def test_what_traits_tell_counts_as_much_as_paintings_kept_aside_say(of_two_opin
     assert known.config["results"]["validation"]["top1"] == 1
     assert known.config["results"]["validation"]["num_paintings"] == 9
     tensors = load_file(folder / "discriminants.safetensors")
-    seen = known.predict_rows(pixels, np.arange(24))
-    along = (seen.traits - tensors["center"]) @ tensors["directions"]
+    predictions = known.predict_rows(pixels, np.arange(24))
+    along = (predictions.channel_statistics - tensors["center"]) @ tensors["directions"]
     distance = torch.cdist(along, tensors["means"]).square()
-    logits = seen.logits / temperature - weight * distance / 2 + torch.tensor(biases)
-    np.testing.assert_allclose(known.calibrated(seen), logits.softmax(1), rtol=1e-3, atol=1e-6)
+    logits = predictions.logits / temperature - weight * distance / 2 + torch.tensor(biases)
+    calibrated = known.calibrated(predictions)
+    np.testing.assert_allclose(calibrated, logits.softmax(1), rtol=1e-3, atol=1e-6)
 
 
-def test_a_second_opinion_that_was_lost_is_told(of_two_opinions, tmp_path):
+def test_a_checkpoint_without_its_discriminants_is_an_error(with_discriminants, tmp_path):
     for name in ("config.json", "model.safetensors"):
-        (tmp_path / name).write_bytes((of_two_opinions[0] / name).read_bytes())
+        (tmp_path / name).write_bytes((with_discriminants[0] / name).read_bytes())
     with pytest.raises(BrushworkError, match="lacks its discriminants"):
         ArtistClassifier.from_pretrained(tmp_path)
 
@@ -131,7 +135,7 @@ def test_less_than_the_threshold_is_unknown(known):
         known.threshold = before
 
 
-def test_the_nearest_painting_to_one_it_learned_from_is_itself(known):
+def test_the_nearest_painting_to_a_training_painting_is_itself(known):
     neighbours = known.nearest(PIXELS[4], k=3)
     assert neighbours[0].title == "No. 4" and neighbours[0].artist == ARTISTS[1]
     assert neighbours[0].similarity > 0.99
@@ -145,7 +149,7 @@ def test_the_heat_map_covers_the_picture_and_lies_over_it(known):
     heat = known.explain(picture, "Edgar Degas")
     assert heat.shape == (90, 160) and heat.min() >= 0 and heat.max() in (0, 1)
     assert figures.overlay(picture.resize((320, 180)), heat).size == (320, 180)
-    with pytest.raises(BrushworkError, match="knows no 'Banksy'"):
+    with pytest.raises(BrushworkError, match="no artist 'Banksy'"):
         known.explain(picture, "Banksy")
 
 
@@ -153,21 +157,21 @@ def test_the_heat_map_covers_the_picture_and_lies_over_it(known):
     "picture",
     ["nowhere.jpg", b"not a picture", b"", np.zeros((4, 4)), np.zeros((0, 4, 3), np.uint8), 7],
 )
-def test_what_cannot_be_read_is_one_sentence(known, picture):
+def test_a_picture_that_cannot_be_read_is_an_error(known, picture):
     with pytest.raises(BrushworkError):
         known.identify(picture)
     with pytest.raises(BrushworkError):
         known.identify([PIXELS[0], picture])
 
 
-def test_no_pictures_and_no_artists_are_refused(known):
+def test_no_pictures_and_no_artists_are_errors(known):
     with pytest.raises(BrushworkError, match="at least one"):
         known.identify([])
     with pytest.raises(BrushworkError, match="at least 1"):
         known.identify(PIXELS[0], top=0)
 
 
-def test_without_an_index_nothing_is_near(folder, tmp_path):
+def test_without_an_index_there_are_no_neighbours(folder, tmp_path):
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).write_bytes((folder / name).read_bytes())
     assert ArtistClassifier.from_pretrained(tmp_path).nearest(PIXELS[0]) == []
@@ -182,10 +186,24 @@ def test_a_teacher_must_know_the_same_artists(folder):
         open_teacher(str(folder), ARTISTS[:2], "cpu")
 
 
-def test_the_card_tells_data_measure_and_limits(folder):
+def test_the_card_describes_data_results_and_limits(folder):
     card = (folder / "README.md").read_text()
     assert "Katsushika Hokusai" in card and "| validation | 4 | 0.750 |" in card
-    assert "must\nnot be used to attribute value" in card
+    assert "must not be used to attribute value or to\nauthenticate" in card
+
+
+@pytest.mark.parametrize("name", ["Monet: late works", "2024", "yes", "- #[a]: 'b' \"c\"", "Ä"])
+def test_the_card_is_valid_yaml_with_the_results_whatever_the_names(with_discriminants, name):
+    config = json.loads((with_discriminants[0] / "config.json").read_text())
+    config["training"]["data"] = name
+    config["architecture"] = name
+    data = ModelCard(model_card(config)).data
+    assert data.license == "mit" and data.pipeline_tag == "image-classification"
+    assert name in data.tags and name in data.model_name
+    results = {result.metric_name: result for result in data.eval_results}
+    assert results["top-1 accuracy"].metric_value == 1
+    assert {result.dataset_name for result in data.eval_results} == {name}
+    assert {result.dataset_split for result in data.eval_results} == {"validation"}
 
 
 def test_it_identifies_in_a_process_without_the_training_packages(folder, tmp_path):

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from brushwork.backbones.create import create_backbone, input_statistics, load_pretrained
 from brushwork.backbones import create
+from brushwork.backbones.create import create_backbone, input_statistics, load_pretrained
 from brushwork.classifier import network as classifier
 from brushwork.errors import BrushworkError
 
@@ -14,19 +14,19 @@ def network():
     return create_backbone("test_resnet", 5).eval()
 
 
-def test_an_unknown_backbone_is_answered_with_near_ones():
+def test_an_unknown_backbone_is_an_error_with_near_names():
     with pytest.raises(BrushworkError, match=r"did you mean .*resnet18"):
         create_backbone("resnet_18", 5)
 
 
-def test_weights_that_cannot_be_fetched_name_what_to_choose(network, monkeypatch):
+def test_weights_that_cannot_be_downloaded_name_the_alternatives(network, monkeypatch):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
 
     def offline(*_, **__):
         raise OSError("no network")
 
     monkeypatch.setattr(create.timm, "create_model", offline)
-    with pytest.raises(BrushworkError, match="--weights none"):
+    with pytest.raises(BrushworkError, match="`weights`"):
         load_pretrained(network, "test_resnet", "hub")
 
 
@@ -38,17 +38,21 @@ def test_normalised_pixels_are_the_backbones(network):
     torch.testing.assert_close(classifier.normalise(images, mean, std), expected)
 
 
-def test_looking_in_batches_gives_the_logits_and_features_of_the_network(network):
+def test_predictions_in_batches_are_the_logits_and_features_of_the_network(network):
     pixels = np.random.default_rng(0).integers(0, 256, (7, 64, 64, 3), dtype=np.uint8)
     rows = np.array([6, 1, 3])
-    how = input_statistics(network)
-    logits, features, traits = classifier.predict_rows(network, pixels, rows, *how, batch_size=2)
-    x = classifier.normalise(torch.from_numpy(pixels[rows]).permute(0, 3, 1, 2), *how)
+    mean, std = input_statistics(network)
+    logits, features, statistics = classifier.predict_rows(
+        network, pixels, rows, mean, std, batch_size=2
+    )
+    x = classifier.normalise(torch.from_numpy(pixels[rows]).permute(0, 3, 1, 2), mean, std)
     with torch.inference_mode():
         torch.testing.assert_close(logits, network(x), rtol=1e-4, atol=1e-5)
     torch.testing.assert_close(network.get_classifier()(features), logits, rtol=1e-4, atol=1e-5)
-    mirrored = classifier.predict_rows(network, pixels[:, :, ::-1].copy(), rows, *how, num_views=2)
-    both = classifier.predict_rows(network, pixels, rows, *how, num_views=2)
+    mirrored, both = (
+        classifier.predict_rows(network, images.copy(), rows, mean, std, num_views=2)
+        for images in (pixels[:, :, ::-1], pixels)
+    )
     torch.testing.assert_close(tuple(mirrored), tuple(both), rtol=1e-4, atol=1e-5)
     with torch.no_grad():
         stages = network.forward_intermediates(x, intermediates_only=True)
@@ -56,17 +60,18 @@ def test_looking_in_batches_gives_the_logits_and_features_of_the_network(network
         np.concatenate([stage.numpy().mean((2, 3)), stage.numpy().std((2, 3))], axis=1)
         for stage in stages
     ]
-    np.testing.assert_allclose(traits, np.concatenate(by_hand, axis=1), rtol=1e-3, atol=1e-5)
+    np.testing.assert_allclose(statistics, np.concatenate(by_hand, axis=1), rtol=1e-3, atol=1e-5)
 
 
-def test_a_network_of_tokens_has_traits_of_its_last_block_only():
+def test_channel_statistics_of_a_transformer_are_those_of_its_last_block():
     vit = create_backbone("test_vit", 5).eval()
-    how = input_statistics(vit)
+    mean, std = input_statistics(vit)
+    images = torch.zeros(2, 3, 160, 160, dtype=torch.uint8)
     with torch.no_grad():
-        seen = classifier.look(vit, torch.zeros(2, 3, 160, 160, dtype=torch.uint8), *how)
-        x = classifier.normalise(torch.zeros(2, 3, 160, 160, dtype=torch.uint8), *how)
-        torch.testing.assert_close(seen.logits, vit(x), rtol=1e-4, atol=1e-5)
-    assert seen.traits.shape == (2, 2 * vit.num_features)
+        predictions = classifier.predict(vit, images, mean, std)
+        logits = vit(classifier.normalise(images, mean, std))
+    torch.testing.assert_close(predictions.logits, logits, rtol=1e-4, atol=1e-5)
+    assert predictions.channel_statistics.shape == (2, 2 * vit.num_features)
 
 
 def test_grad_cam_of_a_linear_head_is_the_weighted_sum_of_its_maps(network):
@@ -79,7 +84,7 @@ def test_grad_cam_of_a_linear_head_is_the_weighted_sum_of_its_maps(network):
     torch.testing.assert_close(classifier.grad_cam(network, x, 2), expected, rtol=1e-4, atol=1e-7)
 
 
-def test_grad_cam_of_tokens_is_refused_in_words():
+def test_grad_cam_of_a_transformer_is_an_error():
     vit = create_backbone("test_vit", 5).eval()
     with pytest.raises(BrushworkError, match="use a convolutional backbone"):
         classifier.grad_cam(vit, torch.randn(1, 3, 160, 160), 0)

@@ -3,21 +3,19 @@ import json
 import os
 import pickle
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from tests.core.data.pictures import write
 
 from brushwork.data import prepared as module
-from brushwork.data.open import open_data, open_source
+from brushwork.data.open import open_source
 from brushwork.data.paintings import COLUMNS
-from brushwork.data.prepare import prepare
+from brushwork.data.preparation import prepare
 from brushwork.data.prepared import TEXT, open_prepared
-from brushwork.data.select import select
 from brushwork.errors import BrushworkError
 
 
@@ -27,11 +25,6 @@ def folder(prepared_folder: Path, tmp_path: Path) -> Path:
     return shutil.copytree(
         prepared_folder, tmp_path / "prepared", ignore=shutil.ignore_patterns("pixels")
     )
-
-
-def write(folder: Path, name: str, size=(60, 40), colour="red") -> None:
-    (folder / name).parent.mkdir(parents=True, exist_ok=True)
-    Image.new("RGB", size, colour).save(folder / name)
 
 
 def test_every_row_s_picture_is_the_one_in_the_parquet_file(prepared_folder: Path):
@@ -164,7 +157,7 @@ def test_half_written_pixels_are_never_seen(folder: Path, monkeypatch):
 
 
 def test_a_fit_that_does_not_exist_is_named(prepared_folder: Path):
-    with pytest.raises(BrushworkError, match="fit 'stretch'; crop or squash"):
+    with pytest.raises(BrushworkError, match=r"`fit` is 'stretch'; .* `fit` 'crop' or 'squash'"):
         open_prepared(prepared_folder).pixels(8, "stretch")  # pyright: ignore[reportArgumentType]
 
 
@@ -176,60 +169,8 @@ def test_a_folder_without_prepared_data_says_how_to_write_it(tmp_path: Path):
 def test_a_shard_that_was_lost_or_cut_is_noticed(folder: Path):
     shard = next((folder / "data").glob("train-*.parquet"))
     os.truncate(shard, 1000)
-    with pytest.raises(BrushworkError, match="is not as it was prepared"):
+    with pytest.raises(BrushworkError, match="is missing or has changed"):
         open_prepared(folder)
-
-
-def test_open_data_prepares_a_source_once(tmp_path: Path, monkeypatch):
-    first = open_data("synthetic:30", cache=tmp_path)
-    assert len(first) == 30
-    monkeypatch.setattr(
-        "brushwork.data.open.prepare", lambda *_, **__: pytest.fail("prepared again")
-    )
-    assert open_data("synthetic:30", cache=tmp_path).fingerprint == first.fingerprint
-
-
-def test_open_data_takes_prepared_data_as_it_is(prepared_folder: Path):
-    assert open_data(str(prepared_folder)).folder == prepared_folder
-
-
-def test_a_changed_source_is_prepared_anew(tmp_path: Path):
-    write(tmp_path / "in", "Monet/a.png")
-    assert len(open_data(str(tmp_path / "in"), cache=tmp_path / "cache")) == 1
-    write(tmp_path / "in", "Monet/b.png")
-    assert len(open_data(str(tmp_path / "in"), cache=tmp_path / "cache")) == 2
-    write(tmp_path / "in", "Monet/b.png", size=(90, 70), colour="blue")
-    paintings = open_data(str(tmp_path / "in"), cache=tmp_path / "cache")
-    assert {paintings.image(row).size for row in range(2)} == {(60, 40), (90, 70)}
-
-
-OPEN = """
-import sys
-from brushwork.data.open import open_data
-paintings = open_data("synthetic:40", cache=sys.argv[1])
-print(paintings.fingerprint, paintings.pixels(16).mean())
-"""
-
-
-def test_several_processes_may_open_at_once(tmp_path: Path):
-    command = [sys.executable, "-c", OPEN, str(tmp_path)]
-    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    processes = [subprocess.Popen(command, **pipe) for _ in range(3)]
-    said = {process.communicate()[0] for process in processes}
-    assert [process.returncode for process in processes] == [0, 0, 0]
-    paintings = open_data("synthetic:40", cache=tmp_path)
-    assert said == {f"{paintings.fingerprint} {paintings.pixels(16).mean()}\n"}
-
-
-def test_prepared_data_can_be_prepared_again_smaller(prepared_folder: Path, tmp_path: Path):
-    paintings = open_source(str(prepared_folder))
-    some = paintings.selected(select(paintings.table, genre=["landscape"]))
-    record = prepare(some, tmp_path / "out", side=32, workers=1, progress=False)
-    assert record["prepared"] + record["not_selected"] == 80
-    again = open_prepared(tmp_path / "out")
-    assert set(again.table["genre"]) == {"landscape"}
-    assert again.image(0).size == (32, 32)
-    assert [*again.table["source"]] == [*some.table["source"]]
 
 
 def test_the_real_paintings_keep_their_bytes(real_paintings: Path, tmp_path: Path):

@@ -3,29 +3,29 @@ import torch
 
 from brushwork.errors import BrushworkError
 from brushwork.gan.augment import (
-    DRAWS,
-    PASSES,
+    NUMBERS_PER_IMAGE,
+    PASSES_PER_STEP,
     POLICIES,
     adapt,
+    augmentation_numbers,
     color,
     cutout,
     diff_augment,
-    draws,
     translation,
 )
 
 
-def pictures(num=8, side=16, dtype=torch.float32):
+def random_images(num=8, side=16, dtype=torch.float32):
     rng = torch.Generator().manual_seed(0)
     return torch.rand(num, 3, side, side, generator=rng, dtype=dtype) * 2 - 1
 
 
-def numbers(num=8, seed=0):
-    return draws(0, num, seed)[:, 0]
+def random_numbers(num=8, seed=0):
+    return augmentation_numbers(0, num, seed)[:, 0]
 
 
 def released_code(x, u):
-    """DiffAugment_pytorch.py of data-efficient-gans, its random numbers given."""
+    """DiffAugment_pytorch.py of data-efficient-gans, with given random numbers."""
     n, side = len(x), x.shape[-1]
     view = (n, 1, 1, 1)
     x = x + (u[:, 0].view(view) - 0.5)
@@ -57,83 +57,83 @@ def released_code(x, u):
     return x * mask[:, None]
 
 
-def test_all_three_policies_do_what_the_authors_code_does():
+def test_the_three_augmentations_equal_the_authors_code():
     for seed in range(5):
-        x, u = pictures(), numbers(seed=seed)
+        x, u = random_images(), random_numbers(seed=seed)
         expected = released_code(x, torch.cat([u[:, :3], 1 - u[:, 3:5] - 1e-6, u[:, 5:]], 1))
         torch.testing.assert_close(diff_augment(x, u), expected)
 
 
-def test_gradients_reach_the_pictures_through_every_policy():
-    x, u = pictures(2, 4, torch.float64).requires_grad_(), numbers(2).double()
+def test_every_augmentation_is_differentiable():
+    x, u = random_images(2, 4, torch.float64).requires_grad_(), random_numbers(2).double()
     for policy in ((), *((name,) for name in POLICIES), POLICIES):
         assert torch.autograd.gradcheck(lambda x, policy=policy: diff_augment(x, u, policy), x)
 
 
-def test_each_picture_is_distorted_by_its_own_numbers():
-    x, u = pictures(), numbers()
+def test_each_image_is_distorted_by_its_own_numbers():
+    x, u = random_images(), random_numbers()
     together = diff_augment(x, u)
     alone = torch.cat([diff_augment(x[i : i + 1], u[i : i + 1]) for i in range(len(x))])
     torch.testing.assert_close(together, alone)
     assert not torch.equal(together[0], diff_augment(x[:1], u[1:2])[0])
 
 
-def test_colour_at_one_half_changes_nothing():
-    x, half = pictures(), torch.full((8,), 0.5)
+def test_color_numbers_of_one_half_change_nothing():
+    x, half = random_images(), torch.full((8,), 0.5)
     torch.testing.assert_close(color(x, half, half, half), x)
 
 
-def test_a_shift_moves_the_picture_and_leaves_grey():
-    x, u = pictures(1), torch.tensor([0.999])
+def test_a_translation_moves_the_image_and_fills_with_grey():
+    x, u = random_images(1), torch.tensor([0.999])
     moved = translation(x, u, torch.tensor([0.5]))  # two of 16 rows down
     assert torch.equal(moved[:, :, 2:], x[:, :, :-2])
     assert (moved[:, :, :2] == 0).all()
 
 
-def test_a_hole_is_half_as_wide_as_the_picture():
+def test_a_cutout_has_half_the_side_of_the_image():
     x = torch.ones(1, 3, 16, 16)
-    holed = cutout(x, torch.tensor([0.5]), torch.tensor([0.5]))
-    assert (holed == 0).sum() == 3 * 8 * 8
-    assert (holed[:, :, 4:12, 4:12] == 0).all()
+    cut = cutout(x, torch.tensor([0.5]), torch.tensor([0.5]))
+    assert (cut == 0).sum() == 3 * 8 * 8
+    assert (cut[:, :, 4:12, 4:12] == 0).all()
 
 
-def test_a_probability_decides_how_many_pictures_change():
+def test_the_probability_is_the_share_of_images_that_change():
     num = 2000
-    x, u = pictures(num, 8), draws(0, num, seed=0)[:, 1]
+    x, u = random_images(num, 8), augmentation_numbers(0, num, seed=0)[:, 1]
     assert torch.equal(diff_augment(x, u, probability=0.0), x)
     for policy in POLICIES:
         changed = (diff_augment(x, u, (policy,), 0.3) != x).flatten(1).any(1).float().mean()
-        # One shift of 5 x 5 (at this side 3 x 3) moves nothing, nor do a few holes at the border.
+        # One in nine shifts moves nothing at this side, nor do a few holes at the border.
         assert 0.2 < changed < 0.33
 
 
-def test_numbers_are_those_of_the_seed_and_the_step_alone():
-    assert draws(5, 4, seed=1).shape == (4, PASSES, DRAWS)
-    assert torch.equal(draws(5, 4, seed=1), draws(5, 4, seed=1))
-    first = draws(5, 4, seed=1)
+def test_numbers_depend_only_on_the_seed_and_the_step():
+    assert augmentation_numbers(5, 4, seed=1).shape == (4, PASSES_PER_STEP, NUMBERS_PER_IMAGE)
+    assert torch.equal(augmentation_numbers(5, 4, seed=1), augmentation_numbers(5, 4, seed=1))
+    first = augmentation_numbers(5, 4, seed=1)
     assert not torch.equal(first[:, 0], first[:, 1])
-    for other in (draws(6, 4, seed=1), draws(5, 4, seed=2)):
+    for other in (augmentation_numbers(6, 4, seed=1), augmentation_numbers(5, 4, seed=2)):
         assert not torch.equal(first, other)
 
 
-def test_an_unknown_policy_is_refused_in_words():
+def test_an_unknown_augmentation_is_an_error_that_lists_the_known_ones():
     with pytest.raises(BrushworkError, match="color, translation, cutout"):
-        diff_augment(pictures(), numbers(), ("colour",))
+        diff_augment(random_images(), random_numbers(), ("colour",))
 
 
-def test_the_probability_finds_the_level_at_which_d_is_at_its_target():
-    # A D that overfits less the more it is augmented, as Figure 5 of the paper.
+def test_ada_settles_at_the_probability_that_reaches_the_target():
+    # r_t falls with the probability, as in Figure 5 of the paper.
     p = 0.0
     for _ in range(2000):
         p = adapt(p, r_t=0.9 - 0.5 * p, images=256)
     assert p == pytest.approx(0.6, abs=2 * 256 / 500_000)
 
 
-def test_the_probability_crosses_its_range_in_the_given_number_of_images():
+def test_ada_crosses_the_whole_range_in_the_given_number_of_images():
     p = 0.0
     for _ in range(99):
-        p = adapt(p, r_t=1.0, images=100, images_to_full=10_000)
+        p = adapt(p, r_t=1.0, images=100, ramp_images=10_000)
     assert p == pytest.approx(0.99)
-    assert adapt(p, r_t=1.0, images=500, images_to_full=10_000) == 1.0
-    assert adapt(0.01, r_t=-1.0, images=500, images_to_full=10_000) == 0.0
+    assert adapt(p, r_t=1.0, images=500, ramp_images=10_000) == 1.0
+    assert adapt(0.01, r_t=-1.0, images=500, ramp_images=10_000) == 0.0
     assert adapt(0.4, r_t=0.6, images=500) == 0.4

@@ -7,7 +7,7 @@ from brushwork.gan.dcgan import DCGANConfig, Discriminator, Generator
 
 
 @pytest.mark.parametrize("side", [32, 64, 128, 256])
-def test_one_class_paints_every_side(side):
+def test_one_config_class_serves_every_side(side):
     config = DCGANConfig(side=side, latent_dim=7, width=2)
     images = Generator(config)(torch.randn(3, 7))
     assert images.shape == (3, 3, side, side)
@@ -16,19 +16,20 @@ def test_one_class_paints_every_side(side):
 
 
 @pytest.mark.parametrize("wrong", [{"side": 48}, {"side": 512}, {"width": 0}, {"latent_dim": 0}])
-def test_impossible_shapes_are_refused_in_words(wrong):
-    with pytest.raises(BrushworkError):
+def test_a_size_out_of_range_is_an_error_that_names_it(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(BrushworkError, match=f"`{name}` is {value};"):
         DCGANConfig(**wrong)
 
 
-def test_sizes_are_those_of_the_authors_code():
+def test_parameter_counts_equal_those_of_the_authors_code():
     # soumith/dcgan.torch and the PyTorch tutorial: ngf = ndf = 64 at 64 pixels.
     config = DCGANConfig(side=64, latent_dim=100, width=64)
     assert sum(p.numel() for p in Generator(config).parameters()) == 3_576_704
     assert sum(p.numel() for p in Discriminator(config).parameters()) == 2_765_568
 
 
-def test_guidelines_of_the_paper_hold():
+def test_the_networks_follow_the_architecture_guidelines_of_the_paper():
     config = DCGANConfig(side=64, width=4)
     G, D = list(Generator(config).layers), list(Discriminator(config).layers)
     assert isinstance(G[-1], nn.Tanh) and isinstance(G[-2], nn.ConvTranspose2d)
@@ -38,7 +39,7 @@ def test_guidelines_of_the_paper_hold():
     assert not any(isinstance(m, nn.Linear | nn.MaxPool2d | nn.AvgPool2d) for m in [*G, *D])
 
 
-def test_weights_start_from_a_normal_of_deviation_0_02():
+def test_weights_are_initialised_with_a_deviation_of_0_02():
     torch.manual_seed(0)
     weights = Generator(DCGANConfig(width=16)).layers[3].weight
     assert weights.std().item() == pytest.approx(0.02, rel=0.02)

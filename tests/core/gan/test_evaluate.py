@@ -1,4 +1,4 @@
-"""Pictures of whatever origin: any rows, in order, the same in any number of processes."""
+"""Sets of pictures: any rows, in order, the same in any number of processes; and their metrics."""
 
 import numpy as np
 import pandas as pd
@@ -64,7 +64,7 @@ def test_pictures_of_a_painter_of_classes_say_what_each_was_to_be(tmp_path):
 
 def test_kept_checkpoints_come_by_step(run, tmp_path):
     assert list(kept_checkpoints(run)) == [200, 1000]
-    with pytest.raises(BrushworkError, match="--keep-every"):
+    with pytest.raises(BrushworkError, match="`keep_every`"):
         kept_checkpoints(tmp_path)
 
 
@@ -85,8 +85,9 @@ def test_an_evaluator_holds_the_real_features_ready(run, tmp_path, monkeypatch):
     array = np.random.default_rng(0).integers(0, 256, (30, 32, 32, 3), dtype=np.uint8)
     measure = evaluator(selected_pictures(array, np.arange(30), "noise"), pixels(8), num=20)
     first, again = measure(painter), measure(painter)
-    assert first == again and first["n_fake"] == 20
-    assert {"fid_pixels", "one_nn_pixels", "authenticity_pixels"} <= first.keys()
+    assert first == again and first["pixels"]["n_fake"] == 20
+    assert first.keys() == {"pixels"}
+    assert {"fid", "one_nn", "authenticity"} <= first["pixels"].keys()
 
 
 def test_rows_of_prepared_pixels_are_remembered_by_content_rows_and_side(tmp_path, monkeypatch):
@@ -158,18 +159,18 @@ def test_confidence_is_compared_with_that_on_test_paintings_wherever_they_are():
     test = seen(points(10, 4), unsure, split=["test"] * 10, **half)
     for real, held_out in ((mixed, None), (train, test), (test, train)):
         values, shares = compare(real, fakes, SPACE, held_out)
-        assert values["confidence_real_artist"] == 0.5 and values["confidence_artist"] == 0.75
+        assert values["confidence_real"] == 0.5 and values["confidence"] == 0.75
         assert shares == {"Claude Monet": 0.75, "Edgar Degas": 0.25}
     folder = seen(points(10, 3), sure)
-    assert compare(folder, fakes, SPACE)[0]["confidence_real_artist"] == 1
+    assert compare(folder, fakes, SPACE)[0]["confidence_real"] == 1
 
 
 def test_a_painter_of_one_artist_is_held_to_that_artist_by_any_spelling():
     p = torch.eye(2)[[0, 0, 0, 1] * 5]
     fakes = seen(points(20, 1), p, {"artist": ["claude-monet"]})
-    assert compare(seen(points(20, 2), p), fakes, SPACE)[0]["agreement_artist"] == 0.75
+    assert compare(seen(points(20, 2), p), fakes, SPACE)[0]["agreement"] == 0.75
     anybody = seen(points(20, 1), p, {"genre": ["landscape"]})
-    assert "agreement_artist" not in compare(seen(points(20, 2), p), anybody, SPACE)[0]
+    assert "agreement" not in compare(seen(points(20, 2), p), anybody, SPACE)[0]
 
 
 def test_a_painter_of_classes_is_asked_for_them_and_what_it_teaches():
@@ -180,16 +181,16 @@ def test_a_painter_of_classes_is_asked_for_them_and_what_it_teaches():
         points(400, 3, 4.0, -4.0), split=["train", "train", "test", "test"] * 100, **columns
     )
     values, _ = compare(real, seen(right, genre=classes * 200), PLAIN)
-    assert values["cas_plain"] > 0.99 and values["cas_of_real_plain"] > 0.99
-    assert values["cas_by_chance_plain"] == 0.5
+    assert values["cas"] > 0.99 and values["cas_of_real"] > 0.99
+    assert values["cas_by_chance"] == 0.5
     values, _ = compare(real, seen(wrong, genre=classes * 200), PLAIN)
-    assert values["cas_plain"] < 0.01 and values["cas_of_real_plain"] > 0.99
+    assert values["cas"] < 0.01 and values["cas_of_real"] > 0.99
     # Classes that are called otherwise, or that no real painting has, can't be tested.
-    assert "cas_plain" not in compare(real, seen(right, style=classes * 200), PLAIN)[0]
+    assert "cas" not in compare(real, seen(right, style=classes * 200), PLAIN)[0]
     p = torch.eye(2).repeat(200, 1)
     names = ["Claude Monet", "Edgar Degas"] * 200
     fakes = seen(right, p, artist=names)
-    assert compare(seen(right, p), fakes, SPACE)[0]["intended_artist"] == 1
+    assert compare(seen(right, p), fakes, SPACE)[0]["intended"] == 1
 
 
 def test_copies_are_sought_in_the_split_that_the_painter_was_trained_on():
@@ -200,5 +201,5 @@ def test_copies_are_sought_in_the_split_that_the_painter_was_trained_on():
     copies = seen(train + 1e-4, training={"split": "train"})
     for real, held_out in ((of_train, of_test), (of_test, of_train)):
         values, _ = compare(real, copies, PLAIN, held_out)
-        assert values["authenticity_plain"] == authenticity(train, train + 1e-4) == 0
-        assert values["copying_plain"] == copying(train, test, train + 1e-4) == 1
+        assert values["authenticity"] == authenticity(train, train + 1e-4) == 0
+        assert values["copying"] == copying(train, test, train + 1e-4) == 1

@@ -20,7 +20,7 @@ def logits():
     return torch.randn(2, 50, generator=rng, dtype=torch.float64)
 
 
-def test_losses_are_the_binary_cross_entropies_of_the_original(logits):
+def test_logistic_losses_equal_binary_cross_entropies(logits):
     real, fake = logits
     bce = F.binary_cross_entropy
     ones, zeros = torch.ones_like(real), torch.zeros_like(fake)
@@ -29,7 +29,7 @@ def test_losses_are_the_binary_cross_entropies_of_the_original(logits):
     torch.testing.assert_close(generator_loss(fake), bce(fake.sigmoid(), ones))
 
 
-def test_the_hinge_forgets_what_lies_beyond_its_margin(logits):
+def test_the_hinge_loss_has_no_gradient_beyond_its_margin(logits):
     real, fake = (part.requires_grad_() for part in logits)
     hinge_discriminator_loss(real, fake).backward()
     assert torch.equal(real.grad != 0, real < 1)
@@ -40,7 +40,7 @@ def test_the_hinge_forgets_what_lies_beyond_its_margin(logits):
     torch.testing.assert_close(fake.grad, torch.full_like(fake, -1 / 50))
 
 
-def test_relativistic_losses_ask_only_which_of_a_pair_is_more_real(logits):
+def test_relativistic_losses_depend_only_on_differences_of_logits(logits):
     real, fake = logits
     loss = relativistic_discriminator_loss(real, fake)
     torch.testing.assert_close(loss, -torch.log(torch.sigmoid(real - fake)).mean())
@@ -52,14 +52,18 @@ def test_relativistic_losses_ask_only_which_of_a_pair_is_more_real(logits):
 
 def test_losses_stay_finite_at_extreme_logits():
     extreme = torch.tensor([-1e4, 1e4])
-    for loss in (discriminator_loss, hinge_discriminator_loss, relativistic_discriminator_loss,
-                 relativistic_generator_loss):  # fmt: skip
+    for loss in (
+        discriminator_loss,
+        hinge_discriminator_loss,
+        relativistic_discriminator_loss,
+        relativistic_generator_loss,
+    ):
         assert loss(extreme, extreme.flip(0)).isfinite()
     for loss in (generator_loss, hinge_generator_loss):
         assert loss(extreme).isfinite()
 
 
-def test_the_penalty_of_a_quadratic_is_known_and_so_is_its_derivative():
+def test_the_penalty_of_a_quadratic_and_its_derivative_equal_their_closed_forms():
     x = torch.randn(6, 3, 4, 4, dtype=torch.float64, requires_grad=True)
     scale = torch.tensor(1.5, dtype=torch.float64, requires_grad=True)
     penalty = gradient_penalty(scale * x.square().sum((1, 2, 3)) / 2, x)  # gradient: scale x
@@ -69,7 +73,7 @@ def test_the_penalty_of_a_quadratic_is_known_and_so_is_its_derivative():
     torch.testing.assert_close(slope, 2 * 1.5 * norms)
 
 
-def test_the_penalty_of_a_network_agrees_with_differences_of_its_logits():
+def test_the_penalty_of_a_network_agrees_with_finite_differences():
     torch.manual_seed(0)
     D = nn.Sequential(nn.Flatten(), nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 1)).double()
     x = torch.randn(5, 2, 2, 2, dtype=torch.float64, requires_grad=True)

@@ -4,13 +4,13 @@ import pytest
 import torch
 from torch import nn
 
-from brushwork.gan.augment import PASSES, POLICIES, Augment, draws
+from brushwork.gan.augment import PASSES_PER_STEP, POLICIES, Augment, augmentation_numbers
 from brushwork.gan.losses import LOSSES, gradient_penalty, relativistic_discriminator_loss
 from brushwork.gan.objective import PENALTY_EVERY, MicroBatch, Objective, split_batch
 
 
-class Judge(nn.Module):
-    """A discriminator without batch norms, in double precision."""
+class SmallDiscriminator(nn.Module):
+    """A discriminator without batch normalisation, in double precision."""
 
     def __init__(self):
         super().__init__()
@@ -25,47 +25,55 @@ class Judge(nn.Module):
         return self.layers(x).flatten() + y
 
 
-def batch(num=8):
+CPU = torch.device("cpu")
+
+
+def split(num_micro_batches, num=8):
     rng = torch.Generator().manual_seed(1)
     real = torch.randint(0, 256, (num, 3, 8, 8), generator=rng, dtype=torch.uint8)
     z = torch.randn(num, 5, generator=rng)
     others = torch.randint(0, 256, (num, 3, 8, 8), generator=rng, dtype=torch.uint8)
-    return real, z, torch.arange(num) % 2, others, draws(0, num, seed=0)
+    return split_batch(
+        (real, z, torch.arange(num) % 2, others),
+        u=augmentation_numbers(0, num, seed=0),
+        num_micro_batches=num_micro_batches,
+        device=CPU,
+    )
 
 
-def fakes_of(parts):
+def make_fakes(parts):
     torch.manual_seed(2)
     fakes = torch.rand(sum(len(part.real) for part in parts), 3, 8, 8).double().requires_grad_()
     return fakes, fakes.split([len(part.real) for part in parts])
 
 
-def both_halves(objective, num_parts, step=0):
-    """The gradients of D's weights and of the fakes, and the logits."""
-    D, parts = Judge(), split_batch(batch(), num_parts, torch.device("cpu"))
+def both_halves(objective, num_micro_batches, step=0):
+    """List the gradients of D's weights and of the fakes, D's loss and logits, and G's loss."""
+    D, parts = SmallDiscriminator(), split(num_micro_batches)
     parts = [part._replace(real=part.real.double(), others=part.others.double()) for part in parts]
     if not objective.others:
         parts = [part._replace(others=None) for part in parts]
-    fakes, chunks = fakes_of(parts)
-    verdict = objective.discriminator(D, parts, chunks, step, lambda loss: loss.backward())
-    assert fakes.grad is None  # D's half leaves G alone
+    fakes, chunks = make_fakes(parts)
+    output_D = objective.discriminator(D, parts, chunks, step, lambda loss: loss.backward())
+    assert fakes.grad is None  # the discriminator's half gives G no gradients
     slopes = [p.grad.clone() for p in D.parameters()]
     D.requires_grad_(False)
-    loss_G = objective.generator(D, parts, chunks, verdict, step, lambda loss: loss.backward())
-    return [*slopes, fakes.grad, verdict.loss, verdict.real_logits, loss_G]
+    loss_G = objective.generator(D, parts, chunks, output_D, step, lambda loss: loss.backward())
+    return [*slopes, fakes.grad, output_D.loss, output_D.real_logits, loss_G]
 
 
 @pytest.mark.parametrize("loss", ["logistic", "hinge", "relativistic"])
-def test_parts_add_up_to_the_whole(loss):
+def test_micro_batches_have_the_loss_and_gradients_of_the_whole_batch(loss):
     objective = Objective(loss, Augment(POLICIES), gamma=0.5, others=0.3)
     for a, b in zip(both_halves(objective, 1), both_halves(objective, 4), strict=True):
         torch.testing.assert_close(a, b)
 
 
-def test_the_penalties_are_added_at_every_fourth_step_and_as_much_stronger():
+def test_the_penalties_are_added_at_every_fourth_step_four_times_as_strong():
     objective, plain = (Objective("relativistic", Augment(()), gamma) for gamma in (0.5, 0.0))
     with_penalty, without = (both_halves(o, 1)[-3] for o in (objective, plain))
-    D, (part,) = Judge(), split_batch(batch(), 1, torch.device("cpu"))
-    x, fake = part.real.double().requires_grad_(), fakes_of([part])[0]
+    D, (part,) = SmallDiscriminator(), split(1)
+    x, fake = part.real.double().requires_grad_(), make_fakes([part])[0]
     penalty = gradient_penalty(D(x, part.y), x) + gradient_penalty(D(fake, part.y), fake)
     torch.testing.assert_close(with_penalty - without, PENALTY_EVERY * 0.25 * penalty.detach())
     expected = relativistic_discriminator_loss(D(x, part.y), D(fake, part.y)).detach()
@@ -74,22 +82,22 @@ def test_the_penalties_are_added_at_every_fourth_step_and_as_much_stronger():
 
 
 @pytest.mark.parametrize("loss", ["hinge", "relativistic"])
-def test_d_tells_paintings_from_those_of_others_too(loss):
+def test_unselected_paintings_are_further_negatives_of_the_discriminator(loss):
     ours, without = (both_halves(Objective(loss, Augment(()), others=w), 1) for w in (0.3, 0))
-    D, (part,) = Judge(), split_batch(batch(), 1, torch.device("cpu"))
+    D, (part,) = SmallDiscriminator(), split(1)
     logits = [D(images.double(), part.y) for images in (part.real, part.others)]
     alone = LOSSES[loss].discriminator(*logits)
     torch.testing.assert_close(ours[-3], without[-3] + 0.3 * alone.detach())
     alone.backward()
     for slope, before, weight in zip(ours, without, D.parameters(), strict=False):
         torch.testing.assert_close(slope, before + 0.3 * weight.grad)
-    torch.testing.assert_close(ours[-4], without[-4])  # G's fakes have the same gradient
+    torch.testing.assert_close(ours[-4], without[-4])  # the gradient of the fakes is the same
 
 
-def test_the_distance_of_all_fakes_is_added_to_gs_loss_at_every_second_step():
+def test_the_matching_loss_is_added_to_the_generators_loss_at_every_second_step():
     plain = Objective("hinge", Augment(()))
     matched = Objective("hinge", Augment(()), match=0.5, matching=lambda fake: fake.square().sum())
-    fakes, _ = fakes_of(split_batch(batch(), 1, torch.device("cpu")))
+    fakes, _ = make_fakes(split(1))
     for step, share in enumerate([1, 0, 1]):
         (*slopes, ours, _, _, loss), (*same, theirs, _, _, loss_without) = (
             both_halves(objective, 1, step) for objective in (matched, plain)
@@ -98,32 +106,32 @@ def test_the_distance_of_all_fakes_is_added_to_gs_loss_at_every_second_step():
         torch.testing.assert_close([*slopes, loss], [*same, loss_without])
 
 
-def test_reals_and_fakes_of_a_step_are_each_distorted_in_their_own_way():
+def test_each_pass_of_a_step_is_distorted_by_other_numbers():
     seen = []
 
     def watch(x, _y):
         seen.append(x.detach().clone())
         return x.mean((1, 2, 3)) * torch.ones((), requires_grad=True)
 
-    (part,) = split_batch(batch(), 1, torch.device("cpu"))
+    (part,) = split(1)
     part = part._replace(real=torch.ones_like(part.real), others=torch.ones_like(part.real))
     fake = torch.ones_like(part.real).requires_grad_()
     objective = Objective("hinge", Augment(("translation",)), others=1)
-    verdict = objective.discriminator(watch, [part], [fake], 0, lambda loss: loss.backward())
-    objective.generator(watch, [part], [fake], verdict, 0, lambda loss: loss.backward())
-    assert len(seen) == PASSES
+    output_D = objective.discriminator(watch, [part], [fake], 0, lambda loss: loss.backward())
+    objective.generator(watch, [part], [fake], output_D, 0, lambda loss: loss.backward())
+    assert len(seen) == PASSES_PER_STEP
     assert not any(torch.equal(a, b) for a, b in combinations(seen, 2))
 
 
-def test_a_batch_in_parts_is_the_whole_batch():
-    whole, parts = (split_batch(batch(), n, torch.device("cpu")) for n in (1, 3))
+def test_micro_batches_together_are_the_whole_batch():
+    whole, parts = (split(n) for n in (1, 3))
     for name in MicroBatch._fields:
         joined = torch.cat([getattr(part, name) for part in parts])
         assert torch.equal(joined, getattr(whole[0], name))
     assert whole[0].real.min() >= -1 and whole[0].real.max() <= 1
 
 
-def test_ada_follows_what_d_says_of_the_reals():
+def test_ada_follows_the_logits_of_the_real_images():
     augment = Augment(adaptive=True)
     for step in range(1, 9):
         augment.observe(torch.ones(500), step, batch_size=1000)

@@ -6,16 +6,16 @@ from brushwork.errors import BrushworkError
 from brushwork.gan import dcgan
 from brushwork.gan.styled import (
     Discriminator,
-    Excitation,
     Generator,
+    SkipLayerExcitation,
     StyledConfig,
-    batch_deviation,
+    minibatch_deviation,
 )
 
 
 @pytest.mark.parametrize("side", [32, 64, 128, 256])
 @pytest.mark.parametrize("classes", [(), ("landscape", "portrait")])
-def test_one_class_paints_every_side_with_labels_or_without(side, classes):
+def test_one_config_class_serves_every_side_with_classes_or_without(side, classes):
     config = StyledConfig(side=side, latent_dim=7, width=2, classes=classes)
     y = torch.tensor([0, 1, 1]) if classes else None
     images = Generator(config)(torch.randn(3, 7), y)
@@ -24,67 +24,78 @@ def test_one_class_paints_every_side_with_labels_or_without(side, classes):
     assert Discriminator(config)(images, y).shape == (3,)
 
 
-@pytest.mark.parametrize("wrong", [{"side": 48}, {"side": 512}, {"width": 0}, {"latent_dim": 0}])
-def test_impossible_shapes_are_refused_in_words(wrong):
-    with pytest.raises(BrushworkError):
+@pytest.mark.parametrize(
+    "wrong", [{"side": 48}, {"side": 512}, {"width": 0}, {"width": 1}, {"latent_dim": 0}]
+)
+def test_a_size_out_of_range_is_an_error_that_names_it(wrong):
+    ((name, value),) = wrong.items()
+    with pytest.raises(BrushworkError, match=f"`{name}` is {value};"):
         StyledConfig(**wrong)
 
 
-def test_it_is_about_as_large_as_a_dcgan_of_its_width():
-    ours, theirs = StyledConfig(width=32), dcgan.DCGANConfig(width=32)
-    for mine, other in ((Generator, dcgan.Generator), (Discriminator, dcgan.Discriminator)):
-        sizes = [sum(p.numel() for p in net.parameters()) for net in (mine(ours), other(theirs))]
-        assert sizes[0] < 2 * sizes[1]
+def test_each_network_is_less_than_twice_as_large_as_that_of_a_dcgan_of_its_width():
+    config, dcgan_config = StyledConfig(width=32), dcgan.DCGANConfig(width=32)
+    for network, dcgan_network in (
+        (Generator(config), dcgan.Generator(dcgan_config)),
+        (Discriminator(config), dcgan.Discriminator(dcgan_config)),
+    ):
+        size, dcgan_size = (
+            sum(p.numel() for p in each.parameters()) for each in (network, dcgan_network)
+        )
+        assert size < 2 * dcgan_size
 
 
-def test_every_level_has_a_style_of_its_own():
+def test_each_level_uses_its_own_style():
     torch.manual_seed(0)
     G = Generator(StyledConfig(side=32, width=4)).eval()
     a, b = G.styles(torch.randn(2, 100))
-    pictures = G.paint(torch.stack([a, *(torch.cat([a[:i], b[i:]]) for i in range(len(a)))]))
-    for mixed in pictures[1:]:
-        assert not torch.equal(mixed, pictures[0])
-    torch.testing.assert_close(G.paint(a[None]), pictures[:1])
+    mixed_styles = [torch.cat([a[:i], b[i:]]) for i in range(len(a))]
+    images = G.paint(torch.stack([a, *mixed_styles]))
+    for mixed in images[1:]:
+        assert not torch.equal(mixed, images[0])
+    torch.testing.assert_close(G.paint(a[None]), images[:1])
 
 
-def test_the_length_of_a_latent_does_not_matter():
+def test_the_length_of_a_latent_does_not_change_the_image():
     torch.manual_seed(0)
     G, z = Generator(StyledConfig(side=32, width=2)).eval(), torch.randn(3, 100)
     torch.testing.assert_close(G(z), G(2.5 * z))
 
 
-def test_labels_change_the_picture_and_the_verdict():
+def test_the_class_label_changes_the_image_and_the_logit():
     torch.manual_seed(0)
     config = StyledConfig(side=32, width=4, classes=("a", "b"))
     G, D = Generator(config).eval(), Discriminator(config).eval()
-    z, (zeros, ones) = torch.randn(4, 100), torch.eye(2).long().argmax(1)[:, None].expand(-1, 4)
+    z, zeros, ones = torch.randn(4, 100), torch.zeros(4).long(), torch.ones(4).long()
     assert not torch.allclose(G(z, zeros), G(z, ones))
     x = torch.randn(4, 3, 32, 32)
-    # Inversion: the logits of two classes differ by <features, embedding difference>.
+    # Logits of two classes differ by the inner product of features and embedding difference.
     h, e = D.layers(x).mean((2, 3)), D.label.weight
     torch.testing.assert_close(D(x, ones) - D(x, zeros), h @ (e[1] - e[0]))
 
 
-def test_an_excitation_weighs_channels_between_none_and_double():
-    low, high = torch.randn(2, 3, 8, 8), torch.randn(2, 5, 32, 32)
-    ratio = Excitation(3, 5)(low, high) / high
+def test_an_excitation_scales_channels_by_factors_between_0_and_2():
+    coarse, fine = torch.randn(2, 3, 8, 8), torch.randn(2, 5, 32, 32)
+    ratio = SkipLayerExcitation(3, 5)(coarse, fine) / fine
     assert ((ratio > 0) & (ratio < 2)).all()
     torch.testing.assert_close(ratio, ratio[:, :, :1, :1].expand_as(ratio), rtol=1e-4, atol=1e-5)
 
 
-def test_fakes_that_are_all_alike_deviate_by_nothing():
+def test_identical_images_have_no_minibatch_deviation():
     h = torch.randn(1, 6, 4, 4).expand(8, -1, -1, -1)
-    assert (batch_deviation(h) < 1e-3).all()
+    assert (minibatch_deviation(h) < 1e-3).all()
     h = torch.randn(8, 6, 4, 4)
     expected = h.view(2, 4, -1).std(1, correction=0).mean(1).repeat_interleave(4)
-    torch.testing.assert_close(batch_deviation(h), expected)
-    assert batch_deviation(torch.randn(5, 3)).shape == (5,)  # groups of one
+    torch.testing.assert_close(minibatch_deviation(h), expected)
+    assert minibatch_deviation(torch.randn(5, 3)).shape == (
+        5,
+    )  # 5 images can only form groups of one
 
 
-def test_shares_of_a_batch_have_the_groups_of_the_whole():
+def test_halves_of_a_batch_form_the_same_groups_as_the_whole_batch():
     h = torch.randn(16, 6, 4, 4)
-    halves = torch.cat([batch_deviation(half) for half in h.chunk(2)])
-    torch.testing.assert_close(batch_deviation(h), halves)
+    halves = torch.cat([minibatch_deviation(half) for half in h.chunk(2)])
+    torch.testing.assert_close(minibatch_deviation(h), halves)
 
 
 def test_gradients_reach_every_weight():

@@ -156,5 +156,5 @@ def test_intervals_hold_the_number_and_narrow_with_more_paintings(drawn):
 
 @pytest.mark.parametrize("scores", [np.zeros((0, 3)), np.zeros(3), [[np.nan, 1.0]]])
 def test_scores_that_are_none_are_refused_in_words(scores):
-    with pytest.raises(BrushworkError, match="scores are finite numbers"):
+    with pytest.raises(BrushworkError, match="scores must be a matrix"):
         ours.classification_report(scores, [0])

@@ -1,5 +1,7 @@
 """Images of every kind to features: bit-equal resizing, weights, caching, and errors in words."""
 
+import hashlib
+import sys
 import warnings
 
 import numpy as np
@@ -58,14 +60,25 @@ def inception_file(tmp_path):
     return path
 
 
-@pytest.mark.filterwarnings("ignore")  # of clean-fid, from inside PIL
 @pytest.mark.parametrize("shape", [(40, 40), (64, 48), (299, 299), (300, 512), (1, 7)])
-def test_resizing_is_bit_equal_to_clean_fid(shape):
-    clean = pytest.importorskip("cleanfid.resize", reason="clean-fid is not installed")
+def test_resizing_is_that_of_pillow_on_each_channel_in_float(shape):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    expected = clean.build_resizer("clean")(image).transpose(2, 0, 1)
-    ours = F.resize(image, 299)
-    assert ours.dtype == expected.dtype and np.array_equal(ours, expected)
+    resized = F.resize(image, 299)
+    expected = [
+        np.asarray(channel.convert("F").resize((299, 299), Image.Resampling.BICUBIC))
+        for channel in Image.fromarray(image).split()
+    ]
+    assert resized.dtype == np.float32
+    assert np.array_equal(resized, np.stack(expected).clip(0, 255))
+
+
+def test_clean_fid_that_is_not_installed_is_one_sentence(monkeypatch):
+    monkeypatch.setitem(sys.modules, "cleanfid.resize", None)
+    F._resizer.cache_clear()
+    with pytest.raises(BrushworkError, match=r"pip install 'brushwork\[metrics\]'"):
+        F.extract(pictures(2), F.pixels(8))
+    monkeypatch.undo()
+    assert F.extract(pictures(2), F.pixels(8)).features.shape == (2, 192)
 
 
 def test_every_way_to_pass_the_same_images_gives_the_same_features(folder):
@@ -134,6 +147,19 @@ def test_what_is_no_image_is_one_sentence(images):
         F.extract(images, F.pixels(8))
 
 
+@pytest.mark.parametrize("side", [40, 64])
+def test_a_space_gets_contiguous_batches_of_floats(side):
+    batches = []
+
+    def embed(x: Tensor) -> Tensor:
+        batches.append(x)
+        return x.mean((2, 3))
+
+    F.extract(pictures(5), F.FeatureSpace("mine", side, embed), batch_size=2)
+    assert [b.shape for b in batches] == [(2, 3, side, side)] * 2 + [(1, 3, side, side)]
+    assert all(b.dtype == torch.float32 and b.is_contiguous() for b in batches)
+
+
 def test_any_callable_is_a_space():
     def embed(x: Tensor) -> tuple[Tensor, Tensor]:
         return x.mean((2, 3)), x.mean((2, 3)).softmax(1)
@@ -161,18 +187,41 @@ def test_features_may_be_used_outside_of_inference_mode():
 
 
 @pytest.mark.filterwarnings("ignore")  # TorchScript is deprecated, and the weights are TorchScript
-def test_inception_gives_the_features_of_clean_fid_and_probabilities(inception_file):
-    wrapper = pytest.importorskip("cleanfid.inception_torchscript", reason="no clean-fid")
+def test_inception_gives_the_features_of_its_file_and_probabilities(inception_file):
     space = F.inception(inception_file)
     features, probabilities = F.extract(pictures(3), space, batch_size=2)
     batch = torch.from_numpy(np.stack([F.resize(i, 299) for i in pictures(3)]))
-    reference = wrapper.InceptionV3W(str(inception_file.parent), download=False)
-    assert torch.allclose(features, reference(batch), rtol=1e-5, atol=1e-6)
+    network = torch.jit.load(inception_file)
+    with torch.no_grad():
+        expected = network(batch, return_features=True)
+    assert torch.allclose(features, expected, rtol=1e-5, atol=1e-6)
     assert probabilities is not None and probabilities.shape == (3, 1008)
     assert torch.allclose(probabilities.sum(1), torch.ones(3))
     # Without the bias of the last layer, as the inception score was defined.
-    weight = torch.jit.load(inception_file).output.weight
-    assert torch.allclose(probabilities, (features @ weight.T).softmax(1), atol=1e-6)
+    assert torch.allclose(probabilities, (features @ network.output.weight.T).softmax(1), atol=1e-6)
+
+
+def test_an_inception_file_of_another_name_is_one_sentence(inception_file):
+    renamed = inception_file.rename(inception_file.with_name("inception.pt"))
+    with pytest.raises(BrushworkError, match=r"no other name than inception-2015-12-05\.pt"):
+        F.inception(renamed)
+
+
+def test_inception_is_fetched_once_and_only_if_its_hash_is_right(
+    inception_file, tmp_path, monkeypatch
+):
+    content = inception_file.read_bytes()
+    monkeypatch.setattr(F, "INCEPTION_URL", inception_file.as_uri())
+    monkeypatch.setenv("BRUSHWORK_CACHE", str(tmp_path / "cache"))
+    kept = tmp_path / "cache" / F.INCEPTION_FILE
+    with pytest.raises(BrushworkError, match="invalid hash value"):
+        open_space("inception", fetch=True)
+    assert not kept.exists()
+    monkeypatch.setattr(F, "INCEPTION_SHA256", hashlib.sha256(content).hexdigest())
+    assert open_space("inception", fetch=True).name == "inception"
+    assert kept.read_bytes() == content
+    inception_file.unlink()
+    assert open_space("inception", fetch=True).name == "inception", "it is there already"
 
 
 def test_inception_is_found_in_the_cache(inception_file, monkeypatch):
@@ -187,7 +236,7 @@ def test_absent_inception_is_one_sentence_and_no_download(tmp_path, monkeypatch)
     monkeypatch.setattr(torch.hub, "download_url_to_file", no_network)
     with pytest.raises(BrushworkError, match="no Inception weights at"):
         F.inception(tmp_path)
-    with pytest.raises(BrushworkError, match="cannot fetch"):
+    with pytest.raises(BrushworkError, match="cannot download"):
         F.inception(tmp_path, fetch=True)
 
 
@@ -294,7 +343,7 @@ def test_cached_features_are_computed_once_per_content_and_weights(tmp_path):
     cached(pictures(4), key="")
     cached(pictures(4), key="")
     assert len(calls) == 6, "a space without a key is never cached"
-    with pytest.raises(BrushworkError, match="fingerprint="):
+    with pytest.raises(BrushworkError, match="`fingerprint`"):
         cached(iter(pictures(4)))
 
 

@@ -95,8 +95,7 @@ class Judge:
 
     def __call__(self, images: np.ndarray) -> dict[str, float]:
         fake = self.see(images)
-        scores = evaluate(self.real, fake, "x")
-        scores = {name.removesuffix("_x"): value for name, value in scores.items()}
+        scores = evaluate(self.real, fake)
         scores["authenticity"] = authenticity(self.real.features, fake.features)
         scores["copying"] = copying(self.real.features, self.fresh.features, fake.features)
         return scores

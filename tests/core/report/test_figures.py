@@ -1,8 +1,12 @@
+"""Figures show what they are given: images in their places, and curves through their points."""
+
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 from PIL import Image
 
 from brushwork.errors import BrushworkError
+from brushwork.metrics.classification import Reliability
 from brushwork.report import figures
 
 
@@ -37,11 +41,110 @@ def test_other_animations_are_refused_in_words(tmp_path):
         figures.save_animation([], tmp_path / "walk.avi")
 
 
-def test_curves_are_drawn_into_a_picture(tmp_path):
-    records = [{"step": i, "loss": 1 / (i + 1), **({"fid": i} if i % 2 else {})} for i in range(9)]
-    figures.curves(records, {"loss": ["loss"], "fid": ["fid", "absent"]}, tmp_path / "curves.png")
+@pytest.fixture
+def drawn(monkeypatch):
+    """The matplotlib figures that were written, which are then also files."""
+    written = []
+    save = Figure.savefig
+
+    def note(figure, *args, **kwargs):
+        written.append(figure)
+        save(figure, *args, **kwargs)
+
+    monkeypatch.setattr(Figure, "savefig", note)
+    return written
+
+
+def lines_of(figure):
+    """The points of each curve, by the title of its panel and its label."""
+    return {
+        axis.get_title(): {line.get_label(): line.get_xydata().tolist() for line in axis.lines}
+        for axis in figure.axes
+    }
+
+
+def test_curves_are_drawn_into_their_panels(tmp_path, drawn):
+    falling, rising = [(i, 1 / (i + 1)) for i in range(9)], [(i, i) for i in range(1, 9, 2)]
+    panels = {"losses": {"loss": falling}, "metrics": {"fid": rising, "absent": []}}
+    figures.curves(panels, tmp_path / "curves.png", x="epoch")
+    (figure,) = drawn
+    assert lines_of(figure) == {
+        "losses": {"loss": [[*map(float, point)] for point in falling]},
+        "metrics": {"fid": [[*map(float, point)] for point in rising]},
+    }
+    assert {axis.get_xlabel() for axis in figure.axes} == {"epoch"}
     with Image.open(tmp_path / "curves.png") as picture:
         assert picture.width > picture.height > 200
+        colours = {colour for _, colour in picture.convert("RGB").getcolors(1 << 20)}
+    assert (31, 119, 180) in colours and (255, 127, 14) not in colours, "one curve in each panel"
+
+
+def test_a_gan_has_curves_of_its_losses_and_of_the_discriminator(tmp_path, drawn):
+    records = [
+        {"step": 1, "loss_D": 0.7, "loss_G": 0.8, "D(x)": 0.6, "D(G(z))": 0.4},
+        {"step": 2, "metrics": {"pixels": {"fid": 9.0}}},
+        {"step": 3, "loss_D": 0.5, "loss_G": 0.9, "D(x)": 0.7, "D(G(z))": 0.3},
+    ]
+    figures.gan_curves(records, tmp_path / "curves.png")
+    losses, beliefs = lines_of(drawn[0]).values()
+    assert losses == {"loss_D": [[1, 0.7], [3, 0.5]], "loss_G": [[1, 0.8], [3, 0.9]]}
+    assert beliefs == {"D(x)": [[1, 0.6], [3, 0.7]], "D(G(z))": [[1, 0.4], [3, 0.3]]}
+
+
+def test_a_classifier_has_curves_of_loss_and_validation_accuracy(tmp_path, drawn):
+    records = [{"step": 5, "loss": 2.0}, {"epoch": 1, "loss": 1.0, "val_top1": 0.5}]
+    figures.classifier_curves(records, tmp_path / "curves.png")
+    loss, accuracy = lines_of(drawn[0]).values()
+    assert loss == {"loss": [[1, 1]]} and accuracy == {"val_top1": [[1, 0.5]]}
+
+
+def test_metrics_are_drawn_by_space_and_lines_without_any_are_left_out(tmp_path, drawn):
+    pixels = [{"fid": 9.0, "precision": 0.2, "n_fake": 5}, {"fid": 4.0, "recall": 0.1}]
+    records = [
+        {"step": 1, "epoch": 0.5, "loss_D": 0.7},
+        {"step": 1, "epoch": 0.5, "fid_pixels": 10.0},  # of a run begun with an earlier version
+        *({"step": i, "epoch": i / 2, "metrics": {"pixels": m}} for i, m in enumerate(pixels, 2)),
+    ]
+    figures.metric_curves(records, tmp_path / "one.png", x="epoch")
+    assert lines_of(drawn[0]) == {
+        "Fréchet distance (FID)": {"fid": [[1, 9], [1.5, 4]]},
+        "precision and recall": {"precision": [[1, 0.2]], "recall": [[1.5, 0.1]]},
+    }
+    both = [
+        {"step": i, "metrics": {"pixels": {"kid": i}, "artist": {"kid": 2 * i}}} for i in (1, 2)
+    ]
+    figures.metric_curves(both, tmp_path / "two.png")
+    curves = {"pixels: kid": [[1, 1], [2, 2]], "artist: kid": [[1, 2], [2, 4]]}
+    assert lines_of(drawn[1]) == {"KID": curves}
+
+
+def test_runs_are_compared_in_one_space(tmp_path, drawn):
+    runs = {
+        "first": [{"epoch": 1, "metrics": {"artist": {"fid": 3.0}, "pixels": {"fid": 7.0}}}],
+        "second": [{"epoch": 2, "metrics": {"artist": {"fid": 4.0, "is": 1.5}}}],
+    }
+    figures.compared_curves(runs, "artist", tmp_path / "curves.png")
+    assert lines_of(drawn[0]) == {
+        "inception score": {"second: is": [[2, 1.5]]},
+        "Fréchet distance (FID)": {"first: fid": [[1, 3]], "second: fid": [[2, 4]]},
+    }
+
+
+def test_a_confusion_matrix_shows_the_shares_of_the_largest_artists(tmp_path, drawn):
+    matrix = np.array([[3, 1, 0], [0, 1, 0], [2, 0, 6]])
+    figures.confusion(matrix, ("Monet", "Few", "Degas"), tmp_path / "confusion.png", most=2)
+    axis = drawn[0].axes[0]
+    assert [label.get_text() for label in axis.get_yticklabels()] == ["Monet", "Degas"]
+    assert axis.images[0].get_array().tolist() == [[0.75, 0], [0.25, 0.75]]
+
+
+def test_reliability_shows_the_accuracy_of_each_bin_that_has_paintings(tmp_path, drawn):
+    bins = Reliability(np.array([0, 2, 8]), np.array([0, 0.5, 0.9]), np.array([0, 0.25, 0.8]))
+    figures.reliability({"as trained": bins}, tmp_path / "reliability.png")
+    (axis,) = drawn[0].axes
+    bars = {round(bar.get_x() + bar.get_width() / 2, 6): bar.get_height() for bar in axis.patches}
+    assert bars == {0.5: 0.25, round(5 / 6, 6): 0.8}
+    assert axis.get_title() == "as trained: error 0.130"  # (2 * 0.25 + 8 * 0.1) / 10
 
 
 def test_reals_and_fakes_are_equally_many_and_apart():

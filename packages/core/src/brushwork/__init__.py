@@ -1,30 +1,26 @@
-"""Who painted this, and can you paint me another?
+"""Identify the artist of a painting, and generate new paintings.
 
 The public names load on first use, so that importing the package costs nothing.
 """
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from brushwork.exports import lazy_exports
 
 if TYPE_CHECKING:
-    from brushwork.classifier.identify import ArtistClassifier
-    from brushwork.errors import BrushworkError
-    from brushwork.gan.generator import PaintingGenerator
+    from brushwork.classifier.identify import ArtistClassifier as ArtistClassifier
+    from brushwork.data.open import open_data as open_data
+    from brushwork.errors import BrushworkError as BrushworkError
+    from brushwork.gan.generator import PaintingGenerator as PaintingGenerator
+    from brushwork.gan.generator import slerp as slerp
 
-__all__ = ["ArtistClassifier", "BrushworkError", "PaintingGenerator"]
-
-_HOME = {
-    "ArtistClassifier": "brushwork.classifier.identify",
-    "BrushworkError": "brushwork.errors",
-    "PaintingGenerator": "brushwork.gan.generator",
-}
-
-
-def __getattr__(name: str) -> Any:
-    if name not in _HOME:
-        raise AttributeError(f"module 'brushwork' has no attribute {name!r}")
-    return getattr(import_module(_HOME[name]), name)
-
-
-def __dir__() -> list[str]:
-    return [*globals(), *_HOME]
+__getattr__, __dir__, __all__ = lazy_exports(
+    __name__,
+    {
+        "ArtistClassifier": "brushwork.classifier.identify",
+        "BrushworkError": "brushwork.errors",
+        "PaintingGenerator": "brushwork.gan.generator",
+        "open_data": "brushwork.data.open",
+        "slerp": "brushwork.gan.generator",
+    },
+)

@@ -1,12 +1,14 @@
-"""A checkpoint is a folder: `config.json`, `model.safetensors` and `README.md`, the model card.
+"""Write and read checkpoints.
 
-The same folder is local, bundled with the demo, or a repository of the Hugging Face Hub. It holds
-no pickle: opening a stranger's checkpoint runs no code.
+A checkpoint is a folder with `config.json`, `model.safetensors` and the model card `README.md`. The
+folder can be local, bundled with the demo, or a repository on the Hugging Face Hub. It contains no
+pickle: opening a checkpoint from an unknown source runs no code.
 """
 
+import re
 import shutil
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from safetensors import SafetensorError
 from safetensors.torch import load_model, save_model
@@ -15,61 +17,75 @@ from torch import nn
 from brushwork.errors import BrushworkError
 from brushwork.files import read_json, write_json, write_text
 
+if TYPE_CHECKING:
+    from huggingface_hub import CardData
+
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
+# Optional files of a classifier: its training paintings, and its discriminant analysis.
+INDEX, DISCRIMINANTS = "index.safetensors", "discriminants.safetensors"
+
+# Folders of a run that contain its final checkpoint.
+RUN_CHECKPOINTS = ("generator", "classifier")
+
+# Training settings that a checkpoint leaves out, because they describe the author's machine.
+PRIVATE_SETTINGS = ("out", "resume", "tracker")
+
+# Training settings that may contain a path. A checkpoint keeps only the end of the path.
+PATH_SETTINGS = ("weights", "teacher", "backbone", "eval_space", "start")
 
 
-INDEX = "index.safetensors"  # of a classifier, if it has one
-
-
-DISCRIMINANTS = "discriminants.safetensors"  # likewise
-
-
-OF_RUNS = ("generator", "classifier")  # where a run keeps what it trained
-
-
-# Where a run lay and how it was watched is nobody else's business.
-PRIVATE = ("out", "resume", "tracker")
-
-
-PLACES = ("weights", "teacher", "backbone", "eval_space", "start")
-"""Settings that may name a file, of which the end is told."""
-
-
-def without_place(named: str) -> str:
-    """What a setting names, without the folders in which it lies.
-
-    >>> without_place("artist:/home/ann/runs/artists/classifier"), without_place("user/name")
-    ('artist:artists/classifier', 'user/name')
-    """
-    kind, colon, place = named.rpartition(":")
-    return kind + colon + "/".join(Path(place).parts[-2:])
-
-
-def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card: str) -> None:
-    """Write the checkpoint whole or not at all; an older one in `folder` is replaced at the end.
+def shorten_path(setting: str) -> str:
+    """Keep the last two parts of the path in a setting.
 
     Args:
-        model: whose `state_dict` is saved, in its own precision.
-        folder: made with its parents.
-        config: all that is needed to build the model again, and what it was trained on; JSON.
-        card: the model card, Markdown.
+        setting: a path, a name on the Hub, or KIND:PATH.
+
+    >>> shorten_path("artist:/home/ann/runs/artists/classifier"), shorten_path("user/name")
+    ('artist:artists/classifier', 'user/name')
+    """
+    path = re.sub(r"^(?:[^:/]*:)*", "", setting)  # a folder's name may contain a colon, too
+    return setting.removesuffix(path) + "/".join(Path(path).parts[-2:])
+
+
+def card(data: "CardData", text: str) -> str:
+    """Format a model card or a dataset card: YAML front matter, then Markdown.
+
+    Args:
+        data: a `huggingface_hub.ModelCardData` or `DatasetCardData`.
+        text: the Markdown body.
+    """
+    return f"---\n{data.to_yaml()}\n---\n{text}"
+
+
+def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card_text: str) -> None:
+    """Write a checkpoint.
+
+    The files are written to a temporary folder, which then replaces `folder`. If writing fails, an
+    older checkpoint stays as it was.
+
+    Args:
+        model: its `state_dict` is saved, each tensor with its own dtype.
+        folder: created together with its parents; an existing folder is replaced.
+        config: JSON values: the shape of the model and, under "training", how it was trained.
+            `PRIVATE_SETTINGS` are left out, and the paths in `PATH_SETTINGS` are shortened.
+        card_text: the model card, as `card` formats it.
 
     Raises:
         BrushworkError: the folder cannot be written.
     """
     folder = Path(folder)
     if "training" in config:
-        told = {k: v for k, v in config["training"].items() if k not in PRIVATE}
-        told |= {k: without_place(told[k]) for k in PLACES if k in told}
-        config = config | {"training": told}
-    staging, replaced = (folder.parent / f".{folder.name}.{word}" for word in ("new", "old"))
+        training = {k: v for k, v in config["training"].items() if k not in PRIVATE_SETTINGS}
+        training |= {k: shorten_path(training[k]) for k in PATH_SETTINGS if k in training}
+        config = config | {"training": training}
+    staging, replaced = (folder.parent / f".{folder.name}.{end}" for end in ("new", "old"))
     try:
         for leftover in (staging, replaced):
             shutil.rmtree(leftover, ignore_errors=True)
         staging.mkdir(parents=True)
         save_model(model, str(staging / WEIGHTS))
         write_json(staging / CONFIG, config)
-        write_text(staging / CARD, card)
+        write_text(staging / CARD, card_text)
         if folder.exists():
             folder.rename(replaced)
         staging.rename(folder)
@@ -79,44 +95,51 @@ def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card: str
 
 
 def locate(folder_or_hub_id: str | Path) -> Path:
-    """The folder of a checkpoint; a Hub name is downloaded first (or found in the Hub's cache).
+    """Find the folder of a checkpoint.
 
-    Of a run's folder it is that of its painter or its classifier.
+    Args:
+        folder_or_hub_id: a checkpoint's folder; a run's folder, for the generator or the classifier
+            in it; or a name on the Hugging Face Hub, such as "user/model", which is downloaded
+            unless the Hub's cache has it.
 
     Raises:
-        BrushworkError: there is no such folder, and no such model can be had from the Hub.
+        BrushworkError: there is no such folder, or it contains no checkpoint, or the Hub model
+            cannot be downloaded.
     """
     folder = Path(folder_or_hub_id)
     if folder.is_dir():
-        for place in (folder, *(folder / part for part in OF_RUNS)):
-            if (place / CONFIG).is_file() and (place / WEIGHTS).is_file():
-                return place
-        inside = sorted(str(c.parent) for c in folder.glob(f"*/{CONFIG}"))
+        for candidate in (folder, *(folder / name for name in RUN_CHECKPOINTS)):
+            if (candidate / CONFIG).is_file() and (candidate / WEIGHTS).is_file():
+                return candidate
+        inside = sorted(str(config.parent) for config in folder.glob(f"*/{CONFIG}"))
         hint = f"; did you mean {inside[0]}?" if inside else ""
-        raise BrushworkError(f"{folder} holds no {CONFIG} and {WEIGHTS}, so no checkpoint{hint}")
+        raise BrushworkError(f"no checkpoint in {folder}: {CONFIG} or {WEIGHTS} is missing{hint}")
     name = str(folder_or_hub_id)
     if name.count("/") != 1 or name.startswith((".", "/", "~")):
-        raise BrushworkError(f"no checkpoint folder {name}")
+        raise BrushworkError(
+            f"no checkpoint folder {name}; give the folder of a checkpoint or of a run, or a name "
+            "on the Hugging Face Hub (user/model)"
+        )
 
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        wanted = [CONFIG, WEIGHTS, CARD, INDEX, DISCRIMINANTS]
-        found = snapshot_download(name, allow_patterns=wanted)
+        patterns = [CONFIG, WEIGHTS, CARD, INDEX, DISCRIMINANTS]
+        found = snapshot_download(name, allow_patterns=patterns)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise BrushworkError(
-            f"no folder {name} here, and no model of that name could be had from the Hub "
+            f"no folder {name}, and no model {name} could be downloaded from the Hub "
             f"({type(error).__name__}); give the path of a checkpoint folder"
         ) from error
     return locate(found)
 
 
 def load_config(folder: Path) -> dict[str, Any]:
-    """The `config.json` of a checkpoint folder.
+    """Read the `config.json` of a checkpoint.
 
     Raises:
-        BrushworkError: it cannot be read, or is not a JSON object.
+        BrushworkError: the file cannot be read, or is not a JSON object.
     """
     try:
         config = read_json(folder / CONFIG)
@@ -128,7 +151,7 @@ def load_config(folder: Path) -> dict[str, Any]:
 
 
 def load_weights(model: nn.Module, folder: Path) -> None:
-    """Fill `model` from the folder's weights, every name and shape exactly as saved.
+    """Load the weights of a checkpoint into `model`, whose tensors must match by name and shape.
 
     Raises:
         BrushworkError: the file is broken, or does not fit the model.
@@ -137,17 +160,24 @@ def load_weights(model: nn.Module, folder: Path) -> None:
         load_model(model, folder / WEIGHTS, strict=True)
     except (OSError, SafetensorError, RuntimeError) as error:
         first_line = str(error).splitlines()[0]
-        raise BrushworkError(f"{folder / WEIGHTS} does not fit its config: {first_line}") from error
+        raise BrushworkError(
+            f"{folder / WEIGHTS} is broken or does not fit {CONFIG}: {first_line}"
+        ) from error
 
 
-def update_config(folder: Path, config: dict[str, Any], card: str) -> None:
-    """Replace a checkpoint's config and card, the weights left alone.
+def update_config(folder: Path, config: dict[str, Any], card_text: str) -> None:
+    """Replace the config and the card of a checkpoint; the weights stay.
+
+    Args:
+        folder: of the checkpoint.
+        config: the whole new config.
+        card_text: the new model card, as `card` formats it.
 
     Raises:
         BrushworkError: the folder cannot be written.
     """
     try:
         write_json(folder / CONFIG, config)
-        write_text(folder / CARD, card)
+        write_text(folder / CARD, card_text)
     except OSError as error:
         raise BrushworkError(f"cannot write to {folder}: {error}") from error

@@ -17,17 +17,18 @@ class BrushworkError(Exception):
 
 
 @contextmanager
-def report_errors(flags: type | None = None) -> Iterator[None]:
+def report_errors(flags: type | set[str] | None = None) -> Iterator[None]:
     """Show a `BrushworkError` as one sentence on stderr and exit with status 1.
 
     Args:
         flags: the script's `Config`, a dataclass; parameters in backticks that it has, directly or
-            in a group, are shown as flags: `min_paintings` becomes --min-paintings.
+            in a group, are shown as flags: `min_paintings` becomes --min-paintings. Or the set of
+            these parameters' names.
     """
     try:
         yield
     except BrushworkError as error:
-        names = field_names(flags) if flags else set()
+        names = field_names(flags) if isinstance(flags, type) else flags or set()
         print(f"error: {as_flags(str(error), names)}", file=sys.stderr)
         raise SystemExit(1) from None
 
@@ -71,7 +72,7 @@ def require_positive(settings: Mapping[str, Any], *names: str) -> None:
     """
     for name in names:
         if not settings[name] > 0:
-            raise BrushworkError(f"`{name}` is {settings[name]:g}; it must be above 0")
+            raise BrushworkError(f"`{name}` is {settings[name]:.12g}; it must be above 0")
 
 
 def require_not_negative(settings: Mapping[str, Any], *names: str) -> None:
@@ -86,4 +87,4 @@ def require_not_negative(settings: Mapping[str, Any], *names: str) -> None:
     """
     for name in names:
         if not settings[name] >= 0:
-            raise BrushworkError(f"`{name}` is {settings[name]:g}; it must be at least 0")
+            raise BrushworkError(f"`{name}` is {settings[name]:.12g}; it must be at least 0")

@@ -1,4 +1,4 @@
-"""Names as people type them: how two spellings match, and which known names are near one."""
+"""Compare names as people type them: match spellings, and suggest near names."""
 
 import difflib
 import unicodedata
@@ -6,7 +6,11 @@ from collections.abc import Iterable, Mapping
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """End an error message about an unknown name with up to three near known names, if any.
+    """Suggest up to three known names in the end of an error message; "" if none is near.
+
+    Args:
+        name: the unknown name, as it was typed.
+        known: the names to choose from.
 
     >>> did_you_mean("resnet_18", ["resnet18", "vgg16"])
     "; did you mean 'resnet18'?"
@@ -21,9 +25,10 @@ def near_names(sizes: Mapping[str, int], name: str, most: int = 5) -> list[str]:
     """Find the known names nearest to a mistyped or partial one, best first.
 
     Args:
-        sizes: how many paintings each known name has; of equally near names the larger comes first.
-        name: as it was typed.
-        most: how many names to return.
+        sizes: the known names, each with its number of paintings; of equally near names the larger
+            comes first.
+        name: the name as it was typed.
+        most: return at most this many names.
 
     >>> near_names({"Vincent van Gogh": 9, "Jan van Goyen": 5, "Monet": 7}, "Gogh, Van")
     ['Vincent van Gogh']
@@ -40,23 +45,26 @@ def near_names(sizes: Mapping[str, int], name: str, most: int = 5) -> list[str]:
         elif len(wanted) >= 3 and wanted in key:
             score = 1.5
         else:
-            # A lone surname, mistyped, is far from the whole name but near a part of it.
+            # A mistyped surname is far from the full name but near a part of it.
             score = max([score, *(_likeness(wanted, part) for part in key.split())])
         if score >= 0.7:
             near.append((-score, -size, -likeness, str(other)))
     near.sort()
-    # Names that hold what was typed leave no need for ones that merely look like it.
+    # If some names contain what was typed, do not suggest those that are only similar.
     best = [other for score, *_, other in near if score <= -1.5]
     return (best or [other for *_, other in near])[:most]
 
 
 def _likeness(a: str, b: str) -> float:
+    """Score two keys from 0 to 1 by what they share; below 0.7 may be given as 0, which is fast."""
     matcher = difflib.SequenceMatcher(None, a, b)
     return matcher.ratio() if matcher.real_quick_ratio() >= 0.7 else 0.0
 
 
 def name_key(name: str) -> str:
-    """Reduce a name to what all its spellings share: no case, accents, hyphens or underscores.
+    """Reduce a name to a key that all its spellings share.
+
+    The key has no upper case, accents, hyphens or underscores.
 
     >>> name_key("Claude_MONET"), name_key("eugène-delacroix")
     ('claude monet', 'eugene delacroix')

@@ -1,4 +1,4 @@
-"""spaces."""
+"""Open a feature space by its name, as scripts take it in a flag."""
 
 from collections.abc import Sequence
 
@@ -9,14 +9,23 @@ from brushwork.errors import BrushworkError
 from brushwork.metrics.features import FeatureSpace, inception, pixels, timm_space
 
 
-def open_space(spec: str, device: str | torch.device = "cpu") -> FeatureSpace:
-    """What `--spaces` accepts.
+def open_space(
+    spec: str, device: str | torch.device = "cpu", *, fetch: bool = False
+) -> FeatureSpace:
+    """Open a feature space.
 
     Args:
-        spec: "pixels", or "pixels:SIDE"; "inception", its weights in the cache folder, or
-            "inception:FILE"; "artist:FOLDER", a checkpoint of `ArtistClassifier` or its name on the
-            Hub; or any "ARCHITECTURE:WEIGHTS" of timm, see `timm_space`.
-        device: where to run it.
+        spec: one of these:
+
+            - "pixels" or "pixels:SIDE";
+            - "inception", with its weights in the cache folder, or "inception:FILE";
+            - "artist:CLASSIFIER", the folder of an `ArtistClassifier` or its name on the Hub;
+            - "ARCHITECTURE:WEIGHTS" of timm, see `brushwork.metrics.features.timm_space`.
+        device: where to compute features.
+        fetch: download the weights of Inception if they are absent.
+
+    Raises:
+        BrushworkError: there is no such space, or its weights are missing.
 
     >>> open_space("pixels:8").side
     8
@@ -25,7 +34,7 @@ def open_space(spec: str, device: str | torch.device = "cpu") -> FeatureSpace:
     if name == "pixels" and (rest or "32").isdecimal() and (side := int(rest or 32)) > 0:
         return pixels(side)
     if name == "inception":
-        return inception(rest or None, device=device)
+        return inception(rest or None, fetch=fetch, device=device)
     if not rest or name == "pixels":
         raise BrushworkError(
             f"no feature space {spec!r}; pass pixels, pixels:32, inception, inception:FILE, "
@@ -37,10 +46,12 @@ def open_space(spec: str, device: str | torch.device = "cpu") -> FeatureSpace:
 
 
 def check_names(names: Sequence[str]) -> None:
-    """Numbers bear the name of their feature space: no two may have the same.
+    """Check that feature spaces have different names, because results are reported by name.
 
     Raises:
-        BrushworkError: two do.
+        BrushworkError: two have the same name.
     """
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise BrushworkError(f"two feature spaces are called {twice}; measure in one at a time")
+        raise BrushworkError(
+            f"two feature spaces have the name {twice}; measure in each of them separately"
+        )

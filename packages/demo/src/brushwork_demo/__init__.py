@@ -1,4 +1,1 @@
-"""The web demo of brushwork: identify a painting, paint another.
-
-The page itself is still to come; until then this package says so, and where the tools are.
-"""
+"""The web demo of brushwork: a page that identifies artists and generates paintings."""

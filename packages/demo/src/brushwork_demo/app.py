@@ -1,7 +1,8 @@
-"""The page: its tabs put together, its API, its limits, and the server around it."""
+"""The page: its tabs, its API, its limits, and the server."""
 
 import logging
 import sys
+from collections.abc import Callable
 from threading import Thread, main_thread
 from typing import Any
 
@@ -14,59 +15,62 @@ from starlette.routing import Route
 
 from brushwork.errors import BrushworkError
 from brushwork.gan.generator import MAX_SEED
-from brushwork_demo import about, compare, identify, look, paint, studio
-from brushwork_demo.guards import MOST_BYTES, AnswerInWords, BodyLimit
-from brushwork_demo.studio import Studio
-from brushwork_demo.uploads import LIMITS, LOOKED_AT, picture, refuse_addresses
-from brushwork_demo.visits import MOST_REMEMBERED, forget_calls, remember_little
-from brushwork_demo.words import FAULT, in_words, sentence, whole
+from brushwork_demo import about, compare, identify, paint, serving, theme
+from brushwork_demo.middleware import MAX_BYTES, BodyLimit, ReadableErrors
+from brushwork_demo.models import Models
+from brushwork_demo.sessions import (
+    KEEP_SECONDS,
+    MAX_VISITORS,
+    limit_pending_calls,
+    use_small_sessions,
+)
+from brushwork_demo.text import INTERNAL_ERROR, parse_int, visitor_error, visitor_errors
+from brushwork_demo.uploads import CLASSIFIER_SIDE, LIMITS, read_upload, refuse_addresses
 
-MOST_WAITING = 200
-"""Requests in the queue; who comes after these is told to come back later."""
-FILES_KEPT = 900
-"""Seconds that a visitor's files and pictures stay on this server."""
+MAX_WAITING = 200
+"""Requests in the queue; Gradio refuses further ones with a message."""
 
 
 class Page(gr.Blocks):
-    """Blocks that answer a call of the wrong shape in words."""
+    """Blocks that answer a call of the wrong shape with a readable error."""
 
     def get_block_name(self) -> str:
-        """What the browser shows it as."""
+        """Return the name that Gradio's frontend knows."""
         return "blocks"
 
-    async def preprocess_data(self, block_fn, inputs, *args, **kwargs):  # noqa: D102
+    async def preprocess_data(self, block_fn: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
+        """Refuse addresses instead of files, and report values that do not fit."""
         try:
             refuse_addresses(inputs)
             return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
         except BrushworkError as error:
-            raise gr.Error(sentence(str(error)), print_exception=False, title="Sorry") from None
+            raise visitor_error(str(error)) from None
         except gr.Error as error:
             error.print_exception = False
             raise
         except Exception:
             names = ", ".join(str(i.label or i.get_block_name()) for i in block_fn.inputs)
-            raise gr.Error(
-                f"These values do not fit. Expected, in this order: {names}.",
-                print_exception=False,
-                title="Sorry",
+            raise visitor_error(
+                f"these values do not match the endpoint; it takes, in this order: {names}"
             ) from None
 
-    async def process_api(self, *args, **kwargs):  # noqa: D102
+    async def process_api(self, *args: Any, **kwargs: Any) -> Any:
+        """Log what fails in Gradio before and after our functions, and report it."""
         try:
             return await super().process_api(*args, **kwargs)
         except gr.Error:
             raise
-        except Exception as error:  # in what Gradio does before and after our functions
+        except Exception as error:
             logging.getLogger(__name__).error("a call failed: %r", error)
-            raise gr.Error(FAULT, print_exception=False, title="Sorry") from None
+            raise visitor_error(INTERNAL_ERROR) from None
 
 
-def build(rooms: Studio) -> gr.Blocks:
-    """The page with all its tabs and endpoints."""
+def build(models: Models) -> gr.Blocks:
+    """Build the page with all tabs and endpoints."""
     with Page(
         title="brushwork: who painted this, and can you paint me another?",
         analytics_enabled=False,
-        delete_cache=(60, FILES_KEPT),
+        delete_cache=(60, KEEP_SECONDS),
         fill_width=True,
     ) as page:
         gr.HTML(
@@ -75,136 +79,181 @@ def build(rooms: Studio) -> gr.Blocks:
         )
         with gr.Tabs(elem_id="tabs"):
             with gr.Tab("Paint", id="paint"):
-                filled, open_link = paint.tab(rooms)
+                page_opened = paint.tab(models)
             with gr.Tab("Identify", id="identify"):
-                identify.tab(rooms)
+                identify.tab(models)
             with gr.Tab("Real or fake?", id="quiz") as quiz_tab:
-                quiz = compare.quiz_tab(rooms)
+                quiz_opened = compare.quiz_tab(models)
             with gr.Tab("Compare", id="compare") as compare_tab:
-                comparison = compare.compare_tab(rooms)
+                compare_opened = compare.compare_tab(models)
             with gr.Tab("About", id="about"):
-                about.tab(rooms)
-        page.load(open_link, None, filled, api_visibility="private")
-        for opened, wiring in ((quiz_tab, quiz), (compare_tab, comparison)):
-            opened.select(*wiring, api_visibility="private")
-        _add_endpoints(rooms)
-    page.queue(max_size=MOST_WAITING, default_concurrency_limit=8)
-    forget_calls(page)
+                about.tab(models)
+        for listener, event in (
+            (page.load, page_opened),
+            (quiz_tab.select, quiz_opened),
+            (compare_tab.select, compare_opened),
+        ):
+            listener(event.function, event.inputs, event.outputs, api_visibility="private")
+        _add_endpoints(models)
+    page.queue(max_size=MAX_WAITING, default_concurrency_limit=8)
+    limit_pending_calls(page)
     return page
 
 
-def _add_endpoints(rooms: Studio) -> None:
-    """What programs may call: through `gradio_client`, curl, or as tools of MCP."""
+# The endpoints for programs: `gradio_client`, curl, or tools of the Model Context Protocol (MCP).
+# MCP takes a tool's name and description from the function's name and docstring.
 
-    def models() -> dict[str, Any]:
-        """Which painters there are, with their sides in pixels and stages of training, and whether
-        artists can be identified.
-        """
-        painters = {
-            who.name: {
-                "side": who.side,
-                "stages": len(who.stages),
-                "epochs": who.epochs[-1],
-                "labels": list(studio.classes(who.stages[-1])),
-            }
-            for who in rooms.painters.values()
-        }
-        return {"painters": painters, "identifies": rooms.classifier is not None}
 
-    @in_words
-    def paint_pictures(painter, seed, count, truncation, stage, label):
-        """Paint pictures. The same seed paints the same pictures.
+def _add_endpoints(models: Models) -> None:
+    """Add the public endpoints to the page."""
+
+    @visitor_errors
+    def paint_pictures(
+        painter: Any, seed: Any, count: Any, truncation: Any, stage: Any, label: Any
+    ) -> list[Any]:
+        """Generate pictures. The same seed gives the same pictures.
 
         Args:
-            painter: one of the names that `models` gives; the first one if empty.
+            painter: one of the names that `models` returns; empty for the first one.
             seed: from 0 to 4294967295.
-            count: 1 to 64 pictures.
-            truncation: above 0.05 for hardly any variety, 1 for all of it.
-            stage: 1 for the earliest stage of the painter's training; 0 for the finished painter.
-            label: one of the painter's classes, if it has any; all of them if empty.
+            count: number of pictures, from 1 to 64.
+            truncation: variety, from 0.05 (hardly any) to 1 (all of it).
+            stage: stage of the painter's training, from 1; 0 for the finished painter.
+            label: one of the painter's classes; empty for all classes.
         """
-        asked = painter, seed, count, truncation, stage, label
-        return paint.pictures(paint.prepare(rooms, *asked))
+        return paint.pictures(paint.prepare(models, painter, seed, count, truncation, stage, label))
 
-    @in_words
-    def walk_film(painter, seed, count, truncation, stage, label, progress=gr.Progress()):  # noqa: B008, D417
-        """A film of a walk through a painter's pictures and back to the first, as MP4.
+    @visitor_errors
+    def walk_film(  # noqa: D417
+        painter: Any,
+        seed: Any,
+        count: Any,
+        truncation: Any,
+        stage: Any,
+        label: Any,
+        progress: gr.Progress = gr.Progress(),  # noqa: B008
+    ) -> str:
+        """Generate a video of a latent walk through a painter's pictures and back, as MP4.
 
         Args:
-            painter: one of the names that `models` gives; the first one if empty.
+            painter: one of the names that `models` returns; empty for the first one.
             seed: from 0 to 4294967295.
-            count: 2 to 12 pictures to walk through.
-            truncation: above 0.05 for hardly any variety, 1 for all of it.
-            stage: 1 for the earliest stage of the painter's training; 0 for the finished painter.
-            label: one of the painter's classes, if it has any; all of them if empty.
+            count: number of pictures that the walk passes through, from 2 to 12.
+            truncation: variety, from 0.05 (hardly any) to 1 (all of it).
+            stage: stage of the painter's training, from 1; 0 for the finished painter.
+            label: one of the painter's classes; empty for all classes.
         """
-        count = whole(count, "count", 2, paint.MOST_STOPS)
-        easel = paint.prepare(rooms, painter, seed, count, truncation, stage, label)
-        file = paint.film_file()
-        paint.walk(easel, file, progress)
+        num = parse_int(count, "count", 2, paint.MAX_STOPS)
+        state = paint.prepare(models, painter, seed, num, truncation, stage, label)
+        file = paint.walk_file()
+        paint.walk(state, file, progress)
         return str(file)
 
-    @in_words
-    def identify_artist(image):
-        """Who may have painted a picture: up to five artists with calibrated probabilities, and
-        whether it is like any artist the classifier knows.
+    @visitor_errors
+    def identify_artist(image: Any) -> dict[str, Any]:
+        """Identify the artist of a picture: up to five artists with calibrated probabilities, and
+        whether the picture is similar to any artist that the classifier knows.
 
         Args:
             image: the picture, as an uploaded file.
         """
-        decoded = picture(image, LOOKED_AT)
-        if decoded is None:
+        picture = read_upload(image, CLASSIFIER_SIDE)
+        if picture is None:
             raise BrushworkError("no picture was sent; upload one")
-        return identify.answer(rooms, decoded)
+        return identify.answer(models, picture)
 
-    api(models, api_name="models", queue=False)
+    api(_models_endpoint(models), api_name="models", queue=False)
     with gr.Row(visible=False):
-        wishes: list[Component] = [
+        settings: list[Component] = [
             gr.Textbox("", label="painter"),
             gr.Number(0, label="seed", precision=0, minimum=0, maximum=MAX_SEED),
-            gr.Number(16, label="count", precision=0, minimum=1, maximum=paint.MOST_PICTURES),
+            gr.Number(16, label="count", precision=0, minimum=1, maximum=paint.MAX_PICTURES),
             gr.Number(1, label="truncation", minimum=0.05, maximum=1),
             gr.Number(0, label="stage", precision=0, minimum=0, maximum=1000),
             gr.Textbox("", label="label"),
         ]
-        painted = gr.Gallery(label="pictures", format="png", interactive=False)
+        pictures = gr.Gallery(label="pictures", format="png", interactive=False)
         film = gr.Video(label="film", interactive=False)
         image = gr.Image(label="image")
         artists = gr.JSON(label="artists")
     gr.on(
-        [], paint_pictures, wishes, painted, api_name="paint",
-        concurrency_limit=16, concurrency_id="paint",
-    )  # fmt: skip
-    gr.on([], walk_film, wishes, film, api_name="walk", concurrency_limit=2, concurrency_id="walk")
+        [],
+        paint_pictures,
+        settings,
+        pictures,
+        api_name="paint",
+        concurrency_limit=16,
+        concurrency_id="paint",
+    )
     gr.on(
-        [], identify_artist, image, artists, api_name="identify",
-        concurrency_limit=16, concurrency_id="identify", preprocess=False,
-    )  # fmt: skip
+        [],
+        walk_film,
+        settings,
+        film,
+        api_name="walk",
+        concurrency_limit=2,
+        concurrency_id="walk",
+    )
+    gr.on(
+        [],
+        identify_artist,
+        image,
+        artists,
+        api_name="identify",
+        concurrency_limit=16,
+        concurrency_id="identify",
+        preprocess=False,
+    )
 
 
-def health_route(rooms: Studio) -> Route:
-    """`/health`, for whoever watches over the server."""
+def _models_endpoint(served: Models) -> Callable[[], dict[str, Any]]:
+    def models() -> dict[str, Any]:
+        """List the painters with the side of their pictures in pixels, their stages of training,
+        epochs and classes, and whether this page can identify artists.
+        """
+        painters = {
+            painter.name: {
+                "side": painter.side,
+                "stages": len(painter.stages),
+                "epochs": painter.epochs[-1],
+                "labels": list(serving.classes(painter.stages[-1])),
+            }
+            for painter in served.painters.values()
+        }
+        return {"painters": painters, "identifies": served.classifier is not None}
+
+    return models
+
+
+def health_route(models: Models) -> Route:
+    """Build the route `/health`, for programs that monitor the server."""
 
     async def health(_request: Any) -> JSONResponse:
-        models = {"painters": list(rooms.painters), "identifies": rooms.classifier is not None}
-        return JSONResponse({"status": "ok"} | models)
+        return JSONResponse(
+            {
+                "status": "ok",
+                "painters": list(models.painters),
+                "identifies": models.classifier is not None,
+            }
+        )
 
     return Route("/health", health)
 
 
-def _warm_up(rooms: Studio) -> None:
+def _warm_up(models: Models) -> None:
     try:
-        studio.warm_up(rooms)
-    except BrushworkError as error:  # whoever asks for this model is told the same
+        serving.warm_up(models)
+    except BrushworkError as error:  # a visitor who needs this model gets the same message
         print(f"error: {error}", file=sys.stderr)
-    except RuntimeError:  # nothing can be computed any more if the server was stopped meanwhile,
-        main_thread().join(timeout=10)  # which may still be on its way out
+    except RuntimeError:
+        # Threads cannot compute any more once the main thread has ended or is about to end.
+        main_thread().join(timeout=10)
         if main_thread().is_alive():
             raise
 
 
 def launch(
-    rooms: Studio,
+    models: Models,
     host: str = "127.0.0.1",
     port: int | None = None,
     share: bool = False,
@@ -214,18 +263,18 @@ def launch(
     """Serve the page from threads of this process.
 
     Args:
-        rooms: what to show.
-        host: where to listen; "0.0.0.0" for everyone who can reach this machine.
-        port: 7860, or the next that is free, by default.
-        share: also under a public address of Gradio's for a week.
-        auth: a name and a password to ask for.
+        models: the models of the page.
+        host: address to listen on; "0.0.0.0" accepts connections from other machines.
+        port: by default 7860, or the next free port.
+        share: also serve the page under a public address of Gradio's for a week.
+        auth: a name and a password that visitors have to enter.
         mcp: also offer the endpoints as tools of the Model Context Protocol.
 
     Raises:
-        BrushworkError: the port is taken, or cannot be listened on.
+        BrushworkError: a checkpoint is broken, or the address cannot be used.
     """
-    studio.open_painters(rooms)
-    page = build(rooms)
+    serving.open_generators(models)
+    page = build(models)
     try:
         page.launch(
             server_name=host,
@@ -233,33 +282,37 @@ def launch(
             share=share,
             auth=auth,
             mcp_server=mcp,
-            theme=look.THEME,
-            css=look.CSS,
-            head=look.HEAD,
+            theme=theme.THEME,
+            css=theme.CSS,
+            head=theme.HEAD,
             footer_links=["api", "settings"],
             run_history=False,
             show_error=False,
             max_file_size=LIMITS.max_bytes,
             max_threads=64,
-            state_session_capacity=MOST_REMEMBERED,
+            state_session_capacity=MAX_VISITORS,
             app_kwargs={
-                "routes": [health_route(rooms)],
+                "routes": [health_route(models)],
                 "middleware": [
-                    Middleware(AnswerInWords),
-                    Middleware(BodyLimit, most=MOST_BYTES),
+                    Middleware(ReadableErrors),
+                    Middleware(BodyLimit, max_bytes=MAX_BYTES),
                 ],
             },
             prevent_thread_lock=True,
             ssr_mode=False,
             enable_monitoring=False,
-            _frontend=False,  # or it would ask itself for the page first, and give up if it is slow
+            # Otherwise Gradio first requests its own page, and gives up if that takes long.
+            _frontend=False,
         )
     except OSError as error:
         raise BrushworkError(f"cannot listen on {host}:{port or 7860}: {error}") from error
     if share and not page.share_url:
-        told = "no public address could be had, which takes a way to gradio.live"
-        print(f"error: {told}; the page is served at {page.local_url} alone", file=sys.stderr)
-    remember_little(page)
-    # The first visitor's page is on its way while the models are opened.
-    Thread(target=_warm_up, args=(rooms,), daemon=True).start()
+        print(
+            f"error: gradio.live gave no public address; the page is served at {page.local_url} "
+            "only; check the network",
+            file=sys.stderr,
+        )
+    use_small_sessions(page)
+    # In a thread, so that the first visitor gets the page while the models are opened.
+    Thread(target=_warm_up, args=(models,), daemon=True).start()
     return page

@@ -1,4 +1,4 @@
-"""Put checkpoints into the package, small enough to be committed: half precision, a few stages."""
+"""Copy checkpoints into the package in half precision, so that they are small enough to commit."""
 
 import json
 import shutil
@@ -11,106 +11,136 @@ from safetensors.torch import load_file, save_file
 from brushwork import checkpoint
 from brushwork.classifier.save import read_index, save_index
 from brushwork.errors import BrushworkError
-from brushwork_demo.studio import BUNDLED, CURVES, KEPT
+from brushwork.gan.save import model_card
+from brushwork_demo.models import BUNDLED, CURVES, KEPT, is_generator
 
 if TYPE_CHECKING:
     import pandas as pd
 
-NAMES = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
+MAX_CURVE_POINTS = 150
 
 
 def bundle(
-    given: str,
+    folder_or_hub_id: str,
     name: str,
     num_stages: int = 4,
     report: Path | None = None,
     about: str | None = None,
     into: Path = BUNDLED,
 ) -> Path:
-    """Copy a checkpoint in half precision, with stages of its run and its measured numbers.
+    """Copy a checkpoint in half precision, with earlier stages of its run and its metrics.
 
     Args:
-        given: a checkpoint's folder or a name on the Hub.
-        name: what visitors choose it by; an older one of this name is replaced.
-        num_stages: earlier stages to take along from `kept/` beside it, evenly spaced.
-        report: `report.json` of `evaluate_gan.py`; the numbers of its first set of fakes are shown.
-        about: paintings as `train_classifier.py` takes them, to say a line on each artist from.
+        folder_or_hub_id: a checkpoint folder or a name on the Hub.
+        name: the model's name on the page; an older bundle of this name is replaced.
+        num_stages: how many checkpoints to take from `kept/` beside it, evenly spaced.
+        report: `report.json` of `evaluate_gan.py`; the metrics of its first set of fakes are shown.
+        about: paintings as `train_classifier.py` takes them, to describe each artist from.
         into: the folder of bundled checkpoints.
 
+    Returns:
+        The folder of the bundled checkpoint.
+
     Raises:
-        BrushworkError: there is no such checkpoint, or no such report.
+        BrushworkError: the checkpoint, the report or the name cannot be used.
     """
-    if not name or set(name) - NAMES:
-        raise BrushworkError(f"name {name!r} is not of small letters, digits and hyphens")
-    source, target = checkpoint.locate(given), into / name
-    shown: dict[str, Any] = {} if report is None else {"results": _measured(report)}
+    if not name or set(name) - NAME_CHARACTERS:
+        raise BrushworkError(f"name {name!r} may have only small letters, digits and hyphens")
+    source = checkpoint.locate(folder_or_hub_id)
+    config = checkpoint.load_config(source)
+    additions: dict[str, Any] = {}
+    if report is not None:
+        if not is_generator(config):
+            raise BrushworkError(f"{source} is a classifier; `report` is for generators only")
+        additions["results"] = _metrics(report)
     if about is not None:
-        artists = checkpoint.load_config(source).get("artists", [])
-        shown["about_artists"] = lines_on_artists(about, artists)
-    finished, target = target, into / f".{name}.new"  # the old one may be the source, too
-    shutil.rmtree(target, ignore_errors=True)
-    _halve(source, target, shown)
-    home = source if (source / CURVES).is_file() else source.parent  # bundled before, or a run's
-    run = source.name == "generator" or home == source
-    kept = sorted((home / KEPT).glob("step-*")) if run else []
-    # The last one that was kept is most often the finished one.
-    kept = [stage for stage in kept if _step(stage) != _step(source)]
-    num = min(num_stages, len(kept))
-    wanted = [kept[round(i * len(kept) / num)] for i in range(num)]
-    for stage in wanted:
-        _halve(stage, target / KEPT / stage.name)
+        additions["about_artists"] = describe_artists(about, config.get("artists", []))
+    # Written beside the target and renamed at the end: the old target may be the source.
+    target, partial = into / name, into / f".{name}.new"
+    shutil.rmtree(partial, ignore_errors=True)
+    _copy_halved(source, partial, additions)
+    # A bundled checkpoint has its curves and stages inside, a run beside its generator.
+    home = source if (source / CURVES).is_file() else source.parent
+    if source.name == "generator" or home == source:
+        for stage in _stages(home / KEPT, finished=source, num=num_stages):
+            _copy_halved(stage, partial / KEPT / stage.name)
     curves = home / CURVES
     if curves.is_file():
         lines = curves.read_text().splitlines()
-        every = -(-len(lines) // 150)
-        (target / CURVES).write_text("\n".join(lines[::every]) + "\n")
-    shutil.rmtree(finished, ignore_errors=True)
-    return target.rename(finished)
+        every = -(-len(lines) // MAX_CURVE_POINTS)
+        (partial / CURVES).write_text("\n".join(lines[::every]) + "\n")
+    shutil.rmtree(target, ignore_errors=True)
+    return partial.rename(target)
+
+
+def _stages(kept: Path, finished: Path, num: int) -> list[Path]:
+    """Choose evenly spaced checkpoints from `kept`, without the step of the finished one."""
+    last = _step(finished)
+    earlier = [folder for folder in sorted(kept.glob("step-*")) if _step(folder) != last]
+    num = min(num, len(earlier))
+    return [earlier[round(i * len(earlier) / num)] for i in range(num)]
 
 
 def _step(folder: Path) -> int | None:
     return checkpoint.load_config(folder).get("training", {}).get("step")
 
 
-def _halve(source: Path, target: Path, shown: Mapping[str, Any] | None = None) -> None:
-    """Copy one checkpoint, floating-point weights at 16 bits, files beside the weights as is.
+def _copy_halved(source: Path, target: Path, additions: Mapping[str, Any] | None = None) -> None:
+    """Copy one checkpoint with its floating-point weights in 16 bits.
 
-    Of the paintings in a classifier's index only the names go along: the pictures are not ours.
+    Args:
+        source: the checkpoint folder.
+        target: a new folder.
+        additions: keys added to `config.json`; with `results`, the model card is written again.
     """
     target.mkdir(parents=True)
     for file in source.iterdir():
         if file.is_file() and file.name not in (checkpoint.WEIGHTS, checkpoint.INDEX):
             shutil.copy(file, target)
     copy_index(source, target)
-    config = checkpoint.load_config(source) | dict(shown or {})
+    config = checkpoint.load_config(source) | dict(additions or {})
     (target / checkpoint.CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-    if shown and "results" in shown:
-        card = (source / checkpoint.CARD).read_text().rstrip()
-        numbers = "".join(f"- `{metric}`: {v:,.4g}\n" for metric, v in shown["results"].items())
-        (target / checkpoint.CARD).write_text(f"{card}\n\n## Measured\n\n{numbers}")
+    if additions and "results" in additions:
+        (target / checkpoint.CARD).write_text(model_card(config))
     weights = load_file(source / checkpoint.WEIGHTS)
     halved = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
     save_file(halved, target / checkpoint.WEIGHTS, metadata={"format": "pt"})
 
 
 def copy_index(source: Path, target: Path) -> None:
-    """Copy a classifier's index, if it has one, without the pictures."""
+    """Copy a classifier's index, if it has one, without the thumbnails.
+
+    The thumbnails are left out because the licence of the paintings may not allow to publish them.
+    """
     if index := read_index(source):
-        names = index["paintings"]
-        save_index(target, index["features"].float(), names, [b""] * len(names))
+        titles = index["paintings"]
+        save_index(target, index["features"].float(), titles, [b""] * len(titles))
 
 
-def _measured(report: Path) -> dict[str, float]:
+def _metrics(report: Path) -> dict[str, float]:
+    """Read the metrics of the first set of fakes, named `fid_pixels`; counts are named `n_fake`."""
+    metrics: dict[str, float] = {}
     try:
         reports: dict[str, dict[str, Any]] = json.loads(report.read_text())["reports"]
-        first = next(iter(reports.values()))
-        return {k: v for k, v in first.items() if isinstance(v, int | float)}
+        for key, value in next(iter(reports.values())).items():
+            if isinstance(value, dict):  # the metrics in one feature space
+                for metric, number in value.items():
+                    metrics[metric if metric.startswith("n_") else f"{metric}_{key}"] = number
+            else:  # reports of older versions have numbers here
+                metrics[key] = value
     except (OSError, ValueError, KeyError, StopIteration, AttributeError) as error:
         raise BrushworkError(f"{report} is not a report.json of evaluate_gan.py") from error
+    return {name: number for name, number in metrics.items() if isinstance(number, int | float)}
 
 
-def lines_on_artists(data: str, artists: Sequence[str]) -> dict[str, str]:
-    """What the paintings tell of each artist: style, years, how many there are."""
+def describe_artists(data: str, artists: Sequence[str]) -> dict[str, str]:
+    """Write a line about each artist from a table of paintings: style, years, number of paintings.
+
+    Args:
+        data: paintings as `train_classifier.py` takes them.
+        artists: names; those without paintings in the data are left out.
+    """
     from brushwork.data.open import open_data
 
     table = open_data(data).table
@@ -121,8 +151,7 @@ def lines_on_artists(data: str, artists: Sequence[str]) -> dict[str, str]:
 
 
 def _line(paintings: "pd.DataFrame") -> str:
-    """A line on an artist from a table of the artist's paintings."""
-    most = [str(value) for value in paintings["style"].dropna().mode()[:1] if value]
+    styles = [str(value) for value in paintings["style"].dropna().mode()[:1] if value]
     found = paintings["date"].dropna().astype(str).str.extract(r"(\d{4})")[0].dropna().astype(int)
     years = [f"{found.min()} to {found.max()}"] if len(found) else []
-    return "; ".join([*most, *years, f"{len(paintings):,} paintings here"])
+    return "; ".join([*styles, *years, f"{len(paintings):,} paintings here"])

@@ -1,4 +1,4 @@
-"""Two tabs: painters side by side on the same seeds, and a quiz with real paintings and fakes."""
+"""The Compare tab (painters side by side on the same seeds) and the quiz with real and fake."""
 
 import io
 import random
@@ -9,99 +9,101 @@ from typing import Any
 import gradio as gr
 import numpy as np
 import pandas as pd
-from gradio.components.base import Component
 from PIL import Image, ImageOps
 
 from brushwork.data import synthetic
 from brushwork.gan.generator import MAX_SEED
 from brushwork.report.figures import grid
-from brushwork_demo import studio
-from brushwork_demo.paint import enlarged
-from brushwork_demo.studio import Painter, Studio
-from brushwork_demo.uploads import picture as picture_of
-from brushwork_demo.visits import KEPT_SECONDS
-from brushwork_demo.words import data_url, escape, in_words, whole
+from brushwork_demo import serving
+from brushwork_demo.models import Models, Painter
+from brushwork_demo.paint import TabEvent, enlarged
+from brushwork_demo.sessions import KEEP_SECONDS
+from brushwork_demo.text import data_url, escape, parse_int, visitor_error, visitor_errors
+from brushwork_demo.uploads import read_upload
 
-MOST_COMPARED = 4
-MOST_UPLOADS = 30
-Wiring = tuple[Callable[..., Any], list[Component], list[Component]]
+MAX_COMPARED = 4
+MAX_UPLOADS = 30
+QUIZ_SIDE = 384
+"""Side in pixels, approximately, to which the two pictures of the quiz are enlarged."""
+QUIZ_TRUNCATION = 0.9
+SIDES = ("left", "right")
 
 
 # Painters side by side.
 
 
 def results(painter: Painter) -> dict[str, float]:
-    """The measured numbers of a checkpoint, by the names that `evaluate_gan.py` gives them."""
+    """Read the metrics in a checkpoint's config, by the names of `evaluate_gan.py`."""
     measured = painter.config.get("results", {})
     return {str(k): float(v) for k, v in measured.items() if isinstance(v, int | float)}
 
 
-def side_by_side(rooms: Studio, names: list[str], seed: int) -> str:
-    """Each painter's sixteen pictures for the same seed, above what was measured of it."""
-    figures = []
-    for name in names:
-        who = rooms.painter(name)
-        folder = who.stage(None)
-        arrays = studio.paint(studio.order(folder, 16, seed, 1.0))
-        sheet = grid(arrays, columns=4, gap=1)
-        training = who.config.get("training", {})
-        facts = {
-            "Pixels": f"{who.side} × {who.side}",
-            "Learned from": f"{training.get('num_paintings', 0):,} paintings",
-            "For": f"{who.epochs[-1]:,.0f} epochs",
-        } | {metric: f"{value:,.4g}" for metric, value in results(who).items()}
-        rows = "".join(
-            f"<tr><th scope='row'>{escape(k).replace('_', '_<wbr>')}</th><td>{escape(v)}</td></tr>"
-            for k, v in facts.items()
-        )
-        figures.append(
-            f'<figure><img src="{data_url(sheet)}" '
-            f'alt="Sixteen pictures by the painter {escape(name)}, seed {seed}">'
-            f"<figcaption>{escape(name)}</figcaption><table>{rows}</table></figure>"
-        )
-    note = (
-        ""
-        if any(results(rooms.painter(n)) for n in names)
-        else ("<p class='hint'>No numbers were measured for these painters yet.</p>")
+def side_by_side(models: Models, names: list[str], seed: int) -> str:
+    """Generate sixteen pictures by each painter with one seed; HTML with each painter's metrics."""
+    figures = "".join(_figure(models.painter(name), name, seed) for name in names)
+    note = ""
+    if not any(results(models.painter(name)) for name in names):
+        note = "<p class='hint'>No metrics are recorded for these painters.</p>"
+    return f'<div class="compared">{figures}</div>{note}'
+
+
+def _figure(painter: Painter, name: str, seed: int) -> str:
+    arrays = serving.paint(serving.paint_request(painter.stage(None), num=16, seed=seed))
+    training = painter.config.get("training", {})
+    facts = {
+        "Pixels": f"{painter.side} × {painter.side}",
+        "Training set": f"{training.get('num_paintings', 0):,} paintings",
+        "Training": f"{painter.epochs[-1]:,.0f} epochs",
+    } | {metric: f"{value:,.4g}" for metric, value in results(painter).items()}
+    # <wbr> lets the browser break a long name such as kid_error_inception.
+    rows = "".join(
+        f"<tr><th scope='row'>{escape(k).replace('_', '_<wbr>')}</th><td>{escape(v)}</td></tr>"
+        for k, v in facts.items()
     )
-    return f'<div class="compared">{"".join(figures)}</div>{note}'
+    return (
+        f'<figure><img src="{data_url(grid(arrays, columns=4, gap=1))}" '
+        f'alt="Sixteen pictures by the painter {escape(name)}, seed {seed}">'
+        f"<figcaption>{escape(name)}</figcaption><table>{rows}</table></figure>"
+    )
 
 
-def curve_names(rooms: Studio) -> list[str]:
-    """What the painters' runs wrote down step by step."""
-    keys = {key for who in rooms.painters.values() for line in who.curves for key in line}
-    usual = ["loss_G", "loss_D", "D(x)", "D(G(z))"]
-    return [k for k in usual if k in keys]
+def curve_names(models: Models) -> list[str]:
+    """List the curves that at least one painter's run recorded."""
+    keys = {key for who in models.painters.values() for line in who.curves for key in line}
+    return [key for key in ("loss_G", "loss_D", "D(x)", "D(G(z))") if key in keys]
 
 
-def curves(rooms: Studio, names: list[str], key: str) -> pd.DataFrame:
-    """One value over the epochs of each painter's training."""
+def curves(models: Models, names: list[str], key: str) -> pd.DataFrame:
+    """Build a table of one curve: columns `epoch`, `key` and `painter`."""
     rows = [
         {"epoch": line.get("epoch", line.get("step", 0)), key: line[key], "painter": name}
         for name in names
-        for line in rooms.painter(name).curves
+        for line in models.painter(name).curves
         if key in line
     ]
     return pd.DataFrame(rows, columns=["epoch", key, "painter"])
 
 
-def compare_tab(rooms: Studio) -> Wiring:
-    """Lay the comparison out.
+def compare_tab(models: Models) -> TabEvent:
+    """Add the components of the Compare tab to the page.
 
     Returns:
-        What to call when the tab is opened, from what, into what.
+        The event that compares the first painters when the tab is opened.
     """
-    every = list(rooms.painters)
-    first = every[:MOST_COMPARED]
-    keys = curve_names(rooms)
+    painters = list(models.painters)
+    keys = curve_names(models)
     with gr.Row():
         names = gr.CheckboxGroup(
-            every, value=first, label="Painters", info=f"Up to {MOST_COMPARED}.", elem_id="compared"
+            painters,
+            value=painters[:MAX_COMPARED],
+            label="Painters",
+            info=f"Choose up to {MAX_COMPARED}.",
+            elem_id="compared",
         )
         seed = gr.Number(
             0, label="Seed for all", precision=0, minimum=0, maximum=MAX_SEED, elem_id="same-seed"
         )
-    again = gr.Button("Paint with all of them", variant="primary", elem_id="compare")
+    again = gr.Button("Compare these painters", variant="primary", elem_id="compare")
     table = gr.HTML(elem_id="comparison")
     key = gr.Dropdown(keys, value=keys[0] if keys else None, label="Curve", visible=bool(keys))
     plot = gr.LinePlot(
@@ -115,17 +117,17 @@ def compare_tab(rooms: Studio) -> Wiring:
         buttons=[],
     )
 
-    @in_words
+    @visitor_errors
     def compare(names: list[str], seed: Any, key: str | None) -> list[Any]:
-        if not 1 <= len(names) <= MOST_COMPARED:
-            raise gr.Error(f"Choose 1 to {MOST_COMPARED} painters.", print_exception=False)
-        seed = whole(seed, "seed", 0, MAX_SEED)
+        if not 1 <= len(names) <= MAX_COMPARED:
+            raise visitor_error(f"Choose 1 to {MAX_COMPARED} painters.")
+        number = parse_int(seed, "seed", 0, MAX_SEED)
         drawn = gr.skip() if key is None else draw(names, key)
-        return [side_by_side(rooms, names, seed), drawn]
+        return [side_by_side(models, names, number), drawn]
 
-    @in_words
+    @visitor_errors
     def draw(names: list[str], key: str) -> Any:
-        return gr.update(value=curves(rooms, names, key), y=key, title=f"{key} while training")
+        return gr.update(value=curves(models, names, key), y=key, title=f"{key} during training")
 
     limits: dict[str, Any] = {
         "concurrency_limit": 8,
@@ -134,7 +136,7 @@ def compare_tab(rooms: Studio) -> Wiring:
     }
     again.click(compare, [names, seed, key], [table, plot], **limits)
     key.input(draw, [names, key], plot, **limits)
-    return compare, [names, seed, key], [table, plot]
+    return TabEvent(compare, inputs=[names, seed, key], outputs=[table, plot])
 
 
 # The quiz.
@@ -142,65 +144,77 @@ def compare_tab(rooms: Studio) -> Wiring:
 
 @dataclass(frozen=True)
 class Quiz:
-    """What a visitor has been asked, and the visitor's score; it never leaves the server."""
+    """A visitor's current question and score; it never leaves the server."""
 
     round: int = 0
     right: int = 0
-    machine: int = 0
-    """Which of the two pictures the machine painted."""
+    fake: int = 0
+    """Index of the generated picture of the two."""
     answered: bool = True
     own: tuple[bytes, ...] = field(default=(), repr=False)
     """The visitor's own pictures, reduced, as JPEG."""
 
 
-def pair(rooms: Studio, painter: str, own: tuple[bytes, ...]) -> tuple[int, list[Image.Image]]:
-    """A fake and a real painting in random order, at the same size; and which is the fake."""
-    who = rooms.painter(painter)
-    folder, chance = who.stage(None), random.Random()
-    fake = studio.paint(studio.order(folder, 1, chance.randrange(MAX_SEED), 0.9))[0]
+def pair(models: Models, name: str, own: tuple[bytes, ...]) -> tuple[int, list[Image.Image]]:
+    """Choose a fake and a real picture, in random order and of the same size.
+
+    Args:
+        models: the models of the page.
+        name: of the painter.
+        own: JPEGs to take the real one from; empty for a synthetic painting.
+
+    Returns:
+        The index of the fake, and the two pictures.
+    """
+    painter = models.painter(name)
+    rng = random.Random()
+    request = serving.paint_request(
+        painter.stage(None), num=1, seed=rng.randrange(MAX_SEED), truncation=QUIZ_TRUNCATION
+    )
+    fake = serving.paint(request)[0]
     if own:
-        square = Image.open(io.BytesIO(chance.choice(own)))
-        real = np.asarray(square.resize((who.side, who.side), Image.Resampling.LANCZOS))
+        size = (painter.side, painter.side)
+        real = Image.open(io.BytesIO(rng.choice(own))).resize(size, Image.Resampling.LANCZOS)
     else:
-        real = np.asarray(drawn(wanted_genre(who), chance, who.side))
-    machine = chance.randrange(2)
-    both = [fake, real] if machine == 0 else [real, fake]
-    return machine, [enlarged(np.asarray(picture), 384) for picture in both]
+        real = draw_painting(quiz_genre(painter), rng, painter.side)
+    index = rng.randrange(2)
+    both = [fake, np.asarray(real)] if index == 0 else [np.asarray(real), fake]
+    return index, [enlarged(array, QUIZ_SIDE) for array in both]
 
 
 def small_jpeg(picture: Image.Image) -> bytes:
-    """The middle of a picture, 256 pixels square."""
+    """Crop the centre of a picture and reduce it to a JPEG of 256 x 256 pixels."""
     file = io.BytesIO()
     ImageOps.fit(picture.convert("RGB"), (256, 256)).save(file, "JPEG", quality=90)
     return file.getvalue()
 
 
-def wanted_genre(painter: Painter) -> str | None:
-    """The one genre that a painter learned, if the synthetic paintings have it too."""
+def quiz_genre(painter: Painter) -> str | None:
+    """Return the genre of a painter's training set if it is a single, synthetic one."""
     genres = painter.config.get("training", {}).get("genre") or ()
     genres = [genres] if isinstance(genres, str) else list(genres)
-    return genres[0] if len(genres) == 1 and genres[0] in synthetic.PAINTERS else None
+    return genres[0] if len(genres) == 1 and genres[0] in synthetic.GENRES else None
 
 
-def drawn(genre: str | None, chance: random.Random, side: int) -> Image.Image:
-    """A painting drawn by code, of a genre if given."""
+def draw_painting(genre: str | None, rng: random.Random, side: int) -> Image.Image:
+    """Draw a random synthetic painting; None for any genre."""
     while True:
-        index = chance.randrange(1_000_000)
+        index = rng.randrange(1_000_000)
         if genre is None or synthetic.describe(index)["genre"] == genre:
             return synthetic.draw(index, side=side)
 
 
-def quiz_tab(rooms: Studio) -> Wiring:
-    """Lay the quiz out.
+def quiz_tab(models: Models) -> TabEvent:
+    """Add the components of the quiz to the page.
 
     Returns:
-        What to call when the tab is opened, from what, into what.
+        The event that shows two pictures when the tab is opened.
     """
-    names = list(rooms.painters)
-    state = gr.State(Quiz(), time_to_live=KEPT_SECONDS)
+    names = list(models.painters)
+    state = gr.State(Quiz(), time_to_live=KEEP_SECONDS)
     gr.Markdown(
-        "One of the two was painted by the machine, the other is one of your own pictures, "
-        "or, without any, a painting drawn by code. Which one is the machine's?"
+        "One of the two pictures is generated by the painter below. The other one is one of your "
+        "own pictures or, if you upload none, a painting drawn by code. Which one is generated?"
     )
     with gr.Row():
         painter = gr.Dropdown(names, value=names[0], label="Painter", elem_id="quiz-painter")
@@ -210,12 +224,13 @@ def quiz_tab(rooms: Studio) -> Wiring:
             file_types=["image"],
             elem_id="own",
         )
-    start = gr.Button("Show me two", variant="primary", elem_id="start")
+    start = gr.Button("Show two pictures", variant="primary", elem_id="start")
+    images: list[gr.Image] = []
+    guesses: list[gr.Button] = []
     with gr.Row(elem_id="quiz-pair"):
-        shown, guesses = [], []
-        for side in ("left", "right"):
+        for side in SIDES:
             with gr.Column(min_width=140):
-                shown.append(
+                images.append(
                     gr.Image(
                         label=f"On the {side}",
                         show_label=False,
@@ -228,68 +243,68 @@ def quiz_tab(rooms: Studio) -> Wiring:
                     )
                 )
                 guesses.append(gr.Button(f"The {side} one", visible=False, elem_id=f"guess-{side}"))
-    said = gr.HTML(elem_id="score")
+    score = gr.HTML(elem_id="score")
 
-    @in_words
+    @visitor_errors
     def show_pair(quiz: Quiz, name: str) -> list[Any]:
-        machine, pictures = pair(rooms, name, quiz.own)
-        quiz = replace(quiz, round=quiz.round + quiz.answered, machine=machine, answered=False)
-        images = [gr.update(value=picture, visible=True) for picture in pictures]
+        fake, pictures = pair(models, name, quiz.own)
+        quiz = replace(quiz, round=quiz.round + quiz.answered, fake=fake, answered=False)
+        shown = [gr.update(value=picture, visible=True) for picture in pictures]
         buttons = [
             gr.update(visible=True, interactive=True, variant="secondary", value=f"The {side} one")
-            for side in ("left", "right")
+            for side in SIDES
         ]
-        return [quiz, *images, *buttons, score(quiz), "Show me two others"]
+        return [quiz, *shown, *buttons, score_html(quiz), "Show two other pictures"]
 
-    def guess(side: int):
-        @in_words
-        def guessed(quiz: Quiz) -> list[Any]:
+    def guess(index: int) -> Callable[[Quiz], list[Any]]:
+        @visitor_errors
+        def answer(quiz: Quiz) -> list[Any]:
             if quiz.answered:
-                raise gr.Error("Ask for two others first.", print_exception=False)
-            right = side == quiz.machine
+                raise visitor_error("You have answered this one. Show two other pictures.")
+            right = index == quiz.fake
             quiz = replace(quiz, answered=True, right=quiz.right + right)
-            labels = ["A painting" if quiz.own == () else "Your picture"] * 2
-            labels[quiz.machine] = "The machine's"
+            labels = ["Your picture" if quiz.own else "Drawn by code"] * 2
+            labels[quiz.fake] = "Generated"
             buttons = [
                 gr.update(
                     value=label,
                     interactive=False,
-                    variant="primary" if i == quiz.machine else "secondary",
+                    variant="primary" if i == quiz.fake else "secondary",
                 )
                 for i, label in enumerate(labels)
             ]
-            return [quiz, *buttons, score(quiz, right)]
+            return [quiz, *buttons, score_html(quiz, right)]
 
-        return guessed
+        return answer
 
-    @in_words
-    def take(files: Any) -> list[Any]:
-        files = files if isinstance(files, list) else [files]
-        if len(files) > MOST_UPLOADS:
-            raise gr.Error(f"Up to {MOST_UPLOADS} pictures, please.", print_exception=False)
-        taken = [taken for file in files if (taken := picture_of(file)) is not None]
-        own = tuple(small_jpeg(picture) for picture in taken)
-        return [Quiz(own=own), gr.update(label=f"Using {len(own)} of your own")]
+    @visitor_errors
+    def take_uploads(value: Any) -> list[Any]:
+        files = value if isinstance(value, list) else [value]
+        if len(files) > MAX_UPLOADS:
+            raise visitor_error(f"Upload at most {MAX_UPLOADS} pictures.")
+        pictures = [picture for file in files if (picture := read_upload(file)) is not None]
+        jpegs = tuple(small_jpeg(picture) for picture in pictures)
+        return [Quiz(own=jpegs), gr.update(label=f"Using {len(jpegs)} of your own")]
 
     limits: dict[str, Any] = {
         "concurrency_limit": 8,
         "concurrency_id": "paint",
         "api_visibility": "private",
     }
-    asked = [state, *shown, *guesses, said, start]
-    start.click(show_pair, [state, painter], asked, **limits)
-    painter.input(show_pair, [state, painter], asked, **limits)
-    for side, button in enumerate(guesses):
-        button.click(guess(side), state, [state, *guesses, said], **limits)
-    own.upload(take, own, [state, own], preprocess=False, **limits).success(
-        show_pair, [state, painter], asked, **limits
+    outputs = [state, *images, *guesses, score, start]
+    start.click(show_pair, [state, painter], outputs, **limits)
+    painter.input(show_pair, [state, painter], outputs, **limits)
+    for index, button in enumerate(guesses):
+        button.click(guess(index), state, [state, *guesses, score], **limits)
+    own.upload(take_uploads, own, [state, own], preprocess=False, **limits).success(
+        show_pair, [state, painter], outputs, **limits
     )
-    return show_pair, [state, painter], asked
+    return TabEvent(show_pair, inputs=[state, painter], outputs=outputs)
 
 
-def score(quiz: Quiz, right: bool | None = None) -> str:
-    """What has been guessed so far, in words."""
-    asked = quiz.round if quiz.answered else quiz.round - 1
-    verdict = {None: "", True: "Right! ", False: "Fooled! "}[right]
-    count = f"{quiz.right} of {asked} right" if asked else "Which one is the machine's?"
+def score_html(quiz: Quiz, right: bool | None = None) -> str:
+    """Format the score, after an answer with whether it was right."""
+    num_answered = quiz.round if quiz.answered else quiz.round - 1
+    verdict = {None: "", True: "Right! ", False: "Wrong. "}[right]
+    count = f"{quiz.right} of {num_answered} right" if num_answered else "Which one is generated?"
     return f'<p class="score" aria-live="polite"><b>{verdict}</b>{count}</p>'

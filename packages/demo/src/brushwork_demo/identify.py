@@ -1,6 +1,6 @@
-"""The Identify tab: who may have painted a picture, where the classifier looked, what is alike."""
+"""The Identify tab: the likely artists of a picture, the evidence, similar training paintings."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,36 +10,37 @@ from PIL import Image
 from brushwork import checkpoint
 from brushwork.errors import BrushworkError
 from brushwork.report import figures
-from brushwork_demo import studio
-from brushwork_demo.studio import Studio
-from brushwork_demo.uploads import LOOKED_AT
-from brushwork_demo.uploads import picture as picture_of
-from brushwork_demo.words import data_url, escape, in_words
+from brushwork_demo import serving
+from brushwork_demo.models import Models
+from brushwork_demo.text import data_url, escape, visitor_errors
+from brushwork_demo.uploads import CLASSIFIER_SIDE, read_upload
 
 if TYPE_CHECKING:
     from brushwork.classifier.identify import Identification, Neighbour
 
 EXAMPLES = Path(__file__).parent / "examples"
-NONE_HERE = (
-    "This page was started without an artist classifier. "
+NO_CLASSIFIER = (
+    "This page has no artist classifier. "
     "Train one and start the page with `brushwork-demo --classifier FOLDER`."
 )
+MAX_NAMES = 60
+"""Artists that the tab lists by name before a picture is there."""
 
 
-def classifier_of(rooms: Studio) -> Path:
-    """The folder of this page's classifier.
+def classifier_of(models: Models) -> Path:
+    """Return the folder of the page's classifier.
 
     Raises:
-        BrushworkError: it has none.
+        BrushworkError: the page has no classifier.
     """
-    if rooms.classifier is None:
-        raise BrushworkError(NONE_HERE)
-    return rooms.classifier
+    if models.classifier is None:
+        raise BrushworkError(NO_CLASSIFIER)
+    return models.classifier
 
 
-def answer(rooms: Studio, picture: Image.Image) -> dict[str, Any]:
-    """Who may have painted it, as JSON."""
-    found = studio.identify(classifier_of(rooms), picture)
+def answer(models: Models, picture: Image.Image) -> dict[str, Any]:
+    """Identify a picture's artist; JSON."""
+    found = serving.identify(classifier_of(models), picture)
     return {
         "known": found.known,
         "artist": found.artist,
@@ -50,66 +51,71 @@ def answer(rooms: Studio, picture: Image.Image) -> dict[str, Any]:
     }
 
 
-def answer_html(rooms: Studio, picture: Image.Image, heading: str = "") -> str:
-    """Who may have painted it, as bars with a line on each artist."""
-    folder = classifier_of(rooms)
-    found = studio.identify(folder, picture)
-    return candidates_html(found, lines_on_artists(folder), heading)
+def answer_html(models: Models, picture: Image.Image, heading: str = "") -> str:
+    """Identify a picture's artist; HTML with a bar and a line of text for each candidate."""
+    folder = classifier_of(models)
+    found = serving.identify(folder, picture)
+    return candidates_html(found, artist_descriptions(folder), heading)
 
 
-def candidates_html(found: "Identification", lines: dict[str, str], heading: str = "") -> str:
-    """Names, probabilities and bars; above them the verdict in words."""
+def candidates_html(
+    found: "Identification", descriptions: Mapping[str, str], heading: str = ""
+) -> str:
+    """Format the candidates: names, probabilities, bars and descriptions below a verdict."""
     best = found.candidates[0]
     if found.known:
-        verdict = f"{escape(best.artist)}"
-        sure = f"with a probability of {best.probability:.0%}"
+        verdict = escape(best.artist)
+        detail = f"with a probability of {best.probability:.0%}"
     else:
-        verdict = "Unlike any artist I know"
-        sure = f"the nearest guess is {escape(best.artist)}, at {best.probability:.0%}"
+        verdict = "Unknown artist"
+        detail = (
+            "Not similar enough to any artist that the classifier knows. The most likely of them "
+            f"is {escape(best.artist)} ({best.probability:.0%})."
+        )
     rows = "".join(
         f'<li><span class="who">{escape(c.artist)}</span>'
         f'<span class="share">{c.probability:.1%}</span>'
         f'<span class="bar" aria-hidden="true"><i style="width:{c.probability:.2%}"></i></span>'
-        f'<span class="line">{escape(lines.get(c.artist, ""))}</span></li>'
+        f'<span class="line">{escape(descriptions.get(c.artist, ""))}</span></li>'
         for c in found.candidates
     )
     head = f'<p class="over">{escape(heading)}</p>' if heading else ""
     return (
         f'<section class="answer" aria-live="polite">{head}<h3>{verdict}</h3>'
-        f"<p>{sure}</p><ol>{rows}</ol></section>"
+        f"<p>{detail}</p><ol>{rows}</ol></section>"
     )
 
 
-def lines_on_artists(folder: Path) -> dict[str, str]:
-    """A short line on each artist, as the checkpoint's `config.json` has them."""
+def artist_descriptions(folder: Path) -> dict[str, str]:
+    """Read a line of text about each artist from the checkpoint's `config.json`."""
     lines = checkpoint.load_config(folder).get("about_artists", {})
     return lines if isinstance(lines, dict) else {}
 
 
 def introduction(artists: Sequence[str]) -> str:
-    """What the tab says before a painting is there: whom it could name."""
-    some = ", ".join(escape(name) for name in artists[:60])
-    rest = f" and {len(artists) - 60:,} more" if len(artists) > 60 else ""
+    """Format what the tab shows before a picture is there: the artists that it can name."""
+    some = ", ".join(escape(name) for name in artists[:MAX_NAMES])
+    rest = f" and {len(artists) - MAX_NAMES:,} more" if len(artists) > MAX_NAMES else ""
     return (
-        "<section class='answer'><h3>Whose painting is it?</h3>"
-        f"<p>I know {len(artists):,} artists, and say so when a painting is unlike any of theirs."
-        f"</p><p class='hint'>{some}{rest}.</p></section>"
+        "<section class='answer'><h3>Who painted it?</h3>"
+        f"<p>The classifier knows {len(artists):,} artists. It answers “unknown artist” for a "
+        f"painting that is not similar to theirs.</p><p class='hint'>{some}{rest}.</p></section>"
     )
 
 
-def nearest_html(rooms: Studio, picture: Image.Image) -> str:
-    """Known paintings that look alike: artist, title and, where the index has it, a small picture.
+def nearest_html(models: Models, picture: Image.Image) -> str:
+    """Format the most similar training paintings: artist, title and, if saved, a thumbnail.
 
-    Empty where the classifier has no index.
+    Empty where the page has no classifier, or the classifier has no index.
     """
-    if rooms.classifier is None:
+    if models.classifier is None:
         return ""
     rows = "".join(
         f"<li>{_thumbnail(near)}<span><b>{escape(near.artist)}</b><br>{escape(near.title)}</span>"
-        f'<span class="share">{near.similarity:.0%} alike</span></li>'
-        for near in studio.nearest(rooms.classifier, picture)
+        f'<span class="share">{near.similarity:.0%} similar</span></li>'
+        for near in serving.nearest(models.classifier, picture)
     )
-    head = "<h4>Nearest paintings that I learned from</h4>"
+    head = "<h4>Most similar training paintings</h4>"
     return f'<section class="alike">{head}<ul>{rows}</ul></section>' if rows else ""
 
 
@@ -119,10 +125,10 @@ def _thumbnail(near: "Neighbour") -> str:
     return f'<img src="{data_url(near.thumbnail)}" alt="{escape(near.title)}">'
 
 
-def tab(rooms: Studio) -> None:
-    """Lay the tab out."""
-    if rooms.classifier is None:
-        gr.Markdown(NONE_HERE, elem_id="no-classifier")
+def tab(models: Models) -> None:
+    """Add the components of the tab to the page."""
+    if models.classifier is None:
+        gr.Markdown(NO_CLASSIFIER, elem_id="no-classifier")
         return
     with gr.Row(equal_height=False):
         with gr.Column(scale=3, min_width=300):
@@ -140,7 +146,7 @@ def tab(rooms: Studio) -> None:
                 gr.Examples(
                     [[str(file)] for file in files],
                     image,
-                    label="Or try one of these, drawn by code or painted by the painters here",
+                    label="Examples: drawn by code, or generated by a painter of this page",
                     cache_examples=False,
                     api_visibility="private",
                     elem_id="examples",
@@ -148,59 +154,62 @@ def tab(rooms: Studio) -> None:
                 )
         with gr.Column(scale=4, min_width=300):
             verdict = gr.HTML(
-                introduction(checkpoint.load_config(rooms.classifier).get("artists", [])),
+                introduction(checkpoint.load_config(models.classifier).get("artists", [])),
                 elem_id="answer",
             )
             with gr.Row(visible=False) as more:
                 heat = gr.Image(
-                    label="Where I looked",
+                    label="Evidence map (Grad-CAM)",
                     format="jpeg",
                     interactive=False,
                     buttons=["fullscreen"],
-                    alt_text="Heat map of the parts that spoke for the artist",
+                    alt_text="Heat map of the parts that are evidence for the artist",
                     elem_id="heat",
                 )
-            reason = gr.Radio([], label="What spoke for", visible=False, elem_id="reason")
+            reason = gr.Radio([], label="Evidence for", visible=False, elem_id="reason")
             known = gr.HTML(visible=False, elem_id="nearest")
 
-    @in_words
+    @visitor_errors
     def name_artist(file: Any) -> list[Any]:
-        picture = picture_of(file, LOOKED_AT)
+        picture = read_upload(file, CLASSIFIER_SIDE)
         if picture is None:
             hidden = gr.update(visible=False)
             return ["", hidden, hidden, hidden]
-        folder = classifier_of(rooms)
-        found = studio.identify(folder, picture)
+        folder = classifier_of(models)
+        found = serving.identify(folder, picture)
         names = [c.artist for c in found.candidates]
-        said = candidates_html(found, lines_on_artists(folder))
-        choice = gr.update(choices=names, value=names[0], visible=True)
-        return [said, choice, gr.skip(), gr.skip()]
-
-    @in_words
-    def look_closer(file: Any, artist: Any) -> list[Any]:
-        picture = picture_of(file)
-        if picture is None:
-            return [gr.skip(), gr.update(visible=False), gr.update(visible=False)]
-        near = nearest_html(rooms, picture)
-        map_of = heat_map(picture, artist)
         return [
-            map_of,
-            gr.update(visible=map_of is not None),
-            gr.update(value=near, visible=bool(near)),
+            candidates_html(found, artist_descriptions(folder)),
+            gr.update(choices=names, value=names[0], visible=True),
+            gr.skip(),
+            gr.skip(),
         ]
 
-    @in_words
-    def look_again(file: Any, artist: Any) -> Any:
-        picture = picture_of(file)
-        return gr.skip() if picture is None else heat_map(picture, artist)
+    @visitor_errors
+    def explain_answer(file: Any, artist: Any) -> list[Any]:
+        picture = read_upload(file)
+        if picture is None:
+            return [gr.skip(), gr.update(visible=False), gr.update(visible=False)]
+        similar = nearest_html(models, picture)
+        heat_map = evidence(picture, artist)
+        return [
+            heat_map,
+            gr.update(visible=heat_map is not None),
+            gr.update(value=similar, visible=bool(similar)),
+        ]
 
-    def heat_map(picture: Image.Image, artist: Any) -> Image.Image | None:
-        folder = classifier_of(rooms)
-        if artist not in studio.artists(folder):
+    @visitor_errors
+    def change_artist(file: Any, artist: Any) -> Any:
+        picture = read_upload(file)
+        return gr.skip() if picture is None else evidence(picture, artist)
+
+    def evidence(picture: Image.Image, artist: Any) -> Image.Image | None:
+        folder = classifier_of(models)
+        if artist not in serving.artists(folder):
             artist = None
         try:
-            return figures.overlay(picture, studio.explain(folder, picture, artist))
-        except BrushworkError:  # not every backbone can be asked where it looked
+            return figures.overlay(picture, serving.explain(folder, picture, artist))
+        except BrushworkError:  # Grad-CAM needs feature maps, which some backbones do not have
             return None
 
     limits: dict[str, Any] = {
@@ -210,6 +219,6 @@ def tab(rooms: Studio) -> None:
         "preprocess": False,
     }
     image.change(name_artist, image, [verdict, reason, more, known], **limits).success(
-        look_closer, [image, reason], [heat, more, known], show_progress="hidden", **limits
+        explain_answer, [image, reason], [heat, more, known], show_progress="hidden", **limits
     )
-    reason.input(look_again, [image, reason], heat, **limits)
+    reason.input(change_artist, [image, reason], heat, **limits)

@@ -1,7 +1,7 @@
-"""The page as a folder that runs by itself, and its way to the Hugging Face Hub.
+"""Export the page as a folder that runs by itself, and publish to the Hugging Face Hub.
 
-A Space installs `requirements.txt` before the rest of its repository is there, so the source of
-both packages lies beside `app.py`, and the requirements name only what a package index has.
+A Space installs `requirements.txt` before it copies the rest of its repository. Therefore the
+source of both packages lies beside `app.py`, and the requirements name only packages from an index.
 """
 
 import shutil
@@ -17,35 +17,21 @@ from packaging.utils import canonicalize_name
 from brushwork import checkpoint
 from brushwork.errors import BrushworkError
 from brushwork_demo.bundle import bundle, copy_index
-from brushwork_demo.studio import BUNDLED, is_generator
+from brushwork_demo.models import BUNDLED, is_generator
 
-HERE = Path(__file__).parent
-PYTHON = "3.12.12"
-"""One that Spaces offer, on ZeroGPU too; left out, they take 3.10, which is too old."""
-TORCH = {"torch": "2.11.0", "torchvision": "0.26.0"}
-"""The newest that ZeroGPU runs; a Space on a CPU takes the same."""
-OURS = {"brushwork", "brushwork-demo"}
+PACKAGE = Path(__file__).parent
+PYTHON_VERSION = "3.12.12"
+"""A version that all Spaces offer; their default, 3.10, is too old for brushwork."""
+TORCH_VERSIONS = {"torch": "2.11.0", "torchvision": "0.26.0"}
+"""The newest versions that ZeroGPU runs; a Space on a CPU takes the same."""
+OWN_PACKAGES = {"brushwork", "brushwork-demo"}
 
 README = """\
----
-title: brushwork
-emoji: 🎨
-colorFrom: yellow
-colorTo: red
-sdk: gradio
-sdk_version: {gradio}
-python_version: "{python}"
-app_file: app.py
-license: mit
-short_description: Who painted this, and can you paint me another?
-tags: [painting, art, gan, image-classification]
-startup_duration_timeout: 30m
----
 # brushwork
 
-Names the artist of a painting, and lets small networks paint new ones. What each network learned
-from, how well it does and what it must not be used for is on the page, under *About*, and in the
-cards under `src/brushwork_demo/checkpoints/`.
+Identifies the artist of a painting, and generates new paintings with small neural networks. The
+training set of each network, its metrics and what it must not be used for are on the page, under
+*About*, and in the model cards under `src/brushwork_demo/checkpoints/`.
 """
 
 APP = '''\
@@ -56,7 +42,7 @@ import sys
 from pathlib import Path
 
 try:
-    import spaces  # noqa: F401  (ZeroGPU's; it has to come before torch)
+    import spaces  # noqa: F401  (of ZeroGPU; it must be imported before torch)
 except ImportError:
     pass
 
@@ -66,8 +52,29 @@ from brushwork_demo.__main__ import main
 
 host = os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0")
 port = os.environ.get("GRADIO_SERVER_PORT", "7860")
-main(["--host", host, "--port", port])
+main(["--host", host, "--port", port, *sys.argv[1:]])
 '''
+
+
+def readme() -> str:
+    """Write the README of a Space, whose front matter tells the Hub how to run it."""
+    from huggingface_hub import SpaceCardData
+
+    data = SpaceCardData(
+        title="brushwork",
+        sdk="gradio",
+        sdk_version=version("gradio"),
+        python_version=PYTHON_VERSION,
+        app_file="app.py",
+        license="mit",
+        tags=["painting", "art", "gan", "image-classification"],
+        emoji="🎨",
+        colorFrom="yellow",
+        colorTo="red",
+        short_description="Who painted this, and can you paint me another?",
+        startup_duration_timeout="30m",
+    )
+    return checkpoint.card(data, README)
 
 
 def export(
@@ -76,84 +83,88 @@ def export(
     """Write the folder of a Space.
 
     Args:
-        folder: made with its parents; it must be empty or hold an earlier export.
-        generators: checkpoints to take along instead of the bundled ones.
-        classifier: to take along instead of the bundled one.
+        folder: created with its parents; it must be empty or contain an earlier export.
+        generators: checkpoints to include instead of the bundled ones.
+        classifier: checkpoint to include instead of the bundled one.
 
     Returns:
-        The files written, relative to the folder.
+        The files in the folder, relative to it.
 
     Raises:
-        BrushworkError: the folder holds something else, or a checkpoint is not there.
+        BrushworkError: the folder contains something else, or a checkpoint is missing.
     """
     folder = Path(folder)
-    if folder.exists() and (not folder.is_dir() or _holds_something_else(folder)):
-        raise BrushworkError(f"{folder} holds something else than a Space; name a new folder")
+    if folder.exists() and (not folder.is_dir() or _has_other_files(folder)):
+        raise BrushworkError(f"{folder} contains something else than a Space; name a new folder")
     try:
         shutil.rmtree(folder / "src", ignore_errors=True)
         (folder / "src").mkdir(parents=True)
-        (folder / "README.md").write_text(README.format(gradio=version("gradio"), python=PYTHON))
+        (folder / "README.md").write_text(readme())
         (folder / "app.py").write_text(APP)
-        (folder / "requirements.txt").write_text("\n".join(pins()) + "\n")
+        (folder / "requirements.txt").write_text("\n".join(pinned_requirements()) + "\n")
         leave_out = shutil.ignore_patterns("__pycache__", "checkpoints")
-        for package in (Path(checkpoint.__file__).parent, HERE):
+        for package in (Path(checkpoint.__file__).parent, PACKAGE):
             shutil.copytree(package, folder / "src" / package.name, ignore=leave_out)
-        _take_along(folder / "src" / HERE.name / BUNDLED.name, generators, classifier)
+        _copy_checkpoints(folder / "src" / PACKAGE.name / BUNDLED.name, generators, classifier)
     except OSError as error:
         raise BrushworkError(f"cannot write {folder}: {error}") from error
     return sorted(f.relative_to(folder) for f in folder.rglob("*") if f.is_file())
 
 
-def _holds_something_else(folder: Path) -> bool:
+def _has_other_files(folder: Path) -> bool:
     readme = folder / "README.md"
-    ours = (
+    exported = (
         readme.is_file()
         and "sdk: gradio" in readme.read_text()
-        and (folder / "src" / HERE.name).is_dir()
+        and (folder / "src" / PACKAGE.name).is_dir()
     )
-    return any(folder.iterdir()) and not ours
+    return any(folder.iterdir()) and not exported
 
 
-def _take_along(target: Path, generators: Sequence[str], classifier: str | None) -> None:
-    if not generators and classifier is None:
-        shutil.copytree(BUNDLED, target)
-        return
-    for file in BUNDLED.glob(f"*/{checkpoint.CONFIG}"):  # of the kind that was not named
+def _copy_checkpoints(target: Path, generators: Sequence[str], classifier: str | None) -> None:
+    """Bundle the given checkpoints; copy the bundled ones of a kind that is not given."""
+    for file in BUNDLED.glob(f"*/{checkpoint.CONFIG}"):
         paints = is_generator(checkpoint.load_config(file.parent))
-        if not generators if paints else classifier is None:
+        if not (generators if paints else classifier):
             shutil.copytree(file.parent, target / file.parent.name)
     chosen = [*generators, *([classifier] if classifier else [])]
-    for number, given in enumerate(chosen):
-        folder = checkpoint.locate(given)
-        stem = folder.parent.name if folder.name == "generator" else Path(given).name
+    for number, place in enumerate(chosen):
+        folder = checkpoint.locate(place)
+        stem = folder.parent.name if folder.name == "generator" else Path(place).name
         name = "".join(c if c.isascii() and c.isalnum() else "-" for c in stem.lower())
-        bundle(given, name if not (target / name).exists() else f"{name}-{number}", into=target)
+        if (target / name).exists():
+            name = f"{name}-{number}"
+        bundle(place, name, into=target)
 
 
-def pins() -> list[str]:
-    """`name==version` of everything the page needs, as it is installed here.
+def pinned_requirements() -> list[str]:
+    """List `name==version` of all packages that the page needs, as installed here.
 
-    Torch is held to what Spaces run; what it needs itself, it pins itself. What only training or
-    metrics need is in extras of brushwork that the page does not ask for.
+    Torch gets the versions that Spaces run, and its own dependencies are left to it. Packages for
+    training or metrics only are in extras of brushwork, which the page does not install.
+
+    Raises:
+        BrushworkError: a package is not installed.
     """
-    found = dict(TORCH)
+    found = dict(TORCH_VERSIONS)
     waiting = [Requirement("brushwork-demo")]
-    seen: set[str] = set()
+    visited: set[str] = set()
     while waiting:
         requirement = waiting.pop()
-        if str(requirement) in seen or canonicalize_name(requirement.name) in TORCH:
-            continue
-        seen.add(str(requirement))
         name = canonicalize_name(requirement.name)
+        if str(requirement) in visited or name in TORCH_VERSIONS:
+            continue
+        visited.add(str(requirement))
         try:
-            found |= {} if name in OURS else {name: version(name).partition("+")[0]}
+            if name not in OWN_PACKAGES:
+                found[name] = version(name).partition("+")[0]
             needs = [Requirement(line) for line in requires(name) or []]
         except PackageNotFoundError as error:
             raise BrushworkError(
-                f"{name} is not installed here, so its version cannot be pinned"
+                f"{name} is not installed, so its version cannot be pinned; install it"
             ) from error
+        extras = requirement.extras or {""}
         for need in needs:
-            extras = requirement.extras or {""}
             if need.marker is None or any(need.marker.evaluate({"extra": e}) for e in extras):
                 waiting.append(need)
     return sorted(f"{name}=={number}" for name, number in found.items())
@@ -167,28 +178,33 @@ def publish_space(
     dry_run: bool = False,
     hardware: str | None = None,
 ) -> str:
-    """Create a Space, or bring it up to date, and say where it is.
+    """Create a Space, or update it.
 
     Args:
         name: USER/NAME.
-        generators: checkpoints to take along instead of those bundled.
-        classifier: likewise.
-        private: only its owner sees it; an existing Space keeps what it is.
-        dry_run: only say what would be sent.
-        hardware: what a new Space runs on, such as `zero-a10g`; the Hub's default if None.
+        generators: checkpoints to include instead of the bundled ones.
+        classifier: checkpoint to include instead of the bundled one.
+        private: make a new Space private; an existing Space is not changed.
+        dry_run: list the files and send nothing.
+        hardware: hardware of a new Space, such as `zero-a10g`; the Hub's default if None.
+
+    Returns:
+        A message with the Space's address, or the list of files.
 
     Raises:
-        BrushworkError: the Hub refuses, or cannot be reached; says what to do.
+        BrushworkError: the Hub refuses, or cannot be reached.
     """
     _check_name(name)
     with tempfile.TemporaryDirectory() as folder:
         files = export(Path(folder) / "space", generators, classifier)
         if dry_run:
-            return _what_would_be_sent(Path(folder) / "space", files, f"the Space {name}", private)
+            return _dry_run_report(
+                Path(folder) / "space", files, f"the Space {name}", private=private
+            )
         from huggingface_hub import HfApi
 
         api = HfApi()
-        with hub_errors_in_words(name):
+        with explain_hub_errors(name):
             api.create_repo(
                 name,
                 repo_type="space",
@@ -197,7 +213,7 @@ def publish_space(
                 private=private,
                 exist_ok=True,
             )
-            # Source files that are no longer part of the page must not stay behind.
+            # Delete source files of an earlier version that this one does not have.
             api.upload_folder(
                 repo_id=name,
                 repo_type="space",
@@ -208,32 +224,37 @@ def publish_space(
     return f"published: {api.endpoint}/spaces/{name}"
 
 
-def publish_model(given: str, name: str, private: bool = False, dry_run: bool = False) -> str:
-    """Publish a checkpoint with its card as a model of the Hub, and say where it is.
+def publish_model(
+    folder_or_hub_id: str, name: str, private: bool = False, dry_run: bool = False
+) -> str:
+    """Publish a checkpoint with its model card on the Hub.
 
-    Of the paintings that a classifier learned from only the names go along, not the pictures.
+    A classifier's index is published with the titles of its training paintings, without thumbnails.
 
     Args:
-        given: the checkpoint's folder.
+        folder_or_hub_id: the checkpoint folder.
         name: USER/NAME.
-        private: only its owner sees it; an existing model keeps what it is.
-        dry_run: only say what would be sent.
+        private: make a new repository private; an existing one is not changed.
+        dry_run: list the files and send nothing.
+
+    Returns:
+        A message with the model's address, or the list of files.
 
     Raises:
-        BrushworkError: it is no checkpoint, it has no card, or the Hub refuses.
+        BrushworkError: there is no checkpoint or no model card, or the Hub refuses.
     """
     _check_name(name)
-    folder = checkpoint.locate(given)
+    folder = checkpoint.locate(folder_or_hub_id)
     checkpoint.load_config(folder)
     if not (folder / checkpoint.CARD).is_file():
         raise BrushworkError(f"{folder} has no {checkpoint.CARD}; write its model card first")
     files = sorted(file.relative_to(folder) for file in folder.glob("*") if file.is_file())
     if dry_run:
-        return _what_would_be_sent(folder, files, f"the model {name}", private)
+        return _dry_run_report(folder, files, f"the model {name}", private=private)
     from huggingface_hub import HfApi
 
     api = HfApi()
-    with tempfile.TemporaryDirectory() as scratch, hub_errors_in_words(name):
+    with tempfile.TemporaryDirectory() as scratch, explain_hub_errors(name):
         copy = Path(scratch)
         for file in files:
             if file.name != checkpoint.INDEX:
@@ -255,67 +276,84 @@ def _check_name(name: str) -> None:
 
     try:
         validate_repo_id(name)
+        valid = name.count("/") == 1
     except HFValidationError:
-        name_fits = False
-    else:
-        name_fits = name.count("/") == 1
-    if not name_fits:
-        raise BrushworkError(f"{name!r} is not USER/NAME of letters, digits, '-', '_' and '.'")
+        valid = False
+    if not valid:
+        raise BrushworkError(
+            f"{name!r} is not USER/NAME; use letters, digits, '-', '_' and '.' in both parts"
+        )
 
 
-def _what_would_be_sent(folder: Path, files: Sequence[Path], what: str, private: bool) -> str:
+def _dry_run_report(folder: Path, files: Sequence[Path], target: str, private: bool) -> str:
     sizes = [(folder / file).stat().st_size for file in files]
     lines = [f"{size:>12,}  {file}" for size, file in zip(sizes, files, strict=True)]
-    who = "private" if private else "public"
-    total = f"{sum(sizes):>12,}  bytes in {len(files)} files for {what} ({who}); nothing was sent"
-    return "\n".join([*lines, total])
+    access = "private" if private else "public"
+    total = f"{sum(sizes):>12,}  bytes in {len(files)} files for {target} ({access})"
+    return "\n".join([*lines, f"{total}; nothing was sent"])
 
 
 @contextmanager
-def hub_errors_in_words(name: str) -> Iterator[None]:
-    """What the Hub or the network said, as a sentence with a cure."""
+def explain_hub_errors(name: str) -> Iterator[None]:
+    """Turn errors of the Hub or the network into a `BrushworkError` that says what to do.
+
+    Args:
+        name: the repository, USER/NAME.
+    """
     from huggingface_hub import constants, errors
     from huggingface_hub.errors import HfHubHTTPError, LocalTokenNotFoundError
 
-    owner = name.partition("/")[0]
     try:
         yield
     except LocalTokenNotFoundError as error:
-        raise BrushworkError(_NO_TOKEN) from error
+        raise BrushworkError(NO_TOKEN) from error
     except HfHubHTTPError as error:
         status = error.response.status_code if error.response is not None else None
-        said = (error.server_message or "").strip().partition("\n")[0]
-        cure = {
-            401: "the token is wrong or has expired: make a new one with write access at "
-            "https://huggingface.co/settings/tokens and run `hf auth login`, or set HF_TOKEN",
-            402: "a Gradio Space on a CPU needs a paid plan; a free account gets ZeroGPU: "
-            "--hardware zero-a10g",
-            403: f"the token may not write to {owner!r}: give it write access, or publish under "
-            "your own name",
-            404: f"there is no user or organisation {owner!r} that the token can see",
-            429: "too many requests; try again in an hour",
-        }.get(status or 0, "try again later")
-        if status == 401 and not _has_token():
-            cure = _NO_TOKEN
-        told = f" ({said})" if said else ""
+        reason = (error.server_message or "").strip().partition("\n")[0]
+        reason = f" ({reason})" if reason else ""
         raise BrushworkError(
-            f"the Hub refused {name} with status {status}{told}: {cure}"
+            f"the Hub refused {name} with status {status}{reason}: {_cure(status, name)}"
         ) from error
     except (errors.HTTPError, OSError) as error:  # pyright: ignore[reportPrivateImportUsage]
-        # its HTTP library's, whichever that is
+        # errors.HTTPError is that of the Hub client's HTTP library, whichever that is.
         raise BrushworkError(
-            f"cannot reach {constants.ENDPOINT} ({type(error).__name__}): check the network; "
-            "nothing may have been published"
+            f"cannot reach {constants.ENDPOINT} ({type(error).__name__}): check the network and "
+            "publish again; the upload may be incomplete"
         ) from error
 
 
-_NO_TOKEN = (
+NO_TOKEN = (
     "there is no token: make one with write access at https://huggingface.co/settings/tokens "
     "and run `hf auth login`, or set HF_TOKEN"
 )
 
 
-def _has_token() -> bool:
+def _cure(status: int | None, name: str) -> str:
+    """Say what to do after the Hub answered with an HTTP status."""
     from huggingface_hub import get_token
 
-    return get_token() is not None
+    owner = name.partition("/")[0]
+    match status:
+        case 401 if get_token() is None:
+            return NO_TOKEN
+        case 401:
+            return (
+                "the token is wrong or has expired: make a new one with write access at "
+                "https://huggingface.co/settings/tokens and run `hf auth login`, or set HF_TOKEN"
+            )
+        case 402:
+            return (
+                "a Gradio Space on a CPU needs a paid plan; a free account can use ZeroGPU: "
+                "`hardware` zero-a10g"
+            )
+        case 403:
+            return (
+                f"the token may not write to {owner!r}: give it write access, or publish under "
+                "your own name"
+            )
+        case 404:
+            return f"there is no user or organisation {owner!r} that the token can see"
+        case 429:
+            return "too many requests; try again in an hour"
+        case _:
+            return "try again later"

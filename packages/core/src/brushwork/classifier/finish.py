@@ -1,76 +1,117 @@
-"""classifier.finish."""
+"""Finish a trained classifier: the index of paintings, the discriminant analysis, calibration."""
 
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
+from PIL import Image
+from torch import Tensor
 
-from brushwork import checkpoint
 from brushwork.classifier.calibration import fit_calibration
-from brushwork.classifier.discriminants import familiarity, fit_discriminants, log_likelihoods
-from brushwork.metrics import classification
+from brushwork.classifier.discriminants import (
+    Discriminants,
+    familiarity,
+    fit_discriminants,
+    log_likelihoods,
+)
+from brushwork.classifier.identify import ArtistClassifier
+from brushwork.classifier.network import Predictions
+from brushwork.classifier.save import (
+    KNOWN_RECALL,
+    save_calibration,
+    save_discriminants,
+    save_index,
+    validation_report,
+)
+from brushwork.metrics.classification import threshold_at_recall
 
 if TYPE_CHECKING:
     import pandas as pd
-from brushwork.classifier.identify import ArtistClassifier
-from brushwork.classifier.save import (
-    model_card,
-    replace_tensors,
-    save_index,
-    small_jpeg,
-    validation_report,
-)
 
 
-def index_paintings(
+def finish_classifier(
     folder: Path,
     pixels: NDArray[np.uint8],
     table: "pd.DataFrame",
     device: str | torch.device = "cpu",
+    *,
     is_writer: bool = True,
     thumbnail_side: int = 64,
-    aside: ArrayLike | None = None,
+    validation_rows: ArrayLike | None = None,
 ) -> None:
-    """Add the index of paintings to a checkpoint, and what their traits tell of an artist.
-
-    By the traits of the paintings it tells "unknown", and calibrates anew: a linear discriminant
-    analysis of them is a second opinion, worth as much as the paintings kept aside say. Every
-    process takes its share of the looking.
+    """Add the index, the discriminant analysis and the final calibration to a checkpoint.
 
     Args:
-        folder: of the checkpoint.
-        pixels: (M, S, S, 3) uint8, of its side and fit.
-        table: the paintings to find again, with their row in the pixels as index.
-        device: where to look.
-        is_writer: one process writes.
-        thumbnail_side: pixels of the small pictures; 0 for none.
-        aside: rows of the paintings that were not trained on, 95 % of which shall pass as known;
-            without them, the network alone tells artists, and its best probability "unknown".
+        folder: the checkpoint.
+        pixels: (M, S, S, 3) uint8, with the side and fit of the classifier.
+        table: the paintings of the index, by artist and title; its index is their row in `pixels`.
+        device: where to run the network.
+        is_writer: whether this process writes. Each process must call this function, because they
+            share the predictions.
+        thumbnail_side: pixels of the thumbnails; 0 for none.
+        validation_rows: rows that the network was not trained on; the discriminant analysis is
+            weighed and calibrated on them. Without them there is no discriminant analysis, and the
+            calibration of the network alone stays.
+
+    Raises:
+        BrushworkError: the checkpoint cannot be read or written.
     """
-    known, rows = ArtistClassifier.from_pretrained(folder, device), table.index.to_numpy()
-    seen = known.predict_rows(pixels, rows, progress="index" if is_writer else "")
-    if is_writer:
-        size = (thumbnail_side, thumbnail_side)
-        small = [small_jpeg(pixels[row], size) if thumbnail_side else b"" for row in rows]
-        save_index(
-            folder, seen.features, list(zip(table["artist"], table["title"], strict=True)), small
-        )
-    if is_writer and aside is not None:
-        learned = torch.from_numpy(~np.isin(rows, aside))
-        labels = torch.tensor([known.artists.index(artist) for artist in table["artist"]])
-        discriminants = fit_discriminants(seen.traits[learned], labels[learned])
-        traits, logits, y = seen.traits[~learned], seen.logits[~learned], labels[~learned]
-        likelihoods = log_likelihoods(traits, discriminants)
-        calibration = fit_calibration(logits, y, likelihoods)
-        validation = validation_report(calibration.probabilities(logits, likelihoods), y.numpy())
-        known_by = familiarity(traits, discriminants).double().numpy()
-        config = {
-            **known.config,
-            **calibration._asdict(),
-            "threshold": classification.threshold_at_recall(known_by, 0.95),
-            "results": known.config["results"] | {"validation": validation},
-        }
-        replace_tensors(folder / checkpoint.DISCRIMINANTS, discriminants._asdict())
-        checkpoint.update_config(folder, config, model_card(config))
+    classifier, rows = ArtistClassifier.from_pretrained(folder, device), table.index.to_numpy()
+    predictions = classifier.predict_rows(pixels, rows, progress="index" if is_writer else "")
+    if not is_writer:
+        return
+    paintings = list(zip(table["artist"], table["title"], strict=True))
+    thumbnails = [thumbnail(pixels[row], thumbnail_side) for row in rows]
+    save_index(folder, predictions.features, paintings, thumbnails)
+    if validation_rows is None:
+        return
+    labels = torch.tensor([classifier.artists.index(artist) for artist in table["artist"]])
+    is_validation = torch.from_numpy(np.isin(rows, validation_rows))
+    discriminants = fit_discriminants(
+        predictions.channel_statistics[~is_validation], labels[~is_validation]
+    )
+    save_discriminants(folder, discriminants)
+    validation = Predictions(*(tensor[is_validation] for tensor in predictions))
+    calibrate(classifier, folder, discriminants, validation, labels[is_validation])
+
+
+def calibrate(
+    classifier: ArtistClassifier,
+    folder: Path,
+    discriminants: Discriminants,
+    validation: Predictions,
+    labels: Tensor,
+) -> None:
+    """Calibrate network and discriminant analysis together, and set the threshold of "unknown".
+
+    Args:
+        classifier: opened from `folder`; it stays as it is.
+        folder: the checkpoint to write to.
+        discriminants: fitted on other paintings than these.
+        validation: predictions for the N validation paintings.
+        labels: (N,).
+    """
+    statistics, y = validation.channel_statistics, labels.numpy()
+    likelihoods = log_likelihoods(statistics, discriminants)
+    calibration = fit_calibration(validation.logits, y, likelihoods)
+    scores = familiarity(statistics, discriminants).double().numpy()
+    save_calibration(
+        folder,
+        classifier.config,
+        calibration=calibration,
+        threshold=threshold_at_recall(scores, KNOWN_RECALL),
+        validation=validation_report(calibration.probabilities(validation.logits, likelihoods), y),
+    )
+
+
+def thumbnail(pixels: NDArray[np.uint8], side: int) -> bytes:
+    """Encode a painting (S, S, 3) uint8 as a JPEG of `side` pixels; b"" if `side` is 0."""
+    if not side:
+        return b""
+    file = io.BytesIO()
+    small = Image.fromarray(pixels).resize((side, side), Image.Resampling.LANCZOS)
+    small.save(file, "JPEG", quality=80)
+    return file.getvalue()

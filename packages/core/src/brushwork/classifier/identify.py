@@ -1,56 +1,51 @@
-"""Who painted this? An artist classifier's checkpoint, opened to identify paintings with.
+"""Identify the artists of paintings with the checkpoint of a classifier.
 
-Besides the weights it holds the artists in the order of the network's outputs, the preprocessing,
-a second opinion (a linear discriminant analysis of channel statistics at all stages), the
-calibration of both that makes probabilities honest, and the threshold of "unknown", so that none
-of them can go astray; and, optionally, an index of the paintings that it learned from.
+The checkpoint holds everything that decides the answer: the network, its artists in the order of
+the outputs, the preprocessing, the discriminant analysis, the calibration, and the threshold of
+"unknown". It may also hold an index of the training paintings, for `ArtistClassifier.nearest`.
 """
 
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from brushwork import checkpoint
-from brushwork.backbones.create import create_backbone
+from brushwork.backbones.create import Backbone, create_backbone
 from brushwork.backbones.folding import fold_batch_norms
 from brushwork.classifier.calibration import Calibration
-from brushwork.classifier.discriminants import (
-    Discriminants,
-    familiarity,
-    log_likelihoods,
+from brushwork.classifier.discriminants import Discriminants, familiarity, log_likelihoods
+from brushwork.classifier.network import (
+    Predictions,
+    concatenate,
+    grad_cam,
+    normalise,
+    predict,
+    predict_rows,
 )
-from brushwork.classifier.network import Predictions, grad_cam, look, normalise, predict_rows
+from brushwork.classifier.save import read_discriminants, read_index
 from brushwork.data.decode import Rejected, square, to_jpeg
 from brushwork.errors import BrushworkError
-
-if TYPE_CHECKING:
-    pass
-from brushwork.classifier.save import read_discriminants, read_index
+from brushwork.names import did_you_mean
 
 SHORT_SIDE = 256
-"""Pixels that prepared data keep of a painting's short side, and so all that is looked at."""
-
-
-BATCH = 16
-
-
+"""Pixels of the short side of a picture that is read; the default of prepared data."""
+BATCH_SIZE = 16
 UNKNOWN = "unknown"
-
 
 Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """An artist, and the calibrated probability that the painting is theirs."""
+    """An artist, and the calibrated probability that this artist painted the painting."""
 
     artist: str
     probability: float
@@ -58,20 +53,32 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Identification:
-    """The likeliest artists, best first, and whether the best is likely enough to be named."""
+    """The answer for one painting.
+
+    Attributes:
+        candidates: the likeliest artists, best first.
+        known: whether the painting seems to be by an artist of the classifier.
+    """
 
     candidates: tuple[Candidate, ...]
     known: bool
 
     @property
     def artist(self) -> str:
-        """The likeliest artist, or "unknown"."""
+        """The likeliest artist, or "unknown" if `known` is false."""
         return self.candidates[0].artist if self.known else UNKNOWN
 
 
 @dataclass(frozen=True)
 class Neighbour:
-    """A painting that the classifier learned from; `similarity` is the cosine of the features."""
+    """A training painting of the classifier.
+
+    Attributes:
+        artist: its artist.
+        title: its title.
+        similarity: cosine of its features and those of the query, in [-1, 1].
+        thumbnail: a small picture of it, if the index has one.
+    """
 
     artist: str
     title: str
@@ -80,20 +87,23 @@ class Neighbour:
 
 
 class ArtistClassifier:
-    """Names the artists of paintings.
+    """Identifies the artists of paintings.
 
     Attributes:
         artists: the K names, in the order of the network's outputs.
-        side: pixels of the square that a painting is brought to.
-        calibration: how logits, and what a linear discriminant analysis of the traits says, become
+        side: pixels of the square that the network takes.
+        fit: how a painting becomes a square: "crop" cuts out its centre, "squash" scales it.
+        num_views: views that predictions are averaged over.
+        calibration: turns logits and the discriminant analysis's log-likelihoods into
             probabilities.
-        threshold: an image whose `known_score` is lower is "unknown".
-        config: all of `config.json`; `training` and `results` tell of its data and its measure.
+        threshold: a painting with a lower `known_score` is "unknown".
+        config: the content of `config.json`; `training` and `results` describe the training data
+            and the accuracy.
     """
 
     def __init__(
         self,
-        network: nn.Module,
+        network: Backbone,
         config: dict[str, Any],
         index: Mapping[str, Any] | None = None,
         discriminants: Discriminants | None = None,
@@ -114,11 +124,11 @@ class ArtistClassifier:
         self._discriminants = discriminants
         if self.calibration.lda_weight and discriminants is None:
             raise BrushworkError(
-                f"the classifier lacks its {checkpoint.DISCRIMINANTS}; copy all of its folder, or "
-                "train its last step anew"
+                f"the classifier lacks its {checkpoint.DISCRIMINANTS}; copy its whole folder, or "
+                "run train_classifier.py --resume to rebuild it"
             )
         network = network.eval().requires_grad_(False)
-        # Without batch norms and in this layout, networks are up to twice as fast on CPUs.
+        # Folded batch norms and this memory format make networks up to twice as fast on CPUs.
         device = next(network.parameters()).device
         generator = torch.Generator().manual_seed(0)
         example = torch.randn(1, 3, self.side, self.side, generator=generator).to(device)
@@ -128,10 +138,14 @@ class ArtistClassifier:
     def from_pretrained(
         cls, folder_or_hub_id: str | Path, device: str | torch.device = "cpu"
     ) -> "ArtistClassifier":
-        """Open a checkpoint folder, or a model of the Hugging Face Hub by name.
+        """Open the checkpoint of a classifier.
+
+        Args:
+            folder_or_hub_id: its folder, the folder of its run, or its name on the Hub.
+            device: where to run the network.
 
         Raises:
-            BrushworkError: there is none, or it is not an artist classifier.
+            BrushworkError: there is no such checkpoint, or it is not an artist classifier's.
         """
         folder = checkpoint.locate(folder_or_hub_id)
         config = checkpoint.load_config(folder)
@@ -146,52 +160,62 @@ class ArtistClassifier:
     def identify(self, images: Picture, top: int = ...) -> Identification: ...
     @overload
     def identify(self, images: Sequence[Picture], top: int = ...) -> list[Identification]: ...
-    def identify(self, images: Any, top=5):
-        """The likeliest artists of a painting, or of each in a list.
+    def identify(
+        self, images: Picture | Sequence[Picture], top: int = 5
+    ) -> Identification | list[Identification]:
+        """Find the likeliest artists of a painting, or of each painting in a list.
 
         Args:
-            images: a path, a PIL image, an encoded file's bytes or uint8 (H, W, 3), or a list or
+            images: a path, a PIL image, the bytes of an image file or uint8 (H, W, 3), or a list or
                 tuple of these.
-            top: how many artists to name; all of them if there are fewer.
-
-        Raises:
-            BrushworkError: an image can't be read.
-        """
-        if top < 1:
-            raise BrushworkError(f"cannot name {top} artists; ask for at least 1")
-        single = not isinstance(images, list | tuple)
-        seen = self._look([images] if single else images)
-        probabilities = self.calibrated(seen)
-        known = self.known_score(seen) >= self.threshold
-        named = [self._named(*row, top) for row in zip(probabilities, known, strict=True)]
-        return named[0] if single else named
-
-    def probabilities(self, images: Sequence[Picture]) -> NDArray[np.float64]:
-        """Calibrated probabilities (N, K), in the order of `artists`."""
-        return self.calibrated(self._look(images))
-
-    def embed(self, images: Picture | Sequence[Picture]) -> Tensor:
-        """The last hidden layer (N, D), float32."""
-        several: Any = images if isinstance(images, list | tuple) else [images]
-        return self._look(several).features
-
-    def explain(self, image: Picture, artist: str | None = None) -> NDArray[np.float32]:
-        """Which parts speak for an artist (the likeliest by default): Grad-CAM.
+            top: how many artists to return; all of them if there are fewer.
 
         Returns:
-            (H, W) in [0, 1], of the picture as it is read: upright, the short side at most 256
-            pixels; `brushwork.report.figures.overlay` lays it over a picture of any size.
+            One answer, or a list of them for a list.
+
+        Raises:
+            BrushworkError: an image cannot be read.
+        """
+        if top < 1:
+            raise BrushworkError(f"`top` is {top}; it must be at least 1")
+        predictions = self._predict(_as_list(images))
+        probabilities = self.calibrated(predictions)
+        known = self.known_score(predictions) >= self.threshold
+        answers = [self._answer(*row, top) for row in zip(probabilities, known, strict=True)]
+        return answers if isinstance(images, list | tuple) else answers[0]
+
+    def probabilities(self, images: Sequence[Picture]) -> NDArray[np.float64]:
+        """Compute calibrated probabilities (N, K) of N images, in the order of `artists`."""
+        return self.calibrated(self._predict(images))
+
+    def embed(self, images: Picture | Sequence[Picture]) -> Tensor:
+        """Compute the features (N, D) of the last hidden layer, float32."""
+        return self._predict(_as_list(images)).features
+
+    def explain(self, image: Picture, artist: str | None = None) -> NDArray[np.float32]:
+        """Map which parts of a painting are evidence for an artist, by Grad-CAM.
+
+        Args:
+            image: the painting.
+            artist: the likeliest artist by default.
+
+        Returns:
+            (H, W) in [0, 1]: the picture upright, with a short side of at most 256 pixels.
+            `brushwork.report.figures.overlay` draws the map over a picture of any size.
 
         Raises:
             BrushworkError: no such artist, or the backbone has no feature maps.
         """
         if artist is not None and artist not in self.artists:
-            raise BrushworkError(f"this classifier knows no {artist!r}; it knows {self.artists}")
+            raise BrushworkError(
+                f"no artist {artist!r} in this classifier{did_you_mean(artist, self.artists)} "
+                f"(it has {', '.join(self.artists)})"
+            )
         encoded = read_picture(image)
         pixels = self._pixels([encoded])
         x = normalise(pixels, *self._statistics)
         if artist is None:
-            label = int(self.calibrated(self._look([encoded])).argmax())
+            label = int(self.calibrated(self._predict([encoded])).argmax())
         else:
             label = self.artists.index(artist)
         heat = grad_cam(self.network, x, label)[None, None]
@@ -208,7 +232,10 @@ class ArtistClassifier:
         return (whole / most if most > 0 else whole)[0, 0].numpy()
 
     def nearest(self, image: Picture, k: int = 5) -> list[Neighbour]:
-        """The most similar of the paintings it learned from; none where no index was saved."""
+        """Find the k most similar training paintings, the nearest first.
+
+        The list is empty if the checkpoint has no index.
+        """
         if not self._index:
             return []
         query = torch.nn.functional.normalize(self.embed(image))[0]
@@ -222,7 +249,7 @@ class ArtistClassifier:
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
-        """uint8 images (N, 3, H, W), of any side and on its device, to logits (N, K) there."""
+        """Compute logits (N, K) of uint8 images (N, 3, H, W), on the network's device."""
         return self.network(normalise(images, *self._statistics))
 
     def predict_rows(
@@ -232,9 +259,16 @@ class ArtistClassifier:
         num_views: Literal[0, 1, 2, 10] = 0,
         progress: str = "",
     ) -> Predictions:
-        """What it makes of prepared pixels, shared by all processes.
+        """Run the network on rows of prepared pixels; the processes share the work.
 
-        See `brushwork.classifier.network.predict_rows`; 0 views for as many as it was chosen with.
+        Args:
+            pixels: (M, S, S, 3) uint8, with the classifier's side and fit.
+            rows: (N,) which of the M paintings.
+            num_views: views to average over; 0 for the classifier's own number.
+            progress: title of a progress bar; none if empty.
+
+        Returns:
+            The predictions of all N rows, in every process.
         """
         views = num_views or self.num_views
         mean, std = self._statistics
@@ -244,56 +278,65 @@ class ArtistClassifier:
 
     @torch.no_grad()
     def features_and_probabilities(self, squares: Tensor) -> tuple[Tensor, Tensor]:
-        """Squares of its side to features (N, D) and calibrated probabilities (N, K), on the CPU.
+        """Compute features and calibrated probabilities of squares.
 
         Args:
-            squares: uint8 (N, 3, S, S), on its device; each is looked at in `num_views` views.
-        """
-        seen = look(self.network, squares, *self._statistics, self.num_views)
-        return seen.features, torch.from_numpy(self.calibrated(seen)).float()
+            squares: uint8 (N, 3, S, S), on the network's device.
 
-    def calibrated(self, seen: Predictions) -> NDArray[np.float64]:
-        """What was seen in N paintings to probabilities (N, K) that can be believed."""
+        Returns:
+            Features (N, D) and probabilities (N, K), on the CPU.
+        """
+        predictions = predict(self.network, squares, *self._statistics, self.num_views)
+        return predictions.features, torch.from_numpy(self.calibrated(predictions)).float()
+
+    def calibrated(self, predictions: Predictions) -> NDArray[np.float64]:
+        """Compute calibrated probabilities (N, K) of N predictions."""
         likelihoods = None
         if self._discriminants is not None:
-            likelihoods = log_likelihoods(seen.traits, self._discriminants).numpy()
-        return self.calibration.probabilities(seen.logits.numpy(), likelihoods)
+            statistics = predictions.channel_statistics
+            likelihoods = log_likelihoods(statistics, self._discriminants).numpy()
+        return self.calibration.probabilities(predictions.logits.numpy(), likelihoods)
 
-    def known_score(self, seen: Predictions) -> NDArray[np.float64]:
-        """How sure it is to know the artist (N,), to be compared with `threshold`.
+    def known_score(self, predictions: Predictions) -> NDArray[np.float64]:
+        """Score how surely paintings are by artists of this classifier; `threshold` is the limit.
 
-        The `familiarity` of the traits; or, of a checkpoint whose training was stopped before
-        these were learned, the best probability.
+        The score is the `familiarity` of the channel statistics. A checkpoint whose training was
+        stopped has no discriminant analysis; then the score is the highest probability.
+
+        Returns:
+            (N,)
         """
         if self._discriminants is not None:
-            return familiarity(seen.traits, self._discriminants).double().numpy()
-        return self.calibrated(seen).max(1)
+            statistics = predictions.channel_statistics
+            return familiarity(statistics, self._discriminants).double().numpy()
+        return self.calibrated(predictions).max(1)
 
     @torch.no_grad()
-    def _look(self, images: Sequence[Picture]) -> Predictions:
+    def _predict(self, images: Sequence[Picture]) -> Predictions:
         if not len(images):
-            raise BrushworkError("no images to look at; pass at least one")
-        parts = [
-            look(
-                self.network,
-                self._pixels(images[first : first + BATCH]),
-                *self._statistics,
-                self.num_views,
-            )
-            for first in range(0, len(images), BATCH)
-        ]
-        return Predictions(*(torch.cat(part) for part in zip(*parts, strict=True)))
+            raise BrushworkError("no images to identify; pass at least one")
+        return concatenate(
+            [
+                predict(
+                    self.network,
+                    self._pixels(images[first : first + BATCH_SIZE]),
+                    *self._statistics,
+                    self.num_views,
+                )
+                for first in range(0, len(images), BATCH_SIZE)
+            ]
+        )
 
     def _pixels(self, images: Sequence[Picture]) -> Tensor:
-        """uint8 (N, 3, S, S) on the network's device, by the way that training data took."""
+        """Read images as training data were read: uint8 (N, 3, S, S), on the network's device."""
         squares = [np.asarray(square(read_picture(image), self.side, self.fit)) for image in images]
         batch = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
         return batch.to(next(self.network.parameters()).device)
 
-    def _named(self, probabilities: NDArray[np.float64], known: bool, top: int) -> Identification:
+    def _answer(self, probabilities: NDArray[np.float64], known: bool, top: int) -> Identification:
         order = np.argsort(-probabilities, kind="stable")[:top]
-        named = tuple(Candidate(self.artists[i], float(probabilities[i])) for i in order)
-        return Identification(named, bool(known))
+        candidates = tuple(Candidate(self.artists[i], float(probabilities[i])) for i in order)
+        return Identification(candidates, bool(known))
 
     def _thumbnail(self, row: int) -> Image.Image | None:
         ends = self._index["ends"]
@@ -305,10 +348,10 @@ class ArtistClassifier:
 
 
 def read_picture(image: Picture) -> bytes:
-    """A picture of any kind as the JPEG that prepared data would hold.
+    """Encode a picture as the JPEG that prepared data would hold.
 
     Raises:
-        BrushworkError: it can't be read, with the reason.
+        BrushworkError: the picture cannot be read; the message has the reason.
     """
     name = "an image"
     if isinstance(image, str | Path):
@@ -318,17 +361,24 @@ def read_picture(image: Picture) -> bytes:
     elif isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise BrushworkError(
-                f"an array of an image is uint8 (H, W, 3), not {image.dtype} {image.shape}"
+                f"an image array must be uint8 (H, W, 3), not {image.dtype} {image.shape}"
             )
         image = Image.fromarray(image)
     elif not isinstance(image, bytes | Image.Image):
         raise BrushworkError(
-            f"an image is a path, a PIL image or an array, not {type(image).__name__}"
+            f"an image must be a path, bytes, a PIL image or an array, not {type(image).__name__}"
         )
     try:
         return to_jpeg(image, SHORT_SIDE)
     except Rejected as error:
         raise BrushworkError(f"cannot read {name}: {error}") from error
+
+
+def _as_list(images: Picture | Sequence[Picture]) -> Sequence[Picture]:
+    if isinstance(images, list | tuple):
+        return images
+    single: Any = images
+    return [single]
 
 
 def _resized(heat: Tensor, size: tuple[int, int]) -> Tensor:

@@ -1,4 +1,4 @@
-"""The network that tells artists apart: a timm backbone and a linear head over named artists.
+"""The classifier's network: a timm backbone with a linear head that has one output an artist.
 
 N images, K artists, D features, S side of an image.
 """
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from brushwork.backbones.create import Network
+from brushwork.backbones.create import Backbone
 from brushwork.backbones.lazy_timm import group_parameters
 from brushwork.classifier.views import whole_views
 from brushwork.errors import BrushworkError
@@ -19,18 +19,26 @@ from brushwork.training.distributed import gather_rows, num_processes, process_i
 
 
 class Predictions(NamedTuple):
-    """What a network makes of N paintings: float32, on the CPU."""
+    """The outputs of a network for N paintings: float32, on the CPU."""
 
     logits: Tensor
     """(N, K)."""
     features: Tensor
     """(N, D) of the last hidden layer."""
-    traits: Tensor
-    """(N, T) means and standard deviations of the channels at every stage."""
+    channel_statistics: Tensor
+    """(N, T) means and standard deviations of the channels of every stage."""
 
 
 def normalise(images: Tensor, mean: list[float], std: list[float]) -> Tensor:
-    """uint8 images (N, 3, S, S) to float32 as the backbone expects them, channels last.
+    """Convert images to a backbone's inputs.
+
+    Args:
+        images: uint8 (N, 3, S, S).
+        mean: of each channel, for pixels in [0, 1].
+        std: standard deviation, likewise.
+
+    Returns:
+        float32 (N, 3, S, S), in the memory format channels_last.
 
     >>> normalise(torch.full((1, 3, 1, 1), 255, dtype=torch.uint8), [0.5] * 3, [0.5] * 3).flatten()
     tensor([1., 1., 1.])
@@ -46,14 +54,18 @@ def normalise(images: Tensor, mean: list[float], std: list[float]) -> Tensor:
     return x.mul_(scale).sub_(shift)
 
 
-def freeze_stages(network: Network, num_stages: int) -> None:
-    """Keep the first stages of a backbone as they are (the stem is the first), which saves much of
-    the time: the finest maps are there, and pretrained ones hardly change.
+def freeze_stages(network: Backbone, num_stages: int) -> None:
+    """Freeze the first stages of a backbone; the stem is the first.
 
-    Their batch norms keep their statistics too, as long as `set_training` is used.
+    This saves much of the training time, because the first stages have the largest feature maps.
+    Pretrained weights hardly change there. `set_training` also freezes their batch-norm statistics.
+
+    Args:
+        network: all its other parameters become trainable.
+        num_stages: 0 to freeze nothing.
 
     Raises:
-        BrushworkError: the backbone has no more stages than that.
+        BrushworkError: the backbone has too few stages.
     """
     groups = group_parameters(network, network.group_matcher(coarse=True))
     stages = sorted(layer for layer in groups if layer < max(groups))
@@ -67,8 +79,8 @@ def freeze_stages(network: Network, num_stages: int) -> None:
         parameter.requires_grad_(name not in frozen)
 
 
-def set_training(network: Network) -> None:
-    """Training mode for all but frozen batch norms."""
+def set_training(network: nn.Module) -> None:
+    """Set training mode, except for frozen batch norms."""
     network.train()
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
@@ -76,12 +88,15 @@ def set_training(network: Network) -> None:
 
 
 def artist_weights(labels: Tensor, num_artists: int, balance: float) -> Tensor:
-    """How much each artist's paintings count (K,): n to the power of -balance, 1 on average.
+    """Weigh artists in the loss: an artist of n paintings has a weight of n to the power -balance.
 
     Args:
-        labels: (N,) of the paintings to learn from.
+        labels: (N,) of the training paintings.
         num_artists: K.
-        balance: 0 for all paintings alike, 1 for all artists alike.
+        balance: 0 to give all paintings the same weight, 1 to give all artists the same.
+
+    Returns:
+        (K,); the mean over paintings is 1.
 
     >>> artist_weights(torch.tensor([0, 0, 0, 1]), 2, balance=1.0).tolist()
     [0.6666666865348816, 2.0]
@@ -93,7 +108,7 @@ def artist_weights(labels: Tensor, num_artists: int, balance: float) -> Tensor:
 
 @torch.no_grad()
 def predict_rows(
-    network: Network,
+    network: Backbone,
     pixels: NDArray[np.uint8],
     rows: NDArray[np.int64],
     mean: list[float],
@@ -103,59 +118,76 @@ def predict_rows(
     batch_size: int = 16,
     progress: str = "",
 ) -> Predictions:
-    """What a network makes of whole paintings, shared by the processes, each painting once.
+    """Run a network on rows of prepared pixels; the processes share the work.
 
     Args:
-        network: left in evaluation mode.
+        network: it is left in evaluation mode.
         pixels: (M, S, S, 3) uint8.
-        rows: which N of the M paintings.
-        mean: of the channels; see `input_statistics`.
+        rows: (N,) which of the M paintings.
+        mean: of each channel; see `brushwork.backbones.create.input_statistics`.
         std: likewise.
-        num_views: see `brushwork.classifier.views.whole_views`; the mean over these is taken.
-        batch_size: paintings at once.
-        progress: the title of a progress bar; none if empty.
+        num_views: views to average over; see `brushwork.classifier.views.whole_views`.
+        batch_size: paintings in a batch.
+        progress: title of a progress bar; none if empty.
 
     Returns:
-        The same, of all of them, in every process.
+        The predictions of all N rows, in every process.
     """
     network.eval()
     device = next(network.parameters()).device
     mine = rows[process_index() :: num_processes()]
-    parts = []
+    batches = []
     starts = range(0, len(mine), batch_size)
     for start in tqdm(starts, desc=progress, unit="batch", disable=not progress, leave=False):
         images = torch.from_numpy(pixels[mine[start : start + batch_size]]).permute(0, 3, 1, 2)
-        parts.append(look(network, images.to(device), mean, std, num_views))
-    # A process without paintings of its own still joins in, with no rows of these widths.
-    if not parts:
+        batches.append(predict(network, images.to(device), mean, std, num_views))
+    # A process without rows must join the gathering too, with empty tensors of the right widths.
+    if not batches:
         one = torch.from_numpy(pixels[:1]).permute(0, 3, 1, 2).to(device)
-        parts = [Predictions(*(rows[:0] for rows in look(network, one, mean, std)))]
-    return Predictions(*(gather_rows(torch.cat(part)) for part in zip(*parts, strict=True)))
+        batches = [Predictions(*(tensor[:0] for tensor in predict(network, one, mean, std)))]
+    return Predictions(*(gather_rows(tensor) for tensor in concatenate(batches)))
 
 
-def look(
-    network: Network,
+def predict(
+    network: Backbone,
     images: Tensor,
     mean: list[float],
     std: list[float],
     num_views: Literal[1, 2, 10] = 1,
 ) -> Predictions:
-    """What a network makes of uint8 images (N, 3, S, S): the mean over their views."""
-    seen = []
+    """Run a network on a batch of images and average over their views.
+
+    Args:
+        network: in evaluation mode.
+        images: uint8 (N, 3, S, S), on the network's device.
+        mean: of each channel; see `brushwork.backbones.create.input_statistics`.
+        std: likewise.
+        num_views: see `brushwork.classifier.views.whole_views`.
+    """
+    logits, features, statistics = [], [], []
     for view in whole_views(images, num_views):
         maps, stages = _maps_and_stages(network, normalise(view, mean, std))
-        features = network.forward_head(maps, pre_logits=True)
-        traits = [channel_statistics(stage) for stage in stages] or [features]
-        seen.append((network.get_classifier()(features), features, torch.cat(traits, dim=1)))
+        hidden = network.forward_head(maps, pre_logits=True)
+        logits.append(network.get_classifier()(hidden))
+        features.append(hidden)
+        by_stage = [channel_statistics(stage) for stage in stages] or [hidden]
+        statistics.append(torch.cat(by_stage, dim=1))
     return Predictions(
-        *(torch.stack(part).float().mean(0).cpu() for part in zip(*seen, strict=True))
+        logits=torch.stack(logits).float().mean(0).cpu(),
+        features=torch.stack(features).float().mean(0).cpu(),
+        channel_statistics=torch.stack(statistics).float().mean(0).cpu(),
     )
 
 
-def channel_statistics(maps: Tensor) -> Tensor:
-    """The mean and the standard deviation of each channel: (N, C, H, W) to (N, 2 C).
+def concatenate(batches: list[Predictions]) -> Predictions:
+    """Join the predictions of several batches, of which there is at least one."""
+    return Predictions(*(torch.cat(tensors) for tensors in zip(*batches, strict=True)))
 
-    What remains of a painting when it is forgotten where everything is: its manner (Huang &
+
+def channel_statistics(maps: Tensor) -> Tensor:
+    """Compute the mean and the standard deviation of each channel: (N, C, H, W) to (N, 2 C).
+
+    They do not depend on where things are in a painting, and so describe its style (Huang &
     Belongie 2017, "Arbitrary Style Transfer", section 4).
 
     >>> channel_statistics(torch.tensor([[[[1.0, 3.0]], [[5.0, 5.0]]]]))
@@ -165,10 +197,11 @@ def channel_statistics(maps: Tensor) -> Tensor:
     return torch.cat([mean, variance.sqrt()], dim=1)
 
 
-def _maps_and_stages(network: Network, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """What the head is given, and the last maps (N, C, H, W) of each size; none of some timm nets.
+def _maps_and_stages(network: Backbone, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+    """Compute the input of the head, and the last maps (N, C, H, W) of each size.
 
-    Of tokens there is one size.
+    Transformers have maps of one size. Some timm networks give no maps of their stages; then the
+    list is empty.
     """
     try:
         maps, stages = network.forward_intermediates(x)
@@ -177,27 +210,27 @@ def _maps_and_stages(network: Network, x: Tensor) -> tuple[Tensor, list[Tensor]]
     return maps, list({stage.shape[-1]: stage for stage in stages}.values())
 
 
-def grad_cam(network: Network, x: Tensor, label: int) -> Tensor:
-    """Where the evidence for a label lies: Grad-CAM over the last stage (Selvaraju et al. 2017).
+def grad_cam(network: Backbone, x: Tensor, label: int) -> Tensor:
+    """Map the evidence for a label: Grad-CAM of the last stage (Selvaraju et al. 2017).
 
-    The feature maps, weighted by the mean gradient of the label's logit (eqs. 1 and 2).
+    The feature maps are weighted by the mean gradient of the label's logit (eqs. 1 and 2).
 
     Args:
         network: in evaluation mode.
         x: one normalised image (1, 3, S, S).
-        label: whose logit.
+        label: from 0 to K - 1.
 
     Returns:
         (h, w) of the last stage, at least 0.
 
     Raises:
-        BrushworkError: the backbone has no feature maps at its end.
+        BrushworkError: the last stage has tokens instead of feature maps.
     """
     with torch.no_grad():
         maps = network.forward_features(x)
     if maps.ndim != 4 or maps.shape[1] != network.num_features:
         raise BrushworkError(
-            f"{type(network).__name__} ends in tokens, not in feature maps, so there is no heat "
+            f"{type(network).__name__} ends in tokens instead of feature maps, so it has no heat "
             "map; use a convolutional backbone such as resnet18"
         )
     with torch.enable_grad():

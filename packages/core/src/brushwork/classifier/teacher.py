@@ -1,48 +1,52 @@
-"""classifier.teacher."""
+"""Learn from a trained classifier: knowledge distillation."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
-
-from brushwork.errors import BrushworkError
-
-if TYPE_CHECKING:
-    pass
 from torch.nn import functional as F
 
 from brushwork.classifier.identify import ArtistClassifier
+from brushwork.errors import BrushworkError
 
 
 def open_teacher(
     folder_or_hub_id: str, artists: Sequence[str], device: str | torch.device
 ) -> ArtistClassifier:
-    """A classifier to learn from.
+    """Open a classifier to learn from.
+
+    Args:
+        folder_or_hub_id: its checkpoint folder, or its name on the Hub.
+        artists: the artists that the student learns, in the order of its outputs.
+        device: where to run the teacher.
 
     Raises:
-        BrushworkError: it knows other artists.
+        BrushworkError: the teacher has other artists.
     """
     teacher = ArtistClassifier.from_pretrained(folder_or_hub_id, device)
     if teacher.artists != tuple(artists):
         raise BrushworkError(
-            f"the teacher {folder_or_hub_id} knows {len(teacher.artists)} artists and not just the "
-            f"{len(artists)} of this selection; train it on the same --data and --min-paintings"
+            f"`teacher` {folder_or_hub_id} has {len(teacher.artists)} artists, which are not the "
+            f"{len(artists)} artists of this selection; train it on the same `data` and "
+            "`min_paintings`"
         )
     return teacher
 
 
 def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float = 2.0) -> Tensor:
-    """How far a network's softened answers are from its teacher's (Hinton et al. 2015, section 2).
+    """Compare softened probabilities with a teacher's (Hinton et al. 2015, section 2).
 
-    T² KL(softmax(teacher / T) ‖ softmax(logits / T)), the mean over images; T² keeps the gradients'
-    size whatever the temperature.
+    The loss is T² KL(softmax(teacher / T) ‖ softmax(logits / T)). The factor T² makes the size of
+    the gradients independent of the temperature.
 
     Args:
         logits: (N, K).
         teacher_logits: (N, K).
-        temperature: T.
+        temperature: T, above 0.
+
+    Returns:
+        The mean over images, a scalar.
     """
-    ours, theirs = (x.float().div(temperature).log_softmax(1) for x in (logits, teacher_logits))
-    kl = F.kl_div(ours, theirs, reduction="batchmean", log_target=True)
+    student, teacher = (x.float().div(temperature).log_softmax(1) for x in (logits, teacher_logits))
+    kl = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
     return kl * temperature**2

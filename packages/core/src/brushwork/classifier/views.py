@@ -1,10 +1,9 @@
-"""What a classifier sees of paintings: random views to learn from, whole paintings to judge.
+"""Views of paintings: random crops for training, whole paintings for evaluation.
 
-Each view is a pure function of the seed and of its place in training, so that a resumed run, or one
-shared by several processes or by loading workers, sees the same.
+Each training view is a pure function of the seed and of its position in training. So a resumed run,
+several processes and several loading workers all produce the same views.
 """
 
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -16,25 +15,24 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from brushwork.data.batches import MIXES, VIEWS, batch_positions, random_numbers
+from brushwork.machine import num_cores
 
 AugmentName = Literal["none", "trivial", "rand"]
-
-
 Mix = Literal["none", "mixup", "cutmix"]
 
 
 @dataclass(frozen=True)
 class Views:
-    """How a painting is varied.
+    """How training views are made.
 
     Attributes:
-        min_area: the least share of the painting that a crop shows; brushwork is lost on small
-            crops that are enlarged.
+        min_area: the least share of a painting that a random crop shows. Small crops are enlarged,
+            which destroys brushwork.
         augment: "trivial" for one random operation (Müller & Hutter 2021), "rand" for two
             (Cubuk et al. 2020).
-        mix: "mixup" blends two paintings (Zhang et al. 2018), "cutmix" pastes a piece of one into
-            the other (Yun et al. 2019); the targets follow.
-        label_smoothing: share of the target that is spread over all artists.
+        mix: "mixup" blends two paintings (Zhang et al. 2018); "cutmix" pastes a piece of one into
+            the other (Yun et al. 2019). The targets are mixed too.
+        label_smoothing: share of the target that is spread evenly over all artists.
     """
 
     min_area: float = 0.5
@@ -44,18 +42,18 @@ class Views:
 
 
 class TrainingViews(Dataset):
-    """Batch number `step` of training: views (N, 3, S, S) uint8 and targets (N, K) that sum to 1.
+    """The batches of training by step: views (N, 3, S, S) uint8 and targets (N, K) that sum to 1.
 
     Args:
         pixels: (M, P, P, 3) uint8, usually memory-mapped.
-        rows: which of the M paintings take part.
-        labels: the artist of each of the rows.
+        rows: (R,) which of the M paintings to train on.
+        labels: (R,) the artist of each of these rows.
         num_artists: K.
         batch_size: of the global batch.
-        side: S at a step.
-        views: how paintings are varied.
-        seed: with the step, decides everything random.
-        share: the part of every batch that belongs to this process.
+        side: function from a step to S.
+        views: how views are made.
+        seed: together with the step, it decides everything random.
+        share: the part of every batch that this process trains on.
     """
 
     def __init__(
@@ -70,7 +68,7 @@ class TrainingViews(Dataset):
         seed: int,
         share: slice = slice(None),
     ):
-        from torchvision.transforms import v2  # takes seconds, and only training needs it
+        from torchvision.transforms import v2  # takes seconds to import; only training needs it
 
         self.pixels, self.rows, self.labels = pixels, rows, labels
         self.num_artists, self.batch_size, self.side = num_artists, batch_size, side
@@ -87,7 +85,7 @@ class TrainingViews(Dataset):
         }[views.mix]
 
     def __getitem__(self, step: int) -> tuple[Tensor, Tensor]:
-        """The share of one batch."""
+        """Make this process's share of the batch of a step."""
         from torchvision.transforms import v2
 
         places = np.arange(self.batch_size)[self.share]
@@ -112,16 +110,30 @@ class TrainingViews(Dataset):
 
 
 def read_ahead(views: TrainingViews, steps: range, device: torch.device) -> Iterable[Any]:
-    """The batches of some steps: in time for a GPU, by other processes; on CPUs, all busy, here."""
+    """Load the batches of some steps.
+
+    For a GPU, worker processes load them ahead. On CPUs all cores are busy with training, so this
+    process loads them itself.
+    """
     on_cpu = device.type == "cpu"
-    workers = 0 if on_cpu else min(8, os.cpu_count() or 1)
+    workers = 0 if on_cpu else min(8, num_cores())
     return DataLoader(views, None, sampler=steps, num_workers=workers, pin_memory=not on_cpu)
 
 
 def side_schedule(
     first: int, last: int, num_steps: int, stages: int = 4, multiple: int = 32
 ) -> Callable[[int], int]:
-    """The side of the views at each step, growing in equal stages (Tan & Le 2021, section 4.2).
+    """Let the side of the views grow in equal stages (Tan & Le 2021, section 4.2).
+
+    Args:
+        first: side in the first stage, in pixels.
+        last: side in the last stage.
+        num_steps: steps of the whole training.
+        stages: number of stages.
+        multiple: sides between the first and the last are multiples of this.
+
+    Returns:
+        A function from a step to the side.
 
     >>> side = side_schedule(128, 224, num_steps=8)
     >>> [side(step) for step in range(8)]
@@ -137,14 +149,15 @@ def side_schedule(
 
 
 def whole_views(images: Tensor, num_views: Literal[1, 2, 10]) -> list[Tensor]:
-    """Whole paintings; with 2, mirrored too; with 10, also the corners and the middle of both.
+    """Make the views that an evaluation averages over.
 
     Args:
         images: (N, 3, S, S).
-        num_views: logits are averaged over so many.
+        num_views: 1 for the whole paintings; 2 for these and their mirror images; 10 for the four
+            corners and the middle (7/8 of the side) and their mirror images.
 
     Returns:
-        Batches like `images`, the same number of images each.
+        `num_views` batches of N images each.
 
     >>> [tuple(view.shape) for view in whole_views(torch.zeros(1, 3, 8, 8), 10)][-1]
     (1, 3, 7, 7)

@@ -1,7 +1,8 @@
-"""Which painting and which latent goes into which step: pure functions of the seed and the step.
+"""Training batches: paintings, latents and random numbers as pure functions of seed and step.
 
-Nothing random is remembered between steps, so a run that is resumed, or shared by several
-processes, sees exactly the same batches; each process takes its slice of the global batch.
+No random state is carried from step to step. A resumed run therefore gets the same batches as one
+that was never stopped, and several processes get the batches of one: each takes its slice of the
+global batch.
 """
 
 from collections.abc import Iterator
@@ -20,20 +21,36 @@ ORDER, FLIPS, LATENTS, AUGMENTATION, VIEWS, MIXES = range(6)
 
 
 def random_numbers(seed: int, stream: int, index: int) -> np.random.Generator:
-    """The generator of one stream at one step (or epoch), whatever was drawn before."""
+    """Make the random number generator of one stream at one step (or epoch).
+
+    Args:
+        seed: of the run, at least 0.
+        stream: one of `ORDER`, `FLIPS`, `LATENTS`, `AUGMENTATION`, `VIEWS` and `MIXES`.
+        index: the step or the epoch, at least 0.
+    """
     return np.random.default_rng((seed, stream, index))
 
 
 @lru_cache(maxsize=4)
 def _order(seed: int, epoch: int, num_paintings: int) -> NDArray[np.int64]:
+    """Shuffle the positions of the paintings for one epoch."""
     return random_numbers(seed, ORDER, epoch).permutation(num_paintings)
 
 
 def batch_positions(step: int, batch_size: int, num_paintings: int, seed: int) -> NDArray[np.int64]:
-    """The paintings (B,) of a step: each is seen once per epoch, in a new order every epoch.
+    """Choose the paintings of a step; each comes once per epoch, in a new order every epoch.
 
-    The epochs follow one another without a gap: a batch may end one and begin the next, so no
-    painting is left out and a batch may be larger than the set.
+    One batch may end an epoch and begin the next. So no painting is left out, and a batch may be
+    larger than the training set.
+
+    Args:
+        step: from 0.
+        batch_size: the global batch B.
+        num_paintings: M, at least 1.
+        seed: with the epoch, decides the order.
+
+    Returns:
+        Positions (B,) in 0 to M - 1.
 
     >>> first, second = (batch_positions(step, 3, 6, seed=0) for step in (0, 1))
     >>> sorted(np.concatenate([first, second]).tolist())
@@ -50,17 +67,22 @@ def batch_positions(step: int, batch_size: int, num_paintings: int, seed: int) -
 
 
 def latents(step: int, batch_size: int, latent_dim: int, seed: int) -> Tensor:
-    """Standard normal latents (B, Z) of a step, float32, on the CPU."""
+    """Draw the standard normal latents (B, Z) of a step: float32, on the CPU."""
     rng = random_numbers(seed, LATENTS, step)
     return torch.from_numpy(rng.standard_normal((batch_size, latent_dim), dtype=np.float32))
 
 
 def share_of(batch_size: int, process: int, world: int) -> slice:
-    """The part of a global batch that belongs to one process of `world`.
+    """Find the slice of a global batch that one process trains on.
+
+    Args:
+        batch_size: the global batch B.
+        process: the number of this process, from 0.
+        world: how many processes share the batch.
 
     Raises:
-        BrushworkError: the batch does not give each the same number of at least 2, which batch
-            normalisation needs.
+        BrushworkError: the slices would differ in size or have fewer than the 2 paintings that
+            batch normalisation needs.
 
     >>> share_of(64, process=1, world=2)
     slice(32, 64, None)
@@ -68,8 +90,8 @@ def share_of(batch_size: int, process: int, world: int) -> slice:
     size, left_over = divmod(batch_size, world)
     if left_over or size < 2:
         raise BrushworkError(
-            f"--batch-size {batch_size} does not give each of {world} processes the same number "
-            "of at least 2 paintings"
+            f"`batch_size` is {batch_size}; it must be a multiple of the {world} processes and "
+            f"give each at least 2 paintings"
         )
     return slice(process * size, (process + 1) * size)
 
@@ -86,29 +108,29 @@ def gan_batches(
     labels: NDArray[np.int64] | None = None,
     others: NDArray[np.int64] | None = None,
 ) -> Iterator[tuple[Tensor, ...]]:
-    """Endless batches for a GAN, read one step ahead: real paintings, latents and labels.
+    """Yield endless batches for a GAN, read one step ahead: real paintings, latents and labels.
 
     Args:
         pixels: (M, S, S, 3) uint8, usually memory-mapped.
-        rows: which of the M paintings take part.
+        rows: (R,) the rows of `pixels` to train on.
         batch_size: the global batch B.
         latent_dim: Z.
         seed: with the step, decides order, flips and latents.
         flip: mirror each painting left to right with probability one half.
-        share: which part of every batch is this process's; see `share_of`.
-        first_step: where to begin.
-        labels: the class of each of `rows`; all 0 if not given.
-        others: more rows, of which every batch has as many.
+        share: the slice of every batch that this process trains on; see `share_of`.
+        first_step: the step of the first batch.
+        labels: (R,) the class of each of `rows`; all 0 if not given.
+        others: more rows of `pixels`; every batch then also has N paintings of these.
 
     Yields:
         Paintings (N, 3, S, S) uint8 in channels-last memory (see `to_unit_range`), latents (N, Z)
-        float32 and labels (N,) int64, N the size of the share. A latent goes with the label of the
-        painting beside it, so fakes are of each class as often as reals. If there are `others`,
-        paintings of them come last.
+        float32 and labels (N,) int64; N is the size of the slice. A latent is used with the label
+        of the painting at the same position, so fakes have each class as often as reals have. With
+        `others`, their paintings (N, 3, S, S) come last.
     """
     labels = np.zeros(len(rows), np.int64) if labels is None else labels
 
-    def look(step: int, rows: NDArray[np.int64]) -> Tensor:
+    def read_images(step: int, rows: NDArray[np.int64]) -> Tensor:
         images = pixels[rows]
         if flip:
             flipped = random_numbers(seed, FLIPS, step).random(batch_size)[share] < 0.5
@@ -118,11 +140,11 @@ def gan_batches(
     def read(step: int) -> tuple[Tensor, ...]:
         mine = batch_positions(step, batch_size, len(rows), seed)[share]
         z = latents(step, batch_size, latent_dim, seed)[share]
-        batch = look(step, rows[mine]), z, torch.from_numpy(labels[mine])
+        batch = read_images(step, rows[mine]), z, torch.from_numpy(labels[mine])
         if others is None:
             return batch
         theirs = batch_positions(step, batch_size, len(others), seed)[share]
-        return *batch, look(step, others[theirs])
+        return *batch, read_images(step, others[theirs])
 
     with ThreadPoolExecutor(1, thread_name_prefix="gan-batches") as reader:
         step, ahead = first_step, reader.submit(read, first_step)
@@ -133,10 +155,10 @@ def gan_batches(
 
 
 def to_unit_range(images: Tensor) -> Tensor:
-    """uint8 images to float32 in [-1, 1], any shape."""
+    """Convert uint8 images of any shape to float32 in [-1, 1]."""
     return images.float().div_(127.5).sub_(1.0)
 
 
 def to_uint8(images: Tensor) -> Tensor:
-    """Images in [-1, 1] to uint8, rounded; any shape; the inverse of `to_unit_range`."""
+    """Convert images in [-1, 1] of any shape to uint8, rounded: the inverse of `to_unit_range`."""
     return images.float().add(1.0).mul_(127.5).round_().clamp_(0, 255).to(torch.uint8)

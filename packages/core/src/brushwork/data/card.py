@@ -1,39 +1,21 @@
-"""The dataset card of prepared data: front matter that `datasets` reads, counts that people do."""
+"""The dataset card of prepared data: metadata for the Hub, counts for people."""
 
 from collections import Counter
+from collections.abc import Iterable
+from typing import Any
 
 import pandas as pd
 
-from brushwork.data.select import counts
+from brushwork.data.selection import counts
 
-HEAD = """\
----
-pretty_name: {name}
-tags:
-- art
-- paintings
-task_categories:
-- image-classification
-- unconditional-image-generation
-dataset_info:
-  features:
-  - name: image
-    dtype: image
-{columns}
-  splits:
-{splits}
-  download_size: {num_bytes}
-  dataset_size: {all_bytes}
-configs:
-- config_name: default
-  data_files:
-{files}
----
+BODY = """\
 # {name}: {prepared:,} paintings
 
-{train:,} to train on and {test:,} to test on, prepared by brushwork{selection}. Each painting is an
-RGB JPEG, upright, on white where it was transparent, its short side reduced to {side} pixels where
-it was longer; `rejected.csv` lists what is not here.
+{num_train:,} training and {num_test:,} test paintings, prepared by brushwork{selection}.
+
+Each painting is an upright RGB JPEG, on white where it was transparent. A short side longer than
+{side} pixels was reduced to {side}. `rejected.csv` lists every file that was left out, with the
+reason.
 
 ```python
 from datasets import load_dataset
@@ -51,44 +33,74 @@ paintings = load_dataset("FOLDER")
 """
 
 
-def dataset_card(record: dict, table: pd.DataFrame, reasons: Counter[str], top: int = 30) -> str:
-    """The card of prepared data, Markdown under YAML.
+def dataset_card(
+    record: dict[str, Any], table: pd.DataFrame, reasons: Counter[str], top: int = 30
+) -> str:
+    """Write the card of prepared data: YAML metadata, then Markdown.
 
     Args:
         record: the content of `brushwork.json`.
         table: the prepared paintings.
-        reasons: how many were rejected for each reason.
-        top: how many artists, styles and genres are listed; the rest are summed up.
+        reasons: how many files were rejected for each reason.
+        top: how many artists, styles, genres and reasons to list; the rest are summed up.
     """
+    from huggingface_hub import DatasetCardData
+
     sizes = Counter(table["split"])
-    image_bytes = Counter()
-    for name, shard in record["shards"].items():
-        image_bytes[name.partition("-")[0]] += shard["image_bytes"]
-    # A split without rows is one that `datasets` can't load.
+    # `datasets` cannot load a split without rows.
     splits = [split for split in ("train", "test") if sizes[split]]
-    text = [column for column in table.columns if column != "split"]
-    head = HEAD.format(
-        **record | {"selection": f" from {record['selection']}" if record["selection"] else ""},
-        columns="\n".join(f"  - name: {column}\n    dtype: string" for column in text),
-        splits="\n".join(
-            f"  - name: {split}\n    num_bytes: {image_bytes[split]}\n"
-            f"    num_examples: {sizes[split]}"
-            for split in splits
+    data = DatasetCardData(
+        pretty_name=record["name"],
+        tags=["art", "paintings"],
+        task_categories=["image-classification", "unconditional-image-generation"],
+        dataset_info=_dataset_info(
+            record, table.columns, {split: sizes[split] for split in splits}
         ),
-        files="\n".join(f"  - split: {split}\n    path: data/{split}-*" for split in splits),
-        train=sizes["train"],
-        test=sizes["test"],
-        all_bytes=image_bytes.total(),
-        num_bytes=sum(shard["bytes"] for shard in record["shards"].values()),
+        configs=[
+            {
+                "config_name": "default",
+                "data_files": [{"split": split, "path": f"data/{split}-*"} for split in splits],
+            }
+        ],
     )
-    parts = [head, *(_count_table(table, column, top) for column in ("genre", "style", "artist"))]
+    body = BODY.format(
+        **record
+        | {
+            "name": " ".join(record["name"].split()),
+            "selection": f", selected by {record['selection']}" if record["selection"] else "",
+        },
+        num_train=sizes["train"],
+        num_test=sizes["test"],
+    )
+    parts = [body, *(_count_table(table, column, top) for column in ("genre", "style", "artist"))]
     if reasons:
         rows = [f"| {_cell(reason)} | {num:,} |" for reason, num in reasons.most_common(top)]
         parts.append("\n".join(["| rejected because | files |", "|---|---:|", *rows]) + "\n")
-    return "\n".join(parts)
+    # As `brushwork.checkpoint.card` does, whose module imports torch: seconds that preparing saves.
+    return f"---\n{data.to_yaml()}\n---\n" + "\n".join(parts)
+
+
+def _dataset_info(
+    record: dict[str, Any], columns: Iterable[str], num_examples: dict[str, int]
+) -> dict[str, Any]:
+    """Describe columns and splits in the form that `datasets.DatasetInfo` reads."""
+    image_bytes = Counter()
+    for name, shard in record["shards"].items():
+        image_bytes[name.partition("-")[0]] += shard["image_bytes"]
+    text = [{"name": column, "dtype": "string"} for column in columns if column != "split"]
+    return {
+        "features": [{"name": "image", "dtype": "image"}, *text],
+        "splits": [
+            {"name": split, "num_bytes": image_bytes[split], "num_examples": num}
+            for split, num in num_examples.items()
+        ],
+        "download_size": sum(shard["bytes"] for shard in record["shards"].values()),
+        "dataset_size": image_bytes.total(),
+    }
 
 
 def _count_table(table: pd.DataFrame, column: str, top: int) -> str:
+    """Count the paintings of each artist, style or genre, by split, as a Markdown table."""
     by_split = Counter(zip(table[column], table["split"], strict=True))
     names = [str(name) for name in counts(table, column).index]
     groups = [(_cell(name), [name]) for name in names[:top]]
@@ -102,4 +114,5 @@ def _count_table(table: pd.DataFrame, column: str, top: int) -> str:
 
 
 def _cell(text: str) -> str:
+    """Write a text so that it stays in one cell of a Markdown table."""
     return " ".join(text.replace("|", "\\|").split())

@@ -1,7 +1,8 @@
-"""One encoded picture of any kind to the JPEG that prepared data holds.
+"""Decode an encoded picture of any kind, and encode it as the JPEG that prepared data holds.
 
-What comes out is RGB, upright, on white where it was transparent, in sRGB where a colour profile
-says how, and at most `side` pixels on its short side. Sizes are checked before pixels are decoded.
+The result is RGB, upright, on white where the picture was transparent, converted to sRGB if it has
+a colour profile, and at most `side` pixels on its short side. The size is checked before any pixel
+is decoded.
 """
 
 import io
@@ -17,11 +18,11 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 
 from brushwork.data.readers import Picture
 
-# Formats whose decoders run in this process; no EPS, for one, which starts Ghostscript.
-# Pillow may have been built without some of them.
-Image.init()
+Image.init()  # fills Image.OPEN
 
 
+# Only formats that are decoded in this process; EPS, for example, would start Ghostscript.
+# Pillow may be built without some of these.
 FORMATS = [
     name
     for name in ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")
@@ -55,38 +56,43 @@ TURNS = {
 SRGB = ImageCms.createProfile("sRGB")
 
 
-_LIMIT = Lock()  # of Pillow's limit, which all threads share
+_LIMIT = Lock()  # guards Image.MAX_IMAGE_PIXELS, which all threads share
 
 
 class Rejected(Exception):
-    """Why a picture can't be used; the run goes on without it."""
+    """The reason why one picture cannot be used; the work continues with the others."""
 
 
 @dataclass(frozen=True)
 class Limits:
-    """What is refused from its header alone, so that no file can fill the memory."""
+    """Limits that are checked from a file's header, so that no file can fill the memory."""
 
     max_pixels: int = 1_000_000_000
-    """Of a sequential JPEG, which is decoded at a fraction of its size."""
+    """Most pixels of a sequential JPEG, which is decoded at a fraction of its size."""
     max_pixels_whole: int = 100_000_000
-    """Of anything else, which has to be decoded whole: 5 to 20 bytes a pixel, by the format."""
+    """Most pixels of any other picture, which is decoded whole: 5 to 20 bytes of memory a pixel."""
     max_bytes: int = 1 << 30
-    """Of the file."""
+    """Largest size of a file."""
     max_aspect: float = 30.0
-    """Long side over short side."""
+    """Largest ratio of the long side to the short side."""
     min_side: int = 16
-    """Pixels on the short side."""
+    """Fewest pixels on the short side."""
 
 
 def to_jpeg(picture: Picture, side: int, limits: Limits | None = None) -> bytes:
-    """A picture as JPEG, its short side reduced to `side` pixels and never enlarged.
+    """Convert a picture to JPEG, its short side reduced to `side` pixels and never enlarged.
 
-    The bytes of a plain small JPEG (sequential, RGB, upright, sRGB, small enough) are kept as they
-    are, so that it isn't compressed twice; the rest is written at quality 95 without chroma
-    subsampling.
+    The bytes of a plain small JPEG (sequential, RGB, upright, sRGB, small enough) are returned
+    unchanged, so that it is not compressed twice. All others are encoded at quality 95 without
+    chroma subsampling.
+
+    Args:
+        picture: a file, its bytes, or a Pillow image.
+        side: of the result, in pixels, at least 1.
+        limits: which pictures to reject as too large; by default `Limits()`.
 
     Raises:
-        Rejected: with the reason, whatever is wrong with the picture.
+        Rejected: the picture is broken, of an unknown format or beyond the limits.
 
     >>> red = to_jpeg(Image.new("RGB", (400, 200), "red"), side=100)
     >>> Image.open(io.BytesIO(red)).size
@@ -103,22 +109,29 @@ def to_jpeg(picture: Picture, side: int, limits: Limits | None = None) -> bytes:
     except Rejected:
         raise
     except UnidentifiedImageError:
-        raise Rejected("not a picture, or of a kind that is not read") from None
+        raise Rejected("not a picture, or not in a supported format") from None
     except MemoryError:
-        raise Rejected("decoding it takes more memory than one picture may have") from None
+        raise Rejected("decoding needs more memory than one picture may use") from None
     except OSError as error:
-        if error.strerror:  # of the file system, not of a decoder; the rest of it names a path
+        if error.strerror:  # from the file system; str(error) would also contain the path
             raise Rejected(error.strerror) from None
-        raise Rejected(_words(error)) from None
+        raise Rejected(_reason(error)) from None
     except Exception as error:  # a decoder may raise anything on a broken file
-        raise Rejected(_words(error)) from None
+        raise Rejected(_reason(error)) from None
 
 
 def square(encoded: bytes, side: int, fit: Literal["crop", "squash"]) -> Image.Image:
-    """A JPEG as a square of RGB pixels, every pixel of the painting weighed in.
+    """Decode a JPEG as an RGB square, resized without aliasing.
 
-    Pillow's filters widen with the reduction, unlike OpenCV's and PyTorch's defaults, which alias
-    (Parmar et al. 2022, "On Aliased Resizing and Surprising Subtleties in GAN Evaluation").
+    Pillow's filters become wider when they reduce more. Those of OpenCV and PyTorch do not by
+    default, which causes aliasing (Parmar et al. 2022, "On Aliased Resizing and Surprising
+    Subtleties in GAN Evaluation").
+
+    Args:
+        encoded: a JPEG of `to_jpeg`.
+        side: of the square, in pixels.
+        fit: "crop" keeps the middle square of the painting; "squash" resizes the whole painting to
+            a square and changes its proportions.
     """
     with Image.open(io.BytesIO(encoded), formats=["JPEG"]) as image:
         image.draft("RGB", (2 * side, 2 * side))
@@ -132,15 +145,16 @@ def square(encoded: bytes, side: int, fit: Literal["crop", "squash"]) -> Image.I
     return pixels.resize((side, side), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
 
 
-def _words(error: Exception) -> str:
-    """What a decoder said, without what differs from run to run or from file to file."""
-    words = re.sub(r"<.* at 0x[0-9a-f]+>", "the file", str(error)).strip()
-    if "truncated" in words.lower():
+def _reason(error: Exception) -> str:
+    """Reduce a decoder's message to what is the same in every run and for similar files."""
+    message = re.sub(r"<.* at 0x[0-9a-f]+>", "the file", str(error)).strip()
+    if "truncated" in message.lower():
         return "truncated"
-    return f"cannot be decoded ({words or type(error).__name__})"
+    return f"cannot be decoded ({message or type(error).__name__})"
 
 
 def _file_to_jpeg(picture: Path | bytes, side: int, limits: Limits) -> bytes:
+    """Convert an encoded picture to JPEG; see `to_jpeg`."""
     num_bytes = len(picture) if isinstance(picture, bytes) else picture.stat().st_size
     if num_bytes == 0:
         raise Rejected("empty file")
@@ -151,7 +165,7 @@ def _file_to_jpeg(picture: Path | bytes, side: int, limits: Limits) -> bytes:
         _check_size(image, limits)
         sequential = _is_sequential_jpeg(image)
         if sequential and min(image.size) > side:
-            # Twice the size wanted, so that the rest of the reduction is a proper filter.
+            # libjpeg reduces to twice the final size; a proper filter does the rest.
             width, height = _reduced_size(image.size, side)
             image.draft(None, (2 * width, 2 * height))
         image.load()
@@ -173,16 +187,17 @@ def _file_to_jpeg(picture: Path | bytes, side: int, limits: Limits) -> bytes:
 
 
 def _orientation(image: Image.Image) -> int:
-    """How the file's rows and columns lie, upright being 1, also where its notes can't be read."""
+    """Read the EXIF orientation, 1 to 8; 1, which is upright, if it cannot be read."""
     try:
         value = image.getexif().get(ORIENTATION, 1)
-    except Exception:  # a broken note must not cost the picture
+    except Exception:  # broken metadata must not reject the picture
         return 1
     return value if isinstance(value, int) else 1
 
 
 def _open(file: io.BytesIO | Path) -> Image.Image:
-    # Pillow's own limit knows nothing of draft mode; `_check_size` follows at once.
+    """Open a picture without decoding it; the caller must call `_check_size` next."""
+    # Pillow's own limit ignores that draft mode decodes fewer pixels.
     with _LIMIT:
         limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
         try:
@@ -192,11 +207,12 @@ def _open(file: io.BytesIO | Path) -> Image.Image:
 
 
 def _is_sequential_jpeg(image: Image.Image) -> bool:
-    """Whether libjpeg can decode it at 1/8 without holding all of it (progressive: it can't)."""
+    """Tell whether libjpeg can decode a picture at 1/8 of its size without storing all of it."""
     return image.format in ("JPEG", "MPO") and "progressive" not in image.info
 
 
 def _check_size(image: Image.Image, limits: Limits) -> None:
+    """Reject a picture that is too small, too large or too long."""
     width, height = image.size
     most = limits.max_pixels if _is_sequential_jpeg(image) else limits.max_pixels_whole
     if min(width, height) < limits.min_side:
@@ -208,10 +224,10 @@ def _check_size(image: Image.Image, limits: Limits) -> None:
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
-    """To a mode that a filter can average: L, RGB, RGBA or CMYK, 8 bits each.
+    """Convert to a mode that a filter can average: L, RGB, RGBA or CMYK, 8 bits each.
 
     Raises:
-        Rejected: its values have no agreed white.
+        Rejected: the value of white is not defined for the picture's mode.
     """
     if image.mode.startswith("I"):
         values = np.asarray(image)
@@ -219,7 +235,7 @@ def eight_bit(image: Image.Image) -> Image.Image:
             raise Rejected("32-bit grey values beyond 16 bits")
         return Image.fromarray((values >> 8).astype(np.uint8))
     if image.mode == "F":
-        raise Rejected("floating-point pixels, in which white has no agreed value")
+        raise Rejected("floating-point pixels, for which no value of white is defined")
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBa"):
         return image.convert("RGBA")
     if image.mode == "1":
@@ -228,11 +244,13 @@ def eight_bit(image: Image.Image) -> Image.Image:
 
 
 def _reduced_size(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Scale width and height so that the shorter one is `side`."""
     scale = side / min(size)
     return max(side, round(size[0] * scale)), max(side, round(size[1] * scale))
 
 
 def _reduced(image: Image.Image, side: int) -> Image.Image:
+    """Reduce a picture's short side to `side` pixels; leave a smaller picture alone."""
     if min(image.size) <= side:
         return image
     size = _reduced_size(image.size, side)
@@ -240,17 +258,17 @@ def _reduced(image: Image.Image, side: int) -> Image.Image:
 
 
 def _foreign_profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
-    """The colour profile, unless there is none, it can't be read, or it is sRGB already."""
+    """Read the colour profile; None if it is absent, unreadable or sRGB."""
     try:
         profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-        known = "srgb" in ImageCms.getProfileDescription(profile).lower()
+        is_srgb = "srgb" in ImageCms.getProfileDescription(profile).lower()
     except (KeyError, TypeError, OSError, ImageCms.PyCMSError):
         return None
-    return None if known else profile
+    return None if is_srgb else profile
 
 
 def _to_rgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None = None) -> Image.Image:
-    """To RGB on white, in sRGB if the profile fits the picture's mode."""
+    """Convert to RGB on white, and to sRGB if the profile fits the picture's mode."""
     if image.mode == "RGBA":
         white = Image.new("RGBA", image.size, "white")
         image = Image.alpha_composite(white, image).convert("RGB")
@@ -265,7 +283,8 @@ def _to_rgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None = None)
 
 
 def _encode(image: Image.Image) -> bytes:
-    image.info = {}  # or Pillow would copy comments into the file
+    """Encode as JPEG."""
+    image.info = {}  # otherwise Pillow copies comments into the file
     file = io.BytesIO()
     image.save(file, "JPEG", quality=95, subsampling=0)
     return file.getvalue()

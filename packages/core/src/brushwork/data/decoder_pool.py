@@ -1,8 +1,11 @@
-"""Processes that decode, apart from the one that trains.
+"""A pool of processes that decode pictures and survive files that crash a decoder.
 
-They are plain `python` children that import Pillow and NumPy only: neither torch nor the script
-that started them, as multiprocessing's would. A file that kills its decoder costs a process and,
-if it does so again alone in a fresh one, that one painting; the others don't notice.
+multiprocessing and concurrent.futures do not serve here: their children import torch and the
+script that started them, and one crashed child breaks the whole pool.
+
+The processes here are plain `python` children that import Pillow and NumPy only. When a file
+crashes its process, the file is decoded again, alone in a new process. If it crashes that one too,
+this one painting is rejected.
 """
 
 import os
@@ -23,38 +26,41 @@ from brushwork.errors import BrushworkError
 ROWS_PER_MESSAGE = 8
 
 
-MAX_MEMORY = 4 << 30  # bytes that one worker may allocate, a net below the limits in pixels
+MAX_MEMORY = 4 << 30  # bytes that one worker may allocate, in case the limits in pixels fail
 
 
-Answer = bytes | Rejected
+Decoded = bytes | Rejected
+"""A JPEG, or the reason why there is none."""
 
 
-Decode = Callable[[Sequence[int]], Iterator[Answer]]
+Decode = Callable[[Sequence[int]], Iterator[Decoded]]
+"""From row numbers to what they decode to, in the same order."""
 
 
 class Worker:
-    """One decoding process, started when it is first needed and again after it died."""
+    """One decoding process; it starts when it is first needed, and again after a crash."""
 
     def __init__(self, reader: Reader, side: int, limits: Limits) -> None:
         self.setup = pickle.dumps((reader, side, limits))
         self.process: subprocess.Popen[bytes] | None = None
         self.closed = False
 
-    def decode(self, rows: Sequence[int]) -> list[Answer]:
-        """The JPEG of each row, or why there is none."""
+    def decode(self, rows: Sequence[int]) -> list[Decoded]:
+        """Decode rows; a row that crashes the process twice is rejected."""
         with suppress(EOFError, OSError, pickle.UnpicklingError):
-            return self._ask(rows)
+            return self._send(rows)
         if self.closed:
             return []
         status = self.stop()
         if len(rows) > 1:
-            return [answer for row in rows for answer in self.decode([row])]
+            return [decoded for row in rows for decoded in self.decode([row])]
         with suppress(EOFError, OSError, pickle.UnpicklingError):
-            return self._ask(rows)
+            return self._send(rows)
         self.stop()
-        return [Rejected(f"its decoder died twice (exit status {status})")]
+        return [Rejected(f"the decoder crashed twice on this file (exit status {status})")]
 
-    def _ask(self, rows: Sequence[int]) -> list[Answer]:
+    def _send(self, rows: Sequence[int]) -> list[Decoded]:
+        """Send rows to the process, started if there is none, and wait for the result."""
         process = self.process = self.process or self._start()
         assert process.stdin and process.stdout
         pickle.dump(list(rows), process.stdin)
@@ -62,6 +68,7 @@ class Worker:
         return pickle.load(process.stdout)
 
     def _start(self) -> subprocess.Popen[bytes]:
+        """Start a process and wait until it has received its reader."""
         start = f"import sys; sys.path[:] = {sys.path!r}; "
         start += "from brushwork.data.decoder_pool import serve; serve()"
         with tempfile.TemporaryFile() as errors:
@@ -70,7 +77,7 @@ class Worker:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=errors,
-                start_new_session=True,  # Ctrl-C is for the parent to handle
+                start_new_session=True,  # Ctrl-C then reaches the parent only
                 env=os.environ | {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"},
             )
             assert process.stdin and process.stdout
@@ -82,12 +89,12 @@ class Worker:
                 process.kill()
                 process.communicate()
                 errors.seek(0)
-                said = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
-                raise BrushworkError(f"a decoding process did not start: {said}") from None
+                last_line = errors.read().decode(errors="replace").strip().rpartition("\n")[2]
+                raise BrushworkError(f"a decoding process did not start: {last_line}") from None
         return process
 
     def stop(self) -> int:
-        """End the process, if there is one, and give its exit status."""
+        """End the process, if there is one, and return its exit status."""
         if self.process is None:
             return 0
         process, self.process = self.process, None
@@ -103,13 +110,23 @@ class Worker:
 
 @contextmanager
 def decoding(reader: Reader, side: int, limits: Limits, workers: int) -> Iterator[Decode]:
-    """A function from row numbers to their answers, in order, spread over `workers` processes."""
+    """Provide a function that decodes rows, spread over several processes.
+
+    Args:
+        reader: reads the picture of a row; it is pickled into the processes.
+        side: of the JPEGs; see `to_jpeg`.
+        limits: which pictures to reject as too large.
+        workers: how many processes, at least 1.
+
+    Yields:
+        From row numbers to JPEGs or reasons, in the same order. It works until the block ends.
+    """
     pool = [Worker(reader, side, limits) for _ in range(workers)]
     idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
     for worker in pool:
         idle.put(worker)
 
-    def run(rows: Sequence[int]) -> list[Answer]:
+    def run(rows: Sequence[int]) -> list[Decoded]:
         worker = idle.get()
         try:
             return worker.decode(rows)
@@ -118,9 +135,9 @@ def decoding(reader: Reader, side: int, limits: Limits, workers: int) -> Iterato
 
     threads = ThreadPoolExecutor(workers, thread_name_prefix="decode")
 
-    def decode(rows: Sequence[int]) -> Iterator[Answer]:
-        # A window keeps the finished pictures few when the disk is slower than the decoders.
-        waiting: deque[Future[list[Answer]]] = deque()
+    def decode(rows: Sequence[int]) -> Iterator[Decoded]:
+        # A short queue: finished pictures would fill the memory if the disk is slow.
+        waiting: deque[Future[list[Decoded]]] = deque()
         for first in range(0, len(rows), ROWS_PER_MESSAGE):
             waiting.append(threads.submit(run, rows[first : first + ROWS_PER_MESSAGE]))
             if len(waiting) > 2 * workers:
@@ -141,30 +158,32 @@ def decoding(reader: Reader, side: int, limits: Limits, workers: int) -> Iterato
 
 
 def serve() -> None:
-    """The life of a decoding process: rows in on stdin, answers out on stdout."""
-    _limit_memory(MAX_MEMORY)
-    tasks, answers = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)  # what a C library prints must not get between the answers
+    """Run a decoding process: read rows from stdin and write what they decode to on stdout."""
+    limit_memory(MAX_MEMORY)
+    tasks, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
+    os.dup2(2, 1)  # what a C library prints must not be mixed with the results
     with suppress(EOFError, BrokenPipeError):
         reader, side, limits = pickle.load(tasks)
         rows: list[int] = []
         while True:
-            pickle.dump([_answer(reader, row, side, limits) for row in rows], answers)
-            answers.flush()
+            pickle.dump([_decode(reader, row, side, limits) for row in rows], results)
+            results.flush()
             rows = pickle.load(tasks)
 
 
-def _answer(reader: Reader, row: int, side: int, limits: Limits) -> Answer:
+def _decode(reader: Reader, row: int, side: int, limits: Limits) -> Decoded:
+    """Decode one row; whatever goes wrong becomes a reason."""
     try:
         return to_jpeg(reader(row), side, limits)
     except Rejected as reason:
         return reason
-    except Exception as error:  # the file went away, or the dataset can't be read here
+    except Exception as error:  # the file was deleted, or the dataset cannot be read
         return Rejected(str(error) or type(error).__name__)
 
 
-def _limit_memory(num_bytes: int) -> None:
-    with suppress(ImportError, ValueError, OSError):  # not every system has it
+def limit_memory(num_bytes: int) -> None:
+    """Limit how much memory this process may allocate, on systems that can."""
+    with suppress(ImportError, ValueError, OSError):
         import resource
 
         resource.setrlimit(resource.RLIMIT_DATA, (num_bytes, num_bytes))

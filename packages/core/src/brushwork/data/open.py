@@ -1,8 +1,9 @@
-"""The sources of paintings, each as one table with the same columns.
+"""The front door: open any data by its name or path.
 
-A source decodes nothing: it says which paintings there are, what is known of them, and how each
-one's encoded file is reached. Files and rows that can't be used are listed, never dropped silently:
-in every source, rows = paintings in the table + missing + rejected.
+`open_source` recognises the kind of source and lists its paintings, without decoding any.
+`open_data` also prepares them once, so that training can read them. Files and rows that are not
+usable are listed, never dropped silently: in every source, the number of rows equals paintings in
+the table + missing + rejected.
 """
 
 import hashlib
@@ -10,7 +11,7 @@ import re
 from pathlib import Path
 
 from brushwork.data.paintings import Paintings
-from brushwork.data.prepare import prepare
+from brushwork.data.preparation import prepare
 from brushwork.data.prepared import FORMAT, PreparedPaintings, open_prepared
 from brushwork.data.readers import RECORD
 from brushwork.data.sources.image_folder import image_folder
@@ -22,19 +23,23 @@ from brushwork.errors import BrushworkError
 from brushwork.files import cache_folder
 
 
-def open_data(spec: str, cache: str | Path | None = None) -> PreparedPaintings:
-    """What `--data` accepts, ready for training: prepared data as it is, or a source.
+def open_data(data: str, cache: str | Path | None = None) -> PreparedPaintings:
+    """Open data for training; prepare it first, if it is not prepared data.
 
-    A source is prepared on first use into a cache folder, and again when it has changed. Several
+    A source is prepared into a cache folder on first use, and again when it has changed. Several
     processes may call this at once: one prepares and the others wait.
 
     Args:
-        spec: prepared data, or anything that `brushwork.data.open.open_source` takes.
-        cache: by default `cache_folder()`.
+        data: prepared data, or anything that `open_source` takes.
+        cache: where prepared sources are kept; by default `brushwork.files.cache_folder()`.
+
+    Raises:
+        BrushworkError: there is no such data, it has no readable picture, or the cache cannot be
+            written.
     """
-    if (Path(spec).expanduser() / RECORD).exists():
-        return open_prepared(spec)
-    paintings = open_source(spec)
+    if (Path(data).expanduser() / RECORD).exists():
+        return open_prepared(data)
+    paintings = open_source(data)
     key = hashlib.sha256(f"{FORMAT}:{paintings.fingerprint()}".encode()).hexdigest()[:16]
     name = "".join(c if c.isalnum() else "-" for c in paintings.name.lower())
     folder = Path(cache or cache_folder()) / "prepared" / f"{name}-{key}"
@@ -43,23 +48,25 @@ def open_data(spec: str, cache: str | Path | None = None) -> PreparedPaintings:
     return open_prepared(folder)
 
 
-def open_source(spec: str) -> Paintings:
-    """What `--data` accepts.
+def open_source(data: str) -> Paintings:
+    """List the paintings of a source, whose kind is recognised.
 
     Args:
-        spec: `synthetic` or `synthetic:5000`; a folder (Painter-by-Numbers, a saved dataset,
-            Parquet files, prepared data, or pictures in a folder per artist); or the name of a
+        data: `synthetic` or `synthetic:5000`; a folder (Painter-by-Numbers, a saved dataset,
+            Parquet files, prepared data, or pictures in one folder per artist); or the name of a
             dataset on the Hub, such as `huggan/wikiart`.
 
     Raises:
-        BrushworkError: where there is no such thing.
+        BrushworkError: there is no such source, or it contains no painting.
     """
-    kind, _, count = spec.partition(":")
+    kind, _, count = data.partition(":")
     if kind == "synthetic":
         if count and not count.isdecimal():
-            raise BrushworkError(f"--data {spec}: after synthetic: comes a number, synthetic:5000")
+            raise BrushworkError(
+                f"`data` is {data!r}; write how many paintings as a number: synthetic:5000"
+            )
         return synthetic_paintings(int(count)) if count else synthetic_paintings()
-    path = Path(spec).expanduser()
+    path = Path(data).expanduser()
     if path.name == CSV:
         path = path.parent
     if (path / RECORD).exists():
@@ -71,10 +78,10 @@ def open_source(spec: str) -> Paintings:
     if path.is_dir():
         return image_folder(path)
     if path.exists():
-        raise BrushworkError(f"{spec} is a file; --data takes a folder, {CSV} or a .parquet file")
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", spec) and not path.parent.is_dir():
-        return wikiart(spec)
+        raise BrushworkError(f"{data} is a file; `data` must be a folder, {CSV} or a .parquet file")
+    if re.fullmatch(r"[\w.-]+/[\w.-]+", data) and not path.parent.is_dir():
+        return wikiart(data)
     raise BrushworkError(
-        f"no folder {spec}; --data takes one, or the name of a dataset on the Hub such as "
-        "huggan/wikiart, or synthetic"
+        f"no folder {data}; `data` must be a folder, a dataset on the Hub such as huggan/wikiart, "
+        'or "synthetic"'
     )

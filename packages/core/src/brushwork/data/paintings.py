@@ -1,4 +1,4 @@
-"""data.paintings."""
+"""The table of a source's paintings: columns, splits, and how to read each picture."""
 
 import hashlib
 from collections.abc import Iterable
@@ -15,7 +15,7 @@ COLUMNS = (*LABELS, "title", "date", "split")
 
 
 SPLIT_NAMES = ("test", "validation", "valid", "val", "train")
-"""What folders and splits are called, those to test on first."""
+"""Names of folders and splits; the first one that exists becomes the test split."""
 
 
 TEST_SHARE = 0.2
@@ -23,29 +23,29 @@ TEST_SHARE = 0.2
 
 @dataclass(frozen=True)
 class Paintings:
-    """Paintings of a source, or a selection of them."""
+    """The paintings of a source, or a selection of them."""
 
     name: str
-    """For cards and messages; no path in it."""
+    """Shown in cards and messages; contains no path."""
     table: pd.DataFrame
-    """`COLUMNS` and `source`, all strings, "" where unknown; `source` is unique: a path relative
-    to the folder, or the key of a row. `split` is "train" or "test"."""
+    """The columns `COLUMNS` and `source`, all strings, "" where unknown. `source` is unique: a path
+    relative to the folder, or the key of a row. `split` is "train" or "test"."""
     read: Reader
-    """From the index of a row to its encoded file or drawn picture."""
+    """Reads the picture of a row, given the row's index in `table`."""
     missing: tuple[str, ...] = ()
-    """Files that the table of the source names and the disk lacks."""
+    """Files that the source lists but that do not exist."""
     rejected: tuple[tuple[str, str], ...] = ()
-    """Rows or files that can't be paintings, with the reason."""
+    """Rows and files that are not usable as paintings, each with the reason."""
     not_selected: int = 0
     """How many paintings a selection left out."""
 
     def selected(self, table: pd.DataFrame) -> "Paintings":
-        """The same source with some of its rows, whose index still counts all of them."""
+        """Keep only the rows in `table`, whose index still refers to the whole source."""
         left_out = len(self.table) - len(table)
         return replace(self, table=table, not_selected=self.not_selected + left_out)
 
     def fingerprint(self) -> str:
-        """A hash that changes with any row, and with the size or time of any file."""
+        """Compute a hash that changes with any row, and with the size or time of any file."""
         content = hashlib.sha256(repr((self.missing, self.rejected)).encode())
         for row, values in zip(
             self.table.index, self.table.itertuples(index=False, name=None), strict=True
@@ -55,10 +55,10 @@ class Paintings:
 
 
 def hold_out(table: pd.DataFrame) -> pd.DataFrame:
-    """Give a table without test rows a test split: a fifth of each artist's paintings.
+    """Move a fifth of each artist's paintings to the test split, unless there is one already.
 
-    Which ones depends on the hash of each painting's `source` alone, so the same painting stays on
-    its side whatever the order of the files; an artist with one or two has none.
+    The hash of each painting's `source` decides which, so a painting keeps its split whatever the
+    order of the files. An artist with one or two paintings has none in the test split.
     """
     if "test" in set(table["split"]):
         return table
@@ -74,7 +74,7 @@ def hold_out(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def split_names(names: Iterable[str]) -> dict[str, str]:
-    """Which of these names, if any, stand for the training and the test split.
+    """Map those names that are names of splits to "train" or "test".
 
     >>> split_names(["train", "validation", "test", "Rembrandt"])
     {'train': 'train', 'validation': 'train', 'test': 'test'}
@@ -89,4 +89,5 @@ def split_names(names: Iterable[str]) -> dict[str, str]:
 
 
 def as_table(rows: list[tuple[str, ...]]) -> pd.DataFrame:
+    """Make a table from rows whose values are in the order of `COLUMNS`, then `source`."""
     return pd.DataFrame(rows, columns=[*COLUMNS, "source"])

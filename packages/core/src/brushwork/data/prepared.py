@@ -1,4 +1,4 @@
-"""Prepared data, open: its table, its paintings, and square pixels for training."""
+"""Prepared data: its table, its paintings, and square pixels for training."""
 
 import json
 import os
@@ -22,15 +22,16 @@ from brushwork.errors import BrushworkError
 from brushwork.files import atomic_write, cache_folder, exclusive
 
 FORMAT = 1
-"""Raised when the same source would be prepared differently, so that caches are made anew."""
+"""Version of prepared data. Increase it when the same source is prepared differently: then cached
+data is prepared again."""
 
 
 TEXT = (*COLUMNS[:-1], "source")
-"""The columns of the Parquet files beside `image`; the split is in the file's name."""
+"""The columns of the Parquet files, besides `image`; the split is in the file's name."""
 
 
 def read_table(folder: Path, record: dict) -> pd.DataFrame:
-    """The labels of prepared data: `COLUMNS` and `source`, training rows first."""
+    """Read the labels of prepared data: `COLUMNS` and `source`, training rows first."""
     tables = []
     for name in record["shards"]:
         table = pq.read_table(folder / "data" / name, columns=[*TEXT]).to_pandas()
@@ -44,7 +45,7 @@ ROWS_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class PreparedPaintings:
-    """Paintings that need no more than a small JPEG's decoding, or none at all (`pixels`)."""
+    """Prepared paintings, as small JPEGs (`image`) or as decoded squares (`pixels`)."""
 
     folder: Path
     name: str
@@ -58,25 +59,32 @@ class PreparedPaintings:
         return len(self.table)
 
     def encoded(self, row: int) -> bytes:
-        """The JPEG of a painting."""
+        """Return the JPEG of a painting."""
         return self.read(row)
 
     def image(self, row: int) -> Image.Image:
-        """A painting in RGB, its whole height and width."""
+        """Decode a painting: RGB, with its own proportions."""
         return Image.open(BytesIO(self.read(row)), formats=["JPEG"]).convert("RGB")
 
     def pixels(self, side: int, fit: Literal["crop", "squash"] = "crop") -> np.memmap:
-        """Every painting as a square, uint8 (N, S, S, 3), memory-mapped and read-only.
+        """Return every painting as a square: uint8 (N, S, S, 3), memory-mapped and read-only.
 
-        Made on the first call for a side and a fit, with a progress bar, and kept beside the data,
-        or in the cache folder where the data's can't be written.
+        The first call for a side and a fit decodes all paintings, with a progress bar. The result
+        is kept in the folder of the data, or in the cache folder if that one is not writable.
 
         Args:
             side: S; a smaller painting is enlarged.
-            fit: "crop" keeps the middle square, "squash" the whole painting at the wrong aspect.
+            fit: "crop" keeps the middle square of a painting; "squash" resizes the whole painting
+                to a square and changes its proportions.
+
+        Raises:
+            BrushworkError: an argument is not valid, or the pixels cannot be written.
         """
         if side < 1 or fit not in ("crop", "squash"):
-            raise BrushworkError(f"no pixels of side {side} and fit {fit!r}; crop or squash")
+            raise BrushworkError(
+                f"`side` is {side} and `fit` is {fit!r}; `side` must be at least 1 and `fit` "
+                "'crop' or 'squash'"
+            )
         name = f"{side}-{fit}-{self.fingerprint[:8]}.npy"
         beside = self.folder / "pixels"
         cached = cache_folder() / "pixels" / self.fingerprint[:16]
@@ -87,16 +95,17 @@ class PreparedPaintings:
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             with exclusive(file):
-                if not file.exists():  # another process may have made it meanwhile
+                if not file.exists():  # another process may have just written it
                     self._write_pixels(file, side, fit)
         except OSError as error:
             raise BrushworkError(
                 f"cannot write {file}: {error.strerror or error}; "
-                "make room, or set BRUSHWORK_CACHE to a folder that can be written"
+                "free some space, or set BRUSHWORK_CACHE to a writable folder"
             ) from error
         return _mapped(file)
 
     def _write_pixels(self, file: Path, side: int, fit: Literal["crop", "squash"]) -> None:
+        """Decode all paintings into a NumPy file."""
         shape = (len(self), side, side, 3)
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
 
@@ -112,17 +121,17 @@ class PreparedPaintings:
             np.lib.format.write_array_header_1_0(opened, header)
             for first in range(0, len(self), ROWS_AT_ONCE):
                 rows = range(first, min(first + ROWS_AT_ONCE, len(self)))
-                # Written in order rather than through a map, where a full disk kills the process.
+                # Written in order: on a full disk, writing through a memory map would crash.
                 for pixels in threads.map(pixels_of, rows):
                     opened.write(pixels.tobytes())
                 bar.update(len(rows))
 
 
 def open_prepared(folder: str | Path) -> PreparedPaintings:
-    """Open what `brushwork.data.prepare` wrote.
+    """Open prepared data, a folder that `brushwork.data.prepare` wrote.
 
     Raises:
-        BrushworkError: where there is none, or not all of it.
+        BrushworkError: the folder is not prepared data, or a file of it is missing or damaged.
     """
     folder = Path(folder).expanduser()
     if not (folder / RECORD).exists():
@@ -134,7 +143,9 @@ def open_prepared(folder: str | Path) -> PreparedPaintings:
     for name, shard in record["shards"].items():
         file = folder / "data" / name
         if not file.exists() or file.stat().st_size != shard["bytes"]:
-            raise BrushworkError(f"{file} is missing or is not as it was prepared; prepare it anew")
+            raise BrushworkError(
+                f"{file} is missing or has changed; delete {folder} and prepare it again"
+            )
     read = ShardReader(
         shards=tuple(folder.resolve() / "data" / name for name in record["shards"]),
         index=np.load(folder / "index.npy"),
@@ -145,10 +156,12 @@ def open_prepared(folder: str | Path) -> PreparedPaintings:
 
 
 def _is_writable(folder: Path) -> bool:
+    """Tell whether a folder, or the nearest one above it that exists, is writable."""
     while not folder.exists():
         folder = folder.parent
     return os.access(folder, os.W_OK)
 
 
 def _mapped(file: Path) -> np.memmap:
+    """Map a NumPy file into memory, read-only."""
     return np.load(file, mmap_mode="r")

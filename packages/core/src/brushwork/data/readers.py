@@ -1,8 +1,8 @@
-"""How the encoded file of one painting is reached, in whichever process decodes it.
+"""Readers: each finds the encoded picture of one row, in whichever process decodes it.
 
-A reader is given a row number and hands back a path, encoded bytes or a drawn picture. It is
-pickled into the decoding processes, so it holds names rather than open files, and this module
-imports next to nothing. `identity` changes whenever the picture behind a row may have changed.
+A reader is called with a row number and returns a path, encoded bytes or a drawn picture. It is
+pickled and sent to the decoding processes, so it holds names and no open files, and this module
+imports little.
 """
 
 import os
@@ -15,55 +15,58 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from brushwork.data.synthetic.artists import draw
+
 RECORD = "brushwork.json"
-"""The file that marks a folder as prepared data and says how it was made."""
+"""The file that marks a folder as prepared data and records how it was made."""
 
 
 Picture = Path | bytes | Image.Image
 
 
 class Reader(Protocol):
-    """What a source gives for each painting of its table."""
+    """What a source provides for the rows of its table."""
 
     def __call__(self, row: int) -> Picture:
-        """The file, its bytes, or a picture already drawn."""
+        """Return the file of a row, its bytes, or a picture that is drawn."""
         ...
 
     def identity(self, row: int) -> str:
-        """A cheap mark of the picture: size and time of the file, say."""
+        """Return a text that changes whenever the picture may have changed, without reading it."""
         ...
 
 
 @dataclass(frozen=True)
 class FileReader:
-    """Files below one folder; `files` are paths relative to it, one for each row."""
+    """Reads files below one folder; `files` are paths relative to it, one for each row."""
 
     root: Path
     files: tuple[str, ...]
 
     def __call__(self, row: int) -> Path:
-        """The file of a row."""
+        """Return the file of a row."""
         return self.root / self.files[row]
 
     def identity(self, row: int) -> str:
-        """See `Reader`."""
+        """Return the file's size and modification time."""
         try:
             status = os.stat(f"{self.root}/{self.files[row]}")  # noqa: PTH116 twice as fast
-        except OSError as error:  # a link to nothing; decoding it will say so
+        except OSError as error:  # a broken link; decoding it gives the reason again
             return str(error.strerror)
         return f"{status.st_size}:{status.st_mtime_ns}"
 
 
 @dataclass(frozen=True)
 class DatasetReader:
-    """Rows of the splits of a `datasets` dataset, one split after the other, left undecoded."""
+    """Reads the splits of a `datasets` dataset, one split after the other, without decoding."""
 
     splits: tuple[Any, ...]
     """`datasets.Dataset` objects whose column `image` is `Image(decode=False)`."""
     fingerprints: tuple[str, ...]
-    """Theirs, as `datasets` computed them."""
+    """The fingerprint of each split, as `datasets` computes it."""
 
     def _find(self, row: int) -> tuple[int, int]:
+        """Find the split of a row, and the row's number in that split."""
         for number, split in enumerate(self.splits):
             if row < len(split):
                 return number, row
@@ -71,23 +74,23 @@ class DatasetReader:
         raise IndexError(row)
 
     def __call__(self, row: int) -> bytes:
-        """The bytes of a row's picture."""
+        """Return the bytes of a row's picture, b"" if the dataset does not contain them."""
         number, row = self._find(row)
-        # A dataset may name a file instead of holding it; such a path is never followed.
+        # A dataset may name a file instead of containing it; such a path is never opened.
         return (self.splits[number][row]["image"] or {}).get("bytes") or b""
 
     def identity(self, row: int) -> str:
-        """See `Reader`."""
+        """Return the split's fingerprint and the row's number."""
         number, row = self._find(row)
         return f"{self.fingerprints[number]}:{row}"
 
 
 @dataclass(frozen=True)
 class ShardReader:
-    """Pictures of prepared data, which stand uncompressed in its Parquet files.
+    """Reads pictures of prepared data, which are stored uncompressed in its Parquet files.
 
-    A memory map of the file reaches any picture at once, where Parquet's own reader would have to
-    read the hundred of its row group.
+    A memory map of the file gives any picture at once. Parquet's own reader would read all the
+    pictures of a row group, which are a hundred.
     """
 
     shards: tuple[Path, ...]
@@ -96,32 +99,31 @@ class ShardReader:
     fingerprint: str
 
     def __call__(self, row: int) -> bytes:
-        """The bytes of a row's picture."""
+        """Return the bytes of a row's picture."""
         shard, first, num_bytes = self.index[row]
         return _mapped(self.shards[shard])[first : first + num_bytes].tobytes()
 
     def identity(self, row: int) -> str:
-        """See `Reader`."""
+        """Return the data's fingerprint and the row's number."""
         return f"{self.fingerprint}:{row}"
 
 
 @lru_cache(maxsize=1024)
 def _mapped(file: Path) -> NDArray[np.uint8]:
+    """Map a file into memory, once per process."""
     return np.memmap(file, dtype=np.uint8, mode="r")
 
 
 @dataclass(frozen=True)
 class SyntheticReader:
-    """Paintings drawn by `brushwork.data.synthetic`."""
+    """Draws the paintings of `brushwork.data.synthetic`."""
 
     seed: int
 
     def __call__(self, row: int) -> Image.Image:
-        """The picture of a row, drawn."""
-        from brushwork.data import synthetic
-
-        return synthetic.draw(row, self.seed)
+        """Draw the picture of a row."""
+        return draw(row, self.seed)
 
     def identity(self, row: int) -> str:
-        """See `Reader`."""
+        """Return the seed and the row's number."""
         return f"synthetic:{self.seed}:{row}"

@@ -1,15 +1,17 @@
-"""Differentiable augmentation: the discriminator sees reals and fakes through the same distortions.
+"""Differentiable augmentation of the images that the discriminator receives.
 
-DiffAugment (Zhao et al. 2020) distorts every picture that D sees, so that few paintings last
-longer before D knows them by heart; gradients reach G through the distortions. Adaptive
-augmentation (Karras et al. 2020, ADA) distorts each picture with a probability that rises while D
-overfits.
+DiffAugment (Zhao et al. 2020) distorts every real image and every fake before the discriminator, so
+that the discriminator overfits later on few paintings; gradients reach the generator through the
+distortions. Adaptive augmentation (ADA, Karras et al. 2020) distorts each image with a probability
+that rises while the discriminator overfits.
 
-What is done to which picture is drawn from the seed, the step and the pass alone, as the batches
-are (`brushwork.data.batches`): a resumed run, or one shared by several processes, draws the same.
+The distortions of an image are computed from uniform numbers that depend on the seed, the step and
+the image's place in the batch alone (as in `brushwork.data.batches`), so that a resumed run, and a
+run on several processes, distorts the same images in the same way. No library serves: kornia's
+augmentations draw from torch's global random state, with a fixed probability.
 
-N images, S their side. All functions take and give (N, 3, S, S) in [-1, 1]; distorted colours may
-leave that range a little, as in the paper.
+N images, S side of an image, u uniform numbers in [0, 1). All functions map images (N, 3, S, S) in
+[-1, 1] to images of the same shape; distorted colours may leave that range, as in the paper.
 """
 
 import numpy as np
@@ -22,33 +24,46 @@ from brushwork.data.batches import AUGMENTATION, random_numbers
 from brushwork.errors import BrushworkError
 from brushwork.training.distributed import num_processes
 
-# Uniform numbers that one picture needs: brightness, saturation, contrast, two shifts, the two
-# coordinates of the hole, and one for each of the three policies: whether it is applied.
-DRAWS = 10
+NUMBERS_PER_IMAGE = 10
+"""Uniform numbers that distort one image once: brightness, saturation, contrast, shift down, shift
+right, row and column of the hole, and for each policy the number that decides whether to apply it.
+"""
 
 
-# Pictures pass through D up to four times in a step: reals and fakes for D, fakes again for G, and
-# paintings by others for D.
-PASSES = 4
+PASSES_PER_STEP = 4
+"""Images that the discriminator receives for one place of a batch in one step: a real image and a
+fake in its own half, the fake again in the generator's half, and an unselected painting.
+"""
 
 
 POLICIES = ("color", "translation", "cutout")
 
 
 # DiffAugment's ranges: shifts of up to an eighth of the side, holes of half the side.
-SHIFT, HOLE = 1 / 8, 1 / 2
+MAX_SHIFT, HOLE_SIDE = 1 / 8, 1 / 2
 
 
-# ADA looks at r_t after so many steps, as in the paper; there p may cross its range in 500,000
-# images, more than we train on in all.
-STEPS_OF_R_T, IMAGES_TO_FULL = 4, 100_000
+# Steps between two changes of ADA's probability, as in the paper.
+ADAPT_EVERY = 4
+
+
+# Images in which ADA's probability can go from 0 to 1. The paper takes 500,000, but our whole
+# trainings are shorter than that.
+RAMP_IMAGES = 100_000
 
 
 class Augment(nn.Module):
-    """What D's pictures go through; a network, so that ADA's probability is saved with the others.
+    """Augmentation by a policy, with a probability that is fixed at 1 or found by ADA.
+
+    It is a module so that its buffers are saved in the state of a run, under these names.
 
     Attributes:
-        probability: with which each policy is applied to each picture: 1, or what ADA found.
+        policy: any of `POLICIES`; () changes no image.
+        adaptive: whether ADA adapts the probability.
+        probability: with which each augmentation of the policy is applied to each image, a scalar
+            in [0, 1].
+        signs: since the last change of the probability, the sum of sign(D(x)) over real images, and
+            the number of its terms; (2,).
     """
 
     probability: Tensor
@@ -56,70 +71,89 @@ class Augment(nn.Module):
 
     def __init__(self, policy: tuple[str, ...] = POLICIES, adaptive: bool = False):
         super().__init__()
-        self.policy, self.adaptive = policy, adaptive
+        self.policy = policy
+        self.adaptive = adaptive
         self.register_buffer("probability", torch.tensor(0.0 if adaptive else 1.0))
-        self.register_buffer("signs", torch.zeros(2))  # their sum over the reals, and how many
+        self.register_buffer("signs", torch.zeros(2))
 
     def forward(self, x: Tensor, u: Tensor) -> Tensor:
-        """Distort pictures (N, 3, S, S) by the uniform numbers (N, DRAWS)."""
+        """Distort images (N, 3, S, S) by uniform numbers (N, `NUMBERS_PER_IMAGE`)."""
         return diff_augment(x, u, self.policy, self.probability) if self.policy else x
 
     @torch.no_grad()
     def observe(self, real_logits: Tensor, step: int, batch_size: int) -> None:
-        """Show ADA what D says of the reals; once in a while it moves the probability.
+        """Update ADA's statistics, and every `ADAPT_EVERY` steps its probability.
+
+        Without ADA this does nothing. Every process must call it at the same step.
 
         Args:
-            real_logits: (N,) or (N, M) of this process.
-            step: steps taken, this one included.
-            batch_size: over all processes.
+            real_logits: the discriminator's logits of the real images of this process, (N,) or
+                (N, heads).
+            step: steps done, including this one.
+            batch_size: images per step, over all processes.
         """
         if not self.adaptive:
             return
-        now = torch.stack([real_logits.sign().sum(), real_logits.new_tensor(real_logits.numel())])
-        if num_processes() > 1:  # at each step: what one process saves, all go on from
-            dist.all_reduce(now)
-        self.signs += now
-        if step % STEPS_OF_R_T == 0:
-            r_t = (self.signs[0] / self.signs[1]).item()
-            images = STEPS_OF_R_T * batch_size
-            p = adapt(self.probability.item(), r_t, images, images_to_full=IMAGES_TO_FULL)
-            self.probability.fill_(p)
+        signs = torch.stack([real_logits.sign().sum(), real_logits.new_tensor(real_logits.numel())])
+        # Summed at every step, so that the state that one process saves holds for all of them.
+        if num_processes() > 1:
+            dist.all_reduce(signs)
+        self.signs += signs
+        if step % ADAPT_EVERY == 0:
+            probability = adapt(
+                self.probability.item(),
+                r_t=(self.signs[0] / self.signs[1]).item(),
+                images=ADAPT_EVERY * batch_size,
+                ramp_images=RAMP_IMAGES,
+            )
+            self.probability.fill_(probability)
             self.signs.zero_()
 
 
-def draws(step: int, batch_size: int, seed: int) -> Tensor:
-    """The uniform numbers (B, PASSES, DRAWS) that distort a step's pictures, float32, on the CPU.
+def augmentation_numbers(step: int, batch_size: int, seed: int) -> Tensor:
+    """Draw the uniform numbers that distort the images of one step.
 
     Args:
-        step: of the training.
-        batch_size: over all processes; each takes its share of the pictures.
-        seed: the run's.
+        step: of the training, from 0.
+        batch_size: B, images per step over all processes; each process takes its share.
+        seed: of the run.
 
-    >>> torch.equal(draws(3, batch_size=2, seed=0), draws(3, batch_size=2, seed=0))
+    Returns:
+        Numbers in [0, 1), (B, `PASSES_PER_STEP`, `NUMBERS_PER_IMAGE`), float32, on the CPU.
+
+    >>> first, second = (augmentation_numbers(3, batch_size=2, seed=0) for _ in range(2))
+    >>> torch.equal(first, second)
     True
     """
     rng = random_numbers(seed, AUGMENTATION, step)
-    return torch.from_numpy(rng.random((batch_size, PASSES, DRAWS), dtype=np.float32))
+    shape = (batch_size, PASSES_PER_STEP, NUMBERS_PER_IMAGE)
+    return torch.from_numpy(rng.random(shape, dtype=np.float32))
 
 
 def diff_augment(
     x: Tensor, u: Tensor, policy: tuple[str, ...] = POLICIES, probability: float | Tensor = 1.0
 ) -> Tensor:
-    """Distort each picture on its own (Zhao et al. 2020, section 3 and its released code).
+    """Distort each image independently (Zhao et al. 2020, section 3 and its released code).
 
     Args:
-        x: (N, 3, S, S) in [-1, 1].
-        u: (N, DRAWS) uniform in [0, 1), from `draws`, on the device of `x`.
-        policy: any of "color", "translation" and "cutout", in this order.
-        probability: with which each policy is applied to each picture: 1 is DiffAugment, the
-            number of `adapt` is ADA.
+        x: images (N, 3, S, S) in [-1, 1].
+        u: uniform numbers (N, `NUMBERS_PER_IMAGE`) in [0, 1), on the device of `x`.
+        policy: any of `POLICIES`, which are applied in the order of `POLICIES`.
+        probability: with which each augmentation is applied to each image, in [0, 1]: 1 for
+            DiffAugment, the value of `adapt` for ADA.
 
     Returns:
-        Distorted pictures, differentiable in `x`; where nothing is applied, `x` to the bit.
+        Distorted images (N, 3, S, S), differentiable in `x`. Images to which nothing is applied are
+        returned unchanged, to the bit.
+
+    Raises:
+        BrushworkError: `policy` has an unknown name.
     """
     for name in policy:
         if name not in POLICIES:
-            raise BrushworkError(f"no augmentation {name!r}; there are {', '.join(POLICIES)}")
+            raise BrushworkError(
+                f"`policy` has an unknown augmentation {name!r}; choose from {', '.join(POLICIES)}"
+            )
     applied = u[:, 7:10] < probability
     if "color" in policy:
         x = torch.where(applied[:, 0, None, None, None], color(x, u[:, 0], u[:, 1], u[:, 2]), x)
@@ -131,11 +165,11 @@ def diff_augment(
 
 
 def color(x: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -> Tensor:
-    """Shift all channels by up to 0.5; scale saturation by up to 2 and contrast by 0.5 to 1.5.
+    """Shift brightness by up to 0.5; scale saturation by 0 to 2 and contrast by 0.5 to 1.5.
 
     Args:
-        x: (N, 3, S, S).
-        brightness: (N,) in [0, 1); 0.5 changes nothing, here and in the other two.
+        x: images (N, 3, S, S).
+        brightness: (N,) in [0, 1), mapped linearly to the range above; 0.5 changes nothing.
         saturation: (N,), likewise.
         contrast: (N,), likewise.
     """
@@ -147,59 +181,65 @@ def color(x: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -
 
 
 def translation(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Move each picture by up to an eighth of its side each way; what it leaves is 0 (grey).
+    """Shift each image by up to an eighth of its side, and fill the uncovered border with 0 (grey).
 
     Args:
-        x: (N, 3, S, S).
-        down: (N,) in [0, 1); 0.5 does not move.
-        right: (N,), likewise.
+        x: images (N, 3, S, S).
+        down: (N,) in [0, 1), from the largest shift up to the largest shift down; 0.5 is no shift.
+        right: (N,), likewise from left to right.
     """
     side = x.shape[-1]
-    reach = int(side * SHIFT + 0.5)
+    max_shift = int(side * MAX_SHIFT + 0.5)
+    # Source row and column of each row and column, (N, S); outside 0..S-1 is the border.
     rows, columns = (
-        torch.arange(side, device=x.device) - _whole(u, 2 * reach + 1)[:, None] + reach
+        torch.arange(side, device=x.device)
+        - _random_integers(u, 2 * max_shift + 1)[:, None]
+        + max_shift
         for u in (down, right)
-    )  # (N, S): where each row and column comes from; outside 0..S-1 is the border
-    padded = F.pad(x, (1, 1, 1, 1))
+    )
+    padded = F.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1)
     rows, columns = ((index + 1).clamp(0, side + 1) for index in (rows, columns))
     image = torch.arange(len(x), device=x.device)[:, None, None]
-    return padded.permute(0, 2, 3, 1)[image, rows[:, :, None], columns[:, None, :]].permute(
-        0, 3, 1, 2
-    )
+    return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def cutout(x: Tensor, top: Tensor, left: Tensor) -> Tensor:
-    """Fill a square of half the side with 0 (grey), its centre anywhere in the picture.
+    """Fill a square of half the side with 0 (grey); its centre is anywhere in the image.
 
     Args:
-        x: (N, 3, S, S).
-        top: (N,) in [0, 1), the centre's row.
-        left: (N,), its column.
+        x: images (N, 3, S, S).
+        top: row of the centre, (N,) in [0, 1).
+        left: column of the centre, (N,) in [0, 1).
     """
     side = x.shape[-1]
-    half = int(side * HOLE + 0.5) / 2
-    at = torch.arange(side, device=x.device) + 0.5
-    inside = [
-        (at - _whole(u, side + 1)[:, None]).abs() < half for u in (top, left)
-    ]  # (N, S) rows, columns
-    hole = inside[0][:, None, :, None] & inside[1][:, None, None, :]
+    half = int(side * HOLE_SIDE + 0.5) / 2
+    positions = torch.arange(side, device=x.device) + 0.5
+    in_rows, in_columns = (
+        (positions - _random_integers(u, side + 1)[:, None]).abs() < half for u in (top, left)
+    )  # (N, S)
+    hole = in_rows[:, None, :, None] & in_columns[:, None, None, :]
     return x * ~hole
 
 
-def adapt(probability: float, r_t: float, images: int, target: float = 0.6,
-          images_to_full: int = 500_000) -> float:  # fmt: skip
-    """The next probability of ADA: up while D overfits, down while it does not.
+def adapt(
+    probability: float,
+    r_t: float,
+    images: int,
+    target: float = 0.6,
+    ramp_images: int = 500_000,
+) -> float:
+    """Compute ADA's next probability: higher if the discriminator overfits, lower if it does not.
 
-    Karras et al. 2020, section 3.1: p moves by a fixed amount towards keeping r_t at its target,
-    so that it could go from 0 to 1 in `images_to_full` images, and stays within [0, 1].
+    Karras et al. 2020, section 3.1. The probability changes by a fixed amount in the direction that
+    brings r_t to its target, and stays within [0, 1].
 
     Args:
-        probability: now.
-        r_t: E[sign(D(x))] over the reals since the last time (their equation 1): about 0 while D
-            does not overfit, 1 when it is sure of every real.
-        images: seen since the last time.
-        target: 0.6 in the paper.
-        images_to_full: 500,000 in the paper.
+        probability: the current one, in [0, 1].
+        r_t: mean of sign(D(x)) over the real images since the last change, in [-1, 1] (equation 1
+            of the paper): near 0 without overfitting, 1 if all are classified as real.
+        images: number of images since the last change.
+        target: of `r_t`; 0.6 in the paper.
+        ramp_images: images in which the probability can go from 0 to 1; 500,000 in the paper.
 
     >>> adapt(0.5, r_t=0.9, images=50_000), adapt(0.5, r_t=0.2, images=50_000)
     (0.6, 0.4)
@@ -207,9 +247,9 @@ def adapt(probability: float, r_t: float, images: int, target: float = 0.6,
     0.0
     """
     direction = (r_t > target) - (r_t < target)
-    return min(1.0, max(0.0, probability + direction * images / images_to_full))
+    return min(1.0, max(0.0, probability + direction * images / ramp_images))
 
 
-def _whole(u: Tensor, num: int) -> Tensor:
-    """Uniform in [0, 1) to whole numbers 0 .. num - 1."""
+def _random_integers(u: Tensor, num: int) -> Tensor:
+    """Map uniform numbers in [0, 1) to integers from 0 to `num - 1`."""
     return (u * num).long().clamp_(max=num - 1)

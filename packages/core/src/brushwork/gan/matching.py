@@ -1,11 +1,12 @@
-"""What FID measures as a part of G's loss: the distance of all fakes to all paintings.
+"""A term of the generator's loss: the Fréchet distance of many fakes to the paintings.
 
-A discriminator looks at pictures one by one, and hardly tells that some kinds of painting are never
-painted. The Fréchet distance of features does (`brushwork.gan.losses.frechet_loss`), but a batch is too
-small for their covariance, so the fakes of the last steps count too; only those of this step pass
-a gradient on.
+The discriminator classifies single images, so it hardly notices that some kinds of paintings are
+never generated. The Fréchet distance of features does (`brushwork.gan.losses.frechet_loss`), but
+one batch is too small to estimate their covariance. The features of the fakes of earlier steps are
+therefore kept and counted too, without gradients.
 
-N fakes, M fakes that count, S side of an image, D features.
+N fakes of a step in this process, M fakes that are counted, P paintings, S side of an image, D
+features.
 """
 
 from collections.abc import Callable
@@ -14,6 +15,7 @@ from contextlib import AbstractContextManager
 import numpy as np
 import torch
 from torch import Tensor, nn
+from tqdm import tqdm
 
 from brushwork.data.batches import to_unit_range
 from brushwork.errors import BrushworkError
@@ -21,22 +23,31 @@ from brushwork.gan.backbone_discriminator import BackboneDiscriminator
 from brushwork.gan.losses import frechet_loss
 from brushwork.training.distributed import gather_with_gradient, process_index
 
-RECENT = 400
-"""Fakes of earlier steps that count beside those of a step."""
+NUM_RECENT = 400
+"""Fakes of earlier steps that are counted."""
 
 
-MOST_PAINTINGS = 2_000
-"""Of more paintings, a sample tells means and covariance."""
+MAX_PAINTINGS = 2_000
+"""Larger selections are sampled: this many paintings are enough for the mean and covariance."""
 
 
-BATCH = 16
+BATCH_SIZE = 16
 
 
 class Matching(nn.Module):
-    """Fakes (N, 3, S, S) in [-1, 1] to the distance, as a loss; it remembers recent features.
+    """Loss (a scalar) of fakes (N, 3, S, S) in [-1, 1]: their Fréchet distance to the paintings.
 
-    The loss is M / N times the Fréchet distance, N the fakes of this process, so that its gradient,
-    averaged over processes, is as large as if only this step's counted; 0 of the first fake alone.
+    The loss is M / N times the Fréchet distance. With this factor its gradient, averaged over
+    processes, does not shrink with the number of earlier fakes. While M is 1 there is no covariance
+    and the loss is 0.
+
+    It is a module so that `recent` and `num_recent` are saved in the state of a run.
+
+    Attributes:
+        mean: mean of the features of the paintings, (D,).
+        root: R, (K, D), with RᵀR the covariance of the features of the paintings.
+        recent: features of the last fakes, newest first, (`NUM_RECENT`, D).
+        num_recent: how many rows of `recent` are filled, a scalar.
     """
 
     mean: Tensor
@@ -44,33 +55,40 @@ class Matching(nn.Module):
     recent: Tensor
     num_recent: Tensor
 
-    def __init__(self, see: Callable[[Tensor], Tensor], features: Tensor):
-        """Begin without any fakes.
+    def __init__(self, extract: Callable[[Tensor], Tensor], features: Tensor):
+        """Compute the mean and covariance of the paintings' features.
 
         Args:
-            see: images (N, 3, S, S) in [-1, 1] to features (N, D), differentiable.
-            features: what it makes of paintings, (P, D).
+            extract: maps images (N, 3, S, S) in [-1, 1] to features (N, D), differentiable.
+            features: of the paintings, by `extract`, (P, D); P is at least 2.
         """
         super().__init__()
-        self._see = see
+        self._extract = extract
         mean = features.mean(0)
         root = (features - mean) / (len(features) - 1) ** 0.5
-        # The triangular factor of many paintings has the same Gram matrix, and only D rows.
+        # The triangular factor has the same Gram matrix, and only D rows.
         if len(root) > root.shape[1]:
             root = torch.linalg.qr(root, mode="r").R
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("root", root, persistent=False)
-        self.register_buffer("recent", features.new_zeros(RECENT, features.shape[1]))
+        self.register_buffer("recent", features.new_zeros(NUM_RECENT, features.shape[1]))
         self.register_buffer("num_recent", torch.zeros((), dtype=torch.long))
 
     def forward(self, fakes: Tensor) -> Tensor:
-        """(N, 3, S, S) in [-1, 1] -> a number; every process brings equally many fakes."""
-        now = gather_with_gradient(self._see(fakes))
-        features = torch.cat([now, self.recent[: int(self.num_recent)]])
+        """Compute the loss and keep the features of these fakes.
+
+        Args:
+            fakes: (N, 3, S, S) in [-1, 1]; every process must pass the same number.
+
+        Returns:
+            A scalar; gradients reach `fakes` only.
+        """
+        new = gather_with_gradient(self._extract(fakes))
+        features = torch.cat([new, self.recent[: int(self.num_recent)]])  # (M, D)
         loss = features.new_zeros(())
-        if len(features) > 1:  # one alone has no covariance
+        if len(features) > 1:
             loss = frechet_loss(features, self.mean, self.root) * (len(features) / len(fakes))
-        kept = features.detach()[:RECENT]
+        kept = features.detach()[:NUM_RECENT]
         self.recent[: len(kept)] = kept
         self.num_recent.fill_(len(kept))
         return loss
@@ -83,35 +101,40 @@ def match_paintings(
     autocast: Callable[..., AbstractContextManager[object]],
     device: torch.device,
 ) -> Matching:
-    """Look at the paintings that fakes shall match, with the backbone of a discriminator.
+    """Build the matching loss from the paintings' features in a discriminator's backbone.
 
     Args:
-        D: of `brushwork.gan.backbone_discriminator`.
-        pixels: (P, S, S, 3) uint8.
-        rows: which of them; a sample of `MOST_PAINTINGS`, if there are more.
-        autocast: the precision in which to look.
-        device: where `D` is.
+        D: a `BackboneDiscriminator`.
+        pixels: paintings (P, S, S, 3) uint8.
+        rows: indices of the paintings to match; if there are more than `MAX_PAINTINGS`, a fixed
+            sample of that size is taken.
+        autocast: makes the context that sets the precision of the backbone.
+        device: the device of `D`.
 
     Raises:
-        BrushworkError: D has no backbone, or there is a single painting.
+        BrushworkError: `D` has no backbone, or `rows` has fewer than 2 paintings.
     """
     if not isinstance(D, BackboneDiscriminator):
-        raise BrushworkError("--match compares what a backbone sees; give a --backbone, too")
+        raise BrushworkError("`match` compares features of a backbone; set `backbone`, too")
     if len(rows) < 2:
-        raise BrushworkError("a single painting has no covariance to --match; choose more")
-    if len(rows) > MOST_PAINTINGS:
-        rows = np.sort(np.random.default_rng(0).choice(rows, MOST_PAINTINGS, replace=False))
+        raise BrushworkError(
+            f"`match` needs at least 2 paintings, and {len(rows)} is selected; select more"
+        )
+    if len(rows) > MAX_PAINTINGS:
+        rows = np.sort(np.random.default_rng(0).choice(rows, MAX_PAINTINGS, replace=False))
 
-    def see(images: Tensor) -> Tensor:
+    def extract(images: Tensor) -> Tensor:
         with autocast():
-            return D.hidden(images).float()
+            return D.pooled_features(images).float()
 
-    from tqdm import tqdm
-
-    firsts = tqdm(range(0, len(rows), BATCH), "to match", unit="batch", disable=process_index() > 0)
-    parts = []
+    features = []
     with torch.no_grad():
-        for first in firsts:
-            some = torch.from_numpy(pixels[rows[first : first + BATCH]]).permute(0, 3, 1, 2)
-            parts.append(see(to_unit_range(some.to(device))))
-    return Matching(see, torch.cat(parts)).to(device)
+        for start in tqdm(
+            range(0, len(rows), BATCH_SIZE),
+            desc="features to match",
+            unit="batch",
+            disable=process_index() > 0,
+        ):
+            batch = torch.from_numpy(pixels[rows[start : start + BATCH_SIZE]]).permute(0, 3, 1, 2)
+            features.append(extract(to_unit_range(batch.to(device))))
+    return Matching(extract, torch.cat(features)).to(device)

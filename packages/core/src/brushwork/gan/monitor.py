@@ -1,4 +1,4 @@
-"""What a GAN's run shows: samples, painters to go back to, metrics, and a report at the end."""
+"""Monitor the training of a GAN: samples, kept checkpoints, metrics, and a report at the end."""
 
 import time
 from collections.abc import Mapping
@@ -22,10 +22,10 @@ from brushwork.training.run import read_metrics
 
 
 class Monitor:
-    """The averaged generator of a run as a painter, and what its folder keeps of it.
+    """Writes a run's samples, checkpoints and report, and measures the averaged generator.
 
     Attributes:
-        painter: paints with the average as it stands.
+        generator: the averaged generator; it always has the current weights.
     """
 
     def __init__(
@@ -35,60 +35,84 @@ class Monitor:
         settings: Mapping[str, Any],
         real: Pictures,
         device: str | torch.device = "cpu",
-    ):
-        """Open what it will be measured with; nothing is written yet.
+    ) -> None:
+        """Open the feature space; nothing is written yet.
 
         Args:
             folder: of the run.
-            average: of the generator's weights.
-            settings: what `save_generator` asks for, and `seed`, `eval_space` (see
-                `brushwork.spaces.open_space`), `eval_fakes`, their number, and
-                `eval_every`, if it will be measured.
-            real: the paintings that it is trained on.
-            device: where `average` is.
+            average: the network with the running average of the generator's weights.
+            settings: those that `save_generator` requires; `seed`; `eval_space`, see
+                `brushwork.spaces.open_space`; `eval_fakes`, the number of fakes; and `eval_every`,
+                which is 0 or missing if the generator will not be measured.
+            real: the training set.
+            device: of `average`.
+
+        Raises:
+            BrushworkError: there is no such space; or, if `eval_every` is given, a package for the
+                metrics is missing or there are too few pictures.
         """
         self.folder, self.real, self.settings = folder, real, dict(settings)
-        self.painter = PaintingGenerator(average, {"training": self.settings})
+        self.generator = PaintingGenerator(average, {"training": self.settings})
         self.space = open_space(settings["eval_space"], device)
-        self.num, self.seed = settings["eval_fakes"], settings["seed"]
-        z, y = self.painter.latents(256, self.seed), self.painter.labels(256)
-        self._same = list(zip(z.to(device).split(64), y.to(device).split(64), strict=True))
+        self.num_fakes, self.seed = settings["eval_fakes"], settings["seed"]
+        z, y = self.generator.latents(256, self.seed), self.generator.labels(256)
+        # Samples show the same latents every time.
+        self._batches = list(zip(z.to(device).split(64), y.to(device).split(64), strict=True))
         if settings.get("eval_every"):
-            optimal_transport()  # or an error now, not after training
-            require_enough(real.num, self.num)
-        self._measure = evaluator(real, self.space, num=self.num, seed=self.seed)
+            optimal_transport()
+            require_enough(real.num, self.num_fakes)
+        self._measure = evaluator(real, self.space, num=self.num_fakes, seed=self.seed)
 
     def record(
         self, step: int, *, show: bool = False, keep: bool = False, measure: bool = False
-    ) -> dict[str, float]:
-        """Write a grid of samples, a painter to go back to, or measure, as is asked for.
+    ) -> dict[str, Any]:
+        """Write samples, keep a checkpoint, or measure the generator.
 
-        Every process calls it at the same step; the first writes.
+        Every process calls it at the same step; the first process writes.
+
+        Args:
+            step: number of training steps so far.
+            show: write a grid of samples.
+            keep: save the generator in `kept/`.
+            measure: compute the metrics.
 
         Returns:
-            The metrics of `brushwork.gan.evaluate.compare` and the `eval_seconds` that they
-            took; none in the other processes.
+            If measured, in the first process, `metrics`, which holds the metrics by feature space
+            (see `brushwork.gan.evaluate.compare`), and `eval_seconds`; otherwise nothing.
         """
         began = time.monotonic()
         if show or keep or measure:
-            refresh_statistics(self.painter.network, self._same)
+            refresh_statistics(self.generator.network, self._batches)
         if show and self._is_writer:
-            grid = self.painter.grid(*self._same[0])
+            grid = self.generator.grid(*self._batches[0])
             grid.save(self.folder / f"samples/step-{step:06d}.png")
         if keep and self._is_writer:
-            self._save(f"kept/step-{step:06d}", self.painter.network, step, "averaged")
-        metrics = self._measure(self.painter) if measure else {}
-        return metrics and metrics | {"eval_seconds": time.monotonic() - began}
+            self._save(f"kept/step-{step:06d}", self.generator.network, step, "averaged")
+        metrics = self._measure(self.generator) if measure else {}
+        if not metrics:
+            return {}
+        return {"metrics": metrics, "eval_seconds": time.monotonic() - began}
 
     def finish(self, step: int, raw: Generator) -> None:
-        """Write the painter, as average and as is, the curves and, if it was measured, `report/`.
+        """Write the averaged and the raw generator, the curves and, if it was measured, `report/`.
 
-        The first process calls it, after the last `record`.
+        Only the first process calls it, after the last `record`.
+
+        Args:
+            step: number of training steps.
+            raw: the generator with its last weights instead of their average.
         """
-        self._save("generator", self.painter.network, step, "averaged")
+        self._save("generator", self.generator.network, step, "averaged")
         self._save("generator_raw", raw, step, "raw")
         figures.gan_curves(read_metrics(self.folder), self.folder / "curves.png")
-        training_report(self.folder, self.painter, self.real, self.space, self.num, self.seed)
+        training_report(
+            run=self.folder,
+            generator=self.generator,
+            real=self.real,
+            space=self.space,
+            num=self.num_fakes,
+            seed=self.seed,
+        )
 
     @property
     def _is_writer(self) -> bool:

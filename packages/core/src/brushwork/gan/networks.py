@@ -1,6 +1,7 @@
-"""The generators and discriminators of each model, by name."""
+"""The generators and discriminators of each GAN model, by the model's name."""
 
-from typing import TYPE_CHECKING, Union
+from collections.abc import Callable
+from typing import TYPE_CHECKING, NamedTuple, Union
 
 from brushwork.errors import BrushworkError
 from brushwork.gan import dcgan, styled
@@ -8,48 +9,75 @@ from brushwork.gan import dcgan, styled
 if TYPE_CHECKING:
     from brushwork.gan.backbone_discriminator import BackboneDiscriminator
 
-# The shape, the generator and the discriminator of each model.
-ARCHITECTURES = {
-    "dcgan": (dcgan.DCGANConfig, dcgan.Generator, dcgan.Discriminator),
-    "modern": (styled.StyledConfig, styled.Generator, styled.Discriminator),
-}
 Generator = dcgan.Generator | styled.Generator
 Discriminator = Union[dcgan.Discriminator, styled.Discriminator, "BackboneDiscriminator"]
+
+
+class Architecture(NamedTuple):
+    """The classes of one model.
+
+    Attributes:
+        config: the shape of both networks; its fields are saved in a checkpoint.
+        generator: takes a config.
+        discriminator: takes a config.
+    """
+
+    config: Callable[..., dcgan.DCGANConfig | styled.StyledConfig]
+    generator: Callable[..., Generator]
+    discriminator: Callable[..., dcgan.Discriminator | styled.Discriminator]
+
+
+ARCHITECTURES = {
+    "dcgan": Architecture(dcgan.DCGANConfig, dcgan.Generator, dcgan.Discriminator),
+    "modern": Architecture(styled.StyledConfig, styled.Generator, styled.Discriminator),
+}
+"""The models by the name that a checkpoint's `config.json` has."""
 
 
 def build_networks(
     model: str, side: int, width: int, classes: tuple[str, ...] = (), backbone: str = ""
 ) -> tuple[Generator, Discriminator]:
-    """An untrained generator and its discriminator.
+    """Build an untrained generator and its discriminator.
 
     Args:
-        model: one of `ARCHITECTURES`.
-        side: of the images.
-        width: channels of the generator's finest level, and of its own discriminator's.
-        classes: what to tell apart.
-        backbone: see with this pretrained network beside the model's own discriminator: see
-            `brushwork.gan.backbone_discriminator.frozen_backbone`.
+        model: a key of `ARCHITECTURES`.
+        side: of the images in pixels.
+        width: channels of the finest layer of the generator and of the model's own discriminator.
+        classes: names of the classes; () for a GAN without classes.
+        backbone: ARCHITECTURE:WEIGHTS of a pretrained network whose features the discriminator
+            uses beside the pixels (see `brushwork.gan.backbone_discriminator.frozen_backbone`); ""
+            for none.
 
     Raises:
-        BrushworkError: there is no such shape or backbone, or the model can't be told classes.
+        BrushworkError: a size is out of range, the backbone cannot be loaded, or the model has no
+            classes.
     """
-    make_config, make_G, make_D = ARCHITECTURES[model]
+    config_class, generator_class, discriminator_class = ARCHITECTURES[model]
     if classes and model == "dcgan":
-        raise BrushworkError("a DC-GAN knows no classes; train --model modern with --condition")
-    config = make_config(side=side, width=width, **({"classes": classes} if classes else {}))
+        raise BrushworkError("`condition` needs `model` modern; a DC-GAN has no class labels")
+    config = config_class(side=side, width=width, **({"classes": classes} if classes else {}))
     if not backbone:
-        return make_G(config), make_D(config)
-    # timm takes a second to import, and painting needs none of it.
+        return generator_class(config), discriminator_class(config)
+    # Importing timm takes a second, and a checkpoint of a generator needs none of it.
     from brushwork.gan.backbone_discriminator import (
         BackboneDiscriminator,
         HeadsConfig,
         frozen_backbone,
     )
 
+    # Each network takes numbers from the seeded random state. This order must stay: a resumed run
+    # builds a backbone with random weights again, which its state does not contain.
+    network = frozen_backbone(backbone)
+    G = generator_class(config)
+    pixel_discriminator = discriminator_class(config)
     heads = HeadsConfig(side=side, classes=classes)
-    return make_G(config), BackboneDiscriminator(heads, frozen_backbone(backbone), make_D(config))
+    return G, BackboneDiscriminator(heads, network, pixel_discriminator)
 
 
 def architecture_of(network: Generator) -> str:
-    """Name the model, a key of `ARCHITECTURES`, that a generator belongs to."""
-    return next(name for name, (_, kind, _) in ARCHITECTURES.items() if isinstance(network, kind))
+    """Find the name of a generator's model, a key of `ARCHITECTURES`."""
+    return next(
+        name
+        for name, architecture in ARCHITECTURES.items()
+        if architecture.generator is type(network)
+    )

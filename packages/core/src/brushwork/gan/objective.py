@@ -1,7 +1,9 @@
-"""What G and D play for: the two halves of a step, from networks, pictures and numbers alone.
+"""The losses and gradients of one training step of a GAN: the discriminator's and the generator's.
 
-It knows no optimiser, device, process or file. A batch may pass in parts, to save memory; the
-gradients of the parts add up to those of the whole.
+The objective uses networks and tensors only, and no optimiser, device, process or file. To save
+memory, a batch may be split into micro-batches; their gradients add up to those of the batch.
+
+N images of a micro-batch, B images of a batch, Z latent dimensions, S side of an image.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,21 +19,30 @@ from brushwork.gan.losses import LOSSES, gradient_penalty
 from brushwork.gan.matching import Matching
 
 Backward = Callable[[Tensor], object]
+"""Adds the gradients of a loss to those of the weights, such as `Tensor.backward`."""
 
 
-# Gradients of gradients cost as much as the rest of D's half, so they are taken at every fourth
-# step, four times as strong (Karras et al. 2020, "Analyzing and Improving", section 3.1).
+# Second derivatives cost as much as the rest of the discriminator's half, so the penalties are
+# added at every fourth step, four times as strong (Karras et al. 2020, "Analyzing and Improving",
+# section 3.1).
 PENALTY_EVERY = 4
 
 
-# A backbone looks at fakes in the size that metrics take, which costs more than the rest of a step.
+# The backbone extracts features of fakes at the larger size that metrics use, which costs more than
+# the rest of a step.
 MATCH_EVERY = 2
 
 
 class MicroBatch(NamedTuple):
-    """Of a batch: paintings `real` (N, 3, S, S) in [-1, 1], latents `z` (N, Z), labels `y` (N,),
-    and `u` (N, PASSES, DRAWS), which `brushwork.gan.augment.draws` drew to distort them; with paintings
-    like `real`, but by `others`, if fakes shall not be like them.
+    """A part of a batch on the device.
+
+    Attributes:
+        real: selected paintings (N, 3, S, S) in [-1, 1].
+        z: latents (N, Z).
+        y: class labels (N,), the same for the painting and for the fake of a place.
+        u: uniform numbers for the augmentation, (N, passes, numbers per image); see
+            `brushwork.gan.augment.augmentation_numbers`.
+        others: unselected paintings (N, 3, S, S) in [-1, 1] as extra negatives; None for none.
     """
 
     real: Tensor
@@ -41,99 +52,162 @@ class MicroBatch(NamedTuple):
     others: Tensor | None = None
 
 
-class Verdict(NamedTuple):
-    """The loss of D, and its logits of reals and of fakes, (N,) or (N, M), without gradients."""
+class DiscriminatorOutput(NamedTuple):
+    """Results of the discriminator's half of a step, without gradients.
+
+    Attributes:
+        loss: a scalar.
+        real_logits: of the real images, (B,) or (B, heads).
+        fake_logits: of the fakes, likewise.
+    """
 
     loss: Tensor
     real_logits: Tensor
     fake_logits: Tensor
 
-    def numbers(self) -> dict[str, Tensor]:
-        """What a run logs of it: the loss, and how real D believes reals and fakes to be."""
-        real, fake = (logits.sigmoid().mean() for logits in (self.real_logits, self.fake_logits))
-        return {"loss_D": self.loss, "D(x)": real, "D(G(z))": fake}
+    def metrics(self) -> dict[str, Tensor]:
+        """Compute the values that a run logs: the loss, and the mean D(x) and D(G(z)) in [0, 1]."""
+        return {
+            "loss_D": self.loss,
+            "D(x)": self.real_logits.sigmoid().mean(),
+            "D(G(z))": self.fake_logits.sigmoid().mean(),
+        }
 
 
-def split_batch(batch: Sequence[Tensor], num_parts: int, device: torch.device) -> list[MicroBatch]:
-    """Put a batch on a device, in parts: uint8 paintings, latents, labels, uint8 paintings by
-    others, if there are any, and uniform numbers.
+def split_batch(
+    batch: Sequence[Tensor], u: Tensor, num_micro_batches: int, device: torch.device
+) -> list[MicroBatch]:
+    """Move a batch to a device and split it into micro-batches.
+
+    Args:
+        batch: from `brushwork.data.batches.gan_batches`: paintings (B, 3, S, S) uint8, latents
+            (B, Z), class labels (B,) and, optionally, unselected paintings (B, 3, S, S) uint8.
+        u: numbers for the augmentation (B, passes, numbers per image).
+        num_micro_batches: 1 or more.
+        device: of the networks.
     """
-    columns = (t.to(device, non_blocking=True).chunk(num_parts) for t in batch)
-    return [
-        MicroBatch(to_unit_range(real), z, y, u, *map(to_unit_range, others))
-        for real, z, y, *others, u in zip(*columns, strict=True)
+    columns = [
+        tensor.to(device, non_blocking=True).chunk(num_micro_batches) for tensor in (*batch, u)
     ]
+    micro_batches = []
+    for real, z, y, *others, numbers in zip(*columns, strict=True):
+        micro_batches.append(
+            MicroBatch(
+                real=to_unit_range(real),
+                z=z,
+                y=y,
+                u=numbers,
+                others=to_unit_range(others[0]) if others else None,
+            )
+        )
+    return micro_batches
 
 
 @dataclass(frozen=True)
 class Objective:
-    """A loss by name, what distorts the pictures that D sees, and what is added to the loss."""
+    """The loss functions of both networks, the augmentation, and the terms added to the losses.
+
+    Attributes:
+        loss: a key of `brushwork.gan.losses.LOSSES`.
+        augment: distorts every image before the discriminator.
+        gamma: weight of the gradient penalties in the discriminator's loss, which are R1 + R2 times
+            gamma / 2 (Huang et al. 2024, eq. 3 and 4); 0 for none.
+        match: weight of `matching` in the generator's loss, at every `MATCH_EVERY`-th step.
+        matching: the distance of the fakes to the paintings; None for none.
+        others: weight in the discriminator's loss of the term that separates real images from
+            unselected paintings; used where a batch has these.
+    """
 
     loss: Literal["logistic", "hinge", "relativistic"]
     augment: Augment
     gamma: float = 0.0
-    """Half of it times R1 + R2 is added to D's loss (Huang et al. 2024, eq. 3 and 4)."""
     match: float = 0.0
-    """Weight of the distance of fakes to all paintings in G's loss, at every second step."""
     matching: Matching | None = None
-    """What measures it."""
     others: float = 0.0
-    """Weight in D's loss of telling reals from paintings by others, as it tells them from fakes."""
 
     def discriminator(
         self,
         D: nn.Module,
-        parts: Sequence[MicroBatch],
+        micro_batches: Sequence[MicroBatch],
         fakes: Sequence[Tensor],
         step: int,
         backward: Backward,
-    ) -> Verdict:
-        """Tell reals from fakes: gradients of D's loss into the weights of D alone.
+    ) -> DiscriminatorOutput:
+        """Compute the discriminator's loss and the gradients of its weights.
 
-        Paintings by others are fakes that no G painted (Sinha et al. 2021, "Negative Data
-        Augmentation").
+        Unselected paintings, if there are any, are further negatives beside the fakes (Sinha et al.
+        2021, "Negative Data Augmentation").
+
+        Args:
+            D: maps images (N, 3, S, S) and class labels (N,) to logits.
+            micro_batches: of one batch.
+            fakes: of each micro-batch, (N, 3, S, S) in [-1, 1]; they get no gradients.
+            step: steps done before this one.
+            backward: called once for each micro-batch.
         """
+        loss_function = LOSSES[self.loss].discriminator
         penalised = self.gamma > 0 and step % PENALTY_EVERY == 0
-        num, seen = sum(len(part.real) for part in parts), []
-        for (real, _, y, u, others), fake in zip(parts, fakes, strict=True):
-            x = self.augment(real, u[:, 0]).requires_grad_(penalised)
+        batch_size = sum(len(micro_batch.real) for micro_batch in micro_batches)
+        losses, all_real_logits, all_fake_logits = [], [], []
+        for (real, _, y, u, others), fake in zip(micro_batches, fakes, strict=True):
+            x_real = self.augment(real, u[:, 0]).requires_grad_(penalised)
             x_fake = self.augment(fake.detach(), u[:, 1]).requires_grad_(penalised)
-            logits = D(x, y), D(x_fake, y)
-            loss = LOSSES[self.loss].discriminator(*logits)
+            real_logits, fake_logits = D(x_real, y), D(x_fake, y)
+            loss = loss_function(real_logits, fake_logits)
             if others is not None:
                 other_logits = D(self.augment(others, u[:, 3]), y)
-                other_loss = LOSSES[self.loss].discriminator(logits[0], other_logits)
-                loss = loss + self.others * other_loss
+                loss = loss + self.others * loss_function(real_logits, other_logits)
             if penalised:
-                both = gradient_penalty(logits[0], x) + gradient_penalty(logits[1], x_fake)
-                loss = loss + PENALTY_EVERY * self.gamma / 2 * both
-            backward(loss * (len(real) / num))
-            seen.append(Verdict(loss.detach()[None], *(part.detach() for part in logits)))
-        losses, real_logits, fake_logits = (torch.cat(column) for column in zip(*seen, strict=True))
-        return Verdict(losses.mean(), real_logits, fake_logits)
+                r1 = gradient_penalty(real_logits, x_real)
+                r2 = gradient_penalty(fake_logits, x_fake)
+                loss = loss + PENALTY_EVERY * self.gamma / 2 * (r1 + r2)
+            backward(loss * (len(real) / batch_size))
+            losses.append(loss.detach())
+            all_real_logits.append(real_logits.detach())
+            all_fake_logits.append(fake_logits.detach())
+        return DiscriminatorOutput(
+            loss=torch.stack(losses).mean(),
+            real_logits=torch.cat(all_real_logits),
+            fake_logits=torch.cat(all_fake_logits),
+        )
 
     def generator(
         self,
         D: nn.Module,
-        parts: Sequence[MicroBatch],
+        micro_batches: Sequence[MicroBatch],
         fakes: Sequence[Tensor],
-        verdict: Verdict,
+        output_D: DiscriminatorOutput,
         step: int,
         backward: Backward,
     ) -> Tensor:
-        """Fool D: gradients of G's loss into what painted the fakes; the loss, without `match`.
+        """Compute the generator's loss and the gradients of the weights that made the fakes.
 
-        A relativistic G competes with what D said of the reals in its half: its `verdict`. The
-        parts of a batch are matched one after the other.
+        With `matching`, the distance is computed for one micro-batch after the other.
+
+        Args:
+            D: maps images (N, 3, S, S) and class labels (N,) to logits, with frozen weights.
+            micro_batches: of one batch.
+            fakes: of each micro-batch, (N, 3, S, S) in [-1, 1], with gradients.
+            output_D: of the discriminator's half of this step. The relativistic loss compares the
+                fakes with its logits of the real images.
+            step: steps done before this one.
+            backward: called once for each micro-batch.
+
+        Returns:
+            The loss, a scalar without gradients and without the term of `matching`.
         """
-        num, losses = len(verdict.real_logits), []
+        loss_function = LOSSES[self.loss].generator
         matching = self.matching if step % MATCH_EVERY == 0 else None
-        rivals = verdict.real_logits.split([len(fake) for fake in fakes])
-        for (_, _, y, u, _), fake, rival in zip(parts, fakes, rivals, strict=True):
-            fake_logits = D(self.augment(fake, u[:, 2]), y)
-            loss = LOSSES[self.loss].generator(rival, fake_logits)
+        batch_size = len(output_D.real_logits)
+        all_real_logits = output_D.real_logits.split([len(fake) for fake in fakes])
+        losses = []
+        for micro_batch, fake, real_logits in zip(
+            micro_batches, fakes, all_real_logits, strict=True
+        ):
+            x_fake = self.augment(fake, micro_batch.u[:, 2])
+            loss = loss_function(real_logits, D(x_fake, micro_batch.y))
             losses.append(loss.detach())
             if matching is not None:
                 loss = loss + self.match * matching(fake)
-            backward(loss * (len(fake) / num))
+            backward(loss * (len(fake) / batch_size))
         return torch.stack(losses).mean()

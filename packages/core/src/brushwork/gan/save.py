@@ -1,5 +1,6 @@
-"""gan.save."""
+"""Save a generator as a checkpoint, with its model card."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Literal
@@ -7,60 +8,133 @@ from typing import Any, Literal
 from brushwork import checkpoint
 from brushwork.gan.networks import Generator, architecture_of
 
+TASK = "unconditional-image-generation"  # the Hugging Face Hub's name
+
 
 def save_generator(
     network: Generator,
     folder: str | Path,
-    training: dict[str, Any],
+    training: Mapping[str, Any],
     step: int,
     weights: Literal["averaged", "raw"],
 ) -> None:
-    """Write a generator's checkpoint, with its model card, for `PaintingGenerator` to open.
+    """Write a generator's checkpoint, for `PaintingGenerator.from_pretrained` to open.
 
     Args:
         network: in training or evaluation mode.
-        folder: replaced if it exists.
-        training: what it was trained on: `data`, `num_paintings`, `fingerprint`, `genre`, `style`,
-            `artist`, `split` (the selection), `batch_size`, `seed`.
-        step: steps taken.
-        weights: which weights these are.
+        folder: created together with its parents; an existing folder is replaced.
+        training: the settings of the run. `data`, `num_paintings`, `fingerprint`, `batch_size` and
+            `seed` are required; the card also shows `genre`, `style`, `artist`, `split`, `start`
+            and `license`.
+        step: the number of training steps so far.
+        weights: whether these are the running average of the weights or the last ones.
+
+    Raises:
+        BrushworkError: the folder cannot be written.
     """
     epochs = step * training["batch_size"] / training["num_paintings"]
     config = {
         "architecture": architecture_of(network),
         "model": asdict(network.config),
-        "training": training | {"step": step, "epochs": epochs, "weights": weights},
+        "training": {**training, "step": step, "epochs": epochs, "weights": weights},
     }
-    checkpoint.save(network, folder, config, _model_card(config))
+    checkpoint.save(network, folder, config, model_card(config))
 
 
-def _model_card(config: dict[str, Any]) -> str:
-    training = config["training"]
-    filters = {kind: training.get(kind) for kind in ("genre", "style", "artist", "split")}
-    chosen = ", ".join(
-        f"{kind} {', '.join(names)}" if isinstance(names, list | tuple) else f"{kind} {names}"
-        for kind, names in filters.items()
-        if names
+def model_card(config: Mapping[str, Any]) -> str:
+    """Write the model card of a generator.
+
+    Args:
+        config: of the checkpoint. Metrics under "results", a number for each key, are shown in a
+            table and, as `huggingface_hub.EvalResult`, in the front matter.
+    """
+    from huggingface_hub import EvalResult, ModelCardData
+
+    training, results = config["training"], config.get("results", {})
+    licence, source = training.get("license"), training["data"]
+    on_hub = "/" in source  # other sources are called by a title or a folder's name
+    title = f"Painting generator: {config['architecture']}, {config['model']['side']} pixels"
+    evaluation = [
+        EvalResult(
+            task_type=TASK,
+            dataset_type=source if on_hub else "image-folder",
+            dataset_name=source,
+            metric_type=metric,
+            metric_value=value,
+        )
+        for metric, value in results.items()
+    ]
+    data = ModelCardData(
+        library_name="brushwork",
+        pipeline_tag=TASK,
+        tags=["gan", "painting", config["architecture"]],
+        datasets=[source] if on_hub else None,
+        license=licence or "other",
+        # The Hub shows this name beside "other": small letters, digits and hyphens.
+        license_name=None if licence else "depends-on-the-training-paintings",
+        model_name=title if evaluation else None,
+        eval_results=evaluation or None,
     )
-    start = checkpoint.without_place(training.get("start") or "")
-    begun = f",\n  begun as {start}, from whose paintings it learned too" if start else ""
-    return f"""---
-library_name: brushwork
-tags: [gan, painting, {config["architecture"]}]
----
-# A painting generator: {config["architecture"]}, {config["model"]["side"]} pixels
+    return checkpoint.card(data, f"# {title}\n\n{_body(config)}{_results_table(results)}")
+
+
+def _body(config: Mapping[str, Any]) -> str:
+    """Describe use, data, training and limits in Markdown."""
+    model, training = config["model"], config["training"]
+    filters = {name: training.get(name) for name in ("genre", "style", "artist", "split")}
+    selection = "; ".join(
+        f"{name}: {value if isinstance(value, str) else ', '.join(value)}"
+        for name, value in filters.items()
+        if value
+    )
+    weights = f"- Weights: {training['weights']}"
+    if training.get("start"):
+        start = checkpoint.shorten_path(training["start"])
+        weights += (
+            f"\n- Initialised from: {start}; its training paintings influence the weights too"
+        )
+    licence = "Rights in the training paintings may restrict the use of the model and its pictures."
+    if training.get("license"):
+        licence = f"The licence of the model is {training['license']}."
+    return f"""The generator of a GAN that was trained on paintings.
+
+## Use
 
 ```python
-from brushwork.generator import PaintingGenerator
+from brushwork import PaintingGenerator
 
-PaintingGenerator.from_pretrained("this folder").sample(16, seed=0)
+generator = PaintingGenerator.from_pretrained("path/to/this/folder")  # or its name on the Hub
+for i, picture in enumerate(generator.sample(16, seed=0)):
+    picture.save(f"{{i}}.png")
 ```
 
-- **Data**: {training["data"]}, {chosen or "everything"} ({training["num_paintings"]:,} paintings,
-  fingerprint `{training["fingerprint"]}`).
-- **Training**: {training["step"]:,} steps of {training["batch_size"]} paintings
-  ({training["epochs"]:.1f} epochs), seed {training["seed"]}, {training["weights"]} weights{begun}.
-- **Limits**: it knows only the paintings it was trained on, at this size. With few of them it may
-  repeat what it saw: compare its pictures with the nearest training paintings before you call them
-  new. The licence of the training pictures may restrict what the pictures may be used for.
+## Data
+
+- Source: {training["data"]}
+- Selection: {selection or "all paintings"}
+- Classes: {", ".join(model.get("classes", ())) or "none"}
+- Paintings: {training["num_paintings"]:,} (fingerprint `{training["fingerprint"]}`)
+
+## Training
+
+- Steps: {training["step"]:,}, {training["batch_size"]} paintings each
+- Epochs: {training["epochs"]:.1f}
+- Seed: {training["seed"]}
+{weights}
+
+## Limits
+
+- The pictures resemble the training paintings in subject and style. The only size is
+  {model["side"]} x {model["side"]} pixels.
+- After training on few paintings, a picture may be a near copy of one. Compare the pictures with
+  their nearest training paintings before you call them new.
+- {licence}
 """
+
+
+def _results_table(results: Mapping[str, float]) -> str:
+    """List metrics in a Markdown section; "" if there are none."""
+    if not results:
+        return ""
+    rows = "\n".join(f"| `{name}` | {value:,.4g} |" for name, value in results.items())
+    return f"\n## Results\n\n| metric | value |\n|---|---:|\n{rows}\n"

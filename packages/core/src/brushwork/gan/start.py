@@ -1,4 +1,4 @@
-"""gan.start."""
+"""Initialise the networks of a GAN from a trained run or checkpoint."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -14,35 +14,45 @@ from brushwork.training.state import pack, unpack
 
 
 def initialise_from(start: str | Path, G: Generator, D: Discriminator) -> None:
-    """Give networks the weights of others, to go on learning from (Wang et al. 2018).
+    """Load the weights of a trained GAN into `G` and `D`, for transfer learning.
 
-    What they learned from many paintings they need not learn again from an artist's few. Networks
-    that are told classes can begin as ones that were not; what stands for the classes is new.
+    A GAN that was trained on many paintings needs fewer paintings of one artist than a new one
+    (Wang et al. 2018, "Transferring GANs"). Networks with classes can be initialised from networks
+    without classes; their class embeddings then keep their random values.
 
     Args:
-        start: a run of `train_gan.py`, whose networks both are taken; or a painter alone, its
-            folder or its name on the Hub, whose D has to be learned anew.
-        G: of the painter's model, side, width and, if it has any, classes.
-        D: of the run's backbone too.
+        start: a run of `train_gan.py`, for both networks; or a generator's checkpoint, a folder or
+            a name on the Hugging Face Hub, for `G` alone: `D` then keeps its random weights.
+        G: of the same model, side, width and, if the trained generator has classes, classes.
+        D: of the same backbone as the run's discriminator.
 
     Raises:
-        BrushworkError: there is no such run or painter, or it has another shape.
+        BrushworkError: there is no such run or checkpoint, or its networks differ in shape.
     """
-    state, other = Path(start) / STATE, PaintingGenerator.from_pretrained(start).network
-    theirs, ours = ({"model": architecture_of(g)} | asdict(g.config) for g in (other, G))
-    unlike = [
-        f"{k} {v!r}, not {ours.get(k)!r}"
-        for k, v in theirs.items()
-        if v != ours.get(k) and (k, v) != ("classes", ())
+    trained = PaintingGenerator.from_pretrained(start).network
+    trained_shape, own_shape = (
+        {"model": architecture_of(network)} | asdict(network.config) for network in (trained, G)
+    )
+    if not trained_shape.get("classes"):
+        trained_shape.pop("classes", None)
+    differences = [
+        f"{name} {value!r}, not {own_shape.get(name)!r}"
+        for name, value in trained_shape.items()
+        if value != own_shape.get(name)
     ]
-    if unlike:
-        raise BrushworkError(f"{start} has {', '.join(unlike)}; only its like can begin as it is")
+    if differences:
+        raise BrushworkError(
+            f"cannot start from {start}: its model differs ({'; '.join(differences)})"
+        )
+
+    state = Path(start) / STATE
     networks = {"G": G, "D": D} if state.is_file() else {"G": G}
-    of_classes = {k: v for k, v in pack(networks, {}).items() if k.endswith("label.weight")}
+    embeddings = {k: v for k, v in pack(networks, {}).items() if k.endswith("label.weight")}
     try:
-        weights = load_file(state) if state.is_file() else pack({"G": other}, {})
-        unpack(of_classes | weights, networks, {})
+        weights = load_file(state) if state.is_file() else pack({"G": trained}, {})
+        unpack(embeddings | weights, networks, {})
     except (RuntimeError, SafetensorError) as error:
         raise BrushworkError(
-            f"{state} is broken or has another discriminator; give its --backbone"
+            f"cannot start from {start}: {state} is broken, or its discriminator has another "
+            "backbone; pass the `backbone` that the run was trained with"
         ) from error

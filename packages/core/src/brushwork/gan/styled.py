@@ -1,20 +1,23 @@
-"""A small modern GAN, for few paintings and little computing.
+"""A small style-based GAN for few paintings and little computing (the model "modern").
 
-N images, Z latent numbers, L levels (one for each side from 4 to S / 2), S side of an image, C
-channels at the finest level (`width`), K classes.
+N images, Z latent dimensions, L levels (one for each side from 4 to S / 2), S side of an image in
+pixels, C channels of the finest level (`width`), K classes.
 
-G is StyleGAN's idea (Karras et al. 2019) at the cost of a DC-GAN: the latent, with what stands for
-the class added, is a style; at each level the style scales and shifts the channels after their
-batch normalisation, and may be another one (style mixing), be drawn towards the mean (truncation),
-or be optimised (projection). The coarsest level is laid out by its style alone, so no network maps
-latents to styles first: with one, whole trainings ended in a single composition. Levels enlarge
-before they convolve, which leaves no checkerboards (Odena et al. 2016, "Deconvolution and
-Checkerboard Artifacts"). Skip-layer excitation (FastGAN, Liu et al. 2021, eq. 1) lets each level
-weigh the channels of the level two finer.
+The generator follows StyleGAN (Karras et al. 2019) at the cost of a DC-GAN. The style is the
+normalised latent plus the embedding of the class label. At each level the style scales and shifts
+the channels after batch normalisation. Each level can take another style, which allows style
+mixing, truncation towards the mean style, and inversion by optimising the styles. There is no
+mapping network from latents to styles: with one, whole trainings ended in a single composition.
+The style alone decides the coarsest feature map. Levels upsample before they convolve, which avoids
+checkerboard patterns (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts"). Skip-layer
+excitation (FastGAN, Liu et al. 2021, eq. 1) lets each level weight the channels of the level two
+steps finer.
 
-D knows classes by projection (Miyato & Koyama 2018) and sees how alike the pictures of a batch are
-(Karras et al. 2018, section 3). It needs no pretrained weights; with these, take the one of
-`brushwork.gan.backbone_discriminator`.
+The discriminator takes class labels by projection (Miyato & Koyama 2018) and measures how similar
+the images of a batch are (Karras et al. 2018, section 3). It uses no pretrained weights; the
+discriminator that does is in `brushwork.gan.backbone_discriminator`.
+
+Names of submodules, such as `start`, `levels` and `label`, are names of saved tensors.
 """
 
 import math
@@ -24,31 +27,36 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from brushwork.gan.dcgan import check_shape, halving_layers
+from brushwork.gan.dcgan import check_sizes, downsampling_layers
 from brushwork.training.distributed import BatchNorm2d
 
 
 @dataclass(frozen=True)
 class StyledConfig:
-    """The shape of both networks; saved with the weights.
+    """The shape of the generator and of the discriminator; saved with the weights.
+
+    Attributes:
+        side: S in pixels, one of `brushwork.gan.dcgan.SIDES`.
+        latent_dim: Z.
+        width: C.
+        classes: names of the K classes, in the order of the labels; () for a GAN without classes.
 
     Raises:
-        BrushworkError: `side` is not 32, 64, 128 or 256, or a size is not positive.
+        BrushworkError: `side` is not one of `SIDES`, `latent_dim` is below 1, or `width` below 2.
     """
 
     side: int = 64
     latent_dim: int = 100
     width: int = 32
     classes: tuple[str, ...] = ()
-    """What the networks are told to tell apart, in the order of the labels; () for nothing."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "classes", tuple(self.classes))  # JSON knows only lists
-        check_shape(self.side, self.latent_dim, self.width, least_width=2)
+        object.__setattr__(self, "classes", tuple(self.classes))  # JSON has lists, not tuples
+        check_sizes(self.side, self.latent_dim, self.width, min_width=2)
 
     @property
     def channels(self) -> list[int]:
-        """Channels from the finest level (side S / 2) to the coarsest (4 x 4).
+        """Channels of each level, from the finest (side S / 2) to the coarsest (4 x 4).
 
         >>> StyledConfig(side=64, width=32).channels
         [32, 64, 128, 256]
@@ -57,12 +65,12 @@ class StyledConfig:
 
     @property
     def num_levels(self) -> int:
-        """L: how many styles a picture takes."""
+        """L, the number of styles of an image."""
         return int(math.log2(self.side)) - 2
 
 
 class Generator(nn.Module):
-    """Latents (N, Z), normal, and labels (N,) to images (N, 3, S, S) in [-1, 1]."""
+    """Generator: normal latents (N, Z) and class labels (N,) to images (N, 3, S, S) in [-1, 1]."""
 
     def __init__(self, config: StyledConfig):
         super().__init__()
@@ -70,29 +78,41 @@ class Generator(nn.Module):
         Z, (coarsest, *finer) = config.latent_dim, config.channels[::-1]
         self.label = nn.Embedding(len(config.classes), Z) if config.classes else None
         self.start = nn.Linear(Z, coarsest * 4 * 4)
-        self.start_norm = StyledNorm(coarsest, Z)
+        self.start_norm = StyledBatchNorm(coarsest, Z)
         self.levels = nn.ModuleList()
         channels_in = coarsest
         for channels_out in finer:
             self.levels.append(Level(channels_in, channels_out, Z))
             channels_in = channels_out
-        sides = list(zip(config.channels[::-1], config.channels[-3::-1], strict=False))
-        self.excitations = nn.ModuleList(Excitation(low, high) for low, high in sides)
-        self.to_rgb = enlarging(channels_in, 3)
-        self.apply(initialise)
-        if self.label is not None:  # to be told apart beside latents that vary by 1
+        skips = list(zip(config.channels[::-1], config.channels[-3::-1], strict=False))
+        self.excitations = nn.ModuleList(
+            SkipLayerExcitation(channels_coarse, channels_fine)
+            for channels_coarse, channels_fine in skips
+        )
+        self.to_rgb = upsampling_convolution(channels_in, 3)
+        self.apply(initialise_weights)
+        # Latents have deviation 1, so embeddings of 0.1 would hardly change the style.
+        if self.label is not None:
             nn.init.normal_(self.label.weight, 0.0, 0.5)
 
     def styles(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """(N, Z), labels (N,) -> (N, L, Z): the same style for each level."""
+        """Map latents to styles.
+
+        Args:
+            z: latents (N, Z); only their direction matters.
+            y: class labels (N,), required if there are classes.
+
+        Returns:
+            Styles (N, L, Z), the same for each level.
+        """
         w = F.normalize(z, dim=1) * math.sqrt(z.shape[1])
         if self.label is not None:
-            assert y is not None, "this generator paints classes: it needs labels"
+            assert y is not None, "this generator has classes: `y` is required"
             w = w + self.label(y)
         return w[:, None].expand(-1, self.config.num_levels, -1)
 
     def paint(self, styles: Tensor) -> Tensor:
-        """(N, L, Z) -> (N, 3, S, S) in [-1, 1]."""
+        """Generate images (N, 3, S, S) in [-1, 1] from styles (N, L, Z)."""
         w = styles.unbind(1)
         x = self.start(w[0]).view(len(styles), -1, 4, 4)
         xs = [F.leaky_relu(self.start_norm(x, w[0]), 0.2)]
@@ -104,54 +124,76 @@ class Generator(nn.Module):
         return self.to_rgb(xs[-1]).tanh()
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
-        """(N, Z), labels (N,) if there are classes -> (N, 3, S, S) in [-1, 1]."""
+        """Generate images.
+
+        Args:
+            z: latents (N, Z), standard normal.
+            y: class labels (N,), required if there are classes.
+
+        Returns:
+            Images (N, 3, S, S) in [-1, 1].
+        """
         return self.paint(self.styles(z, y))
 
 
 class Discriminator(nn.Module):
-    """Images (N, 3, S, S) in [-1, 1] and labels (N,) to logits (N,): above 0 for real."""
+    """Discriminator: images (N, 3, S, S) in [-1, 1] and class labels (N,) to logits (N,).
+
+    A logit above 0 means real.
+    """
 
     def __init__(self, config: StyledConfig):
         super().__init__()
         self.config = config
         channels_in = config.channels[-1]
-        self.layers = nn.Sequential(*halving_layers(config.channels))
+        self.layers = nn.Sequential(*downsampling_layers(config.channels))
         self.logit = nn.Conv2d(channels_in + 1, 1, 4, bias=False)
         K = len(config.classes)
         self.label = nn.Embedding(K, channels_in) if K else None
-        self.apply(initialise)
+        self.apply(initialise_weights)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """(N, 3, S, S) in [-1, 1], labels (N,) if there are classes -> logits (N,)."""
+        """Classify images as real or fake.
+
+        Args:
+            x: images (N, 3, S, S) in [-1, 1].
+            y: class labels (N,), required if there are classes.
+
+        Returns:
+            Logits (N,), above 0 for real.
+        """
         h = self.layers(x)  # (N, C', 4, 4)
-        alike = batch_deviation(h)[:, None, None, None].expand(-1, 1, 4, 4)
-        logits = self.logit(torch.cat([h, alike], 1)).flatten()
+        deviation = minibatch_deviation(h)[:, None, None, None].expand(-1, 1, 4, 4)
+        logits = self.logit(torch.cat([h, deviation], 1)).flatten()
         if self.label is not None:
-            logits = logits + projection(self.label, h, y)
+            logits = logits + class_projection(self.label, h, y)
         return logits
 
 
-def enlarging(channels_in: int, channels_out: int) -> nn.Sequential:
-    """Features (N, C, H, W) to (N, C', 2 H, 2 W)."""
+def upsampling_convolution(channels_in: int, channels_out: int) -> nn.Sequential:
+    """Build layers that map feature maps (N, C, H, W) to (N, C', 2 H, 2 W)."""
     convolution = nn.Conv2d(channels_in, channels_out, 3, 1, 1, bias=False)
     return nn.Sequential(nn.Upsample(scale_factor=2, mode="nearest"), convolution)
 
 
 class Level(nn.Module):
-    """Features (N, C, H, W), style (N, Z) to (N, C', 2 H, 2 W)."""
+    """One level of the generator: feature maps (N, C, H, W), styles (N, Z) to (N, C', 2 H, 2 W)."""
 
     def __init__(self, channels_in: int, channels_out: int, style_dim: int):
         super().__init__()
-        self.up = enlarging(channels_in, channels_out)
-        self.norm = StyledNorm(channels_out, style_dim)
+        self.up = upsampling_convolution(channels_in, channels_out)
+        self.norm = StyledBatchNorm(channels_out, style_dim)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """Enlarge, normalise, style."""
+        """Upsample and convolve `x` (N, C, H, W), normalise it, and apply the style `w` (N, Z)."""
         return F.leaky_relu(self.norm(self.up(x), w), 0.2)
 
 
-class StyledNorm(nn.Module):
-    """Batch normalisation whose scale and shift the style decides (Dumoulin et al. 2017)."""
+class StyledBatchNorm(nn.Module):
+    """Batch normalisation with a scale and a shift computed from the style.
+
+    Conditional instance normalisation (Dumoulin et al. 2017) with statistics of the batch.
+    """
 
     def __init__(self, channels: int, style_dim: int):
         super().__init__()
@@ -159,58 +201,76 @@ class StyledNorm(nn.Module):
         self.style = nn.Linear(style_dim, 2 * channels)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """(N, C, H, W), (N, Z) -> (N, C, H, W)."""
+        """Normalise feature maps `x` (N, C, H, W); scale and shift them by styles `w` (N, Z)."""
         scale, shift = self.style(w)[:, :, None, None].chunk(2, dim=1)
         return torch.addcmul(shift, self.norm(x), 1 + scale)
 
 
-class Excitation(nn.Module):
-    """Skip-layer excitation: coarse features weigh the channels of fine ones (Liu et al. 2021)."""
+class SkipLayerExcitation(nn.Module):
+    """Skip-layer excitation: a coarse feature map weights the channels of a fine one.
 
-    def __init__(self, channels_low: int, channels_high: int):
+    FastGAN (Liu et al. 2021), equation 1. The weights go from 0 to 2.
+    """
+
+    def __init__(self, channels_coarse: int, channels_fine: int):
         super().__init__()
         self.weigh = nn.Sequential(
             nn.AdaptiveAvgPool2d(4),
-            nn.Conv2d(channels_low, channels_high, 4),
+            nn.Conv2d(channels_coarse, channels_fine, 4),
             nn.LeakyReLU(0.1),
-            nn.Conv2d(channels_high, channels_high, 1),
+            nn.Conv2d(channels_fine, channels_fine, 1),
             nn.Sigmoid(),
         )
 
-    def forward(self, low: Tensor, high: Tensor) -> Tensor:
-        """(N, C, H, W), (N, C', H', W') -> (N, C', H', W')."""
-        return high * (2 * self.weigh(low))
+    def forward(self, coarse: Tensor, fine: Tensor) -> Tensor:
+        """Weight `fine` (N, C', H', W') by `coarse` (N, C, H, W); returns (N, C', H', W')."""
+        return fine * (2 * self.weigh(coarse))
 
 
-def projection(label: nn.Embedding, h: Tensor, y: Tensor | None) -> Tensor:
-    """How far features (N, C, H, W) point to their classes (N,): (N,), to be added to a logit.
+def class_projection(embedding: nn.Embedding, h: Tensor, y: Tensor | None) -> Tensor:
+    """Compute the class term of a projection discriminator (Miyato & Koyama 2018, equation 4).
 
-    Miyato & Koyama 2018, equation 4.
+    Args:
+        embedding: of the K classes, each (C,).
+        h: feature maps (N, C, H, W).
+        y: class labels (N,); required.
+
+    Returns:
+        Inner products (N,) of the class embeddings and the mean features, to be added to logits.
     """
-    assert y is not None, "this discriminator judges classes: it needs labels"
-    return (label(y) * h.mean((2, 3))).sum(1)
+    assert y is not None, "this discriminator has classes: `y` is required"
+    return (embedding(y) * h.mean((2, 3))).sum(1)
 
 
-def batch_deviation(h: Tensor, group: int = 4) -> Tensor:
-    """How much pictures differ from the others of their group: (N, ...) -> (N,).
+def minibatch_deviation(h: Tensor, group_size: int = 4) -> Tensor:
+    """Measure how much images differ from the other images of their group.
 
-    The mean, over features, of the standard deviation within a group of up to `group` pictures
-    (Karras et al. 2018, section 3): fakes that are all alike give themselves away.
+    The standard deviation within a group, averaged over features (Karras et al. 2018, section 3).
+    It lets the discriminator notice a generator whose fakes are all similar.
 
-    >>> batch_deviation(torch.tensor([[1.0], [3.0], [5.0], [5.0]]), group=2)
+    Args:
+        h: features (N, ...) of consecutive images.
+        group_size: consecutive images in a group; the largest divisor of N up to this is taken.
+
+    Returns:
+        The mean deviation of each image's group, (N,).
+
+    >>> minibatch_deviation(torch.tensor([[1.0], [3.0], [5.0], [5.0]]), group_size=2)
     tensor([1.0000e+00, 1.0000e+00, 1.0000e-04, 1.0000e-04])
     """
-    group = max(g for g in range(1, group + 1) if len(h) % g == 0)
-    groups = h.float().reshape(len(h) // group, group, -1)  # neighbours: a process has them all
+    group_size = max(size for size in range(1, group_size + 1) if len(h) % size == 0)
+    # Groups are consecutive images, so that each lies within the batch share of one process.
+    groups = h.float().reshape(len(h) // group_size, group_size, -1)
     variance = (groups - groups.mean(1, keepdim=True)).square().mean(1)  # var() is slow here
     deviation = (variance + 1e-8).sqrt().mean(1)
-    return deviation.repeat_interleave(group).to(h.dtype)
+    return deviation.repeat_interleave(group_size).to(h.dtype)
 
 
-def initialise(module: nn.Module) -> None:
-    """As DC-GAN: weights from N(0, 0.02), batch-norm gains around 1.
+def initialise_weights(module: nn.Module) -> None:
+    """Initialise one layer: as in DC-GAN, with class embeddings from N(0, 0.1).
 
-    Classes begin close together, from N(0, 0.1): else what they add drowns the logit in D.
+    Weights are drawn from N(0, 0.02), scales of batch normalisation from N(1, 0.02). Larger class
+    embeddings would dominate the discriminator's logit at the start.
     """
     if isinstance(module, nn.Conv2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)

@@ -1,7 +1,7 @@
-"""How well artists are told apart, how far the probabilities can be trusted, and who is unknown.
+"""Metrics of artist classification: accuracy, calibration, and detection of unknown artists.
 
-N paintings, K artists; `labels` are indices of artists (N,), `probabilities` (N, K) sum to 1 in
-each row. Everything is computed in float64.
+N paintings, K artists. `labels` are indices of artists (N,), `scores` are logits or probabilities
+(N, K), and `probabilities` (N, K) sum to 1 in each row. All functions compute in float64.
 """
 
 from typing import NamedTuple
@@ -13,12 +13,11 @@ from brushwork.errors import BrushworkError
 
 Floats = NDArray[np.float64]
 
-
 Labels = NDArray[np.int64]
 
 
 class Reliability(NamedTuple):
-    """Of the paintings of each bin: how many, their mean confidence, the share named rightly."""
+    """For each bin (B,): number of paintings, mean confidence, and share of correct labels."""
 
     count: Labels
     confidence: Floats
@@ -26,7 +25,9 @@ class Reliability(NamedTuple):
 
 
 def ranks(scores: ArrayLike, labels: ArrayLike) -> Labels:
-    """How many artists score above the right one (N,); of equal scores the first counts first.
+    """Count the artists that score above the right one (N,).
+
+    Of artists with equal scores, the one with the lower index counts as above.
 
     >>> ranks([[0.2, 0.5, 0.3], [0.2, 0.5, 0.3]], [1, 0]).tolist()
     [0, 2]
@@ -38,12 +39,12 @@ def ranks(scores: ArrayLike, labels: ArrayLike) -> Labels:
 
 
 def top_k_accuracy(scores: ArrayLike, labels: ArrayLike, k: int = 1) -> float:
-    """Share of the paintings whose artist is among the k that score highest."""
+    """Compute the share of paintings whose artist is among the k with the highest scores."""
     return float((ranks(scores, labels) < k).mean())
 
 
 def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, num_artists: int) -> Labels:
-    """Paintings by their artist (rows) and by whom they are taken for (columns), (K, K).
+    """Count paintings by their artist (rows) and by the predicted artist (columns), (K, K).
 
     >>> confusion_matrix([0, 0, 1], [0, 1, 1], 2).tolist()
     [[1, 1], [0, 1]]
@@ -53,24 +54,26 @@ def confusion_matrix(labels: ArrayLike, predicted: ArrayLike, num_artists: int) 
 
 
 def precision_recall_f1(confusion: NDArray[np.integer]) -> tuple[Floats, Floats, Floats]:
-    """Of each artist (K,): 0 where nothing was predicted, or there is nothing to find.
+    """Compute the precision, recall and F1 score of each artist (K,).
+
+    A ratio is 0 if an artist was never predicted, or has no paintings.
 
     >>> precision_recall_f1(np.array([[1, 1], [0, 1]]))[0].tolist()
     [1.0, 0.5]
     """
-    right = np.diag(confusion).astype(np.float64)
-    found, there = confusion.sum(0), confusion.sum(1)
-    precision, recall = _ratio(right, found), _ratio(right, there)
-    return precision, recall, _ratio(2 * right, found + there)
+    correct = np.diag(confusion).astype(np.float64)
+    predicted, actual = confusion.sum(0), confusion.sum(1)
+    precision, recall = _ratio(correct, predicted), _ratio(correct, actual)
+    return precision, recall, _ratio(2 * correct, predicted + actual)
 
 
 def scores_of(confusion: NDArray[np.integer]) -> dict[str, float]:
-    """Precision, recall and F1, as plain means over artists (macro) and by their paintings.
+    """Average precision, recall and F1 over artists, equally (macro) and by paintings (weighted).
 
-    Artists without a painting, as of a bootstrap sample, are left out of the means.
+    Artists without a painting, as in a bootstrap sample, are left out of the means.
     """
-    there = confusion.sum(1)
-    weights = {"macro": (there > 0).astype(np.float64), "weighted": there.astype(np.float64)}
+    sizes = confusion.sum(1)
+    weights = {"macro": (sizes > 0).astype(np.float64), "weighted": sizes.astype(np.float64)}
     names = ("precision", "recall", "f1")
     return {
         f"{kind}_{name}": float(values @ weight / weight.sum())
@@ -80,11 +83,15 @@ def scores_of(confusion: NDArray[np.integer]) -> dict[str, float]:
 
 
 def classification_report(scores: ArrayLike, labels: ArrayLike) -> dict[str, float]:
-    """Top-1, 3 and 5 accuracy; macro and weighted precision, recall and F1; how many.
+    """Compute all metrics of identification by name.
 
     Args:
-        scores: (N, K), logits or probabilities.
+        scores: logits or probabilities (N, K).
         labels: (N,).
+
+    Returns:
+        `top1`, `top3`, `top5`; `precision`, `recall` and `f1`, each with the prefix `macro_` and
+        `weighted_`; and `num_paintings`.
     """
     x, y = as_scores(scores), np.asarray(labels, np.int64)
     return _report(ranks(x, y), y, x.argmax(1), x.shape[1]) | {"num_paintings": len(y)}
@@ -98,10 +105,20 @@ def bootstrap_intervals(
     level: float = 0.95,
     seed: int = 0,
 ) -> dict[str, tuple[float, float]]:
-    """Percentile intervals of each number of `classification_report` (Efron 1979).
+    """Estimate an interval of each metric of `classification_report` by the bootstrap (Efron 1979).
 
-    The paintings are drawn anew with replacement, so they tell how much another test set of the
-    same kind would move the numbers.
+    Each resample draws the paintings with replacement, so an interval shows how much the metric
+    would vary between test sets of the same kind.
+
+    Args:
+        scores: logits or probabilities (N, K).
+        labels: (N,).
+        resamples: number of resamples.
+        level: probability that the interval covers, in (0, 1).
+        seed: of the draws.
+
+    Returns:
+        The lower and upper percentile of each metric.
     """
     x, y = as_scores(scores), np.asarray(labels, np.int64)
     rank, predicted, rng = ranks(x, y), x.argmax(1), np.random.default_rng(seed)
@@ -118,21 +135,21 @@ def bootstrap_intervals(
 
 
 def reliability(probabilities: ArrayLike, labels: ArrayLike, num_bins: int = 15) -> Reliability:
-    """Confidence and accuracy in bins of equal width of the highest probability."""
+    """Compare confidence and accuracy in bins of equal width of the highest probability."""
     p, y = as_scores(probabilities), np.asarray(labels, np.int64)
-    best, right = p.max(1), p.argmax(1) == y
-    index = np.clip(np.ceil(best * num_bins).astype(int) - 1, 0, num_bins - 1)
+    confidence, correct = p.max(1), p.argmax(1) == y
+    index = np.clip(np.ceil(confidence * num_bins).astype(int) - 1, 0, num_bins - 1)
     count = np.bincount(index, minlength=num_bins)
-    sums = [np.bincount(index, w, num_bins) for w in (best, right.astype(np.float64))]
+    sums = [np.bincount(index, w, num_bins) for w in (confidence, correct.astype(np.float64))]
     return Reliability(count, *(_ratio(total, count) for total in sums))
 
 
 def expected_calibration_error(
     probabilities: ArrayLike, labels: ArrayLike, num_bins: int = 15
 ) -> float:
-    """Mean gap of confidence and accuracy over the bins of `reliability` (Guo et al. 2017, eq. 3).
+    """Average the gap between confidence and accuracy over bins (Guo et al. 2017, eq. 3).
 
-    Sure of all, right in half:
+    See `reliability`. A classifier with confidence 1 that is right half of the time:
 
     >>> expected_calibration_error([[1.0, 0.0], [1.0, 0.0]], [0, 1])
     0.5
@@ -143,7 +160,13 @@ def expected_calibration_error(
 
 
 def auroc(known: ArrayLike, unknown: ArrayLike) -> float:
-    """Chance that a known artist's painting scores above an unknown one's, ties counted half.
+    """Compute the probability that a known artist's painting scores above an unknown artist's.
+
+    It is the area under the ROC curve; ties count half.
+
+    Args:
+        known: scores of paintings by known artists (N,).
+        unknown: scores of paintings by other artists (M,).
 
     >>> auroc([3, 2], [1, 2])
     0.875
@@ -154,7 +177,7 @@ def auroc(known: ArrayLike, unknown: ArrayLike) -> float:
 
 
 def threshold_at_recall(known: ArrayLike, recall: float = 0.95) -> float:
-    """The score that the share `recall` of the known reach or pass.
+    """Find the highest threshold that the share `recall` of the known paintings reaches.
 
     >>> threshold_at_recall([1, 2, 3, 4], recall=0.75)
     2.0
@@ -164,7 +187,7 @@ def threshold_at_recall(known: ArrayLike, recall: float = 0.95) -> float:
 
 
 def false_positive_rate(known: ArrayLike, unknown: ArrayLike, recall: float = 0.95) -> float:
-    """Share of the unknown taken for known, where the share `recall` of the known is found.
+    """Compute the share of unknown paintings at or above `threshold_at_recall` of the known ones.
 
     >>> false_positive_rate([1, 2, 3, 4], [0, 0, 2.5, 5], recall=0.75)
     0.5
@@ -172,8 +195,10 @@ def false_positive_rate(known: ArrayLike, unknown: ArrayLike, recall: float = 0.
     return float((_vector(unknown, "unknown") >= threshold_at_recall(known, recall)).mean())
 
 
-def most_confused(confusion: NDArray[np.integer], names: list[str] | tuple[str, ...]) -> list:
-    """(paintings, artist, taken for) of every confusion that occurs, most frequent first.
+def most_confused(
+    confusion: NDArray[np.integer], names: list[str] | tuple[str, ...]
+) -> list[tuple[int, str, str]]:
+    """List all confusions as (number of paintings, artist, predicted artist), most frequent first.
 
     >>> most_confused(np.array([[5, 2], [0, 3]]), ["Monet", "Sisley"])
     [(2, 'Monet', 'Sisley')]
@@ -193,10 +218,15 @@ def _ratio(part: NDArray, whole: NDArray) -> Floats:
 
 
 def as_scores(scores: ArrayLike) -> Floats:
+    """Convert scores to a float64 matrix (N, K).
+
+    Raises:
+        BrushworkError: it is no matrix, has no rows, or holds NaN or infinity.
+    """
     x = np.asarray(scores, np.float64)
     if x.ndim != 2 or not x.size or not np.isfinite(x).all():
         raise BrushworkError(
-            f"scores are finite numbers (N, K), at least one row, not of shape {x.shape}"
+            f"scores must be a matrix (N, K) of finite numbers with at least one row, not {x.shape}"
         )
     return x
 
@@ -204,5 +234,7 @@ def as_scores(scores: ArrayLike) -> Floats:
 def _vector(scores: ArrayLike, name: str) -> Floats:
     x = np.asarray(scores, np.float64).ravel()
     if not x.size or not np.isfinite(x).all():
-        raise BrushworkError(f"no {name} paintings to compare, or scores that are not finite")
+        raise BrushworkError(
+            f"the {name} paintings need at least one score, and all scores must be finite"
+        )
     return x

@@ -1,9 +1,9 @@
 """Distances between two sets of images, as functions of their feature matrices.
 
 N real and M fake images, D features. Every function takes `real` (N, D) and `fake` (M, D), torch
-or numpy of any float type, and computes in float64 where the tensors lie. `mmd`, `wasserstein`,
-`one_nn`, `precision_recall` and `density_coverage` all read the same Euclidean distances: compute
-them once by `pairwise` and pass them on as `distances=` to have five metrics for the price of one.
+or numpy of any float type, and computes in float64 on the device of the tensors. `mmd`,
+`wasserstein`, `one_nn`, `precision_recall` and `density_coverage` use the same Euclidean distances:
+compute these once by `pairwise` and pass them as `distances=` to save time.
 """
 
 import math
@@ -18,15 +18,13 @@ from torch import Tensor
 from brushwork.errors import BrushworkError
 from brushwork.training.threads import single_thread
 
-# Two distances closer than this (relatively) are a tie that rounding has broken.
+# Distances with a smaller relative difference are equal but for rounding.
 TIE = 1e-9
 
-
-# Kernel and distance blocks hold at most this many float64 numbers at a time (128 MiB).
+# Most float64 numbers in a block of kernel values or distances (128 MiB).
 BLOCK = 2**24
 
-
-# The three distance matrices together hold at most this many (8 GiB).
+# Most numbers in the three distance matrices together (8 GiB).
 MAX_DISTANCES = 2**30
 
 
@@ -46,7 +44,7 @@ class Estimate(NamedTuple):
 
 
 class OneNN(NamedTuple):
-    """Leave-one-out 1-NN accuracy: the mean of its parts, of the real, and of the fake images."""
+    """Leave-one-out 1-NN accuracy on the real and on the fake images, and the mean of both."""
 
     accuracy: float
     real: float
@@ -54,21 +52,31 @@ class OneNN(NamedTuple):
 
 
 def as_matrix(x: Tensor | ArrayLike, name: str) -> Tensor:
-    """A finite, non-empty float64 matrix (N, D), or an error that calls it by its `name`."""
+    """Convert features to a float64 matrix (N, D).
+
+    Args:
+        x: features, one row for each image.
+        name: what error messages call them.
+
+    Raises:
+        BrushworkError: they are no matrix, are empty, or hold NaN or infinity.
+    """
     if not isinstance(x, Tensor):
         x = torch.from_numpy(np.array(x, dtype=np.float64))
-    elif x.device.type == "mps":  # knows no float64
+    elif x.device.type == "mps":  # it has no float64
         x = x.cpu()
     x = x.detach().to(torch.float64)
     if x.ndim != 2:
-        raise BrushworkError(f"{name} must be a matrix, one row an image, not {tuple(x.shape)}")
+        raise BrushworkError(
+            f"{name} must be a matrix with one row for each image, not {tuple(x.shape)}"
+        )
     if x.numel() == 0:
         raise BrushworkError(f"{name} are empty, {tuple(x.shape)}; pass at least one image")
-    # The sum tells in one quick pass whether there is anything to count.
+    # The sum shows in one fast pass whether there is any such number.
     if not x.sum().isfinite() and (bad := int((~x.isfinite()).any(1).sum())):
         raise BrushworkError(
             f"{name} hold NaN or infinity for {bad} of {len(x)} images; "
-            "look at these images and at the extractor"
+            "check these images and the feature space"
         )
     return x
 
@@ -76,12 +84,16 @@ def as_matrix(x: Tensor | ArrayLike, name: str) -> Tensor:
 def feature_pair(
     real: Tensor | ArrayLike, fake: Tensor | ArrayLike, *, at_least: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """Both feature matrices in float64, of one width, each of `at_least` so many images."""
+    """Convert both feature matrices to float64.
+
+    Raises:
+        BrushworkError: see `as_matrix`; or they differ in D, or have fewer than `at_least` rows.
+    """
     x, y = as_matrix(real, "real features"), as_matrix(fake, "fake features")
     if x.shape[1] != y.shape[1]:
         raise BrushworkError(
             f"real images have {x.shape[1]} features and fake images {y.shape[1]}; "
-            "take both from one feature space"
+            "compute both in one feature space"
         )
     if min(len(x), len(y)) < at_least:
         raise BrushworkError(
@@ -92,13 +104,15 @@ def feature_pair(
 
 
 def frechet(real: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
-    """Squared Fréchet distance of the Gaussians fitted to both sets (Heusel et al. 2017, eq. 6).
+    """Compute the squared Fréchet distance of Gaussians fitted to both sets.
 
-    |m₁ - m₂|² + tr(C₁ + C₂ - 2 (C₁ C₂)^½), covariances over n - 1: FID in Inception's space. With
-    X and Y centred and scaled so that C₁ = XᵀX and C₂ = YᵀY, tr (C₁ C₂)^½ is the nuclear norm of
-    X Yᵀ: exact, with no epsilon and no root of a matrix, and cheap when there are fewer images than
-    features. Biased upwards when images are few: compare only at equal N and M, and read `kid`
-    beside it.
+    |m₁ - m₂|² + tr(C₁ + C₂ - 2 (C₁ C₂)^½), with covariances over n - 1 (Heusel et al. 2017, eq. 6);
+    in Inception's space it is the FID. With X and Y centred and scaled so that C₁ = XᵀX and
+    C₂ = YᵀY, tr (C₁ C₂)^½ is the nuclear norm of X Yᵀ. That is exact, needs no epsilon and no
+    matrix square root, and is fast if there are fewer images than features. Few images bias the
+    distance upwards: compare only at equal N and M, and read `kid` beside it.
+
+    It is written here because clean-fid's fails with SciPy 1.18 and takes 50 times as long.
 
     Two Gaussians with means 0 and 3, deviations 1 and 3: 3² + (1 - 3)² = 13.
 
@@ -111,7 +125,7 @@ def frechet(real: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
     x = (x - mean_x) / math.sqrt(len(x) - 1)
     y = (y - mean_y) / math.sqrt(len(y) - 1)
     total = ((mean_x - mean_y).square().sum() + x.square().sum() + y.square().sum()).item()
-    # With more images than features the triangular factor has the same Gram matrix, and D rows.
+    # With more images than features, the R factor has the same Gram matrix and only D rows.
     x, y = (torch.linalg.qr(m, mode="r").R if m.shape[0] > m.shape[1] else m for m in (x, y))
     product = x @ y.T
     norm, error = _nuclear_norm_and_error(product)
@@ -121,11 +135,16 @@ def frechet(real: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
 
 
 def frechet_of_halves(features: Tensor | ArrayLike, seed: int = 0) -> float:
-    """Fréchet distance of one random half of the images (N, D) to the other: a yardstick.
+    """Compute the Fréchet distance between two random halves of the images (N, D).
 
-    Samples of one distribution are never 0 apart, and small ones are far apart (Chong & Forsyth
-    2020): an artist who painted as many again would not be at 0 from these. He would be nearer than
-    halves are, which are small themselves: real landscapes came to about 0.6 of it.
+    It is a reference value for the distance of fakes. Samples of one distribution are never at
+    distance 0, and small ones are far apart (Chong & Forsyth 2020). As halves are small, equally
+    many new paintings by the same artists would be nearer: at about 0.6 of this distance, for real
+    landscapes.
+
+    Args:
+        features: (N, D), N at least 4.
+        seed: of the split.
 
     >>> frechet_of_halves([[1.0], [1.0], [1.0], [1.0]])
     0.0
@@ -136,10 +155,10 @@ def frechet_of_halves(features: Tensor | ArrayLike, seed: int = 0) -> float:
 
 
 def _nuclear_norm_and_error(m: Tensor) -> tuple[float, float]:
-    """Sum of the singular values of a matrix, and a bound on its rounding error.
+    """Compute the sum of the singular values of a matrix, and a bound on its rounding error.
 
-    They are the roots of the eigenvalues of the Gram matrix, which take a fraction of the time of
-    `svdvals`, but lose the digits of the small ones.
+    The singular values are the roots of the eigenvalues of the Gram matrix. This takes a fraction
+    of the time of `svdvals`, but small singular values lose digits.
     """
     gram = m @ m.T if m.shape[0] <= m.shape[1] else m.T @ m
     with single_thread():
@@ -157,14 +176,20 @@ def kid(
     num_subsets: int = 100,
     seed: int = 0,
 ) -> Estimate:
-    """Kernel Inception distance: unbiased squared MMD with the kernel (x·y / D + 1)³.
+    """Estimate the kernel Inception distance, the squared MMD with the kernel (x·y / D + 1)³.
 
-    Bińkowski et al. 2018, eq. 4 and section 4. All pairs are used, and the standard error is the
-    two-sample jackknife's. It may be below zero, as an unbiased estimate of zero must.
+    Bińkowski et al. 2018, eq. 4 and section 4. By default it uses all pairs of images, and the
+    standard error is the two-sample jackknife's. The estimate is unbiased, so it may be below zero.
 
-    With `subset_size`, the mean over `num_subsets` random subsets, the very ones that
-    `cleanfid.fid.kernel_distance` draws after `np.random.seed(seed)`; the error is then the spread
-    between subsets, as torch-fidelity prints it. Costs less when there are over 10,000 images.
+    Args:
+        real: (N, D).
+        fake: (M, D).
+        subset_size: if given, the estimate is the mean over random subsets of this size, and the
+            error is the standard deviation between them, as torch-fidelity prints it. This is
+            faster for more than 10,000 images.
+        num_subsets: number of subsets. They are those that `cleanfid.fid.kernel_distance` draws
+            after `np.random.seed(seed)`.
+        seed: of the subsets.
 
     Real images at -1 and 1, fakes both at 0 (D = 1): 0 + 1 - 2 · 1 = -1.
 
@@ -177,8 +202,8 @@ def kid(
     size = min(len(x), len(y), subset_size)
     if size < 2 or num_subsets < 1:
         raise BrushworkError(
-            f"KID takes the mean over at least 1 subset of at least 2 images, "
-            f"not {num_subsets} of {subset_size}"
+            f"KID needs at least 1 subset of at least 2 images; `num_subsets` is {num_subsets} and "
+            f"`subset_size` is {subset_size}"
         )
     random = np.random.RandomState(seed)
     values = []
@@ -199,7 +224,7 @@ def _kid_of_all(x: Tensor, y: Tensor) -> Estimate:
     value = mean_x + mean_y - 2 * across_x.sum() / (n * m)
     if min(n, m) < 3:
         return Estimate(value.item(), math.nan)
-    # The estimate without each image in turn, from the row sums alone.
+    # The jackknife: the row sums give the estimate without each of the images.
     less_x = (within_x.sum() - 2 * within_x) / ((n - 1) * (n - 2)) - 2 * (
         across_x.sum() - across_x
     ) / ((n - 1) * m)
@@ -211,13 +236,16 @@ def _kid_of_all(x: Tensor, y: Tensor) -> Estimate:
 
 
 def _kernel_sums(x: Tensor, y: Tensor) -> Tensor:
-    """Row sums (N,) of the cubic kernel matrix of x (N, D) and y (M, D)."""
+    """Sum the rows (N,) of the cubic kernel matrix of x (N, D) and y (M, D)."""
     rows = max(1, BLOCK // len(y))
     return torch.cat([((part @ y.T / x.shape[1] + 1) ** 3).sum(1) for part in x.split(rows)])
 
 
 def pairwise(real: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> Distances:
-    """All Euclidean distances within and between both sets; exact copies are at exactly zero.
+    """Compute all Euclidean distances within and between both sets; equal images have exactly 0.
+
+    Raises:
+        BrushworkError: see `feature_pair`; or the distances take more memory than 8 GiB.
 
     >>> pairwise(torch.tensor([[0.0, 0.0], [3.0, 4.0]]), torch.tensor([[3.0, 0.0]])).cross.tolist()
     [[3.0], [4.0]]
@@ -226,13 +254,13 @@ def pairwise(real: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> Distances:
     if len(x) ** 2 + len(y) ** 2 + len(x) * len(y) > MAX_DISTANCES:
         raise BrushworkError(
             f"the distances of {len(x)} real and {len(y)} fake images do not fit in "
-            f"{MAX_DISTANCES >> 27} GiB; take a random sample of 10,000 of each"
+            f"{MAX_DISTANCES >> 27} GiB; use a random sample of 10,000 of each"
         )
     return Distances(_euclidean(x, x), _euclidean(y, y), _euclidean(x, y))
 
 
 def _euclidean(x: Tensor, y: Tensor) -> Tensor:
-    """Distances (N, M) by one matrix product, rounding mended where points coincide."""
+    """Compute distances (N, M) by a matrix product, and set those of equal points to 0."""
     centre = (x.mean(0) + y.mean(0)) / 2  # less cancellation
     x, y = x - centre, y - centre
     norms_x, norms_y = x.square().sum(1), y.square().sum(1)
@@ -248,7 +276,15 @@ def _euclidean(x: Tensor, y: Tensor) -> Tensor:
 def nearest(
     queries: Tensor | ArrayLike, references: Tensor | ArrayLike, k: int = 1
 ) -> tuple[Tensor, Tensor]:
-    """Distances (N, k) from each query to its k nearest references, nearest first, and their rows.
+    """Find the k nearest references of each query, nearest first.
+
+    Args:
+        queries: (N, D).
+        references: (M, D).
+        k: number of neighbours, between 1 and M.
+
+    Returns:
+        Their distances (N, k) and their rows in `references` (N, k).
 
     >>> distances, rows = nearest(torch.tensor([[2.0]]), torch.tensor([[0.0], [3.0], [9.0]]), k=2)
     >>> distances.tolist(), rows.tolist()
@@ -256,7 +292,9 @@ def nearest(
     """
     y, x = feature_pair(references, queries)
     if not 1 <= k <= len(y):
-        raise BrushworkError(f"asked for the {k} nearest of {len(y)} images; k goes from 1 to that")
+        raise BrushworkError(
+            f"`k` is {k}; it must be between 1 and the number of references, {len(y)}"
+        )
     parts = [
         _euclidean(part, y).topk(k, largest=False) for part in x.split(max(1, BLOCK // len(y)))
     ]
@@ -271,13 +309,18 @@ def mmd(
     unbiased: bool = True,
     distances: Distances | None = None,
 ) -> float:
-    """Squared maximum mean discrepancy with the Gaussian kernel exp(-|x - y|² / 2σ²).
+    """Estimate the squared maximum mean discrepancy with the kernel exp(-|x - y|² / 2σ²).
 
-    Gretton et al. 2012, eq. 3 (`unbiased`: the U-statistic, which may be below zero) or eq. 5
-    (biased: the V-statistic, never below zero). σ is the median of all non-zero distances of the
-    pooled sets (their median heuristic), so values compare only on the same real set: a better
-    fake set also moves σ a little; pass `bandwidth` to hold it. Xu et al. 2018 print the root of
-    the biased form.
+    Gretton et al. 2012. Xu et al. 2018 print the root of the biased estimate.
+
+    Args:
+        real: (N, D).
+        fake: (M, D).
+        bandwidth: σ. By default the median of all non-zero distances of the pooled sets. It then
+            depends on both sets: compare values for the same real images only.
+        unbiased: compute the U-statistic (eq. 3), which may be below zero, or else the V-statistic
+            (eq. 5), which may not.
+        distances: from `pairwise`, if they are known.
 
     Real images at 0, fakes at 1, σ = 1: 1 + 1 - 2 exp(-½) = 0.7869.
 
@@ -289,7 +332,7 @@ def mmd(
     if not 0 < sigma < math.inf:
         if bandwidth is None:  # every image is the same
             return 0.0
-        raise BrushworkError(f"the bandwidth of a Gaussian kernel is above 0, not {bandwidth}")
+        raise BrushworkError(f"`bandwidth` is {bandwidth}; it must be above 0")
     kernel: list[Tensor] = [(m / sigma).square_().mul_(-0.5).exp_() for m in d]
     if unbiased:
         within = [(k.sum() - len(k)) / (len(k) * (len(k) - 1)) for k in kernel[:2]]
@@ -311,11 +354,11 @@ def _upper(m: Tensor) -> Tensor:
 def wasserstein(
     real: Tensor | ArrayLike, fake: Tensor | ArrayLike, *, distances: Distances | None = None
 ) -> float:
-    """Exact Wasserstein-1 (earth mover's) distance of both sets (Rubner et al. 2000, eq. 1).
+    """Compute the exact Wasserstein-1 (earth mover's) distance (Rubner et al. 2000, eq. 1).
 
-    The least mean Euclidean distance over all ways to move the real images onto the fakes, found
-    by the network simplex of POT (Bonneel et al. 2011); cubic in the number of images.
-    It shrinks as 1/n^(1/D) towards its limit: compare only at equal N and M.
+    It is the smallest mean Euclidean distance over all ways to move the real images onto the fakes.
+    The network simplex of POT (Bonneel et al. 2011) finds it, in time cubic in the number of
+    images. It shrinks as 1/n^(1/D) to its limit: compare only at equal N and M.
 
     >>> wasserstein(torch.tensor([[0.0], [1.0]]), torch.tensor([[5.0], [6.0]]))
     5.0
@@ -329,7 +372,7 @@ def wasserstein(
 
 
 def optimal_transport() -> Any:
-    """The package POT, for `wasserstein`; ask for it before long work that will end there.
+    """Import the package POT, which `wasserstein` needs; call it to check before long work.
 
     Raises:
         BrushworkError: it is not installed.
@@ -347,12 +390,12 @@ def optimal_transport() -> Any:
 def one_nn(
     real: Tensor | ArrayLike, fake: Tensor | ArrayLike, *, distances: Distances | None = None
 ) -> OneNN:
-    """Leave-one-out accuracy of a 1-nearest-neighbour classifier of real against fake.
+    """Compute the leave-one-out accuracy of a 1-nearest-neighbour classifier of real against fake.
 
-    Lopez-Paz & Oquab 2017; Xu et al. 2018, section 2. About 0.5 is best; at 1 the sets are told
-    apart always, and at 0 the fakes are copies of the reals. A low `real` with a high `fake` means
-    that the fakes gather around few modes. Ties count half. The accuracy is the mean of its parts,
-    so that its chance level is 0.5 whatever N and M; that of the parts is 0.5 only at N = M.
+    Lopez-Paz & Oquab 2017; Xu et al. 2018, section 2. About 0.5 is best. At 1 the classifier always
+    separates the sets, and at 0 the fakes are copies of the real images. A low accuracy on real
+    images with a high one on fakes means that the fakes cover few modes. Ties count half. The mean
+    of both accuracies has the chance level 0.5 for all N and M; each alone has it only if N = M.
 
     >>> one_nn(torch.tensor([[0.0], [1.0]]), torch.tensor([[9.0], [10.0]])).accuracy
     1.0
@@ -374,10 +417,11 @@ def precision_recall(
     k: int = 3,
     distances: Distances | None = None,
 ) -> tuple[float, float]:
-    """Improved precision and recall (Kynkäänniemi et al. 2019, eq. 1-3).
+    """Compute improved precision and recall (Kynkäänniemi et al. 2019, eq. 1-3).
 
-    Precision: the share of fakes inside at least one ball around a real image that reaches to its
-    k-th nearest real neighbour; recall: the same the other way round.
+    Around each real image there is a ball that reaches to its k-th nearest real neighbour.
+    Precision is the share of fakes inside at least one of these balls. Recall is the share of real
+    images inside at least one such ball around a fake.
 
     >>> precision_recall(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[0.5], [9.0]]), k=1)
     (0.5, 1.0)
@@ -395,11 +439,12 @@ def density_coverage(
     k: int = 5,
     distances: Distances | None = None,
 ) -> tuple[float, float]:
-    """Density and coverage (Naeem et al. 2020, eq. 3 and 4), which one outlier cannot swell.
+    """Compute density and coverage, which a single outlier hardly changes.
 
-    Density: in how many real balls (see `precision_recall`) a fake lies, over k: 1 in expectation
-    where the sets are equal, and above where the fakes crowd the modes. Coverage: the share
-    of real balls with at least one fake inside. Balls are open, as in the authors' code.
+    Naeem et al. 2020, eq. 3 and 4, with the balls of `precision_recall` around the real images.
+    Density is the mean number of balls that hold a fake, divided by k; it is 1 in expectation for
+    two samples of one distribution, and above 1 if the fakes lie close to modes. Coverage is the
+    share of balls with at least one fake inside. The balls are open, as in the authors' code.
 
     >>> density_coverage(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[0.5], [9.0]]), k=1)
     (1.0, 0.6666666666666666)
@@ -407,14 +452,13 @@ def density_coverage(
     d = _distances(real, fake, distances, at_least=2)
     if len(d.real) <= k:
         raise BrushworkError(
-            f"balls to the {k}th nearest neighbour need more than {k} real images, "
-            f"not {len(d.real)}"
+            f"density and coverage need more than k = {k} real images, not {len(d.real)}"
         )
     radii = _radii(d.real, k)
     if not radii.any():
         raise BrushworkError(
             f"every real image has {k} exact copies, so density and coverage are undefined; "
-            "look at the real images"
+            "remove the copies from the real images"
         )
     inside = d.cross < radii[:, None] * (1 - TIE)
     density = inside.sum().item() / (k * inside.shape[1])
@@ -422,11 +466,11 @@ def density_coverage(
 
 
 def authenticity(train: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
-    """Share of fakes that are no near-copies of a training image (Alaa et al. 2022, section 4.3).
+    """Compute the share of fakes that are not copies of a training image.
 
-    A fake counts as a copy when it is nearer to its nearest training image than that image is to
-    any other training image, or is that image, which may occur twice. Fresh draws from the training
-    distribution give about 0.5, copies 0.
+    Alaa et al. 2022, section 4.3. A fake counts as a copy if it is nearer to its nearest training
+    image than that image is to all other training images, or if it equals that image, even one that
+    occurs twice. New samples of the training distribution give about 0.5, and copies give 0.
 
     >>> authenticity(torch.tensor([[0.0], [1.0], [5.0]]), torch.tensor([[0.1], [3.5]]))
     0.0
@@ -446,20 +490,25 @@ def authenticity(train: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
 def copying(
     train: Tensor | ArrayLike, held_out: Tensor | ArrayLike, fake: Tensor | ArrayLike
 ) -> float:
-    """Chance that a fake lies nearer to the training set than a held-out real image does.
+    """Compute the probability that a fake is nearer to the training set than a held-out image is.
 
-    The Mann-Whitney statistic of Meehan et al. 2020 (behind their C_T), as a probability: 0.5 for a
-    generator as far from its training images as new paintings are, towards 1 for one that copies
-    them, towards 0 for one that misses the distribution. Ties count half.
+    This is the Mann-Whitney statistic behind C_T of Meehan et al. 2020, as a probability. It is 0.5
+    if fakes are as far from the training images as new paintings are, near 1 if they are copies,
+    and near 0 if they miss the distribution. Ties count half.
+
+    Args:
+        train: features of the training images (N, D).
+        held_out: features of real images that were not trained on (H, D).
+        fake: features of the fakes (M, D).
 
     >>> copying(torch.tensor([[0.0]]), torch.tensor([[1.0], [2.0]]), torch.tensor([[0.0], [1.5]]))
     0.75
     """
-    ours = nearest(fake, train)[0][:, 0]
-    theirs = nearest(held_out, train)[0][:, 0].sort().values
-    below = torch.searchsorted(theirs, ours * (1 - TIE), side="left")
-    up_to = torch.searchsorted(theirs, ours * (1 + TIE), side="right")
-    return 1 - ((below + up_to).double().mean() / (2 * len(theirs))).item()
+    of_fakes = nearest(fake, train)[0][:, 0]
+    of_held_out = nearest(held_out, train)[0][:, 0].sort().values
+    below = torch.searchsorted(of_held_out, of_fakes * (1 - TIE), side="left")
+    up_to = torch.searchsorted(of_held_out, of_fakes * (1 + TIE), side="right")
+    return 1 - ((below + up_to).double().mean() / (2 * len(of_held_out))).item()
 
 
 def _distances(
@@ -475,7 +524,8 @@ def _distances(
 
 
 def _radii(own: Tensor, k: int) -> Tensor:
-    """Distance of each image to its k-th nearest other image; its own zero is the first."""
+    """Find the distance of each image to its k-th nearest other image (N,)."""
     if k < 1:
-        raise BrushworkError(f"neighbours are counted from 1; k is {k}")
+        raise BrushworkError(f"`k` is {k}; it must be at least 1")
+    # The smallest distance is that of the image to itself.
     return own.kthvalue(k + 1, dim=1).values

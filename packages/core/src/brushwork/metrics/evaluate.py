@@ -1,4 +1,10 @@
-"""Every metric of one feature space at once, as the dict that a run logs and a report prints."""
+"""All metrics of one feature space at once, by plain names, and which value of each is the best.
+
+Results are nested: a set of fakes has a dictionary for each feature space, which holds the metrics
+and the counts of images. A report of several sets of fakes has one such entry for each set:
+
+    {"runs/gan": {"pixels": {"fid": 12.5, "kid": 0.01, "n_real": 1000, "n_fake": 1000}}}
+"""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -22,59 +28,70 @@ METRICS = (
     "density_coverage",
 )
 
-
-# Of equal draws from one distribution a classifier is right half of the time.
+# The 1-NN classifier is right half of the time on two samples of one distribution.
 HALF_IS_BETTER = frozenset({"one_nn"})
-
 
 LOWER_IS_BETTER = frozenset({"fid", "kid", "mmd", "emd"})
 
-
 HIGHER_IS_BETTER = frozenset({"is", "mode_score", "precision", "recall", "density", "coverage"})
 
+# Accuracies of `label_check` and `class_check`; higher is better.
+CLASS_ACCURACIES = frozenset({"agreement", "intended", "cas"})
 
-# Of `label_check` and `class_check`: how often fakes are of the class they were meant for.
-MORE_ARE_RIGHT = frozenset({"agreement", "intended", "cas"})
-
-
-LEAST = 6
-"""Of each side: balls to the fifth nearest neighbour want so many."""
+# Density and coverage look at the five nearest neighbours of an image.
+MIN_IMAGES = 6
 
 
 def require_enough(num_real: int, num_fake: int, num_pairs: int = 1000) -> None:
-    """Say before the work that there are too few images for all of `METRICS`.
+    """Check, before long work, that there are enough images for all of `METRICS`.
+
+    Args:
+        num_real: number of real images.
+        num_fake: number of fakes.
+        num_pairs: see `evaluate`.
 
     Raises:
-        BrushworkError: there are fewer than `LEAST` of one side, or of those that are paired.
+        BrushworkError: one of the numbers is below `MIN_IMAGES`.
 
     >>> require_enough(12, 5)
     Traceback (most recent call last):
-    brushwork.errors.BrushworkError: metrics need at least 6 fakes, not 5
+    brushwork.errors.BrushworkError: there are 5 fakes; the metrics need at least 6
     """
-    numbers = {
-        "real images": num_real,
-        "fakes": num_fake,
-        "images of each side (--num-pairs)": num_pairs,
-    }
-    for what, num in numbers.items():
-        if num < LEAST:
-            raise BrushworkError(f"metrics need at least {LEAST} {what}, not {num}")
+    for images, num in {"real images": num_real, "fakes": num_fake}.items():
+        if num < MIN_IMAGES:
+            raise BrushworkError(
+                f"there are {num} {images}; the metrics need at least {MIN_IMAGES}"
+            )
+    if num_pairs < MIN_IMAGES:
+        raise BrushworkError(f"`num_pairs` is {num_pairs}; it must be at least {MIN_IMAGES}")
 
 
 def evaluate(
     real: Features,
     fake: Features,
-    space: str,
     *,
     metrics: Collection[str] | None = None,
     num_pairs: int = 1000,
     seed: int = 0,
 ) -> dict[str, float]:
-    """All of `METRICS`, or those named, with the space in each key and the counts beside them.
+    """Compare fakes with real images by all of `METRICS`, or by some of them.
 
-    FID, KID, IS and mode score read every image. The others read the distances of all pairs, and
-    take `num_pairs` images of each side at most, equally many of both, drawn by `seed` and told as
-    `n_pairs`. Without probabilities there is no IS and no mode score.
+    FID, KID, inception score and mode score use every image. The other metrics use the distances
+    of all pairs of images, so they take a random sample of each side.
+
+    Args:
+        real: features of the real images (N, D), and probabilities if the space has classes.
+        fake: features of the fakes (M, D), from the same space.
+        metrics: names from `METRICS`; all by default, without the inception score and the mode
+            score where there are no probabilities.
+        num_pairs: images of each side, at most, for the metrics of pairs; equally many of both.
+        seed: of the sample.
+
+    Returns:
+        The value of each metric, and `n_real`, `n_fake` and `n_pairs`, the numbers of images.
+
+    Raises:
+        BrushworkError: a name is not in `METRICS`, or a named metric needs probabilities.
     """
     chosen: set[str] = set(METRICS) if metrics is None else set(metrics)
     if unknown := sorted(chosen - set(METRICS)):
@@ -92,30 +109,35 @@ def evaluate(
             values["mode_score"] = scores.mode_score(real.probabilities, fake.probabilities)
     elif metrics is not None and chosen & {"is", "mode_score"}:
         raise BrushworkError(
-            f"space {space!r} gives no probabilities, which IS and mode score need"
+            "'is' and 'mode_score' need probabilities, and this feature space has no classes; "
+            "leave them out of `metrics` or use another space"
         )
     counts = {"n_real": len(x), "n_fake": len(y)}
     if chosen - {"fid", "kid", "is", "mode_score"}:
-        counts["n_pairs"] = min(len(x), len(y), num_pairs)
-        values |= _of_pairs(
-            _sample(x, counts["n_pairs"], seed), _sample(y, counts["n_pairs"], seed), chosen
-        )
-    return {f"{name}_{space}": value for name, value in values.items()} | counts
+        size = counts["n_pairs"] = min(len(x), len(y), num_pairs)
+        values |= _metrics_of_pairs(_sample(x, size, seed), _sample(y, size, seed), chosen)
+    return values | counts
 
 
 def leak_check(
-    train: Features, fake: Features, space: str, held_out: Features | None = None
+    train: Features, fake: Features, held_out: Features | None = None
 ) -> dict[str, float]:
-    """How much of the fakes is copied: `authenticity`, and `copying` given held-out images.
+    """Measure how many fakes are copies of training images.
 
-    Both are about 0.5 for paintings that are as new as those of the training set are to each other;
-    copies drive authenticity to 0 and copying to 1.
+    Both values are about 0.5 for fakes that are as new as other paintings of the same kind.
+
+    Args:
+        train: features of the training images (N, D).
+        fake: features of the fakes (M, D).
+        held_out: features of real images that were not trained on (H, D).
+
+    Returns:
+        `authenticity`, which copies lower to 0, and, where `held_out` is given, `copying`, which
+        copies raise to 1.
     """
-    values = {f"authenticity_{space}": distances.authenticity(train.features, fake.features)}
+    values = {"authenticity": distances.authenticity(train.features, fake.features)}
     if held_out is not None:
-        values[f"copying_{space}"] = distances.copying(
-            train.features, held_out.features, fake.features
-        )
+        values["copying"] = distances.copying(train.features, held_out.features, fake.features)
     return values
 
 
@@ -123,32 +145,46 @@ def label_check(
     fake: Features,
     real: Features,
     labels: Sequence[str],
-    expected: Sequence[str],
-    space: str,
+    expected: Sequence[str] = (),
     intended: Sequence[str] = (),
 ) -> tuple[dict[str, float], dict[str, float]]:
-    """What a classifier sees in the fakes: numbers for the report, and the share of each label.
+    """Measure which labels a classifier gives to the fakes, and how confident it is.
 
-    Its confidence on the fakes is told beside that on the real images: best such that it was not
-    trained on. `expected` are the labels that all fakes were meant for; `intended`, where a painter
-    of many classes painted them, is the label that each was meant for.
+    Args:
+        fake: features and probabilities (M, K) of the fakes.
+        real: of real images, best of images that the classifier was not trained on.
+        labels: names of the K classes.
+        expected: labels that are right for every fake.
+        intended: the right label of each fake (M,), for a generator with several classes.
+
+    Returns:
+        Metrics, and the share of the fakes that are given each label, largest first. The metrics
+        are `label_entropy` and `confidence`, both again with the suffix `_real` for the real
+        images; with `expected`, `agreement`; with `intended`, `intended` and
+        `intended_by_chance`. See `brushwork.metrics.scores`.
+
+    Raises:
+        BrushworkError: there are no probabilities.
     """
     if fake.probabilities is None or real.probabilities is None:
-        raise BrushworkError(f"space {space!r} gives no probabilities, so it sees no labels")
-    ours = scores.predicted_labels(fake.probabilities, labels, expected)
-    theirs = scores.predicted_labels(real.probabilities, labels)
+        raise BrushworkError(
+            "the label check needs probabilities, and this feature space has no classes; "
+            "use the space of a classifier"
+        )
+    of_fakes = scores.predicted_labels(fake.probabilities, labels, expected)
+    of_reals = scores.predicted_labels(real.probabilities, labels)
     values = {
-        "label_entropy": ours.entropy,
-        "label_entropy_real": theirs.entropy,
-        "confidence": ours.confidence,
-        "confidence_real": theirs.confidence,
+        "label_entropy": of_fakes.entropy,
+        "label_entropy_real": of_reals.entropy,
+        "confidence": of_fakes.confidence,
+        "confidence_real": of_reals.confidence,
     }
-    if ours.agreement is not None:
-        values["agreement"] = ours.agreement
+    if of_fakes.agreement is not None:
+        values["agreement"] = of_fakes.agreement
     if intended:
-        hits, chance = scores.intended_labels(fake.probabilities, labels, intended)
-        values |= {"intended": hits, "intended_by_chance": chance}
-    return {f"{name}_{space}": value for name, value in values.items()}, ours.shares
+        share, chance = scores.intended_labels(fake.probabilities, labels, intended)
+        values |= {"intended": share, "intended_by_chance": chance}
+    return values, of_fakes.shares
 
 
 def class_check(
@@ -156,35 +192,48 @@ def class_check(
     fake_labels: Sequence[str],
     test: Features,
     test_labels: Sequence[str],
-    space: str,
     train: tuple[Features, Sequence[str]] | None = None,
 ) -> dict[str, float]:
-    """What fakes teach: `cas`, the accuracy on real paintings of a classifier of fakes.
+    """Measure how well a classifier that is trained on fakes names the class of real images.
 
-    Beside it `cas_by_chance`, of always naming the commonest class, and, given real paintings to
-    `train` on and their labels, `cas_of_real`, of the same classifier trained on these. See
-    `brushwork.metrics.scores.classification_accuracy_score`; all are in [0, 1].
+    Args:
+        fake: features of the fakes (M, D).
+        fake_labels: the class that each fake was generated for (M,).
+        test: features of real images (N, D).
+        test_labels: the class of each of them (N,).
+        train: features and classes of other real images, to train a second classifier on.
+
+    Returns:
+        Accuracies in [0, 1]: `cas`, see `brushwork.metrics.scores.classification_accuracy_score`;
+        `cas_by_chance`, of always naming the most frequent class; and with `train`,
+        `cas_of_real`, of the classifier that is trained on real images.
     """
-    teachers = {"cas": (fake, fake_labels)} | ({"cas_of_real": train} if train else {})
+    training_sets = {"cas": (fake, fake_labels)} | ({"cas_of_real": train} if train else {})
     values = {
         name: scores.classification_accuracy_score(x.features, labels, test.features, test_labels)
-        for name, (x, labels) in teachers.items()
+        for name, (x, labels) in training_sets.items()
     }
     values["cas_by_chance"] = max(Counter(test_labels).values()) / len(test_labels)
-    return {f"{name}_{space}": value for name, value in values.items()}
+    return values
 
 
-def best(reports: Mapping[str, Mapping[str, float]], key: str, space: str) -> set[str]:
-    """The names of the reports whose number `key` is the best; none where nothing is compared.
+def best(values: Mapping[str, float], metric: str) -> set[str]:
+    """Find the best values of a metric.
 
-    >>> best({"a": {"fid_x": 3.0}, "b": {"fid_x": 2.0}}, "fid_x", "x")
+    Args:
+        values: the metric's value by any name, such as a run's.
+        metric: its name, which says whether low or high values are better.
+
+    Returns:
+        The names of the best. None are best if all values are equal, if there is one value only,
+        or if the metric has no better side.
+
+    >>> best({"a": 3.0, "b": 2.0}, "fid")
     {'b'}
     """
-    metric = key.removesuffix(f"_{space}")
-    values = {name: report[key] for name, report in reports.items() if key in report}
     if metric in LOWER_IS_BETTER:
-        loss = values
-    elif metric in HIGHER_IS_BETTER | MORE_ARE_RIGHT:
+        loss = dict(values)
+    elif metric in HIGHER_IS_BETTER | CLASS_ACCURACIES:
         loss = {name: -value for name, value in values.items()}
     elif metric in HALF_IS_BETTER:
         loss = {name: abs(value - 0.5) for name, value in values.items()}
@@ -195,7 +244,35 @@ def best(reports: Mapping[str, Mapping[str, float]], key: str, space: str) -> se
     return winners if len(winners) < len(values) else set()
 
 
-def _of_pairs(x: Tensor, y: Tensor, chosen: set[str]) -> dict[str, float]:
+def by_space(
+    reports: Mapping[str, Mapping[str, Mapping[str, float]]],
+) -> dict[str, dict[str, Mapping[str, float]]]:
+    """Turn {name: {space: {metric: value}}} into {space: {name: {metric: value}}}.
+
+    >>> by_space({"a": {"pixels": {"fid": 3.0}}, "b": {"pixels": {"fid": 2.0}}})
+    {'pixels': {'a': {'fid': 3.0}, 'b': {'fid': 2.0}}}
+    """
+    spaces = dict.fromkeys(space for report in reports.values() for space in report)
+    return {
+        space: {name: report[space] for name, report in reports.items() if space in report}
+        for space in spaces
+    }
+
+
+def flat_metrics(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
+    """Name each number "space/metric", as experiment trackers show numbers.
+
+    >>> flat_metrics({"pixels": {"fid": 3.0, "kid": 0.1}})
+    {'pixels/fid': 3.0, 'pixels/kid': 0.1}
+    """
+    return {
+        f"{space}/{metric}": value
+        for space, values in metrics.items()
+        for metric, value in values.items()
+    }
+
+
+def _metrics_of_pairs(x: Tensor, y: Tensor, chosen: set[str]) -> dict[str, float]:
     d = distances.pairwise(x, y)
     values: dict[str, float] = {}
     if "mmd" in chosen:
@@ -216,6 +293,5 @@ def _of_pairs(x: Tensor, y: Tensor, chosen: set[str]) -> dict[str, float]:
 def _sample(x: Tensor, size: int, seed: int) -> Tensor:
     if len(x) == size:
         return x
-    return x[
-        torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:size].to(x.device)
-    ]
+    order = torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))
+    return x[order[:size].to(x.device)]

@@ -1,9 +1,9 @@
 """Images to features (N, D) and class probabilities (N, K): the spaces in which metrics measure.
 
-A `FeatureSpace` is a name, a side and a plain function of a batch; `inception`, `timm_space`,
-`artist_space` and `pixels` make one, and any callable makes another:
-`FeatureSpace("mine", 224, embed)`. Images of every size come to the space's side by clean-fid's
-resizing (Parmar et al. 2022): PIL's antialiased bicubic, each channel in float32, never rounded.
+A `FeatureSpace` is a name, a side and a function of a batch. `inception`, `timm_space`, `pixels`
+and `brushwork.classifier.space.artist_space` make one, and any callable makes another:
+`FeatureSpace("mine", 224, embed)`. Images of every size are resized to the side of the space by
+clean-fid (Parmar et al. 2022): PIL's antialiased bicubic filter on float32, without rounding.
 """
 
 import hashlib
@@ -12,6 +12,8 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sized
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,20 +34,19 @@ from brushwork.machine import num_cores
 
 SUFFIXES = frozenset([".bmp", ".jpg", ".jpeg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"])
 
-
 INCEPTION_FILE = "inception-2015-12-05.pt"
-
 
 INCEPTION_URL = (
     "https://nvlabs-fi-cdn.nvidia.com/stylegan2-ada-pytorch/pretrained/metrics/" + INCEPTION_FILE
 )
 
+INCEPTION_SHA256 = "f58cb9b6ec323ed63459aa4fb441fe750cfe39fafad6da5cb504a16f19e958f4"
 
 Embed = Callable[[Tensor], Tensor | tuple[Tensor, Tensor | None]]
 
 
 class Features(NamedTuple):
-    """`features` (N, D) float32; `probabilities` (N, K), or None where a space has no classes."""
+    """Features (N, D) float32 of images, and class probabilities (N, K) if the space has any."""
 
     features: Tensor
     probabilities: Tensor | None = None
@@ -53,11 +54,16 @@ class Features(NamedTuple):
 
 @dataclass(frozen=True)
 class FeatureSpace:
-    """Where images are compared; its `name` ends the key of every metric measured there.
+    """A space in which images are compared.
 
-    `embed` maps (N, 3, side, side) float32 in [0, 255], on `device`, to features (N, D), or to
-    features and probabilities (N, K). `key` tells its weights from others: features are cached
-    under it, and never where it is empty. `labels` names the K classes, where they have names.
+    Attributes:
+        name: under which results are reported.
+        side: height and width of the images that `embed` takes, in pixels.
+        embed: maps a batch (N, 3, side, side) float32 in [0, 255], on `device`, to features
+            (N, D), or to features and probabilities (N, K).
+        key: a hash of the weights, under which features are cached; if empty, they are not cached.
+        device: where `embed` computes.
+        labels: names of the K classes, if they have names.
     """
 
     name: str
@@ -77,18 +83,22 @@ def extract(
     progress: bool = False,
     total: int | None = None,
 ) -> Features:
-    """Features and probabilities of every image, in order.
+    """Compute features, and probabilities where the space has classes, of every image, in order.
 
     Args:
-        images: a folder of image files, read with all below it in the order of their paths; an
-            array or tensor, uint8 (N, S, S, 3) or (N, 3, S, S); or an iterable of paths, PIL
+        images: a folder of image files, read with all its subfolders in the order of their paths;
+            an array or tensor, uint8 (N, S, S, 3) or (N, 3, S, S); or an iterable of paths, PIL
             images, such arrays, or single images.
-        space: where to.
+        space: the feature space.
         batch_size: images in one call of `space.embed`; by default 8 on a CPU, whose caches hold
-            few more, and 64 elsewhere.
-        workers: threads that decode and resize ahead of the network; one a core by default.
-        progress: draw a bar on stderr.
-        total: its length, for an iterable that does not know its own.
+            few more, and 64 on other devices.
+        workers: threads that decode and resize images for the network; by default one per core.
+        progress: draw a progress bar on stderr.
+        total: number of images, for the bar of an iterable that has no length.
+
+    Raises:
+        BrushworkError: there are no images, one cannot be read, or `space.embed` is a network in
+            training mode or gives features of another shape.
     """
     if isinstance(space.embed, nn.Module) and space.embed.training:
         raise BrushworkError(
@@ -110,13 +120,13 @@ def extract(
             for batch in _batches(resized, batch_size):
                 parts.append(_on_cpu(space.embed(batch.to(space.device))))
     if not parts:
-        raise BrushworkError("no images to measure; pass at least one")
-    # Copied out of inference mode, so that anything may be done with them.
+        raise BrushworkError("there are no images to measure; pass at least one")
+    # `cat` copies them out of inference mode, so that the caller may compute gradients.
     features = torch.cat([part.features for part in parts])
     if features.ndim != 2:
         raise BrushworkError(
             f"space {space.name!r} gave features of shape {tuple(features.shape)}; "
-            "it must give one row (D,) an image"
+            "`embed` must return one row (D,) for each image"
         )
     probabilities = [part.probabilities for part in parts if part.probabilities is not None]
     return Features(features, torch.cat(probabilities) if probabilities else None)
@@ -133,13 +143,25 @@ def cached_features(
     progress: bool = False,
     total: int | None = None,
 ) -> Features:
-    """`extract`, once per content and weights: kept as safetensors in `cache`/features.
+    """Call `extract` once for each content and space; later calls read `cache`/features.
 
-    `fingerprint` names the content of the images; it is computed from a folder or an array where
-    it is not given. `cache` is `cache_folder()` by default.
+    Args:
+        images: see `extract`.
+        space: the feature space; without a key its features are not cached.
+        fingerprint: a hash of the content of the images; by default it is computed, which needs a
+            folder, an array or a list of paths.
+        cache: a folder, by default `brushwork.files.cache_folder()`.
+        batch_size: see `extract`, as for the following.
+        workers: threads.
+        progress: draw a progress bar.
+        total: number of images.
     """
-    options: dict[str, Any] = {"batch_size": batch_size, "workers": workers}
-    options |= {"progress": progress, "total": total}
+    options: dict[str, Any] = {
+        "batch_size": batch_size,
+        "workers": workers,
+        "progress": progress,
+        "total": total,
+    }
     if not space.key:
         return extract(images, space, **options)
     content = fingerprint or content_fingerprint(images)
@@ -149,7 +171,7 @@ def cached_features(
         kept = load_file(path)
         return Features(kept["features"], kept.get("probabilities"))
     except (FileNotFoundError, SafetensorError, KeyError):
-        pass  # absent, or damaged: computed again
+        pass  # absent or damaged: it is computed below
     result = extract(images, space, **options)
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {k: v.contiguous() for k, v in result._asdict().items() if v is not None}
@@ -159,7 +181,7 @@ def cached_features(
 
 
 def content_fingerprint(images: object) -> str:
-    """Hash of the bytes of an array, or of the files of a folder or list of paths."""
+    """Hash the bytes of an array, or of the files of a folder or of a list of paths."""
     if isinstance(images, str | Path):
         images = image_files(images)
     if isinstance(images, Tensor):
@@ -169,38 +191,46 @@ def content_fingerprint(images: object) -> str:
     if isinstance(images, list | tuple) and all(isinstance(i, str | Path) for i in images):
         return digest_of(Path(path).read_bytes() for path in images)
     raise BrushworkError(
-        f"cannot tell the content of a {type(images).__name__}; pass fingerprint= with the images"
+        f"cannot compute a fingerprint of a {type(images).__name__}; pass `fingerprint`"
     )
 
 
 def inception(
     weights: str | Path | None = None, *, fetch: bool = False, device: str | torch.device = "cpu"
 ) -> FeatureSpace:
-    """The Inception-v3 of FID, IS and KID, as clean-fid and StyleGAN use it: D = 2048, K = 1008.
+    """Open the Inception-v3 of FID, KID and the inception score, in clean-fid's wrapper.
+
+    It has D = 2048 features and K = 1008 classes.
 
     Args:
-        weights: NVIDIA's TorchScript file inception-2015-12-05.pt, or the folder that holds it; by
-            default `cache_folder()`.
-        fetch: download the file to there when it is absent (91 MB).
+        weights: NVIDIA's TorchScript file inception-2015-12-05.pt or the folder that holds it; by
+            default `brushwork.files.cache_folder()`.
+        fetch: download the file if it is absent (91 MB), and check its SHA-256.
         device: where to run it.
+
+    Raises:
+        BrushworkError: the file is absent, cannot be downloaded, or has another name.
     """
     path = Path(weights or cache_folder())
     if path.suffix != ".pt":
         path = path / INCEPTION_FILE
+    if not path.is_file() and fetch:
+        _download_inception(path)
     if not path.is_file():
-        if not fetch:
-            raise BrushworkError(
-                f"no Inception weights at {path}; ask for them to be fetched, or put the file "
-                f"{INCEPTION_URL} there"
-            )
-        _download(INCEPTION_URL, path)
-    with warnings.catch_warnings(action="ignore"):  # TorchScript is deprecated; the file is that
-        model = torch.jit.load(path, map_location=device).eval()
+        raise BrushworkError(
+            f"no Inception weights at {path}; set `fetch` to download them, or download "
+            f"{INCEPTION_URL} to there"
+        )
+    if path.name != INCEPTION_FILE:
+        raise BrushworkError(f"clean-fid opens no other name than {INCEPTION_FILE}; rename {path}")
+    wrapper = _clean_fid("inception_torchscript").InceptionV3W
+    with warnings.catch_warnings(action="ignore"):  # PyTorch has deprecated TorchScript
+        model = wrapper(str(path.parent), download=False).to(device).eval()
 
     def embed(images: Tensor) -> tuple[Tensor, Tensor]:
-        features = model.layers((images - 128) / 128).reshape(len(images), -1)
-        # Without the bias of the last layer, as in the inception score's own code.
-        return features, (features @ model.output.weight.T).softmax(1)
+        features = model(images)
+        # The inception score is defined without the bias of the last layer.
+        return features, (features @ model.base.output.weight.T).softmax(1)
 
     return FeatureSpace("inception", 299, embed, digest_of([path.read_bytes()]), device)
 
@@ -213,13 +243,14 @@ def timm_space(
     side: int | None = None,
     device: str | torch.device = "cpu",
 ) -> FeatureSpace:
-    """The last hidden layer and the classes of a timm backbone, named after its architecture.
+    """Open a timm backbone: its last hidden layer, and the probabilities of its classes.
 
     Args:
-        architecture: such as "resnet34" (the report's) or "tf_efficientnet_lite0".
-        weights: a local file, or a package: see `brushwork.backbones.weights.load_backbone`.
-        num_classes: of the file; with another number there are no probabilities.
-        side: of the input, the architecture's own by default. Whole images are squashed to it.
+        architecture: such as "resnet34" or "tf_efficientnet_lite0"; it names the space.
+        weights: a local file or a package; see `brushwork.backbones.weights.load_backbone`.
+        num_classes: number of classes of the file; if the file has another number, the space has
+            no probabilities.
+        side: of the square to which images are squashed; by default the architecture's own.
         device: where to run it.
     """
     model: Any = create_backbone(architecture, num_classes)
@@ -228,7 +259,7 @@ def timm_space(
     model = model.eval().requires_grad_(False).to(device)
     config = model.pretrained_cfg
     size: int = side or config["input_size"][-1]
-    # Without batch norms and in this layout, networks are up to twice as fast on CPUs.
+    # Folded batch norms and this memory layout make networks up to twice as fast on CPUs.
     example = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     model = fold_batch_norms(model, example.to(device)).to(memory_format=torch.channels_last)
     mean, std = (
@@ -244,29 +275,49 @@ def timm_space(
 
 
 def pixels(side: int = 32) -> FeatureSpace:
-    """The pixels themselves in [0, 1], D = 3 side²: blind to what is painted."""
+    """Use the pixels themselves as features, in [0, 1], D = 3 side²; they know no content."""
     return FeatureSpace("pixels", side, lambda images: images.flatten(1) / 255, f"pixels {side}")
 
 
 def resize(image: np.ndarray, side: int) -> np.ndarray:
-    """One uint8 image (H, W, 3) to float32 (3, side, side) in [0, 255], bit-equal to clean-fid."""
-    if image.shape[:2] == (side, side):
+    """Resize an image (H, W, 3) uint8 to (3, side, side) float32 in [0, 255] by clean-fid.
+
+    Raises:
+        BrushworkError: clean-fid is not installed.
+    """
+    if image.shape[:2] == (side, side):  # clean-fid would return the same numbers
         return image.transpose(2, 0, 1).astype(np.float32)
-    channels = [
-        np.asarray(channel.convert("F").resize((side, side), Image.Resampling.BICUBIC))
-        for channel in Image.fromarray(image).split()
-    ]
-    return np.stack(channels).clip(0, 255)
+    return _resizer(side)(image).transpose(2, 0, 1)
+
+
+@cache
+def _resizer(side: int) -> Callable[[np.ndarray], np.ndarray]:
+    return _clean_fid("resize").make_resizer("PIL", False, "bicubic", (side, side))
+
+
+def _clean_fid(module: str) -> Any:
+    """Import a module of clean-fid, which is an optional dependency."""
+    try:
+        return import_module(f"cleanfid.{module}")
+    except ModuleNotFoundError:
+        raise BrushworkError(
+            "the metrics resize images by clean-fid, which is not installed: "
+            "pip install 'brushwork[metrics]'"
+        ) from None
 
 
 def thumbnails(images: object, side: int) -> np.ndarray:
-    """Anything that `extract` takes, squashed to squares: uint8 (N, side, side, 3)."""
+    """Squash images in any form that `extract` takes to squares: uint8 (N, side, side, 3)."""
     loaded = [_load(item, side) for item in _single_images(images)]
     return np.stack(loaded).round().astype(np.uint8).transpose(0, 2, 3, 1)
 
 
 def image_files(folder: str | Path) -> list[Path]:
-    """All image files in a folder and below, sorted by path."""
+    """List the image files in a folder and its subfolders, sorted by path.
+
+    Raises:
+        BrushworkError: there is no such folder, or no image file in it.
+    """
     folder = Path(folder)
     if not folder.is_dir():
         raise BrushworkError(f"no folder {folder}; pass a folder of images")
@@ -277,9 +328,9 @@ def image_files(folder: str | Path) -> list[Path]:
 
 
 def _single_images(images: object) -> Iterator[object]:
-    """Each image of `images`: a path, a PIL image or a uint8 array of three axes."""
+    """Iterate over single images: each is a path, a PIL image or a uint8 array of three axes."""
     if not isinstance(images, Iterable):
-        raise BrushworkError(f"images are a folder, an array or an iterable, not {images!r}")
+        raise BrushworkError(f"images must be a folder, an array or an iterable, not {images!r}")
     for item in images:
         if isinstance(item, str | Path | Image.Image):
             yield item
@@ -287,14 +338,14 @@ def _single_images(images: object) -> Iterator[object]:
         array = np.asarray(item.cpu() if isinstance(item, Tensor) else item)
         if array.dtype != np.uint8 or array.ndim not in (3, 4) or 0 in array.shape:
             raise BrushworkError(
-                f"images are uint8, (H, W, 3) or (3, H, W) each, not {array.dtype} {array.shape}; "
-                "multiply and round first if they are in [-1, 1]"
+                f"images must be uint8 (H, W, 3) or (3, H, W), not {array.dtype} {array.shape}; "
+                "scale floats in [-1, 1] to [0, 255], round and convert them first"
             )
         yield from array if array.ndim == 4 else [array]
 
 
 def _load(item: object, side: int) -> np.ndarray:
-    """Decode one image if need be, and resize it: float32 (3, side, side)."""
+    """Decode an image if it is a file, and resize it: float32 (3, side, side)."""
     if isinstance(item, str | Path):
         try:
             with Image.open(item) as file:
@@ -307,14 +358,16 @@ def _load(item: object, side: int) -> np.ndarray:
     if array.shape[2] != 3 and array.shape[0] == 3:
         array = array.transpose(1, 2, 0)
     if array.shape[2] != 3:
-        raise BrushworkError(f"images have 3 channels, (H, W, 3) or (3, H, W), not {array.shape}")
+        raise BrushworkError(
+            f"images must have 3 channels, (H, W, 3) or (3, H, W), not {array.shape}"
+        )
     return resize(np.ascontiguousarray(array), side)
 
 
 def _ahead(
     pool: ThreadPoolExecutor, items: Iterator[object], side: int, depth: int
 ) -> Iterator[np.ndarray]:
-    """Loaded images in order, up to `depth` of them ahead of the reader."""
+    """Load images in threads, in order, up to `depth` of them before they are needed."""
     waiting: deque[Future[np.ndarray]] = deque()
     for item in items:
         waiting.append(pool.submit(_load, item, side))
@@ -336,23 +389,37 @@ def _batches(images: Iterable[np.ndarray], size: int) -> Iterator[Tensor]:
     for image in images:
         batch.append(image)
         if len(batch) == size:
-            yield torch.from_numpy(np.stack(batch))
+            yield _stack(batch)
             batch = []
     if batch:
-        yield torch.from_numpy(np.stack(batch))
+        yield _stack(batch)
 
 
-def _download(url: str, path: Path) -> None:
+def _stack(images: list[np.ndarray]) -> Tensor:
+    """Copy images into a contiguous batch; `np.stack` would keep the channels innermost."""
+    batch = np.empty((len(images), *images[0].shape), np.float32)
+    for place, image in zip(batch, images, strict=True):
+        place[...] = image
+    return torch.from_numpy(batch)
+
+
+def _download_inception(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        torch.hub.download_url_to_file(url, str(path), progress=False)  # atomic
-    except OSError as error:
-        raise BrushworkError(
-            f"cannot fetch {url} ({error}); download it to {path} by hand"
-        ) from error
+    with exclusive(path):  # of several processes the first downloads
+        if path.is_file():
+            return
+        try:
+            torch.hub.download_url_to_file(
+                INCEPTION_URL, str(path), hash_prefix=INCEPTION_SHA256, progress=True
+            )
+        except (OSError, RuntimeError) as error:  # RuntimeError: another hash
+            raise BrushworkError(
+                f"cannot download {INCEPTION_URL} ({error}); download it to {path} yourself"
+            ) from error
 
 
 def digest_of(parts: Iterable[bytes]) -> str:
+    """Hash bytes to 32 hexadecimal digits."""
     digest = hashlib.blake2b(digest_size=16)
     for part in parts:
         digest.update(part)

@@ -1,4 +1,4 @@
-"""metrics.pictures."""
+"""Sets of pictures that are measured, whatever they come from, and their features."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -12,36 +12,42 @@ from brushwork.training.distributed import gather_rows, num_processes, process_i
 if TYPE_CHECKING:
     import pandas as pd
 
-
+# The columns of a paintings table that the metrics use.
 COLUMNS = ["artist", "style", "genre", "split"]
 
 
 @dataclass(frozen=True)
 class Pictures:
-    """`num` pictures, the first of side `side`; `images(rows)` gives some of them to `extract`."""
+    """A set of pictures that are painted, decoded or read when they are needed.
+
+    Attributes:
+        num: number of pictures.
+        side: height and width of the first one, in pixels; of the shorter side if it is a file.
+        images: gives the pictures of some rows in a form that `extract` takes.
+        fingerprint: a hash of their content, under which features are cached.
+        training: the settings of the generator's training, for fakes.
+        columns: what is known of each picture (N,): of paintings the artist, style, genre and
+            split; of a fake, the class that it was painted for.
+    """
 
     num: int
     side: int
     images: Callable[[Sequence[int]], Iterable[object]]
     fingerprint: str = ""
-    """Of their content, where features are worth keeping."""
     training: Mapping[str, Any] = field(default_factory=dict)
-    """What a checkpoint tells of its training."""
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
-    """What is known of each picture: the artist, style, genre and split of a painting; the one of
-    these that a fake was painted for."""
 
     def spread(self, most: int) -> list[int]:
-        """Rows from all over the set."""
+        """Choose up to `most` rows at equal distances, from the first to the last."""
         return np.linspace(0, self.num - 1, min(self.num, most)).astype(int).tolist()
 
     def thumbnails(self, rows: Sequence[int], side: int) -> np.ndarray:
-        """Some pictures squashed to squares to look at: uint8 (M, side, side, 3)."""
+        """Squash some pictures to squares, to look at: uint8 (M, side, side, 3)."""
         return thumbnails(self.images(rows), side)
 
 
 class PictureFeatures(NamedTuple):
-    """Pictures, and what a space makes of them: features (N, D), probabilities (N, K) or None."""
+    """Pictures with their features in one space."""
 
     pictures: Pictures
     features: Features
@@ -50,19 +56,23 @@ class PictureFeatures(NamedTuple):
 def selected_pictures(
     pixels: np.ndarray, rows: np.ndarray, fingerprint: str, table: "pd.DataFrame | None" = None
 ) -> Pictures:
-    """Some rows of the pixels (N, S, S, 3) of prepared data, read as they are asked for.
+    """Choose rows of prepared data; their pixels are read when they are needed.
 
-    Its `table`, where it is given, tells their artist, style, genre and split.
+    Args:
+        pixels: of all paintings, uint8 (N, S, S, 3).
+        rows: indices of the chosen paintings (M,).
+        fingerprint: a hash of the content of all paintings.
+        table: of all paintings, for their artists, styles, genres and splits.
 
     >>> some = selected_pictures(np.zeros((9, 4, 4, 3), np.uint8), np.array([2, 7]), "zeros")
     >>> some.num, some.side, len(list(some.images([1])))
     (2, 4, 1)
     """
     return Pictures(
-        len(rows),
-        pixels.shape[1],
-        lambda chosen: (pixels[rows[row]] for row in chosen),
-        f"{fingerprint} {pixels.shape[1]} {rows.tolist()}",
+        num=len(rows),
+        side=pixels.shape[1],
+        images=lambda chosen: (pixels[rows[row]] for row in chosen),
+        fingerprint=f"{fingerprint} {pixels.shape[1]} {rows.tolist()}",
         columns={} if table is None else table.loc[rows, COLUMNS].to_dict("list"),
     )
 
@@ -70,7 +80,7 @@ def selected_pictures(
 def cached_picture_features(
     pictures: Pictures, space: FeatureSpace, batch_size: int | None = None
 ) -> Features:
-    """Features of pictures that many evaluations need, from the cache after the first of them."""
+    """Take the features of all pictures from the cache, or compute and cache them."""
     return cached_features(
         pictures.images(range(pictures.num)),
         space,
@@ -88,10 +98,20 @@ def extract_shared(
     batch_size: int | None = None,
     progress: bool = False,
 ) -> Features:
-    """Features of all pictures, each seen by one of the processes, in order in every process."""
-    mine = range(process_index(), pictures.num, num_processes())
-    options: dict[str, Any] = {"batch_size": batch_size, "progress": progress, "total": len(mine)}
-    part = extract(pictures.images(mine), space, **options) if len(mine) else (None, None)
-    features, probabilities = (gather_rows(rows) for rows in part)
+    """Compute the features of all pictures, a share of them in each process.
+
+    Every process calls it. Returns all features, in order, in every process.
+    """
+    rows = range(process_index(), pictures.num, num_processes())
+    share: Features | tuple[None, None] = (None, None)
+    if len(rows):
+        share = extract(
+            pictures.images(rows),
+            space,
+            batch_size=batch_size,
+            progress=progress,
+            total=len(rows),
+        )
+    features, probabilities = (gather_rows(part) for part in share)
     assert features is not None
     return Features(features, probabilities)

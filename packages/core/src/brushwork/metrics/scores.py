@@ -1,7 +1,7 @@
-"""Scores of fakes from a classifier's probabilities: inception score, mode score, predicted labels.
+"""Scores of fakes from a classifier: inception score, mode score, labels, class accuracy.
 
-N real and M fake images, K classes; every row holds the probabilities of one image and sums to 1.
-Computed in float64; 0 log 0 is 0.
+N real and M fake images, K classes. Each row of `probabilities` belongs to one image and sums to 1.
+All functions compute in float64, with 0 log 0 = 0.
 """
 
 import math
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from brushwork.errors import BrushworkError
 from brushwork.metrics.distances import as_matrix, feature_pair
+from brushwork.names import did_you_mean
 
 
 class Spread(NamedTuple):
@@ -25,7 +26,14 @@ class Spread(NamedTuple):
 
 
 class Predicted(NamedTuple):
-    """What a classifier sees in a set of images: see `predicted_labels`."""
+    """Labels that a classifier gives to a set of images.
+
+    Attributes:
+        shares: of the images by label, largest first, without labels that no image has.
+        entropy: of the shares in nats, between 0 and log K.
+        confidence: mean of the largest probability of each image.
+        agreement: share of images with an expected label; None if no label is expected.
+    """
 
     shares: dict[str, float]
     entropy: float
@@ -34,18 +42,24 @@ class Predicted(NamedTuple):
 
 
 def inception_score(probabilities: Tensor | ArrayLike, *, splits: int = 1) -> Spread:
-    """IS = exp E KL(p(y|x) ‖ p(y)): high where predictions are sharp and varied.
+    """Compute the inception score exp E KL(p(y|x) ‖ p(y)) (Salimans et al. 2016, section 4).
 
-    Salimans et al. 2016, section 4. From 1, where all images look alike to the classifier, to K.
-    `splits` contiguous parts are scored apart (published numbers: 10 of 5,000 images); a part of
-    few images scores too low, for its own p(y) follows them.
+    It is high if each prediction is sharp and the predictions differ: between 1, if all images have
+    the same prediction, and K.
+
+    Args:
+        probabilities: of the fakes (M, K).
+        splits: number of contiguous parts that are scored separately; published numbers use 10
+            parts of 5,000 images. Parts of few images score too low.
 
     >>> round(inception_score(torch.eye(4)).mean, 9)
     4.0
     """
     p = _probabilities(probabilities, "fake probabilities")
     if not 1 <= splits <= len(p):
-        raise BrushworkError(f"cannot split {len(p)} images into {splits} parts")
+        raise BrushworkError(
+            f"`splits` is {splits}; it must be between 1 and the number of images, {len(p)}"
+        )
     bounds = [i * len(p) // splits for i in range(splits + 1)]
     scores = torch.stack(
         [
@@ -57,14 +71,19 @@ def inception_score(probabilities: Tensor | ArrayLike, *, splits: int = 1) -> Sp
 
 
 def mode_score(real: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
-    """exp(E KL(p(y|x) ‖ p_g) - KL(p_g ‖ p_r)): an inception score that missing classes lower.
+    """Compute the mode score, an inception score that is lower if classes are missing.
 
-    After Che et al. 2017, who compare both terms with the training marginal p_r. That is the
-    inception score again, for E KL(p(y|x) ‖ q) - KL(p_g ‖ q) = E KL(p(y|x) ‖ p_g) whatever q. This
-    form (Xu et al. 2018, section 2, with its slip mended) equals the inception score where the
-    fakes' marginal p_g is the reals' p_r, and is less where it is not.
+    exp(E KL(p(y|x) ‖ p_g) - KL(p_g ‖ p_r)), with the marginals p_g of the fakes and p_r of the real
+    images. Che et al. 2017 compare both terms with p_r, but that is the inception score again,
+    because E KL(p(y|x) ‖ q) - KL(p_g ‖ q) = E KL(p(y|x) ‖ p_g) for every q. This is the form of Xu
+    et al. 2018, section 2, with its error corrected. It equals the inception score if p_g = p_r and
+    is smaller otherwise.
 
-    Fakes sure of one of two classes, reals of both alike: exp(0 - log 2) = ½.
+    Args:
+        real: probabilities of the real images (N, K).
+        fake: probabilities of the fakes (M, K).
+
+    All fakes are certainly of one class, and the real images of two: exp(0 - log 2) = ½.
 
     >>> round(mode_score(torch.eye(2), torch.tensor([[1.0, 0.0]])), 9)
     0.5
@@ -73,8 +92,8 @@ def mode_score(real: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
     q = _probabilities(fake, "fake probabilities").to(p.device)
     if p.shape[1] != q.shape[1]:
         raise BrushworkError(
-            f"real images have {p.shape[1]} probabilities and fake images {q.shape[1]}; "
-            "take both from one classifier"
+            f"real images have {p.shape[1]} classes and fakes {q.shape[1]}; "
+            "take the probabilities of both from one classifier"
         )
     marginal = q.mean(0)
     sharpness = _relative_entropy(q, marginal).mean()
@@ -84,27 +103,32 @@ def mode_score(real: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
 def predicted_labels(
     probabilities: Tensor | ArrayLike, names: Sequence[str], expected: Sequence[str] = ()
 ) -> Predicted:
-    """Whom the classifier takes for the painter of the images.
+    """Give each image its most probable label, and summarise the labels.
 
-    `shares`: of the images, by likeliest label, largest first, without labels seen in none;
-    `entropy`: of these shares in nats, from 0 for one label to log K;
-    `confidence`: mean largest probability, to compare with that on real held-out paintings;
-    `agreement`: share of images given one of the `expected` labels, None where none are named.
+    Args:
+        probabilities: (M, K).
+        names: of the K labels.
+        expected: labels that are right for every image.
+
+    Raises:
+        BrushworkError: the numbers of names and probabilities differ, or an expected label is not
+            among the names.
 
     >>> p = torch.tensor([[0.75, 0.25], [0.75, 0.25], [1.0, 0.0], [0.0, 1.0]])
-    >>> seen = predicted_labels(p, ["Monet", "Degas"], expected=["Monet"])
-    >>> seen.shares, round(seen.entropy, 4), seen.confidence, seen.agreement
+    >>> labels = predicted_labels(p, ["Monet", "Degas"], expected=["Monet"])
+    >>> labels.shares, round(labels.entropy, 4), labels.confidence, labels.agreement
     ({'Monet': 0.75, 'Degas': 0.25}, 0.5623, 0.875, 0.75)
     """
     p = _probabilities(probabilities, "probabilities")
     if len(names) != p.shape[1]:
         raise BrushworkError(
-            f"{p.shape[1]} probabilities an image, but {len(names)} names of labels"
+            f"each image has {p.shape[1]} probabilities, but there are {len(names)} names of labels"
         )
     unknown = sorted(set(expected) - set(names))
     if unknown:
         raise BrushworkError(
-            f"the classifier knows no {unknown[0]!r}; it knows {len(names)} labels"
+            f"no label {unknown[0]!r} among the {len(names)} of the classifier"
+            f"{did_you_mean(unknown[0], names)}"
         )
     best, label = p.max(1)
     counts = torch.bincount(label, minlength=len(names)).tolist()
@@ -121,18 +145,24 @@ def predicted_labels(
 def intended_labels(
     probabilities: Tensor | ArrayLike, names: Sequence[str], intended: Sequence[str]
 ) -> tuple[float, float]:
-    """Share of images given the label that each was painted for, and what chance would give.
+    """Compute the share of fakes that are given their intended label, and the share by chance.
 
-    Chance is the mean share if the same answers were dealt out to the images at random.
+    Chance is the expected share if the same predictions were assigned to the images at random.
+
+    Args:
+        probabilities: (M, K).
+        names: of the K labels.
+        intended: the label that each fake was generated for (M,).
 
     >>> p = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])
     >>> intended_labels(p, ["landscape", "portrait"], ["landscape"] * 2 + ["portrait"] * 2)
     (0.75, 0.5)
     """
-    given = [names[i] for i in _probabilities(probabilities, "probabilities").argmax(1).tolist()]
-    hits = sum(a == b for a, b in zip(given, intended, strict=True))
-    by_chance = sum(given.count(name) * list(intended).count(name) for name in names)
-    return hits / len(given), by_chance / len(given) ** 2
+    p = _probabilities(probabilities, "probabilities")
+    predicted = [names[i] for i in p.argmax(1).tolist()]
+    hits = sum(a == b for a, b in zip(predicted, intended, strict=True))
+    by_chance = sum(predicted.count(name) * list(intended).count(name) for name in names)
+    return hits / len(predicted), by_chance / len(predicted) ** 2
 
 
 def classification_accuracy_score(
@@ -143,19 +173,19 @@ def classification_accuracy_score(
     *,
     ridge: float = 1.0,
 ) -> float:
-    """Accuracy on real images of a classifier trained on fakes alone (Ravuri & Vinyals 2019).
+    """Train a classifier on fakes, and compute its accuracy on real images (Ravuri & Vinyals 2019).
 
-    For fakes with labels: of a conditional GAN, or of several, each trained on one artist. The
-    classifier is least squares on standardised features, in closed form, with a `ridge` penalty.
-    Compare with the same on as many real images: fakes that miss what tells artists apart,
-    or most of an artist's variety, do worse.
+    The fakes need labels: they come from a conditional GAN, or from several GANs of one class each.
+    The classifier is ridge regression on standardised features, in closed form. Compare the result
+    with that of a classifier trained on equally many real images: it is lower if the fakes lack
+    what distinguishes the classes, or lack variety within a class.
 
     Args:
         fake: features (M, D).
-        fake_labels: of each.
+        fake_labels: the class of each fake (M,).
         real: features (N, D) of the same space.
-        real_labels: of each; a label that no fake has can't be predicted, and counts as wrong.
-        ridge: how strongly to shrink.
+        real_labels: the class of each real image (N,); a class that no fake has counts as wrong.
+        ridge: penalty on the squared weights.
 
     >>> x = [[0.0], [1.0], [9.0], [10.0]]
     >>> classification_accuracy_score(x, list("aabb"), [[2.0], [8.0], [7.0]], list("aba"))
@@ -164,8 +194,8 @@ def classification_accuracy_score(
     y, x = feature_pair(real, fake)
     if len(fake_labels) != len(x) or len(real_labels) != len(y):
         raise BrushworkError(
-            f"{len(fake_labels)} and {len(real_labels)} labels "
-            f"for {len(x)} fakes and {len(y)} real images"
+            f"there are {len(fake_labels)} labels for {len(x)} fakes and {len(real_labels)} for "
+            f"{len(y)} real images; pass one label for each image"
         )
     names = sorted(set(fake_labels))
     index = torch.tensor([names.index(label) for label in fake_labels], device=x.device)
@@ -179,7 +209,7 @@ def classification_accuracy_score(
 
 
 def _relative_entropy(p: Tensor, q: Tensor) -> Tensor:
-    """KL(p ‖ q) over the last axis: (..., K) and (K,) to (...)."""
+    """Compute KL(p ‖ q) over the last axis: (..., K) and (K,) to (...)."""
     return (torch.xlogy(p, p) - torch.xlogy(p, q)).sum(-1)
 
 
@@ -188,7 +218,7 @@ def _probabilities(x: Tensor | ArrayLike, name: str) -> Tensor:
     off = (p.sum(1) - 1).abs().max().item()
     if p.min().item() < 0 or off > 1e-2:  # a softmax in half precision is off by 1e-3
         raise BrushworkError(
-            f"{name} must be at least 0 and sum to 1 in each row (off by {off:.2g}); "
-            "apply a softmax"
+            f"{name} must be at least 0 and sum to 1 in each row (a sum is off by {off:.2g}); "
+            "apply a softmax to logits first"
         )
     return p

@@ -1,4 +1,4 @@
-"""Pictures of pictures: grids, animations and curves."""
+"""Figures: grids of images, animations, curves, confusion and reliability diagrams."""
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -11,24 +11,28 @@ from PIL import Image
 
 from brushwork.errors import BrushworkError
 
-# Black through red to pale yellow, even in lightness.
+# Black, purple, red, orange and pale yellow, in equal steps of lightness.
 HEAT = np.array(
     [[0, 0, 10], [87, 16, 110], [188, 55, 84], [249, 142, 9], [252, 255, 164]], np.float32
 )
 
-
-# Title of a panel, and the metrics of `brushwork.metrics.evaluate` that it shows.
+# The metrics of `brushwork.metrics.evaluate` that each panel shows, by its title.
 METRIC_PANELS = {
     "inception score": ["is"],
     "mode score": ["mode_score"],
     "Fréchet distance (FID)": ["fid"],
     "KID": ["kid"],
-    "1-NN accuracy, at best one half": ["one_nn"],
+    "1-NN accuracy (0.5 is best)": ["one_nn"],
     "precision and recall": ["precision", "recall"],
     "density and coverage": ["density", "coverage"],
-    "authenticity: copies lower it": ["authenticity"],
-    "agreement with what was meant": ["agreement", "intended", "cas"],
+    "authenticity (copies lower it)": ["authenticity"],
+    "fakes of the intended class": ["agreement", "intended", "cas"],
 }
+
+Point = tuple[float, float]
+
+# Where a measurement stands on the horizontal axis, and its values.
+Measured = tuple[float, Mapping[str, float]]
 
 
 def grid(images: NDArray[np.uint8], columns: int | None = None, gap: int = 2) -> Image.Image:
@@ -36,8 +40,8 @@ def grid(images: NDArray[np.uint8], columns: int | None = None, gap: int = 2) ->
 
     Args:
         images: (N, S, S, 3) uint8.
-        columns: per row; about as many as rows by default.
-        gap: white pixels between images and around them.
+        columns: images in a row; by default the grid is about square.
+        gap: width of the white lines between images and around them, in pixels.
     """
     num, height, width, _ = images.shape
     columns = columns or math.ceil(math.sqrt(num))
@@ -51,22 +55,28 @@ def grid(images: NDArray[np.uint8], columns: int | None = None, gap: int = 2) ->
 
 
 def save_animation(frames: Iterable[Image.Image], file: str | Path, fps: int = 24) -> None:
-    """Write frames as a looping GIF or an MP4 (H.264), by the file's suffix.
+    """Write frames as a GIF that loops or as an MP4 (H.264).
+
+    Args:
+        frames: images of equal size.
+        file: its suffix, .gif or .mp4, decides the format.
+        fps: frames per second.
 
     Raises:
-        BrushworkError: another suffix, or no `av` package for an MP4.
+        BrushworkError: the suffix is another one, or the package `av` is missing for an MP4.
     """
     file = Path(file)
     match file.suffix.lower():
         case ".gif":
             first, *rest = frames
-            milliseconds = max(20, round(1000 / fps))  # browsers slow down anything faster
+            milliseconds = max(20, round(1000 / fps))  # browsers slow down faster GIFs
             first.save(file, save_all=True, append_images=rest, duration=milliseconds, loop=0)
         case ".mp4":
             _save_mp4(frames, file, fps)
         case other:
             raise BrushworkError(
-                f"cannot write {other or 'no suffix'} animations; use .gif or .mp4"
+                f"cannot write an animation with {f'suffix {other}' if other else 'no suffix'}; "
+                "use .gif or .mp4"
             )
 
 
@@ -74,7 +84,9 @@ def _save_mp4(frames: Iterable[Image.Image], file: Path, fps: int) -> None:
     try:
         import av
     except ImportError as error:
-        raise BrushworkError("MP4 needs `pip install brushwork[video]`; or write a .gif") from error
+        raise BrushworkError(
+            "an MP4 needs the package av: pip install 'brushwork[video]'; or write a .gif"
+        ) from error
     with av.open(str(file), "w") as container:
         stream = None
         for frame in frames:
@@ -88,31 +100,27 @@ def _save_mp4(frames: Iterable[Image.Image], file: Path, fps: int) -> None:
 
 
 def curves(
-    records: Sequence[Mapping[str, Any]],
-    panels: Mapping[str, Sequence[str]],
-    file: str | Path,
-    x: str = "step",
+    panels: Mapping[str, Mapping[str, Sequence[Point]]], file: str | Path, x: str = "step"
 ) -> None:
-    """Draw the numbers of a run into a PNG, four panels side by side at most.
+    """Draw curves into a PNG, up to four panels side by side.
 
     Args:
-        records: the lines of `metrics.jsonl`.
-        panels: title of each panel, and the keys drawn in it; records without a key are left out.
+        panels: for each panel, by title, the points (x, y) of each curve, by label. Curves without
+            points are left out.
         file: where to write.
-        x: the key along the horizontal axis.
+        x: label of the horizontal axis.
     """
     from matplotlib.figure import Figure
 
-    columns = min(4, len(panels))
-    rows = math.ceil(len(panels) / columns)
+    columns = max(1, min(4, len(panels)))
+    rows = max(1, math.ceil(len(panels) / columns))
     figure = Figure(figsize=(4.5 * columns, 3.2 * rows), layout="constrained")
-    for number, (title, keys) in enumerate(panels.items(), 1):
+    for number, (title, lines) in enumerate(panels.items(), 1):
         axis = figure.add_subplot(rows, columns, number)
-        for key in keys:
-            points = [(r[x], r[key]) for r in records if key in r]
+        for label, points in lines.items():
             if points:
-                dots = "." if len(points) < 20 else None
-                axis.plot(*zip(*points, strict=True), label=key, linewidth=1.2, marker=dots)
+                marker = "." if len(points) < 20 else None
+                axis.plot(*zip(*points, strict=True), label=label, linewidth=1.2, marker=marker)
         axis.set_title(title, fontsize=10)
         axis.set_xlabel(x)
         axis.grid(alpha=0.3)
@@ -122,68 +130,99 @@ def curves(
 
 
 def gan_curves(records: Sequence[Mapping[str, Any]], file: str | Path) -> None:
-    """Losses, and what D believes of real paintings and of fakes, over the steps of a GAN's run."""
-    panels = {"loss": ["loss_D", "loss_G"], "D's belief that it is real": ["D(x)", "D(G(z))"]}
-    curves(records, panels, file)
-
-
-def metric_curves(
-    records: Sequence[Mapping[str, Any]], spaces: Sequence[str], file: str | Path, x: str = "step"
-) -> None:
-    """Draw metrics of a GAN on its way into a PNG, as the report's figure 6 and further ones.
+    """Draw a GAN's losses, and the discriminator's mean output for paintings and for fakes.
 
     Args:
-        records: numbers of `brushwork.metrics.evaluate`, the first with all keys, and `x`.
-        spaces: names of the feature spaces; each is a line.
-        file: where to write.
-        x: the key along the horizontal axis.
+        records: the lines of a run's `metrics.jsonl`.
+        file: where to write the PNG.
     """
     panels = {
-        title: [key for m in metrics for space in spaces if (key := f"{m}_{space}") in records[0]]
-        for title, metrics in METRIC_PANELS.items()
+        "loss": ["loss_D", "loss_G"],
+        "discriminator's probability of a real painting": ["D(x)", "D(G(z))"],
     }
-    curves(records, {title: keys for title, keys in panels.items() if keys}, file, x)
+    curves(_panels(panels, {"": [(record["step"], record) for record in records]}), file)
+
+
+def classifier_curves(records: Sequence[Mapping[str, Any]], file: str | Path) -> None:
+    """Draw a classifier's loss and its accuracy on validation paintings over the epochs.
+
+    Args:
+        records: the lines of a run's `metrics.jsonl`; those without an epoch are left out.
+        file: where to write the PNG.
+    """
+    panels = {"training loss": ["loss"], "accuracy on validation paintings": ["val_top1"]}
+    measured = [(record["epoch"], record) for record in records if "epoch" in record]
+    curves(_panels(panels, {"": measured}), file, x="epoch")
+
+
+def metric_curves(records: Sequence[Mapping[str, Any]], file: str | Path, x: str = "step") -> None:
+    """Draw a GAN's metrics during training, as figure 6 of the report of 2019 and more.
+
+    Args:
+        records: for each measurement `x` and `metrics`, which holds the metrics of each feature
+            space; see `brushwork.metrics.evaluate`. Records without `metrics` are left out.
+        file: where to write the PNG.
+        x: the key along the horizontal axis.
+    """
+    spaces = list(dict.fromkeys(s for record in records for s in record.get("metrics", {})))
+    series = {space if len(spaces) > 1 else "": _measured(records, space, x) for space in spaces}
+    curves(_panels(METRIC_PANELS, series), file, x)
 
 
 def compared_curves(
     runs: Mapping[str, Sequence[Mapping[str, Any]]], space: str, file: str | Path, x: str = "epoch"
 ) -> None:
-    """Draw the metrics of several GANs on their way into one PNG, a line for each.
+    """Draw the metrics of several GANs during training, in one feature space.
 
     Args:
-        runs: by name, what `metric_curves` takes.
+        runs: the records of each GAN, by its name; see `metric_curves`.
         space: name of the feature space.
-        file: where to write.
+        file: where to write the PNG.
         x: the key along the horizontal axis.
     """
-    known = {key for records in runs.values() for record in records for key in record}
-    panels = {
-        title: [f"{name}: {m}" for name in runs for m in metrics if f"{m}_{space}" in known]
-        for title, metrics in METRIC_PANELS.items()
-    }
-    renamed = [
-        {x: record[x]} | {f"{name}: {key.removesuffix(f'_{space}')}": record[key] for key in record}
-        for name, records in runs.items()
+    series = {name: _measured(records, space, x) for name, records in runs.items()}
+    curves(_panels(METRIC_PANELS, series), file, x)
+
+
+def _measured(records: Sequence[Mapping[str, Any]], space: str, x: str) -> list[Measured]:
+    return [
+        (record[x], record["metrics"][space])
         for record in records
+        if space in record.get("metrics", {})
     ]
-    curves(renamed, {title: keys for title, keys in panels.items() if keys}, file, x)
 
 
-def classifier_curves(records: Sequence[Mapping[str, Any]], file: str | Path) -> None:
-    """Loss, and accuracy on the paintings kept aside, over the epochs of a classifier's run."""
-    panels = {"loss in training": ["loss"], "accuracy on paintings kept aside": ["val_top1"]}
-    curves([record for record in records if "epoch" in record], panels, file, x="epoch")
+def _panels(
+    panels: Mapping[str, Sequence[str]], series: Mapping[str, Sequence[Measured]]
+) -> dict[str, dict[str, list[Point]]]:
+    """Make the curves of each panel; panels without any curve are left out.
+
+    Args:
+        panels: the keys of each panel, by its title.
+        series: measurements by name, which the labels of curves begin with if it is not empty.
+    """
+    drawn = {}
+    for title, keys in panels.items():
+        lines = {
+            f"{name}: {key}" if name else key: points
+            for name, measured in series.items()
+            for key in keys
+            if (points := [(x, values[key]) for x, values in measured if key in values])
+        }
+        if lines:
+            drawn[title] = lines
+    return drawn
 
 
 def real_beside_fake(
     real: NDArray[np.uint8], fake: NDArray[np.uint8], columns: int = 8
 ) -> Image.Image:
-    """Real paintings in a grid on the left, fakes in one on the right, as many of both.
+    """Lay out real paintings in a grid on the left, and equally many fakes in one on the right.
 
     Args:
-        real: (N, S, S, 3).
-        fake: (M, S, S, 3).
-        columns: of each grid.
+        real: (N, S, S, 3) uint8.
+        fake: (M, S, S, 3) uint8.
+        columns: images in a row of each grid.
     """
     num = min(len(real), len(fake))
     left, right = (grid(images[:num], min(columns, num)) for images in (real, fake))
@@ -191,11 +230,11 @@ def real_beside_fake(
 
 
 def neighbours(fake: NDArray[np.uint8], nearest: NDArray[np.uint8]) -> Image.Image:
-    """A row for each fake: itself, then after a gap its nearest training paintings.
+    """Lay out a row for each fake: the fake, then after a gap its nearest paintings.
 
     Args:
-        fake: (M, S, S, 3).
-        nearest: (M, K, S, S, 3), nearest first.
+        fake: (M, S, S, 3) uint8.
+        nearest: (M, K, S, S, 3) uint8, nearest first.
     """
     left = grid(fake, 1)
     right = grid(nearest.reshape(-1, *fake.shape[1:]), nearest.shape[1])
@@ -216,9 +255,13 @@ def confusion(
     file: str | Path,
     most: int = 60,
 ) -> None:
-    """Draw a confusion matrix (K, K), each row as shares of its artist's paintings, into a PNG.
+    """Draw a confusion matrix into a PNG, each row as shares of its artist's paintings.
 
-    Of more than `most` artists, those with the most paintings are drawn.
+    Args:
+        matrix: counts of paintings by artist (rows) and predicted artist (columns), (K, K).
+        names: of the K artists.
+        file: where to write.
+        most: number of artists that are drawn; those with the most paintings are chosen.
     """
     from matplotlib.figure import Figure
 
@@ -232,8 +275,8 @@ def confusion(
     image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
     axis.set_xticks(range(len(labels)), labels, rotation=90, fontsize=8)
     axis.set_yticks(range(len(labels)), labels, fontsize=8)
-    axis.set_xlabel("taken for")
-    axis.set_ylabel("painted by")
+    axis.set_xlabel("predicted artist")
+    axis.set_ylabel("artist")
     if len(labels) <= 30:
         for (i, j), share in np.ndenumerate(shares):
             if share >= 0.005:
@@ -247,26 +290,34 @@ def reliability(bins: Mapping[str, Any], file: str | Path) -> None:
     """Draw reliability diagrams side by side into a PNG.
 
     Args:
-        bins: `brushwork.metrics.classification.Reliability` by title.
+        bins: for each diagram, by title, a `brushwork.metrics.classification.Reliability`.
         file: where to write.
     """
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(4 * len(bins), 4), layout="constrained")
     axes = figure.subplots(1, len(bins), squeeze=False)[0]
-    for axis, (title, of) in zip(axes, bins.items(), strict=True):
-        some = of.count > 0
+    for axis, (title, diagram) in zip(axes, bins.items(), strict=True):
+        filled = diagram.count > 0
         axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
         axis.bar(
-            (np.arange(len(of.count)) + 0.5)[some] / len(of.count),
-            of.accuracy[some],
-            width=0.9 / len(of.count),
+            (np.arange(len(diagram.count)) + 0.5)[filled] / len(diagram.count),
+            diagram.accuracy[filled],
+            width=0.9 / len(diagram.count),
             alpha=0.5,
-            label="named rightly",
+            label="accuracy",
         )
-        size = 100 * of.count[some] / of.count.max()
-        axis.scatter(of.confidence[some], of.accuracy[some], size, color="C1", label="paintings")
-        gap = (np.abs(of.confidence - of.accuracy) * of.count).sum() / of.count.sum()
+        size = 100 * diagram.count[filled] / diagram.count.max()
+        axis.scatter(
+            diagram.confidence[filled],
+            diagram.accuracy[filled],
+            size,
+            color="C1",
+            label="paintings",
+        )
+        gap = (
+            np.abs(diagram.confidence - diagram.accuracy) * diagram.count
+        ).sum() / diagram.count.sum()
         axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", title=f"{title}: error {gap:.3f}")
         axis.legend(fontsize=8, loc="upper left")
     figure.savefig(file, dpi=120)
@@ -275,7 +326,7 @@ def reliability(bins: Mapping[str, Any], file: str | Path) -> None:
 def captioned(
     images: NDArray[np.uint8], captions: Sequence[str], file: str | Path, columns: int = 6
 ) -> None:
-    """Draw images (N, S, S, 3) in rows, a caption under each, into a PNG."""
+    """Draw images (N, S, S, 3) with captions into a PNG, `columns` in a row."""
     from matplotlib.figure import Figure
 
     rows = math.ceil(len(images) / columns)
@@ -290,7 +341,12 @@ def captioned(
 
 
 def overlay(picture: Image.Image, heat: NDArray[np.floating]) -> Image.Image:
-    """A picture in grey under the colours of a heat map (H, W) in [0, 1], stronger where hotter."""
+    """Lay the colours of a heat map over a picture in grey; higher values cover it more.
+
+    Args:
+        picture: of any size.
+        heat: (H, W) in [0, 1]; it is resized to the picture.
+    """
     mask = Image.fromarray((heat.clip(0, 1) * 255).astype(np.uint8)).resize(picture.size)
     level = np.asarray(mask, np.float32) / 255
     grey = np.asarray(picture.convert("L"), np.float32)[..., None]

@@ -1,37 +1,32 @@
-"""Numbers of several runs side by side: as a table for the terminal and a page for the browser."""
+"""Tables for the terminal and self-contained pages for the browser, from numbers and figures."""
 
 import base64
-import html
 import mimetypes
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from io import BytesIO
 from pathlib import Path
+from typing import Any, NamedTuple
 
+import jinja2
 from PIL import Image
 
 from brushwork.metrics.evaluate import best
 
-STYLE = """
-body { font: 15px/1.5 system-ui, sans-serif; max-width: 70rem; margin: 2rem auto; padding: 0 1rem }
-table { border-collapse: collapse; margin: 1rem 0 } td, th { padding: .2rem .8rem }
-td { text-align: right; font-variant-numeric: tabular-nums }
-th { text-align: left; white-space: nowrap }
-tr + tr { border-top: 1px solid #8883 } td.best { font-weight: bold; background: #5a52 }
-img { max-width: 100%; image-rendering: pixelated } figcaption { color: #888 }
-div.wide { overflow-x: auto } pre { overflow-x: auto; background: #8881; padding: .5rem }
-""".strip()
+# The metrics of each report, by the report's name: the columns of one table.
+Reports = Mapping[str, Mapping[str, float]]
 
 
 @dataclass(frozen=True)
 class Section:
-    """A part of a page: what it says, then its table, its figures and its commands, if any.
+    """A part of a page: text, then a table, figures and commands, each of them optional.
 
     Attributes:
-        title: its heading.
+        title: the heading.
         text: paragraphs.
-        table: rows of cells, the first being the head.
-        figures: files below the folder of the page, by caption.
+        table: rows of cells; the first row is the head.
+        figures: image files below the folder of the page, by caption.
         commands: lines for a shell.
     """
 
@@ -42,90 +37,103 @@ class Section:
     commands: Sequence[str] = ()
 
 
-def rows(
-    reports: Mapping[str, Mapping[str, float]], spaces: Sequence[str]
-) -> list[tuple[str, list[str], list[bool]]]:
-    """One row a number: its key, its value in each report ("" where it has none), which are best.
+class Row(NamedTuple):
+    """A metric's row of a table: the value in each report ("" if it has none), and whether best."""
 
-    >>> rows({"a": {"fid_x": 3.0}, "b": {"fid_x": 2.0, "n_fake": 9}}, ["x"])
-    [('fid_x', ['3', '2'], [False, True]), ('n_fake', ['', '9'], [False, False])]
+    metric: str
+    values: list[str]
+    best: list[bool]
+
+
+def rows(reports: Reports) -> list[Row]:
+    """Make one row of each metric.
+
+    >>> rows({"a": {"fid": 3.0}, "b": {"fid": 2.0, "n_fake": 9}})
+    [Row(metric='fid', values=['3', '2'], best=[False, True]), \
+Row(metric='n_fake', values=['', '9'], best=[False, False])]
     """
-    keys = list(dict.fromkeys(key for report in reports.values() for key in report))
+    metrics = list(dict.fromkeys(metric for report in reports.values() for metric in report))
     table = []
-    for key in keys:
-        winners = set().union(*(best(reports, key, space) for space in spaces))
-        shown = [f"{report[key]:.4g}" if key in report else "" for report in reports.values()]
-        table.append((key, shown, [name in winners for name in reports]))
+    for metric in metrics:
+        values = {name: report[metric] for name, report in reports.items() if metric in report}
+        winners = best(values, metric)
+        shown = [f"{values[name]:.4g}" if name in values else "" for name in reports]
+        table.append(Row(metric, shown, [name in winners for name in reports]))
     return table
 
 
-def text_table(reports: Mapping[str, Mapping[str, float]], spaces: Sequence[str]) -> str:
-    """The rows under the names of the reports, the best of each marked by a star.
+def text_table(reports: Reports, heading: str = "") -> str:
+    """Lay out a table for the terminal; a star marks the best value of each metric.
 
-    >>> print(text_table({"a": {"fid_x": 3.0}, "b": {"fid_x": 2.0}}, ["x"]))
-              a   b
-    fid_x     3   2*
+    Args:
+        reports: the columns, by name.
+        heading: of the column of metrics.
+
+    >>> print(text_table({"a": {"fid": 3.0}, "b": {"fid": 2.0}}, "pixels"))
+    pixels    a   b
+    fid       3   2*
     """
-    table = rows(reports, spaces)
-    first = max(len("metric") + 2, *(len(key) + 2 for key, *_ in table))
+    table = rows(reports)
+    first = max(len("metric"), len(heading), *(len(row.metric) for row in table)) + 2
     widths = [
-        max(len(name), *(len(shown[i]) for _, shown, _ in table)) + 2
-        for i, name in enumerate(reports)
+        max(len(name), *(len(row.values[i]) for row in table)) + 2 for i, name in enumerate(reports)
     ]
-    lines = ["".join([" " * first, *(f"{n:>{w}} " for n, w in zip(reports, widths, strict=True))])]
-    for key, shown, marks in table:
-        cells = zip(shown, widths, marks, strict=True)
-        lines.append(
-            f"{key:<{first}}" + "".join(f"{s:>{w}}{'*' if m else ' '}" for s, w, m in cells)
-        )
+    head = "".join(f"{name:>{width}} " for name, width in zip(reports, widths, strict=True))
+    lines = [f"{heading:<{first}}{head}"]
+    for row in table:
+        cells = zip(row.values, widths, row.best, strict=True)
+        shown = "".join(f"{value:>{width}}{'*' if mark else ' '}" for value, width, mark in cells)
+        lines.append(f"{row.metric:<{first}}{shown}")
     return "\n".join(line.rstrip() for line in lines)
 
 
 def html_page(
     title: str,
-    reports: Mapping[str, Mapping[str, float]],
-    spaces: Sequence[str],
+    tables: Mapping[str, Reports],
     pictures: Mapping[str, Image.Image],
     notes: Sequence[str] = (),
 ) -> str:
-    """One self-contained page: notes, the table with the best marked, and pictures by caption."""
-    head = "".join(f"<th>{html.escape(name)}</th>" for name in reports)
-    body = "".join(
-        f"<tr><th>{html.escape(key)}</th>"
-        + "".join(
-            f'<td class="best">{s}</td>' if m else f"<td>{s}</td>"
-            for s, m in zip(shown, marks, strict=True)
-        )
-        + "</tr>\n"
-        for key, shown, marks in rows(reports, spaces)
+    """Write a self-contained page: notes, tables with the best values marked, and pictures.
+
+    Args:
+        title: the page's heading.
+        tables: the reports of each table, by heading, such as the feature space; a heading may be
+            "".
+        pictures: by caption.
+        notes: paragraphs above the tables.
+    """
+    return render(
+        "report.html.j2",
+        title=title,
+        tables=[
+            {"heading": heading, "names": list(reports), "rows": rows(reports)}
+            for heading, reports in tables.items()
+        ],
+        figures={caption: data_url(picture) for caption, picture in pictures.items()},
+        notes=notes,
     )
-    drawn = "".join(_figure(caption, _data_url(picture)) for caption, picture in pictures.items())
-    said = "".join(f"<p>{html.escape(note)}</p>\n" for note in notes)
-    table = f"<table><tr><th></th>{head}</tr>\n{body}</table>\n"
-    return f"{_head(title)}{said}{table}{drawn}</html>\n"
 
 
 def write_report(
     folder: str | Path,
     title: str,
-    reports: Mapping[str, Mapping[str, float]],
-    spaces: Sequence[str],
+    tables: Mapping[str, Reports],
     pictures: Mapping[str, Image.Image],
     notes: Sequence[str] = (),
 ) -> None:
-    """Write the page as `report.html`, and its pictures as `figure-00.png` and so on."""
+    """Write `report.html`, and its pictures as `figure-00.png` and so on; see `html_page`."""
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for number, picture in enumerate(pictures.values()):
         picture.save(folder / f"figure-{number:02d}.png")
-    page = html_page(title, reports, spaces, pictures, notes)
+    page = html_page(title, tables, pictures, notes)
     (folder / "report.html").write_text(page, encoding="utf-8")
 
 
 def write_sections(
     folder: str | Path, name: str, title: str, sections: Sequence[Section]
 ) -> tuple[Path, Path]:
-    """Write one page twice: `name.md`, which links to the figures, and `name.html`, all in one.
+    """Write a page twice: `name.md`, which links to the figures, and `name.html`, which holds them.
 
     Returns:
         The two files.
@@ -135,16 +143,57 @@ def write_sections(
     markdown, page = folder / f"{name}.md", folder / f"{name}.html"
     parts = [f"# {title}", *(_markdown(section, folder) for section in sections)]
     markdown.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    body = "".join(map(_html, sections))
-    page.write_text(f"{_head(title)}{body}</html>\n", encoding="utf-8")
+    shown = [
+        {**vars(section), "figures": {text: _file_url(f) for text, f in section.figures.items()}}
+        for section in sections
+    ]
+    html = render("sections.html.j2", title=title, sections=shown)
+    page.write_text(html, encoding="utf-8")
     return markdown, page
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill in a template of `report/templates`; every value is escaped as HTML.
+
+    Args:
+        template: its file name, such as "report.html.j2". A new one extends "page.html.j2".
+        values: what the template names; a missing one is an error.
+    """
+    return _templates().get_template(template).render(values)
+
+
+def data_url(image: Image.Image, format: str = "PNG", **options: Any) -> str:
+    """Encode an image as a URL that holds all of it, for the `src` of an HTML page.
+
+    Args:
+        image: to encode.
+        format: "PNG", "JPEG" or another one that Pillow writes.
+        options: of `PIL.Image.Image.save`, such as `quality=80`.
+    """
+    buffer = BytesIO()
+    image.save(buffer, format=format, **options)
+    return _encoded(buffer.getvalue(), f"image/{format.lower()}")
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    return jinja2.Environment(
+        loader=jinja2.PackageLoader("brushwork.report"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
 
 
 def _markdown(section: Section, folder: Path) -> str:
     parts = [f"## {section.title}", *section.text]
     if section.table:
-        lines = ["| " + " | ".join(c.replace("|", "\\|") for c in row) + " |"
-                 for row in section.table]  # fmt: skip
+        lines = [
+            "| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |"
+            for row in section.table
+        ]
         rule = "|---|" + "---:|" * (len(section.table[0]) - 1)
         parts.append("\n".join([lines[0], rule, *lines[1:]]))
     for caption, file in section.figures.items():
@@ -154,40 +203,8 @@ def _markdown(section: Section, folder: Path) -> str:
     return "\n\n".join(parts)
 
 
-def _html(section: Section) -> str:
-    said = "".join(f"<p>{html.escape(paragraph)}</p>\n" for paragraph in section.text)
-    table = ""
-    for number, (first, *others) in enumerate(section.table):
-        cell = "td" if number else "th"
-        cells = "".join(f"<{cell}>{html.escape(text)}</{cell}>" for text in others)
-        table += f"<tr><th>{html.escape(first)}</th>{cells}</tr>\n"
-    table = table and f'<div class="wide"><table>{table}</table></div>\n'
-    drawn = "".join(
-        _figure(caption, _encoded(file.read_bytes(), mimetypes.guess_type(file)[0] or ""))
-        for caption, file in section.figures.items()
-    )
-    commands = html.escape("\n".join(section.commands))
-    shown = f"<pre>{commands}</pre>\n" if commands else ""
-    return f"<h2>{html.escape(section.title)}</h2>\n{said}{table}{drawn}{shown}"
-
-
-def _head(title: str) -> str:
-    return f"""<!doctype html>
-<html lang="en"><meta charset="utf-8"><title>{html.escape(title)}</title>
-<meta name="viewport" content="width=device-width"><style>{STYLE}</style>
-<h1>{html.escape(title)}</h1>
-"""
-
-
-def _figure(caption: str, url: str) -> str:
-    text = html.escape(caption)
-    return f'<figure><img alt="{text}" src="{url}"><figcaption>{text}</figcaption></figure>\n'
-
-
-def _data_url(picture: Image.Image) -> str:
-    buffer = BytesIO()
-    picture.save(buffer, format="PNG")
-    return _encoded(buffer.getvalue(), "image/png")
+def _file_url(file: Path) -> str:
+    return _encoded(file.read_bytes(), mimetypes.guess_type(file)[0] or "")
 
 
 def _encoded(content: bytes, kind: str) -> str:

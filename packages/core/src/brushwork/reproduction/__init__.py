@@ -1,1 +1,1 @@
-"""The 2019 report, reproduced within a budget of time."""
+"""The report of 2019, reproduced within a time budget."""

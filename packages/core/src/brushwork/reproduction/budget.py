@@ -1,7 +1,10 @@
-"""A long piece of work in parts, each a command: what is finished stays so, and time is shared.
+"""Jobs of a long computation: which are finished, and how long each training may be.
 
-A training is as long as the time that is left allows, by the speed that a short run of it, the
-probe, was seen to have. Its length is decided once, when it begins, so that it can be resumed.
+A training is as long as the remaining time allows, at the speed that a short run, the probe,
+measured. The length is decided once, when the training starts, so that it can be resumed.
+
+No library serves: workflow tools such as Snakemake or Luigi skip finished jobs, but do not divide
+the remaining time among the others.
 """
 
 import json
@@ -9,30 +12,33 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import mean, median
-from typing import Any
+from typing import Any, Literal
 
 from brushwork.errors import BrushworkError
-from brushwork.files import write_json
-from brushwork.training.run import read_metrics
+from brushwork.files import read_json, write_json
+from brushwork.training.run import METRICS, read_metrics
 
 FILE = "parts.json"
+
+# Before any evaluation or probe is finished, one is expected to take this share of the time left.
+EXPECTED_SHARE = 1 / 50
 
 
 @dataclass(frozen=True)
 class Job:
-    """One command.
+    """One command: a training, a probe or an evaluation.
 
     Attributes:
-        name: of the part.
-        script: of `experiments/`.
-        flags: but for the length of a training.
-        out: the folder that it writes.
-        share: of a training, its part of the time that all of them get; 0 for anything else.
-        probe: the folder of the run whose last speed decides the length.
-        unit: of a training or a probe, what its length counts, "epochs" or "steps".
-        images: in one of these.
-        least: the shortest length.
-        also: the scripts of evaluations that it makes on its way, and takes the time of.
+        name: unique among the jobs.
+        script: name of the script in `experiments/`, without ".py".
+        flags: all flags except the length of a training.
+        out: the folder that the command writes.
+        share: weight of a training in the division of the time; 0 for a probe or an evaluation.
+        probe: run folder whose measured speed decides the length of a training.
+        unit: what the length of a training or a probe counts; "" for an evaluation.
+        images_per_unit: real images in one epoch or step.
+        min_length: the shortest length, in units.
+        evaluations: scripts whose time a training needs in addition, because it evaluates itself.
     """
 
     name: str
@@ -41,93 +47,120 @@ class Job:
     out: Path
     share: float = 0
     probe: Path = Path()
-    unit: str = ""
-    images: int = 1
-    least: int = 1
-    also: Sequence[str] = ()
+    unit: Literal["epochs", "steps", ""] = ""
+    images_per_unit: int = 1
+    min_length: int = 1
+    evaluations: Sequence[str] = ()
 
 
 class Journal:
-    """`parts.json` of a folder: for each part that began its command, and its seconds at the end.
+    """The file `parts.json`: which jobs were started and which are finished.
 
     Attributes:
-        parts: by name, with `command`, `length` of a training, and `seconds` if it is finished.
+        parts: by job name: `script`, `command`, the `length` of a training, and, once the job is
+            finished, its `seconds`.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any]):
-        """Begin a journal, or open the one that is there.
+    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+        """Open the journal in a folder, or prepare a new one.
+
+        Args:
+            folder: of the results.
+            settings: everything that determines the results.
 
         Raises:
-            BrushworkError: it was kept under other settings.
+            BrushworkError: the journal in the folder has other settings.
         """
         self.file = folder / FILE
         self.settings = json.loads(json.dumps(settings, default=str))
-        kept = json.loads(self.file.read_text()) if self.file.exists() else {}
-        before = settings_of(folder) or self.settings
+        kept = read_json(self.file) if self.file.exists() else {}
+        before = kept.get("settings", self.settings)
         for name in before:
             if before[name] != self.settings.get(name):
                 raise BrushworkError(
-                    f"{folder} holds results of {name} {before[name]!r}, not "
-                    f"{self.settings.get(name)!r}; give the same, or pass another --out"
+                    f"{folder} contains results with {name} {before[name]!r}, not "
+                    f"{self.settings.get(name)!r}; pass the same settings, or another `out`"
                 )
         self.parts: dict[str, dict[str, Any]] = kept.get("parts", {})
 
     @property
     def spent(self) -> float:
-        """Seconds of the finished parts."""
+        """Seconds that the finished jobs took together."""
         return sum(part["seconds"] for part in self.finished.values())
 
     @property
     def finished(self) -> dict[str, dict[str, Any]]:
-        """The parts with their `seconds`, in the order in which they began."""
+        """The records of the finished jobs, in the order in which they were started."""
         return {name: part for name, part in self.parts.items() if "seconds" in part}
 
-    def note(self, part: Job, **values: Any) -> None:
-        """Keep something of a part."""
+    def note(self, job: Job, **values: Any) -> None:
+        """Add values to the record of a job, and write the file."""
         self.file.parent.mkdir(parents=True, exist_ok=True)
-        self.parts[part.name] = self.parts.get(part.name, {}) | {"script": part.script} | values
-        record = {"settings": self.settings, "parts": self.parts}
-        write_json(self.file, record)
+        self.parts[job.name] = self.parts.get(job.name, {}) | {"script": job.script} | values
+        write_json(self.file, {"settings": self.settings, "parts": self.parts})
 
-    def length(self, part: Job, waiting: Sequence[Job], seconds: float) -> int:
-        """The length of a training; that which it began with, if it did.
+    def length(self, job: Job, waiting: Sequence[Job], seconds_left: float) -> int:
+        """Decide the length of a training; a training that was started keeps its length.
+
+        The evaluations and probes that wait are expected to take the mean time of the finished ones
+        with the same script. The trainings divide the rest by their shares.
 
         Args:
-            part: the training.
-            waiting: all parts that are not finished, this one too.
-            seconds: left for all of these. Evaluations and probes take the mean of the finished
-                ones of their script, a fiftieth of the time before there are any.
+            job: the training.
+            waiting: all unfinished jobs, including this one.
+            seconds_left: time for all of them.
+
+        Returns:
+            Epochs or steps, at least `job.min_length`.
         """
-        if "length" in self.parts.get(part.name, {}):
-            return self.parts[part.name]["length"]
-        took: dict[str, list[float]] = {}
-        for entry in self.finished.values():
-            if "length" not in entry:
-                took.setdefault(entry["script"], []).append(entry["seconds"])
-        scripts = [s for p in waiting for s in (p.also if p.share else [p.script])]
-        others = sum(mean(took.get(script, [seconds / 50])) for script in scripts)
-        share = part.share / sum(other.share for other in waiting)
-        lines = [line for line in read_metrics(part.probe) if "images_per_second" in line]
-        # Single lines may have waited for something; the first ones are of a cold start.
-        speed = median(line["images_per_second"] for line in lines[len(lines) // 2 :])
-        length = max(part.least, int(max(0, seconds - others) * share * speed / part.images))
-        self.note(part, length=length)
+        if "length" in self.parts.get(job.name, {}):
+            return self.parts[job.name]["length"]
+        seconds: dict[str, list[float]] = {}
+        for part in self.finished.values():
+            if "length" not in part:
+                seconds.setdefault(part["script"], []).append(part["seconds"])
+        scripts = [
+            script
+            for other in waiting
+            for script in (other.evaluations if other.share else [other.script])
+        ]
+        expected = [seconds_left * EXPECTED_SHARE]
+        reserved = sum(mean(seconds.get(script, expected)) for script in scripts)
+        share = job.share / sum(other.share for other in waiting)
+        training_seconds = max(0, seconds_left - reserved) * share
+        length = int(training_seconds * _speed(job.probe) / job.images_per_unit)
+        length = max(job.min_length, length)
+        self.note(job, length=length)
         return length
 
 
+def _speed(run: Path) -> float:
+    """Compute the median speed of a run in images per second.
+
+    The median ignores single lines that waited for another program, and the first half of the
+    lines is ignored because a start is slow.
+    """
+    lines = [line for line in read_metrics(run) if "images_per_second" in line]
+    return median(line["images_per_second"] for line in lines[len(lines) // 2 :])
+
+
 def settings_of(folder: Path) -> dict[str, Any]:
-    """The settings under which a journal was begun; empty where there is none."""
+    """Read the settings of the journal in a folder; {} without a journal."""
     file = folder / FILE
-    return json.loads(file.read_text())["settings"] if file.exists() else {}
+    return read_json(file)["settings"] if file.exists() else {}
 
 
-def seconds_trained(part: Job, length: int) -> float:
-    """The seconds of a finished training over all its starts, by its run folder.
+def seconds_trained(job: Job, length: int) -> float:
+    """Read from its run folder how many seconds a finished training took, over all starts.
+
+    Args:
+        job: the training.
+        length: epochs or steps that it must have reached.
 
     Raises:
-        BrushworkError: it ended before its length, as it does when it is told to stop.
+        BrushworkError: the training was stopped before that length.
     """
-    lines = read_metrics(part.out) if (part.out / "metrics.jsonl").exists() else []
-    if not lines or lines[-1][part.unit.removesuffix("s")] < length:
-        raise BrushworkError(f"stopped in {part.name}; the same command goes on")
+    lines = read_metrics(job.out) if (job.out / METRICS).exists() else []
+    if not lines or lines[-1][job.unit.removesuffix("s")] < length:
+        raise BrushworkError(f"{job.name} was stopped; run the same command to continue")
     return max(line.get("seconds", 0) for line in lines)

@@ -1,19 +1,18 @@
-"""The report of 2019 again: what it printed, what is trained in its place, and the page of both.
+"""The report of 2019 on other paintings: what to train in place of its networks, and the page.
 
-`experiments/reproduce.py` does the work and leaves it in `runs/` of one folder:
+`experiments/reproduce.py` runs the trainings and evaluations, each in a folder of `runs/`:
 
-    resnet18, resnet18-report, resnet18-2019        a classifier, and two evaluations of it
-    landscapes-dcgan, landscapes-modern             two painters of one subject
-    landscapes-report                               both measured against the paintings
+    resnet18, resnet18-report, resnet18-2019        a classifier, and its two evaluations
+    landscapes-dcgan, landscapes-modern             two GANs trained on one subject
+    landscapes-report                               the metrics of both
 
-and `parts.json`, which tells the command and the seconds of each.
+`parts.json` has the command and the seconds of each.
 """
 
-import json
 import platform
 import statistics
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,139 +22,179 @@ from PIL import Image
 
 from brushwork.backbones.create import create_backbone
 from brushwork.data.prepared import PreparedPaintings
-from brushwork.data.select import counts, identifiable, select
+from brushwork.data.selection import counts, identifiable, select
 from brushwork.errors import BrushworkError
+from brushwork.files import read_json
 from brushwork.gan.networks import build_networks
 from brushwork.machine import num_cores
 from brushwork.names import name_key
 from brushwork.report import figures
 from brushwork.report.pages import Section
 from brushwork.spaces import check_names, open_space
-from brushwork.training.run import CONFIG, environment, read_metrics
+from brushwork.training.run import CONFIG, METRICS, environment, read_metrics
 
 THRESHOLD = 300
 """Training paintings of each artist in the report."""
 
-
-LEAST_TO_PAINT = 10
-"""Paintings to learn to paint from, and to measure against."""
-
+MIN_OF_SUBJECT = 10
+"""Paintings that a GAN's subject must have, to train on and to compare with."""
 
 REPORTED = {"resnet18": (0.85, 0.96, 0.98), "resnet34": (0.81, 0.95, 0.98)}
-"""Top-1, 3 and 5 accuracy that the report calls the test set's."""
-
+"""Top-1, top-3 and top-5 accuracy in the report, which calls them test accuracies."""
 
 GANS = {"dcgan": "DC-GAN", "modern": "modern GAN"}
 
+NUM_PAINTINGS_2019 = 103_250
+"""Paintings in Painter-by-Numbers."""
 
-ALL_PAINTINGS, REPORTED_EPOCHS = 103_250, 25
-"""Of Painter-by-Numbers; and how long the report trained."""
+NUM_EPOCHS_2019 = 25
+"""Epochs of the report's trainings."""
 
+CLASSIFIER_COLUMNS = {
+    "top1": "top-1",
+    "top3": "top-3",
+    "top5": "top-5",
+    "macro_precision": "macro precision",
+    "macro_recall": "macro recall",
+    "macro_f1": "macro F1",
+}
 
-TABLE = {"top1": "top-1", "top3": "top-3", "top5": "top-5", "macro_precision": "macro precision",
-         "macro_recall": "macro recall", "macro_f1": "macro F1"}  # fmt: skip
-
-
-SCORES = {"fid": "FID", "kid": "KID", "is": "inception score", "mode_score": "mode score",
-          "mmd": "MMD", "emd": "Wasserstein", "one_nn": "1-NN", "precision": "precision",
-          "recall": "recall", "coverage": "coverage", "authenticity": "authenticity"}  # fmt: skip
+GAN_COLUMNS = {
+    "fid": "FID",
+    "kid": "KID",
+    "is": "inception score",
+    "mode_score": "mode score",
+    "mmd": "MMD",
+    "emd": "Wasserstein",
+    "one_nn": "1-NN",
+    "precision": "precision",
+    "recall": "recall",
+    "coverage": "coverage",
+    "authenticity": "authenticity",
+}
 
 
 @dataclass(frozen=True)
 class Subject:
-    """What two GANs learn to paint: the flags that select it, and in words."""
+    """A selection of paintings that two GANs are trained on.
+
+    Attributes:
+        flags: select the paintings in `train_gan.py` and `evaluate_gan.py`.
+        description: what they are, for the page.
+    """
 
     flags: tuple[str, ...]
-    words: str
+    description: str
 
 
-def choose_threshold(table: pd.DataFrame, wanted: int | None) -> tuple[int, str]:
-    """So many training paintings an artist must have, and why, in words.
+def choose_threshold(table: pd.DataFrame, min_paintings: int | None) -> tuple[int, str]:
+    """Choose how many training paintings an artist needs to be a class of the classifiers.
 
-    Without a wish it is the report's 300, or what keeps ten artists where fewer than two have 300.
+    Args:
+        table: all paintings.
+        min_paintings: the user's choice. By default 300, as in the report; if fewer than two
+            artists have 300, the number that keeps ten artists.
+
+    Returns:
+        The number, and a sentence for the page.
 
     Raises:
-        BrushworkError: too few artists have as many as is wanted; it names what to lower.
+        BrushworkError: fewer than two artists have as many paintings.
     """
-    threshold, why = THRESHOLD if wanted is None else wanted, ""
-    if wanted is None:
+    threshold = THRESHOLD if min_paintings is None else min_paintings
+    reason = ""
+    if min_paintings is None:
         sizes = counts(identifiable(table, 1).query("split == 'train'"), "artist")
         if sizes.iloc[1] < THRESHOLD:
             threshold = int(sizes.iloc[min(10, len(sizes)) - 1])
-            why = f" (fewer than two have the report's {THRESHOLD}; --min-paintings sets another)"
-    known = counts(identifiable(table, threshold), "artist")
+            reason = f" (fewer than two artists have {THRESHOLD}, the report's number)"
+    sizes = counts(identifiable(table, threshold), "artist")
     return threshold, (
-        f"{len(known)} artists have at least {threshold:,} paintings to train on{why}: "
-        f"{int(known.sum()):,} paintings."
+        f"{len(sizes)} artists have at least {threshold:,} training paintings{reason}; together "
+        f"they have {int(sizes.sum()):,} paintings."
     )
 
 
 def choose_subjects(
     table: pd.DataFrame, style: str = "", artist: str = ""
 ) -> tuple[dict[str, Subject], list[str]]:
-    """Landscapes, portraits, one style, one artist and everything, as the report painted.
+    """Choose the subjects of the GANs: landscapes, portraits, a style, an artist and everything.
 
-    Where there is no such genre, or fewer than `LEAST_TO_PAINT` of it, the largest other one is
-    taken; of styles and artists the largest, unless named.
+    Without enough landscapes or portraits, the largest other genre replaces them.
+
+    Args:
+        table: all paintings.
+        style: name of the style; by default the one with the most paintings.
+        artist: likewise.
 
     Returns:
-        The subjects by name, and what had to be chosen or left out, in words.
+        The subjects by name, and sentences about choices and omissions for the page.
 
     Raises:
-        BrushworkError: of the style or artist that was named there are too few, or none.
+        BrushworkError: the given style or artist is unknown or has too few paintings.
     """
     subjects: dict[str, Subject] = {}
     notes = []
     sizes = counts(table, "genre")
-    genres = {str(genre): int(num) for genre, num in sizes.items() if num >= LEAST_TO_PAINT}
+    genres = {str(genre): int(num) for genre, num in sizes.items() if num >= MIN_OF_SUBJECT}
     for name, wanted in (("landscapes", "landscape"), ("portraits", "portrait")):
         same = [genre for genre in genres if name_key(genre) == wanted]
         others = [g for g in genres if name_key(g) not in ("landscape", "portrait")]
         if not (same or others):
-            notes.append(
-                f"These paintings have no genre of enough paintings in the place of {name}."
-            )
+            notes.append(f"No genre has enough paintings to replace {name}.")
             continue
         genre = (same or others)[0]
         if not same:
-            notes.append(f"There are no {name}, or too few; {genre!r} is in their place.")
+            notes.append(f"There are not enough {name}; the genre {genre!r} replaces them.")
         num = genres.pop(genre)
-        subjects[name] = Subject(("--genre", genre), f"genre {genre} ({num:,} paintings)")
+        subjects[name] = Subject(
+            flags=("--genre", genre), description=f"genre {genre} ({num:,} paintings)"
+        )
     for kind, wanted in (("style", style), ("artist", artist)):
         sizes = counts(table, kind)
         if sizes.empty:
             notes.append(f"These paintings have no {kind}s.")
             continue
         name = wanted or str(sizes.index[0])
-        filters: Any = {kind: (name,)}
-        num = len(select(table, **filters))  # which refuses a name that is not there
-        if num < LEAST_TO_PAINT:
-            few = f"{name} has {num} paintings, too few to learn from ({LEAST_TO_PAINT})"
+        filters: dict[str, Any] = {kind: (name,)}
+        num = len(select(table, **filters))
+        if num < MIN_OF_SUBJECT:
+            too_few = f"{name} has {num} paintings; a GAN needs at least {MIN_OF_SUBJECT}"
             if wanted:
-                raise BrushworkError(f"{few}; choose another --{kind}, or leave it out")
-            notes.append(f"No {kind} is painted: {few}.")
+                raise BrushworkError(f"{too_few}; choose another `{kind}`, or leave it out")
+            notes.append(f"No {kind} is a subject: {too_few}.")
             continue
-        how = "as asked" if wanted else "the one with the most paintings"
-        notes.append(f"One {kind}: {name}, {how}.")
-        subjects[f"one-{kind}"] = Subject((f"--{kind}", name), f"{kind} {name} ({num:,} paintings)")
-    subjects["everything"] = Subject((), f"everything ({len(table):,} paintings)")
+        reason = "given on the command line" if wanted else "the one with the most paintings"
+        notes.append(f"The {kind} is {name}, {reason}.")
+        subjects[f"one-{kind}"] = Subject(
+            flags=(f"--{kind}", name), description=f"{kind} {name} ({num:,} paintings)"
+        )
+    subjects["everything"] = Subject(flags=(), description=f"everything ({len(table):,} paintings)")
     return subjects, notes
 
 
-def check(models: Sequence[str], gan_side: int, width: int, spaces: Sequence[str]) -> None:
-    """Refuse at once what a part would refuse after hours.
+def check_names_and_sizes(
+    models: Sequence[str], gan_side: int, width: int, spaces: Sequence[str]
+) -> None:
+    """Check, before hours of work, what the jobs would refuse.
+
+    Args:
+        models: names of the classifiers' networks.
+        gan_side: side of the GANs' images, in pixels.
+        width: of the GANs.
+        spaces: feature spaces in addition to "artist" and "pixels".
 
     Raises:
-        BrushworkError: there is no such classifier, GAN or feature space.
+        BrushworkError: one of them does not exist.
     """
-    build_networks("dcgan", gan_side, width)
+    build_networks("dcgan", side=gan_side, width=width)
     check_names(["artist", *(open_space(spec).name for spec in ("pixels", *spaces))])
     for name in models:
         create_backbone(name, 2)
 
 
-def about(paintings: PreparedPaintings) -> str:
-    """Data, code, machine and time of the numbers, in words."""
+def describe_setup(paintings: PreparedPaintings) -> str:
+    """Describe the data, the code, the machine and the time of the results in one sentence."""
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=9"]
     try:
         commit = subprocess.run(git, capture_output=True, text=True).stdout.strip()
@@ -168,7 +207,7 @@ def about(paintings: PreparedPaintings) -> str:
     return (
         f"{paintings.name}, {len(paintings):,} paintings, fingerprint "
         f"{paintings.fingerprint[:12]}; commit {commit or 'unknown'}; {versions}; {device}, "
-        f"{cores} core{'s' * (cores != 1)}; {made['started']}."
+        f"{cores} core{'' if cores == 1 else 's'}; {made['started']}."
     )
 
 
@@ -179,174 +218,199 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or platform.machine()
 
 
-def sections(
-    folder: Path, models: Sequence[str], subjects: Mapping[str, Subject], parts: Mapping[str, Any]
+def result_sections(
+    folder: Path,
+    models: Sequence[str],
+    subjects: Mapping[str, Subject],
+    parts: Mapping[str, Mapping[str, Any]],
 ) -> list[Section]:
-    """Tables and figures of the page, of what is in `folder` by now.
+    """Make the tables and figures of the page from the finished jobs.
 
     Args:
-        folder: as above; the figures are written to `figures/` in it.
-        models: names of the classifiers.
+        folder: of the results; figures are written to its `figures/`.
+        models: names of the classifiers' networks.
         subjects: see `choose_subjects`.
-        parts: `command` and `seconds` of each finished part, by name.
+        parts: `command` and `seconds` of each finished job, by name.
     """
     (folder / "figures").mkdir(parents=True, exist_ok=True)
     runs = folder / "runs"
-    known = {m: _report(runs / f"{m}-report") for m in models}
-    cheated = {m: _report(runs / f"{m}-2019") for m in models}
-    painted = {s: _report(runs / f"{s}-report") for s in subjects}
-    made = [
-        _identified(runs, {m: report for m, report in known.items() if report}),
-        _evaluated_as_reported({m: report for m, report in cheated.items() if report}),
-        *(_painted(folder, name, subject) for name, subject in subjects.items() if painted[name]),
-        _measured({s: report for s, report in painted.items() if report}),
-        _on_the_way(folder),
-        _cost(runs, [*models, *(f"everything-{gan}" for gan in GANS)]),
-        Section(
-            "Commands",
-            ["Each part alone, and the seconds that it took here:"],
-            [
-                ["part", "seconds"],
-                *([name, f"{part['seconds']:,.0f}"] for name, part in parts.items()),
-            ],
-            commands=[str(part["command"]) for part in parts.values()],
-        ),
+    classifiers = _reports(runs, names=models, suffix="report")
+    as_in_2019 = _reports(runs, names=models, suffix="2019")
+    gans = _reports(runs, names=subjects, suffix="report")
+    trainings = [*models, *(f"everything-{gan}" for gan in GANS)]
+    sections = [
+        _classifiers(runs, classifiers),
+        _evaluated_as_in_2019(as_in_2019),
+        *(_pictures(folder, name=name, subject=subjects[name]) for name in gans),
+        _gan_metrics(gans),
+        _metrics_during_training(folder),
+        _training_times(runs, trainings),
+        _commands(parts),
     ]
-    return [section for section in made if section is not None]
+    return [section for section in sections if section is not None]
 
 
-def _report(folder: Path) -> dict[str, Any]:
-    file = folder / "report.json"
-    return json.loads(file.read_text()) if file.exists() else {}
+def _reports(runs: Path, names: Iterable[str], suffix: str) -> dict[str, dict[str, Any]]:
+    """Read the `report.json` of those that have one, by name."""
+    files = {name: runs / f"{name}-{suffix}" / "report.json" for name in names}
+    return {name: read_json(file) for name, file in files.items() if file.exists()}
 
 
-def _identified(runs: Path, known: Mapping[str, Any]) -> Section | None:
-    rows = [["network", "paintings", *TABLE.values(), "n"]]
-    for model, report in known.items():
+def _classifiers(runs: Path, reports: Mapping[str, Any]) -> Section | None:
+    if not reports:
+        return None
+    rows = [["network", "paintings", *CLASSIFIER_COLUMNS.values(), "n"]]
+    for model, report in reports.items():
         for split in ("train", "test"):
-            numbers = report["reports"][split]
-            shown = [f"{numbers[key]:.3f}" for key in TABLE]
-            rows.append([model, split, *shown, f"{numbers['num_paintings']:,}"])
+            rows.append([model, split, *_classifier_cells(report["reports"][split])])
         if model in REPORTED:
-            shown = [f"{value:.2f}" for value in REPORTED[model]]
-            empty = [""] * (len(TABLE) - len(shown) + 1)
-            rows.append([f"{model}, report of 2019", "called test", *shown, *empty])
-    intervals = "; ".join(
-        f"{model} {low:.3f} to {high:.3f}"
-        for model, report in known.items()
-        for low, high in [report["intervals"]["test"]["top1"]]
-    )
+            cells = [f"{value:.2f}" for value in REPORTED[model]]
+            empty = [""] * (len(CLASSIFIER_COLUMNS) + 1 - len(cells))
+            rows.append([f"{model}, report of 2019", "called test", *cells, *empty])
+    intervals = []
+    for model, report in reports.items():
+        low, high = report["intervals"]["test"]["top1"]
+        intervals.append(f"{model} {low:.3f} to {high:.3f}")
     text = [
-        "Test paintings were neither trained on nor used to choose anything. The report's numbers "
-        "are of other paintings and, though called test, of its training loader: see the next "
-        "section.",
-        f"95 % intervals of the top-1 accuracy on test paintings: {intervals}.",
-        *(_how_it_learned(model, runs / model) for model in known),
+        "No test painting was used for training or for choosing an epoch or a threshold. The "
+        "numbers of the report are for other paintings; it calls them test accuracies, but its "
+        "code evaluated training paintings (see the next section).",
+        f"95 % intervals of the top-1 accuracy on test paintings: {'; '.join(intervals)}.",
+        *(_training_of(model, run=runs / model) for model in reports),
     ]
-    return Section("Who painted it? The report's table", text, rows) if known else None
+    return Section("Classifiers", text=text, table=rows)
 
 
-def _how_it_learned(model: str, run: Path) -> str:
-    how = json.loads((run / CONFIG).read_text())["settings"]
-    began = {"none": "random weights", "hub": "ImageNet weights from the Hub"}
-    epochs = f"{how['epochs']} epoch{'s' * (how['epochs'] != 1)}"
-    taught = f", taught by {Path(how['teacher']).parent.name}" * bool(how["teacher"])
+def _classifier_cells(metrics: Mapping[str, float]) -> list[str]:
+    cells = [f"{metrics[key]:.3f}" for key in CLASSIFIER_COLUMNS]
+    return [*cells, f"{metrics['num_paintings']:,}"]
+
+
+def _training_of(model: str, run: Path) -> str:
+    settings = read_json(run / CONFIG)["settings"]
+    initial = {"none": "random weights", "hub": "ImageNet weights from the Hub"}
+    weights = initial.get(settings["weights"], settings["weights"])
+    epochs = f"{settings['epochs']} epoch{'' if settings['epochs'] == 1 else 's'}"
+    teacher = ""
+    if settings["teacher"]:
+        teacher = f", distilled from {Path(settings['teacher']).parent.name}"
     return (
-        f"{model}: from {began.get(how['weights'], how['weights'])}, {epochs} of "
-        f"{how['num_paintings']:,} paintings at {how['side']} pixels{taught}."
+        f"{model}: initialised from {weights}, trained for {epochs} on "
+        f"{settings['num_paintings']:,} paintings at {settings['side']} pixels{teacher}."
     )
 
 
-def _evaluated_as_reported(cheated: Mapping[str, Any]) -> Section | None:
-    rows = [["network", "evaluation", *TABLE.values(), "n"]]
+def _evaluated_as_in_2019(reports: Mapping[str, Any]) -> Section | None:
+    if not reports:
+        return None
+    rows = [["network", "evaluation", *CLASSIFIER_COLUMNS.values(), "n"]]
     text = [
-        "The code of 2019 measured its networks on its training loader: paintings that they had "
-        "learned from, in random crops of 8 % to 100 % of the area. Its test set would have paired "
-        "test paintings with the artists of training rows. Ours, evaluated in these ways (a tenth "
-        "of its training paintings chose the epoch, all others it learned from):"
+        "The code of 2019 evaluated its networks on its training loader: on paintings that they "
+        "had been trained on, in random crops of 8 % to 100 % of the area. Its test set combined "
+        "test paintings with the artists of training paintings. The table has our classifiers, "
+        "evaluated in these ways. A tenth of the training paintings here was used to choose the "
+        "epoch, and all others for training."
     ]
-    for model, report in cheated.items():
-        numbers = report["reports"]
-        for name, values in numbers.items():
-            shown = [f"{values[key]:.3f}" for key in TABLE]
-            rows.append([model, name, *shown, f"{values['num_paintings']:,}"])
-        honest, as_2019 = (numbers[name]["top1"] for name in ("honest", "as in 2019"))
+    for model, report in reports.items():
+        for name, metrics in report["reports"].items():
+            rows.append([model, name, *_classifier_cells(metrics)])
+        honest = report["reports"]["honest"]["top1"]
+        as_in_2019 = report["reports"]["as in 2019"]["top1"]
         text.append(
-            f"{model}: top-1 {as_2019:.3f} as in 2019, {honest:.3f} on test paintings; "
-            f"the difference is {100 * (as_2019 - honest):+.1f} points."
+            f"{model}: top-1 accuracy {as_in_2019:.3f} as in 2019 and {honest:.3f} on test "
+            f"paintings, a difference of {100 * (as_in_2019 - honest):+.1f} points."
         )
-    return Section("What the evaluation of 2019 makes of ours", text, rows) if cheated else None
+    return Section("Classifiers evaluated as in 2019", text=text, table=rows)
 
 
-def _painted(folder: Path, name: str, subject: Subject) -> Section:
+def _pictures(folder: Path, name: str, subject: Subject) -> Section:
+    # Figures 1 and 3 of an evaluation are the fakes with their nearest paintings.
+    figure_numbers = {"dcgan": 0, "modern": 2}
     shown = {}
-    for gan, number in zip(GANS, (0, 2), strict=True):  # 1 and 3 are the nearest paintings
+    for gan, number in figure_numbers.items():
         file = folder / "figures" / f"{name}-{gan}.jpg"
         picture = Image.open(folder / "runs" / f"{name}-report" / f"figure-{number:02d}.png")
         picture.convert("RGB").save(file, quality=92)
         last = read_metrics(folder / "runs" / f"{name}-{gan}")[-1]
-        when = f"after {last['step']:,} steps, {last['epoch']:.1f} epochs"
-        shown[f"{GANS[gan]} {when}: real on the left, fake on the right"] = file
-    return Section(f"Real and fake: {subject.words}", figures=shown)
+        length = f"{last['step']:,} steps, {last['epoch']:.1f} epochs"
+        shown[f"{GANS[gan]} ({length}): real on the left, fake on the right"] = file
+    return Section(f"Real and fake paintings: {subject.description}", figures=shown)
 
 
-def _measured(painted: Mapping[str, Any]) -> Section | None:
-    spaces = dict.fromkeys(
-        key.removeprefix("fid_")
-        for report in painted.values()
-        for numbers in report["reports"].values()
-        for key in numbers
-        if key.startswith("fid_")
-    )
-    rows = [["painter", "space", *SCORES.values(), "n real", "n fake"]]
-    for space in spaces:
-        for name, report in painted.items():
-            for gan, numbers in zip(GANS.values(), report["reports"].values(), strict=True):
-                values = [numbers.get(f"{key}_{space}") for key in SCORES]
-                shown = ["" if value is None else f"{value:.4g}" for value in values]
-                size = [f"{numbers[key]:,}" for key in ("n_real", "n_fake")]
-                rows.append([f"{name}, {gan}", space, *shown, *size])
+def _gan_metrics(reports: Mapping[str, Any]) -> Section | None:
+    if not reports:
+        return None
+    rows = [["GAN", "space", *GAN_COLUMNS.values(), "n real", "n fake"]]
+    for name, report in reports.items():
+        for gan, spaces in zip(GANS.values(), report["reports"].values(), strict=True):
+            for space, metrics in spaces.items():
+                values = [metrics.get(key) for key in GAN_COLUMNS]
+                cells = ["" if value is None else f"{value:.4g}" for value in values]
+                sizes = [f"{metrics[key]:,}" for key in ("n_real", "n_fake")]
+                rows.append([f"{name}, {gan}", space, *cells, *sizes])
+    # One space after another: metrics of different spaces cannot be compared.
+    spaces = list(dict.fromkeys(row[1] for row in rows[1:]))
+    rows[1:] = sorted(rows[1:], key=lambda row: spaces.index(row[1]))
     text = [
-        "The space artist is that of the first classifier above, so its numbers compare within "
-        "this page only; pixels is blind to what is painted. All move with the number of pictures. "
-        "Lower is better for FID, KID, MMD and Wasserstein, one half for 1-NN, higher for the "
-        "others. "
-        "Authenticity near 0 means copies."
+        "The space artist has the features of the first classifier above, so its metrics can be "
+        "compared within this page only. The space pixels does not recognise what is painted. "
+        "Every metric depends on the number of images.",
+        "Lower is better for FID, KID, MMD and Wasserstein; 0.5 is best for 1-NN; higher is better "
+        "for the others. An authenticity near 0 means that the fakes are copies.",
     ]
-    return Section("How good are the fakes?", text, rows) if painted else None
+    return Section("GAN metrics", text=text, table=rows)
 
 
-def _on_the_way(folder: Path) -> Section | None:
-    runs = {
-        words: [line for line in read_metrics(run) if "fid_artist" in line]
-        for gan, words in GANS.items()
-        if (run := folder / "runs" / f"everything-{gan}").is_dir()
-    }
-    runs = {words: records for words, records in runs.items() if records}
-    if not runs:
+def _metrics_during_training(folder: Path) -> Section | None:
+    records = {}
+    for gan, title in GANS.items():
+        run = folder / "runs" / f"everything-{gan}"
+        lines = read_metrics(run) if (run / METRICS).exists() else []
+        records[title] = [line for line in lines if "metrics" in line]
+    records = {title: lines for title, lines in records.items() if lines}
+    if not records:
         return None
     file = folder / "figures" / "curves.png"
-    figures.compared_curves(runs, "artist", file)
-    text = ["Of everything, in the space artist, the fakes of the averaged weights each time."]
-    return Section("The metrics over the epochs", text, figures={"Metrics over epochs": file})
+    figures.compared_curves(records, space="artist", file=file)
+    text = [
+        "The two GANs that are trained on everything, evaluated in the space artist during "
+        "training, with averaged weights."
+    ]
+    return Section(
+        "GAN metrics during training", text=text, figures={"Metrics over the epochs": file}
+    )
 
 
-def _cost(runs: Path, names: Sequence[str]) -> Section | None:
-    rows = [["training", "images/s here", "minutes an epoch", f"hours of {REPORTED_EPOCHS} epochs"]]
+def _training_times(runs: Path, names: Sequence[str]) -> Section | None:
+    rows = [
+        ["training", "images/s here", "minutes per epoch", f"hours for {NUM_EPOCHS_2019} epochs"]
+    ]
     for name in names:
-        if not (runs / name / "metrics.jsonl").exists():
+        if not (runs / name / METRICS).exists():
             continue
         lines = [line for line in read_metrics(runs / name) if "images_per_second" in line]
-        pace = statistics.median(line["images_per_second"] for line in lines)
-        minutes = ALL_PAINTINGS / pace / 60
-        hours = minutes * REPORTED_EPOCHS / 60
-        rows.append([name, f"{pace:,.0f}", f"{minutes:,.1f}", f"{hours:,.1f}"])
+        speed = statistics.median(line["images_per_second"] for line in lines)
+        minutes = NUM_PAINTINGS_2019 / speed / 60
+        hours = minutes * NUM_EPOCHS_2019 / 60
+        rows.append([name, f"{speed:,.0f}", f"{minutes:,.1f}", f"{hours:,.1f}"])
+    if len(rows) == 1:
+        return None
     text = [
-        f"Reckoned from the median speed of each training here: {ALL_PAINTINGS:,} paintings (all "
-        "of Painter-by-Numbers; the artists above a threshold have fewer) divided by images/s. "
-        "A painter of a genre, a style or an artist costs its share of everything. "
-        "With several GPUs the same command starts each training through accelerate launch, "
-        "which shares every batch among them; at best the time is divided by their number, which "
-        "was not measured here."
+        f"Estimated for all {NUM_PAINTINGS_2019:,} paintings of Painter-by-Numbers from the median "
+        "speed of each training on this machine. Artists above a threshold have fewer paintings, "
+        "and so does a GAN's genre, style or artist.",
+        "With several GPUs the same command starts each training with accelerate launch, which "
+        "divides every batch among them; at best this divides the time by their number, which was "
+        "not measured here.",
     ]
-    return Section(f"What {ALL_PAINTINGS:,} paintings would cost", text, rows) if rows[1:] else None
+    return Section(f"Training time for {NUM_PAINTINGS_2019:,} paintings", text=text, table=rows)
+
+
+def _commands(parts: Mapping[str, Mapping[str, Any]]) -> Section:
+    seconds = [[name, f"{part['seconds']:,.0f}"] for name, part in parts.items()]
+    return Section(
+        "Commands",
+        text=["Each of these commands can be run alone. The table has the seconds it took here."],
+        table=[["part", "seconds"], *seconds],
+        commands=[str(part["command"]) for part in parts.values()],
+    )

@@ -1,1 +1,1 @@
-"""What every training needs: run folder, state, processes, precision, averages, schedules."""
+"""Parts of every training: run folder, state, processes, precision, weight average, schedule."""

@@ -1,13 +1,13 @@
-"""What several processes must agree on: batch statistics and gradients.
+"""Operations over several training processes: gradients, batch statistics and logged means.
 
 The models are not wrapped in `DistributedDataParallel`: a GAN calls its discriminator several
-times per step, with and without its weights frozen, which that wrapper does not allow. As in
-StyleGAN and EDM, the gradients are averaged in one flat all-reduce before each optimiser step.
+times per step, with frozen weights and with trainable ones, which that wrapper does not support.
+As in StyleGAN and EDM, one flat all-reduce averages the gradients before each optimiser step.
 """
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import overload
+from typing import Any, overload
 
 import torch
 import torch.distributed as dist
@@ -17,34 +17,38 @@ from brushwork.errors import BrushworkError
 
 
 def num_processes() -> int:
-    """How many processes train together (1 when there is no process group)."""
+    """Count the processes that train together; 1 without a process group."""
     return dist.get_world_size() if dist.is_available() and dist.is_initialized() else 1
 
 
 def process_index() -> int:
-    """Which of these processes this is, from 0 (the one that writes)."""
+    """Return this process's index, from 0. Process 0 writes the files."""
     return dist.get_rank() if num_processes() > 1 else 0
 
 
 def check_launch() -> None:
-    """Refuse to train alone when several processes were asked for.
+    """Check that the launcher started every process that the user requested.
 
-    `accelerate launch --num_processes 2` on a machine without GPUs starts one process and says
-    nothing; it leaves the address of a group that never forms.
+    `accelerate launch --num_processes 2` on a machine without GPUs silently starts one process. It
+    still sets the address of a process group that never forms.
 
     Raises:
-        BrushworkError: with the command that does start several.
+        BrushworkError: only one process was started; the message has the command that starts more.
     """
     if "MASTER_ADDR" in os.environ and "RANK" not in os.environ:
         raise BrushworkError(
-            "accelerate started a single process though several were asked for; on CPUs use\n"
+            "accelerate started one process although several were requested; on CPUs use\n"
             "  ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes 2 ..."
         )
 
 
 @torch.no_grad()
 def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
-    """Replace each gradient by its mean over all processes; nothing to do in a single one."""
+    """Replace each gradient by its mean over all processes.
+
+    Args:
+        parameters: in the same order in every process. Those without a gradient are skipped.
+    """
     world = num_processes()
     if world == 1:
         return
@@ -57,7 +61,10 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
 
 
 def any_process(here: bool) -> bool:
-    """Whether something is so in any of the processes; all must ask at the same step."""
+    """Return whether `here` is true in at least one process.
+
+    Every process must call this at the same step.
+    """
     if num_processes() == 1:
         return here
     device = "cuda" if dist.get_backend() == "nccl" else "cpu"
@@ -70,14 +77,15 @@ def any_process(here: bool) -> bool:
 def gather_rows(mine: Tensor) -> Tensor: ...
 @overload
 def gather_rows(mine: Tensor | None) -> Tensor | None: ...
-def gather_rows(mine):
-    """Rows that were dealt out to the processes in turn, all of them in order in every process.
+def gather_rows(mine: Tensor | None) -> Tensor | None:
+    """Gather rows from all processes, in their original order, into every process.
 
     Args:
-        mine: rows `rank`, `rank + world`, ... of the whole, on the CPU; None for none of them.
+        mine: this process's rows, on the CPU: rows `rank`, `rank + world`, ... of the whole; None
+            if this process has no rows.
 
     Returns:
-        The whole; None where nobody has any.
+        All rows; None if no process has any.
     """
     world = num_processes()
     if world == 1:
@@ -88,36 +96,43 @@ def gather_rows(mine):
 
 
 def interleave(parts: Sequence[Tensor | None]) -> Tensor | None:
-    """Rows dealt out to processes in turn, in one matrix again.
+    """Merge the rows of several processes: row i of the result is from part i modulo their number.
 
     >>> interleave([torch.tensor([0, 2]), torch.tensor([1])])
     tensor([0, 1, 2])
     """
-    dealt = [part for part in parts if part is not None]
-    if not dealt:
+    filled = [part for part in parts if part is not None]
+    if not filled:
         return None
-    whole = dealt[0].new_empty(sum(map(len, dealt)), *dealt[0].shape[1:])
-    for rank, part in enumerate(dealt):
-        whole[rank :: len(dealt)] = part
+    whole = filled[0].new_empty(sum(map(len, filled)), *filled[0].shape[1:])
+    for rank, part in enumerate(filled):
+        whole[rank :: len(filled)] = part
     return whole
 
 
 def gather_with_gradient(mine: Tensor) -> Tensor:
-    """Rows of all processes, in the same order in each; gradients reach this one's alone.
+    """Concatenate the rows of all processes; gradients flow to this process's rows only.
 
-    Every process must bring equally many.
+    Args:
+        mine: (N, ...) with the same N in every process.
+
+    Returns:
+        (world x N, ...) in the same order in every process.
     """
     if (world := num_processes()) == 1:
         return mine
-    theirs = [torch.empty_like(mine) for _ in range(world)]
-    dist.all_gather(theirs, mine.detach())
-    theirs[process_index()] = mine
-    return torch.cat(theirs)
+    gathered = [torch.empty_like(mine) for _ in range(world)]
+    dist.all_gather(gathered, mine.detach())
+    gathered[process_index()] = mine
+    return torch.cat(gathered)
 
 
 @torch.no_grad()
 def average_statistics(network: nn.Module) -> None:
-    """Replace batch-norm statistics, of which each process kept its own, by their mean."""
+    """Replace each floating-point buffer by its mean over all processes.
+
+    Use it for batch-norm statistics that each process computed from its own images.
+    """
     if (world := num_processes()) == 1:
         return
     for statistics in network.buffers():
@@ -127,7 +142,7 @@ def average_statistics(network: nn.Module) -> None:
 
 
 class Means:
-    """Means of numbers over the steps since they were last fetched, and over all processes.
+    """Running means of named scalars over steps and processes.
 
     The sums stay on the device: only `fetch` waits for it.
 
@@ -143,14 +158,17 @@ class Means:
         self._steps = 0
 
     def add(self, numbers: Mapping[str, Tensor]) -> None:
-        """One step's numbers, scalars; the same names at every step."""
+        """Add the scalars of one step; every step must have the same names."""
         for name, number in numbers.items():
             self._sums[name] = self._sums.get(name, 0) + number.detach()
         self._steps += 1
 
     @torch.no_grad()
     def fetch(self) -> dict[str, float]:
-        """The means, which then begin anew; every process must call it at the same step."""
+        """Return the means since the last call and reset the sums.
+
+        Every process must call this at the same step.
+        """
         means = torch.stack(list(self._sums.values())) / (self._steps * num_processes())
         if num_processes() > 1:
             dist.all_reduce(means)
@@ -160,26 +178,26 @@ class Means:
 
 
 class _SumOverProcesses(torch.autograd.Function):
-    """The sum of a tensor over all processes; its gradient is the sum of the gradients."""
+    """Sum of a tensor over all processes; its gradient is the sum of their gradients."""
 
     @staticmethod
-    def forward(ctx, x: Tensor) -> Tensor:  # noqa: ARG004
+    def forward(ctx: Any, x: Tensor) -> Tensor:  # noqa: ARG004
         total = x.clone()
         dist.all_reduce(total)
         return total
 
     @staticmethod
-    def backward(ctx, gradient: Tensor) -> Tensor:  # noqa: ARG004  # pyright: ignore[reportIncompatibleMethodOverride]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # noqa: ARG004  # pyright: ignore[reportIncompatibleMethodOverride]
         total = gradient.clone()
         dist.all_reduce(total)
         return total
 
 
 class BatchNorm2d(nn.BatchNorm2d):
-    """Batch normalisation whose statistics are those of the whole batch, over all processes.
+    """Batch normalisation with the statistics of the whole batch, over all processes.
 
-    One process runs `nn.BatchNorm2d` itself. `nn.SyncBatchNorm` would do the same on GPUs, but
-    refuses CPU tensors. Every process must hold equally many images.
+    A single process runs `nn.BatchNorm2d` itself. `nn.SyncBatchNorm` does not serve: it refuses CPU
+    tensors. Every process must hold the same number of images.
     """
 
     def forward(self, x: Tensor) -> Tensor:
@@ -192,7 +210,7 @@ class BatchNorm2d(nn.BatchNorm2d):
             x32 = x.float()
             local_var, local_mean = torch.var_mean(x32, dim=(0, 2, 3), correction=0)
             mean = _SumOverProcesses.apply(local_mean) / world
-            # Variances around each process's own mean miss how far those means lie apart.
+            # The variance within each process lacks the spread of the processes' means.
             var = _SumOverProcesses.apply(local_var + (local_mean - mean).square()) / world
             scale = self.weight * torch.rsqrt(var + self.eps)
             shift = self.bias - mean * scale

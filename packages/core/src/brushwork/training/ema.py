@@ -1,22 +1,29 @@
-"""Exponential moving average of a network's weights."""
+"""Exponential moving average (EMA) of a network's weights.
+
+No library serves: timm's `ModelEmaV3` raises its decay by a fixed power of the step, and torch's
+`AveragedModel` leaves the decay to its user; neither has StyleGAN2's ramp-up by images seen.
+"""
 
 from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
-# The average forgets faster while training is young: its half-life is at most this share of the
-# images seen so far (StyleGAN2's ramp-up).
+# Early in training the half-life is at most this share of the images seen so far (StyleGAN2's
+# ramp-up), so that the average forgets the first, random weights quickly.
 RAMP_UP = 0.05
 
 
 def decay_after(images_seen: int, batch_size: int, half_life: float) -> float:
-    """How much of the average survives one step.
+    """Compute the decay of the average for one step.
 
     Args:
-        images_seen: real images that training has used, this step's included.
+        images_seen: real images that training has used, including this step's.
         batch_size: images in this step.
-        half_life: images after which a weight counts half.
+        half_life: images after which the weight of an old value in the average has halved.
+
+    Returns:
+        The factor of the old average, from 0 to 1.
 
     >>> round(decay_after(images_seen=1_000_000, batch_size=64, half_life=64), 3)
     0.5
@@ -29,10 +36,14 @@ def decay_after(images_seen: int, batch_size: int, half_life: float) -> float:
 def update_ema(
     average: nn.Module, model: nn.Module, decay: float, statistics: bool = False
 ) -> None:
-    """Move the weights of `average` towards `model`'s: w <- decay w + (1 - decay) w'.
+    """Move the weights of `average` towards those of `model`: w <- decay w + (1 - decay) w'.
 
-    Batch-norm statistics are averaged too with `statistics`, as is usual for classifiers, and else
-    left alone: see `refresh_statistics`.
+    Args:
+        average: a copy of `model`, changed in place.
+        model: the network in training.
+        decay: from 0 to 1; see `decay_after`.
+        statistics: also average the batch-norm statistics, as is usual for classifiers. Otherwise
+            they stay as they are; see `refresh_statistics`.
     """
     old: list[Tensor] = list(average.parameters())
     new: list[Tensor] = list(model.parameters())
@@ -44,15 +55,16 @@ def update_ema(
 
 @torch.no_grad()
 def refresh_statistics(average: nn.Module, inputs: Sequence[tuple[Tensor, ...]]) -> None:
-    """Set the batch-norm statistics of a network to those that its own weights give.
+    """Recompute the batch-norm statistics of a network from its own weights.
 
-    The average of statistics over training is not the statistics of the average (Izmailov et al.
-    2018, "Averaging Weights Leads to Wider Optima", section 3.2); the pictures come out grey.
+    The average of statistics over training differs from the statistics of the averaged weights
+    (Izmailov et al. 2018, "Averaging Weights Leads to Wider Optima", section 3.2); with the former
+    a generator's pictures are grey.
 
     Args:
-        average: left in evaluation mode.
-        inputs: what each forward pass is given: latents, or latents and labels; the statistics are
-            the mean over these.
+        average: the network; it is left in evaluation mode.
+        inputs: arguments of each forward pass, such as (latents,) or (latents, labels). The
+            statistics are the mean over these passes.
     """
     norms = [m for m in average.modules() if isinstance(m, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]

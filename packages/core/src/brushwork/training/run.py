@@ -1,12 +1,12 @@
-"""A run: one folder that says what was done, and from which training goes on after any kill.
+"""Run folders: settings, metrics and state of a training that can be killed and resumed.
 
-    config.json        the settings, versions, data and seed: all that is needed to repeat it
-    metrics.jsonl      one line of numbers each time the script logs
-    state.safetensors  weights, averages and optimiser state at the last save; replaced whole
-    samples/           pictures of its progress; and what else the script writes
+    config.json        settings, library versions, data and seed: enough to repeat the run
+    metrics.jsonl      one JSON object per line, written whenever the script logs
+    state.safetensors  weights, averages and optimiser state of the last save; replaced as a whole
+    samples/           pictures made during training
 
 Batches and latents are functions of the seed and the step (`brushwork.data.batches`), so the state
-holds no random state: a resumed run takes the same steps as one that was never stopped.
+contains no random state: a resumed run takes the same steps as one that was never stopped.
 """
 
 import json
@@ -36,23 +36,24 @@ from brushwork.errors import BrushworkError
 from brushwork.files import atomic_write, lock, write_json, write_text
 from brushwork.training.state import pack, unpack
 
-# Settings that a resumed run may be given anew: how long, how often, and where to.
+# Settings that a resumed run may change, besides those that end in "_every".
 MAY_CHANGE = ("out", "resume", "tracker", "steps", "epochs")
-
 
 CONFIG, METRICS, STATE = "config.json", "metrics.jsonl", "state.safetensors"
 
 
 class Run:
-    """An open run folder; made by `open_run`.
+    """An open run folder; `open_run` makes it.
 
     Attributes:
-        step: steps taken at the last saved state.
-        records: the lines of `metrics.jsonl` up to there.
+        folder: the run folder.
+        is_writer: whether this process writes into the folder.
+        step: steps taken when the state was last saved.
+        records: the lines of `metrics.jsonl` up to that step.
     """
 
-    def __init__(self, folder: Path, is_writer: bool, lock: FileLock | None = None):
-        self.folder, self._lock = folder, lock  # which is held as long as the run is open
+    def __init__(self, folder: Path, is_writer: bool, lock: FileLock | None = None) -> None:
+        self.folder, self._lock = folder, lock  # the lock is held while the run is open
         self.is_writer = is_writer
         self.step, self._seconds, self._tensors = _read_state(folder / STATE)
         lines = read_metrics(folder) if (folder / METRICS).exists() else []
@@ -66,33 +67,38 @@ class Run:
         optimizers: Mapping[str, Optimizer],
         scaler: GradScaler | None = None,
     ) -> None:
-        """Put the saved state, if there is one, into freshly built networks and optimisers."""
+        """Load the saved state, if there is one, into freshly built networks and optimisers."""
         if self._tensors:
             unpack(self._tensors, networks, optimizers, scaler)
             self._tensors = {}
 
     def log(self, step: int, batch_size: int, values: Mapping[str, float]) -> dict[str, float]:
-        """Append a line of numbers to `metrics.jsonl`, with the speed since the last one.
+        """Append a line of numbers and the speed since the last call to `metrics.jsonl`.
+
+        Args:
+            step: steps taken.
+            batch_size: images per step, over all processes.
+            values: numbers by name.
 
         Returns:
-            `values` with `images_per_second` and `seconds` (of training, over all its starts).
+            `values` with `images_per_second` and `seconds` (of training, over all starts).
 
         Raises:
             BrushworkError: a value is NaN or infinite; the last good state is kept.
         """
         if not all(map(math.isfinite, values.values())):
-            raise self._lost(f"the numbers of step {step} hold NaN or infinity: {dict(values)}")
+            raise self._diverged(f"the metrics of step {step} contain NaN or infinity: {values}")
         now = time.monotonic()
         speed = (step - self._last_step) * batch_size / (now - self._last_time)
         self._last_step, self._last_time = step, now
         line = {**values, "images_per_second": speed, "seconds": self._elapsed()}
         return self.note(step, line)
 
-    def note(self, step: int, values: Mapping[str, float]) -> dict[str, float]:
-        """Append a line of numbers as they are, such as metrics of what was trained.
+    def note(self, step: int, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Append a line of values to `metrics.jsonl` unchanged, such as an evaluation's metrics.
 
-        Before the state of that step is saved: a resumed run drops the lines after its state.
-        Their `eval_seconds`, if they tell any, are left out of the speed that `log` tells next.
+        Call it before the state of that step is saved: a resumed run drops the lines after its
+        state. The `eval_seconds` among the values do not count in the next speed of `log`.
 
         Returns:
             `values`.
@@ -110,16 +116,16 @@ class Run:
         optimizers: Mapping[str, Optimizer],
         scaler: GradScaler | None = None,
     ) -> None:
-        """Keep what training needs to go on after `step` steps; replaces the last state at once.
+        """Save what training needs to continue after `step` steps; replace the last state.
 
         Raises:
-            BrushworkError: a tensor is not finite (the last good state is kept), or the disk
-                refuses.
+            BrushworkError: a tensor is not finite, or the file cannot be written; the last good
+                state is kept.
         """
         tensors = pack(networks, optimizers, scaler)
         for name, tensor in tensors.items():
             if tensor.is_floating_point() and not tensor.isfinite().all():
-                raise self._lost(f"{name} holds NaN or infinity after step {step}")
+                raise self._diverged(f"{name} contains NaN or infinity after step {step}")
         if self.is_writer:
             metadata = {"step": str(step), "seconds": str(self._elapsed())}
             try:
@@ -129,18 +135,18 @@ class Run:
                         os.fsync(file.fileno())
             except (OSError, SafetensorError) as error:
                 raise BrushworkError(
-                    f"cannot write the state of step {step} ({error}); the state of step "
-                    f"{self.step} is kept in {self.folder}; make room and --resume"
+                    f"cannot write the state of step {step} ({error}); {self.folder} keeps the "
+                    f"state of step {self.step}; free some space and continue with `resume`"
                 ) from error
         self.step = step
 
     def _elapsed(self) -> float:
         return self._seconds + time.monotonic() - self._began
 
-    def _lost(self, what: str) -> BrushworkError:
+    def _diverged(self, problem: str) -> BrushworkError:
         return BrushworkError(
-            f"{what}; the last good state, of step {self.step}, is kept in {self.folder}: "
-            "--resume from it, or begin again with a lower --lr or --precision no"
+            f"{problem}; {self.folder} keeps the last good state, of step {self.step}: continue "
+            "from it with `resume`, or start again with a lower `lr` or with `precision` no"
         )
 
 
@@ -151,21 +157,22 @@ def open_run(
     expected_bytes: int = 0,
     is_writer: bool = True,
 ) -> Run:
-    """Begin a run in `folder`, or take up the one that is there.
+    """Start a run in `folder`, or continue the one that it contains.
 
     Args:
-        folder: made with its parents.
-        settings: what decides the run's results. Written to `config.json` with the versions of the
-            libraries, the machine's kind and the command, of the first start and of the last. A
-            resumed run must have the same, but for `MAY_CHANGE` and whatever ends in `_every`.
-        resume: go on from the last saved state. A folder without a run begins one.
-        expected_bytes: what the run will write; checked against the free space now.
-        is_writer: one process writes; the others pass False and only read the state.
+        folder: the run folder; it is made with its parents.
+        settings: everything that determines the results. They are written to `config.json`, with
+            the library versions, the kind of machine and the command of the first start and of
+            the last. A resumed run must have the same settings, except those in `MAY_CHANGE` and
+            those whose names end in "_every".
+        resume: continue from the last saved state. A folder without a run starts a new one.
+        expected_bytes: size of what the run will write, compared with the free space.
+        is_writer: True in the one process that writes; the others only read the state.
 
     Raises:
-        BrushworkError: the folder holds a run and `resume` is False, or another process is training
-            in it; or it cannot be written, has too little room, or holds a run with other settings
-            or a broken state.
+        BrushworkError: the folder contains a run and `resume` is False; another process is
+            training in it; it cannot be written or has too little space; or its run has other
+            settings or a broken state.
     """
     folder = Path(folder)
     if not is_writer:
@@ -175,13 +182,14 @@ def open_run(
     if config_file.exists():
         if not resume:
             raise BrushworkError(
-                f"{folder} already holds a run; add --resume to continue it or pass another --out"
+                f"{folder} already contains a run; add `resume` to continue it, or pass another "
+                "`out`"
             )
         before = json.loads(config_file.read_text())
         _check_same(before["settings"], settings, folder)
         record |= {"environment": before["environment"], "resumed": now}
     elif folder.is_dir() and any(not f.name.startswith(".") for f in folder.iterdir()):
-        raise BrushworkError(f"{folder} holds other files; pass an empty or new folder as --out")
+        raise BrushworkError(f"{folder} contains other files; pass an empty or new folder as `out`")
 
     _make_writable(folder, expected_bytes)
     try:  # a launcher that was killed may have left its training alive
@@ -190,13 +198,13 @@ def open_run(
         raise BrushworkError(f"another process is training in {folder}; stop it first") from None
     write_json(config_file, record)
     (folder / "samples").mkdir(exist_ok=True)
-    run = Run(folder, True, held)
+    run = Run(folder, is_writer=True, lock=held)
     _forget_metrics_after(run.step, folder / METRICS)
     return run
 
 
 def environment() -> dict[str, Any]:
-    """Versions, machine and command, as they are recorded in a run."""
+    """Describe the library versions, the machine and the command, as a run records them."""
     packages = ("brushwork", "torch", "torchvision", "accelerate", "numpy", "pillow")
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -216,13 +224,13 @@ def _check_same(old: dict[str, Any], new: Mapping[str, Any], folder: Path) -> No
         for name in sorted({*old, *new} - set(MAY_CHANGE))
         if not name.endswith("_every")
         and old.get(name) != new.get(name)
-        # A run begun before there was a setting did without what it does.
+        # A run that is older than a setting was trained without it.
         and (name in old or new[name])
     ]
     if changed:
         raise BrushworkError(
-            f"{folder} holds a run with other settings: {'; '.join(changed)}; "
-            "give the same ones to continue it, or pass another --out"
+            f"{folder} contains a run with other settings: {'; '.join(changed)}; "
+            "pass the same settings to continue it, or pass another `out`"
         )
 
 
@@ -236,7 +244,7 @@ def _read_state(file: Path) -> tuple[int, float, dict[str, Tensor]]:
         return int(metadata["step"]), float(metadata["seconds"]), tensors
     except (OSError, SafetensorError, KeyError) as error:
         raise BrushworkError(
-            f"{file} is broken ({error}); pass another --out to begin anew"
+            f"{file} is broken ({error}); pass another `out` to start a new run"
         ) from error
 
 
@@ -248,17 +256,17 @@ def _make_writable(folder: Path, expected_bytes: int) -> None:
         probe.unlink()
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise BrushworkError(f"cannot write to {folder} ({error}); pass another --out") from error
+        raise BrushworkError(f"cannot write to {folder} ({error}); pass another `out`") from error
     if free < expected_bytes:
         raise BrushworkError(
             f"{folder} has {free / 1e9:.1f} GB free and the run will write about "
-            f"{expected_bytes / 1e9:.1f} GB; make room, pass another --out, or keep fewer "
-            "checkpoints with a higher --keep-every"
+            f"{expected_bytes / 1e9:.1f} GB; free some space, pass another `out`, or keep fewer "
+            "checkpoints with a higher `keep_every`"
         )
 
 
 def _forget_metrics_after(step: int, file: Path) -> None:
-    """Drop the lines of steps that the resumed run will take again, and a line cut by a kill."""
+    """Delete the lines of steps that the resumed run will repeat, and a line cut by a kill."""
     if not file.exists():
         return
     kept = []
@@ -272,19 +280,21 @@ def _forget_metrics_after(step: int, file: Path) -> None:
 
 
 def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
-    """The lines of a run's `metrics.jsonl`, oldest first; a line cut short by a kill is left out.
+    """Read the lines of a run's `metrics.jsonl`, oldest first, except a line cut by a kill.
 
     Raises:
-        BrushworkError: there is no such file.
+        BrushworkError: the folder has no such file.
     """
     file = Path(folder) / METRICS
     if not file.exists():
-        raise BrushworkError(f"no {METRICS} in {folder}; give the folder of a run")
+        raise BrushworkError(f"no {METRICS} in {folder}; pass the folder of a run")
     return [json.loads(line) for line in file.read_text().splitlines() if line.endswith("}")]
 
 
 class StopSignal:
-    """Notes Ctrl-C and SIGTERM, so that a loop can save and leave; a second one stops at once.
+    """Record of Ctrl-C and SIGTERM inside a block, so that a loop can save its state and end.
+
+    It is true after the first signal. A second signal has its usual effect.
 
     >>> with StopSignal() as stop:
     ...     signal.raise_signal(signal.SIGTERM)

@@ -1,4 +1,4 @@
-"""Networks and optimisers as one flat dictionary of named tensors, and back: no pickle."""
+"""Networks and optimisers as one flat dictionary of named tensors, and back, without pickle."""
 
 from collections.abc import Mapping
 
@@ -13,7 +13,12 @@ def pack(
     optimizers: Mapping[str, Optimizer],
     scaler: GradScaler | None = None,
 ) -> dict[str, Tensor]:
-    """Name every weight, buffer and optimiser moment; the tensors are shared, not copied."""
+    """Collect every weight, buffer and optimiser moment in one dictionary.
+
+    Returns:
+        Tensors by names such as "G/layers.0.weight" or "opt_G/3/exp_avg". They share their memory
+        with the networks and optimisers.
+    """
     tensors: dict[str, Tensor] = {}
     for name, network in networks.items():
         tensors |= {f"{name}/{key}": value for key, value in network.state_dict().items()}
@@ -31,7 +36,11 @@ def unpack(
     optimizers: Mapping[str, Optimizer],
     scaler: GradScaler | None = None,
 ) -> None:
-    """Put what `pack` named back into networks and optimisers of the same shape."""
+    """Load the tensors of `pack` into networks and optimisers of the same shapes.
+
+    Raises:
+        RuntimeError: a tensor is missing, superfluous, or has another shape.
+    """
     for name, network in networks.items():
         network.load_state_dict(_under(f"{name}/", tensors))
     for name, optimizer in optimizers.items():

@@ -1,4 +1,4 @@
-"""How many processor threads torch computes with."""
+"""Number of processor threads that torch computes with."""
 
 import os
 from collections.abc import Iterator
@@ -10,7 +10,7 @@ from brushwork.machine import keep_freed_memory, num_cores
 
 
 def use_all_cores() -> None:
-    """Share the cores among this machine's processes, and keep freed memory for later tensors.
+    """Divide the cores among this machine's training processes, and keep freed memory.
 
     Accelerate would give each process a single thread.
     """
@@ -21,10 +21,10 @@ def use_all_cores() -> None:
 
 @contextmanager
 def single_thread() -> Iterator[None]:
-    """Let torch use one thread inside the block, as matrix decompositions should.
+    """Limit torch to one thread inside the block; meant for matrix decompositions.
 
-    Their threads wait for one another at every column, which is a little faster on idle cores and
-    a hundred times slower on busy ones.
+    Their threads wait for one another at every column. That is a little faster on idle cores and a
+    hundred times slower on busy ones.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

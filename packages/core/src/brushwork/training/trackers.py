@@ -1,4 +1,4 @@
-"""Experiment trackers: which there are, and whether one is installed."""
+"""Experiment trackers: their names, and a check that one is installed."""
 
 from importlib.util import find_spec
 from typing import Literal, get_args
@@ -11,7 +11,7 @@ Tracker = Literal["tensorboard", "trackio", "wandb", "mlflow"]
 def check_tracker(tracker: Tracker | None) -> None:
     """Check before training that a tracker's package is installed.
 
-    Accelerate would train on without one, and log nothing.
+    Accelerate would train without the tracker and log nothing.
 
     Raises:
         BrushworkError: the package is missing.
@@ -20,5 +20,5 @@ def check_tracker(tracker: Tracker | None) -> None:
         installed = [name for name in get_args(Tracker) if find_spec(name)]
         raise BrushworkError(
             f"`tracker` is {tracker}, which is not installed: pip install {tracker}, or choose "
-            f"{', '.join([*installed, 'None'])}"
+            f"{' or '.join([*installed, 'None'])}"
         )

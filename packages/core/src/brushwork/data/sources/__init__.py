@@ -1,1 +1,1 @@
-"""The sources of paintings, one module each."""
+"""The sources of paintings, one module for each kind of data."""

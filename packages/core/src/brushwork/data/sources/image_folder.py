@@ -1,4 +1,7 @@
-"""data.sources.image_folder."""
+"""Read pictures in one folder per artist: `artist/painting.jpg`.
+
+The artists' folders may be inside `train` and `test`, or any of `SPLIT_NAMES`.
+"""
 
 from pathlib import Path
 
@@ -10,10 +13,16 @@ from brushwork.errors import BrushworkError
 
 
 def image_folder(folder: str | Path) -> Paintings:
-    """Pictures as `artist/painting.jpg`, with or without `train` and `test` above.
+    """List the pictures `artist/painting.jpg`, or `train/artist/painting.jpg` and so on.
 
-    Pictures that lie above any artist's folder have no artist. Where nothing is under `test`,
-    a fifth of each artist's paintings becomes the test split (see `hold_out`).
+    Pictures outside the artists' folders have no artist. If no picture is in `test`, a fifth of
+    each artist's paintings becomes the test split (see `hold_out`).
+
+    Args:
+        folder: contains the artists' folders.
+
+    Raises:
+        BrushworkError: there is no such folder, or no picture in it.
     """
     root = existing_folder(folder)
     splits = split_names(path.name for path in root.iterdir() if path.is_dir())
@@ -21,14 +30,15 @@ def image_folder(folder: str | Path) -> Paintings:
     for path, inside in sorted(scan(root)):
         *folders, file = path.split("/")
         if not inside:
-            rejected.append((path, "a link out of the folder"))
+            rejected.append((path, "a link to a file outside the folder"))
         elif not is_text(path):
-            rejected.append((ascii(path), "its name is not UTF-8"))
+            rejected.append((ascii(path), "the file name is not UTF-8"))
         elif Path(file).suffix.lower() not in SUFFIXES:
-            rejected.append((path, "not named as a picture"))
+            rejected.append((path, "its suffix is not that of a picture"))
         else:
             split = splits.get(folders[0], "") if folders else ""
-            artist = "".join(folders[bool(split) :][:1])
+            artists = folders[1:] if split else folders
+            artist = artists[0] if artists else ""
             rows.append((artist, "", "", Path(file).stem, "", split or "train", path))
     if not rows:
         raise BrushworkError(f"no pictures in {root}; put them there as artist/painting.jpg")

@@ -1,4 +1,7 @@
-"""data.sources.painter_by_numbers."""
+"""Read Painter-by-Numbers as downloaded from Kaggle: `all_data_info.csv` and folders of pictures.
+
+https://www.kaggle.com/c/painter-by-numbers
+"""
 
 import csv
 import re
@@ -15,11 +18,18 @@ CSV = "all_data_info.csv"
 
 
 def painter_by_numbers(folder: str | Path) -> Paintings:
-    """Painter-by-Numbers as Kaggle has it: `all_data_info.csv` and the pictures.
+    """List the paintings of Painter-by-Numbers.
 
-    The pictures may lie in the folder itself or in any folder in it (`train`, `test`, `train_1`
-    to `train_9`, `replacements_for_corrupted_files/train`, as the archives unpack); a replacement
-    is preferred, then a folder named after the split. Links out of the folder are not followed.
+    The pictures may be in the folder itself or in any folder below it, as the archives unpack
+    (`train`, `test`, `train_1` to `train_9`, `replacements_for_corrupted_files/train`). If several
+    have the same name, a replacement is preferred, then a folder named after the split. Links to
+    files outside the folder are not followed.
+
+    Args:
+        folder: contains `all_data_info.csv`.
+
+    Raises:
+        BrushworkError: there is no such folder or table, a column is absent, or no picture exists.
     """
     root = existing_folder(folder)
     files: dict[str, list[str]] = {}
@@ -29,15 +39,15 @@ def painter_by_numbers(folder: str | Path) -> Paintings:
         if not inside:
             links_out.add(path)
 
-    rows, missing, rejected, seen = [], [], [], {}
+    rows, missing, rejected, lines = [], [], [], {}
     for line, record in _csv_records(root / CSV):
-        reason = record if isinstance(record, str) else _bad_record(record, seen)
+        reason = record if isinstance(record, str) else _bad_record(record, lines)
         if reason:
             rejected.append((f"{CSV}:{line}", reason))
             continue
         assert isinstance(record, dict)
         file = record["new_filename"]
-        seen[file] = line
+        lines[file] = line
         if file not in files:
             missing.append(file)
             continue
@@ -46,16 +56,16 @@ def painter_by_numbers(folder: str | Path) -> Paintings:
         if others:
             path = min(files[file], key=lambda path: (*_not_preferred(path, split), path))
         if path in links_out:
-            rejected.append((f"{CSV}:{line}", f"{path} is a link out of the folder"))
+            rejected.append((f"{CSV}:{line}", f"{path} is a link to a file outside the folder"))
             continue
         artist, style, genre, title, date = (record.get(column, "") for column in COLUMNS[:-1])
-        date = date.removesuffix(".0")  # Kaggle's years passed through a float
-        # One string for all paintings of an artist and so on, instead of one for each.
+        date = date.removesuffix(".0")  # Kaggle wrote years as floats
+        # Paintings share equal strings, which saves memory.
         artist, style, genre, date = map(sys.intern, (artist, style, genre, date))
         rows.append((artist, style, genre, title, date, split, path))
     if not rows:
         raise BrushworkError(
-            f"none of the pictures that {root / CSV} names is there "
+            f"none of the pictures listed in {root / CSV} exists "
             f"({len(missing):,} missing, {len(rejected):,} bad rows); unpack the archives beside it"
         )
     table = as_table(rows)
@@ -69,20 +79,28 @@ def painter_by_numbers(folder: str | Path) -> Paintings:
 
 
 def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, str] | str]]:
-    """Line number and fields of each row, or what is wrong with it.
+    """Read the rows of the table.
 
-    A quote that never closes would swallow all that follows it; so a row may go on over a few
-    lines only if it then has the right number of fields.
+    A quote that is never closed would make the rest of the file one field. So a row may continue on
+    the next lines only if it then has the right number of fields.
+
+    Yields:
+        The line number and the fields of each row, or what is wrong with it.
+
+    Raises:
+        BrushworkError: the file is not readable, or a needed column is absent.
     """
     try:
-        # Bytes that aren't UTF-8 cost their own row, not the file.
+        # Bytes that are not UTF-8 reject one row, not the file.
         lines = path.read_text("utf-8-sig", errors="surrogateescape").split("\n")
     except OSError as error:
         raise BrushworkError(f"cannot read {path}: {error.strerror}") from None
     header = [column.strip() for column in next(csv.reader(lines[:1]), [])]
-    lacking = {"artist", "in_train", "new_filename"}.difference(header)
-    if lacking:
-        raise BrushworkError(f"{path} lacks the columns {', '.join(sorted(lacking))} in line 1")
+    absent = {"artist", "in_train", "new_filename"}.difference(header)
+    if absent:
+        raise BrushworkError(
+            f"{path} has no columns {', '.join(sorted(absent))} in line 1; download it again"
+        )
     number = 1
     while number < len(lines):
         line = number + 1
@@ -99,7 +117,11 @@ def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, str] | str]]:
 
 
 def _parse(lines: list[str], first: int, num_fields: int) -> tuple[list[str] | str, int]:
-    """The fields of the row that begins at a line, or the reason against it; and its lines."""
+    """Parse the row that starts at a line.
+
+    Returns:
+        Its fields, or what is wrong with it; and its number of lines.
+    """
     try:
         alone = next(csv.reader(lines[first : first + 1]), [])
     except csv.Error as error:
@@ -116,20 +138,27 @@ def _parse(lines: list[str], first: int, num_fields: int) -> tuple[list[str] | s
     return alone, 1
 
 
-def _bad_record(record: dict[str, str], seen: dict[str, int]) -> str:
+def _bad_record(record: dict[str, str], lines: dict[str, int]) -> str:
+    """Say what is wrong with a row; "" if nothing is.
+
+    Args:
+        record: the fields of the row.
+        lines: the line of each file that earlier rows name.
+    """
     file, in_train = record["new_filename"], record["in_train"]
     if not file:
         return "no file name"
-    if file in seen:
-        return f"{file} was named before, in line {seen[file]}"
+    if file in lines:
+        return f"{file} is already named in line {lines[file]}"
     if file in (".", "..") or re.search(r"[/\\\0]", file):
-        return f"{file!r} is not the plain name of a file"
+        return f"{file!r} is not a plain file name"
     if in_train.lower() not in ("true", "false", "1", "0"):
-        return f"in_train is {in_train!r}, neither True nor False"
+        return f"in_train is {in_train!r}, not True or False"
     return ""
 
 
 def _not_preferred(path: str, split: str) -> tuple[bool, bool]:
+    """Make a sort key that puts replacements first, then files in the split's own folder."""
     *folders, _ = path.split("/")
     return (
         not any(folder.startswith("replacements") for folder in folders),

@@ -1,4 +1,4 @@
-"""data.sources.scan."""
+"""List the files of a source's folder, with what several sources check about them."""
 
 import os
 import re
@@ -9,6 +9,11 @@ from brushwork.errors import BrushworkError
 
 
 def existing_folder(folder: str | Path) -> Path:
+    """Resolve the path of a folder.
+
+    Raises:
+        BrushworkError: there is no such folder.
+    """
     root = Path(folder).expanduser()
     if not root.is_dir():
         raise BrushworkError(f"no folder {root}")
@@ -16,9 +21,20 @@ def existing_folder(folder: str | Path) -> Path:
 
 
 def scan(root: Path, below: str = "") -> Iterator[tuple[str, bool]]:
-    """Every ordinary file below a folder, relative to it, and whether it truly lies in there.
+    """List every ordinary file below a folder.
 
-    One pass over the directories and no call per file, since a folder may hold 100,000.
+    One pass over the directories, without a system call per file: a folder may contain 100,000.
+    Hidden files and what macOS adds to archives are left out.
+
+    Args:
+        root: a resolved folder.
+        below: a folder inside it, ending in "/"; all of `root` if empty.
+
+    Yields:
+        Each file's path relative to `root`; and False if it is a link to a file outside.
+
+    Raises:
+        BrushworkError: a folder is not readable, or is a link.
     """
     try:
         entries = sorted(os.scandir(root / below), key=lambda entry: entry.name)
@@ -32,7 +48,7 @@ def scan(root: Path, below: str = "") -> Iterator[tuple[str, bool]]:
             if entry.is_symlink():
                 raise BrushworkError(
                     f"{root / path} is a link to a folder, which is not followed; "
-                    "put the folder itself there"
+                    "replace the link by the folder"
                 )
             yield from scan(root, path + "/")
         elif entry.is_symlink():
@@ -42,5 +58,5 @@ def scan(root: Path, below: str = "") -> Iterator[tuple[str, bool]]:
 
 
 def is_text(text: str) -> bool:
-    """Whether it can be written as UTF-8."""
+    """Tell whether a text can be encoded as UTF-8."""
     return text.isascii() or not re.search(r"[\ud800-\udfff]", text)

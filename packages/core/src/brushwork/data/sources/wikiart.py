@@ -1,7 +1,11 @@
-"""data.sources.wikiart."""
+"""Read datasets in the layout of `huggan/wikiart`: a column of images and columns of labels.
+
+The dataset may be on the Hub, a folder made by `datasets.Dataset.save_to_disk`, or Parquet files.
+"""
 
 import re
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -11,15 +15,19 @@ from brushwork.errors import BrushworkError
 
 
 def wikiart(name_or_path: str | Path) -> Paintings:
-    """A dataset with a column of images and columns `artist`, `style`, `genre`, `title`, `date`.
+    """List the rows of a dataset with images and `artist`, `style`, `genre`, `title`, `date`.
 
-    Columns that it lacks stay empty. A column of class labels, as in `huggan/wikiart`, becomes
-    their names, and "Unknown Artist" and the like become "". Rows of a split other than `test` are
-    training rows, except that a validation split is the test split where there is no other. Where
-    neither exists, a fifth of each artist's rows becomes the test split (see `hold_out`).
+    A column that is absent becomes "". Class labels, as in `huggan/wikiart`, become their names;
+    "Unknown Artist" and similar names become "". The rows of a split `test` are the test split, or
+    else those of a validation split; all other rows are training rows. If there is neither, a fifth
+    of each artist's rows becomes the test split (see `hold_out`).
 
     Args:
-        name_or_path: on the Hub, or a folder made by `save_to_disk`, or Parquet files.
+        name_or_path: a dataset on the Hub, a folder made by `save_to_disk`, a Parquet file, or a
+            folder of Parquet files.
+
+    Raises:
+        BrushworkError: the dataset cannot be loaded, or has no column of images.
     """
     import datasets
 
@@ -34,7 +42,8 @@ def wikiart(name_or_path: str | Path) -> Paintings:
         ]
         if not images:
             raise BrushworkError(
-                f"{name_or_path} has no column of images; it has {', '.join(split.column_names)}"
+                f"{name_or_path} has no column of images, only {', '.join(split.column_names)}; "
+                "name the column `image`"
             )
         fingerprints.append(split._fingerprint)
         raw = split.select_columns(images[0]).rename_columns({images[0]: "image"})
@@ -51,14 +60,19 @@ def wikiart(name_or_path: str | Path) -> Paintings:
 
 
 def is_dataset(path: Path) -> bool:
+    """Tell whether a folder is a saved dataset or contains Parquet files."""
     saved = ("dataset_dict.json", "state.json")
     return any((path / file).exists() for file in saved) or any(
         any((path / below).glob("*.parquet")) for below in ("", "data")
     )
 
 
-def _load(name_or_path: str | Path) -> dict:
-    """The splits of a dataset, by name."""
+def _load(name_or_path: str | Path) -> dict[str, Any]:
+    """Load the splits of a dataset, by name.
+
+    Raises:
+        BrushworkError: it cannot be loaded.
+    """
     import datasets
 
     path = Path(name_or_path)
@@ -69,19 +83,22 @@ def _load(name_or_path: str | Path) -> dict:
             loaded = datasets.load_from_disk(str(path))
         else:
             loaded = datasets.load_dataset(str(name_or_path))
-    except Exception as error:  # datasets raises its own, the Hub's and httpx's
+    except Exception as error:  # errors of datasets, of the Hub or of httpx
         first_line = str(error).partition("\n")[0]
         cure = (
-            "is it whole?"
+            "check that the download is complete"
             if path.exists()
-            else "is the name right and the network there? A copy on disk works too: --data FOLDER"
+            else "check the name and the network, or download the dataset and pass its folder as "
+            "`data`"
         )
         raise BrushworkError(f"cannot load {name_or_path} ({first_line}); {cure}") from error
-    return loaded if isinstance(loaded, dict) else {"train": loaded}
+    if isinstance(loaded, dict):
+        return {str(name): split for name, split in loaded.items()}
+    return {"train": loaded}
 
 
-def _text(split, column: str) -> list[str]:
-    """A column as strings: class labels by their names, "" where it is absent or unknown."""
+def _text(split: Any, column: str) -> list[str]:
+    """Read a column as strings: class labels by their names, "" if absent or unknown."""
     if column not in split.column_names:
         return [""] * len(split)
     names = getattr(split.features[column], "names", None)

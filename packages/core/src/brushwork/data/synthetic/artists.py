@@ -1,13 +1,4 @@
-"""Paintings drawn by code: the embedded default data.
-
-Invented artists, each with a palette and a way of handling paint, paint landscapes, portraits,
-still lifes and abstracts. A painting is composed in plain shapes from its artist's palette and then
-goes through the artist's handlings: strokes laid over it, each in the colour below its middle and
-finer ones over the details (Hertzmann 1998), or washes, hatching and outlines.
-
-A painting depends on its index and the seed alone, not on how many there are, and is the same
-picture at every side. Points are in the unit square, y downwards; colours are RGB in [0, 255].
-"""
+"""The invented artists, and the paintings they make: describe one, or draw it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -33,15 +24,18 @@ from brushwork.data.synthetic.shapes import Palette, Scene
 
 @dataclass(frozen=True)
 class Artist:
-    """An invented painter, who paints `share` cards of the deck."""
+    """An invented artist."""
 
     name: str
     style: str
     born: int
     died: int
     share: int
+    """How many of the 24 paintings in a round are by this artist."""
     palettes: tuple[str, ...]
-    handlings: tuple[Callable[[np.ndarray, Generator], np.ndarray], ...]  # on (S, S, 3) float32
+    """Ten colours each, in the order of `Palette`, as hexadecimal RGB."""
+    handlings: tuple[Callable[[np.ndarray, Generator], np.ndarray], ...]
+    """Steps that turn a composition into paint, each from and to (S, S, 3) float32."""
 
 
 # fmt: off
@@ -117,28 +111,34 @@ TITLES = {
 
 
 # fmt: on
-DECK = [artist for artist in ARTISTS for _ in range(artist.share)]
+ROUND = [artist for artist in ARTISTS for _ in range(artist.share)]
+"""The artists of a round of paintings; each round has them in another order."""
 
 
-PAINTERS = {
+GENRES = {
     "landscape": (landscape, 0.4),
     "portrait": (portrait, 0.25),
     "still life": (still_life, 0.2),
     "abstract": (abstract, 0.15),
 }
+"""For each genre, the function that composes a scene, and the share of the paintings."""
 
 
 def describe(index: int, seed: int = 0) -> dict[str, str]:
-    """What is known of a painting: artist, style, genre, title, date and split.
+    """Describe a painting: artist, style, genre, title, date and split.
 
-    Artists are dealt from a shuffled deck, so that each keeps their share; every card is a test
-    painting in one deal of five.
+    Every round of paintings has each artist as often as their share, in a shuffled order. Each
+    member of the round is a test painting in one round of five.
+
+    Args:
+        index: the number of the painting, from 0.
+        seed: of the whole data.
     """
-    deal, place = divmod(index, len(DECK))
-    card = np.random.default_rng((seed, deal, 1)).permutation(len(DECK))[place]
+    round_number, place = divmod(index, len(ROUND))
+    member = np.random.default_rng((seed, round_number, 1)).permutation(len(ROUND))[place]
     rng = np.random.default_rng((seed, index, 2))
-    artist = DECK[card]
-    genre = str(rng.choice(list(PAINTERS), p=[share for _, share in PAINTERS.values()]))
+    artist = ROUND[member]
+    genre = str(rng.choice(list(GENRES), p=[share for _, share in GENRES.values()]))
     title, name = (str(rng.choice(words.split("; "))) for words in TITLES[genre])
     title = title.format(name)
     year = rng.integers(artist.born + 20, artist.died + 1)
@@ -148,25 +148,32 @@ def describe(index: int, seed: int = 0) -> dict[str, str]:
         "genre": genre,
         "title": title[0].upper() + title[1:],
         "date": f"{year}" if rng.random() < 0.8 else f"c. {year}",
-        "split": "test" if (card + deal) % 5 == 0 else "train",
+        "split": "test" if (member + round_number) % 5 == 0 else "train",
     }
 
 
 def draw(index: int, seed: int = 0, side: int = 256) -> Image.Image:
-    """Paint a painting as an RGB image of `side` × `side` pixels."""
+    """Draw a painting as an RGB image of `side` × `side` pixels.
+
+    Args:
+        index: the number of the painting, from 0.
+        seed: of the whole data.
+        side: in pixels, at least 1.
+    """
     facts = describe(index, seed)
     artist = next(artist for artist in ARTISTS if artist.name == facts["artist"])
     return _paint(artist, facts["genre"], np.random.default_rng((seed, index)), side)
 
 
 def _paint(artist: Artist, genre: str, rng: Generator, side: int) -> Image.Image:
-    if side < 128:  # strokes finer than a pixel would be noise
+    """Compose a scene, then apply the artist's handlings."""
+    if side < 128:  # strokes finer than a pixel would become noise
         return _paint(artist, genre, rng, 2 * side).reduce(2)
     hexes = artist.palettes[rng.integers(len(artist.palettes))].split()
     colours = np.array([list(bytes.fromhex(code)) for code in hexes], float)
     colours = np.clip(colours + rng.normal(0, 7, (10, 3)) + rng.normal(0, 7), 0, 255)
-    sketch = Image.new("RGB", (2 * side, 2 * side))  # at twice the side, to smooth the edges
-    compose, _ = PAINTERS[genre]
+    sketch = Image.new("RGB", (2 * side, 2 * side))  # twice the side, so that edges are smooth
+    compose, _ = GENRES[genre]
     compose(Scene(ImageDraw.Draw(sketch), Palette(*colours), rng, rng.choice([-1.0, 1.0])))
     pixels = np.asarray(sketch.reduce(2), np.float32)
     for handle in artist.handlings:

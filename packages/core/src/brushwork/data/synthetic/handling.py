@@ -1,4 +1,9 @@
-"""data.synthetic.handling."""
+"""Handlings: functions that turn a composition of plain shapes into paint.
+
+Each takes and returns pixels (S, S, 3), float32 in [0, 255] or a little beyond, and draws from a
+random number generator. What costs time and does not depend on the composition is made once for
+each S, on a canvas of T = 1.5 S pixels a side, and each painting takes a random window of it.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -12,34 +17,38 @@ from brushwork.data.synthetic.shapes import CIRCLE
 
 @dataclass(frozen=True)
 class Touch:
-    """A brush and how it moves: lengths in sides of the painting, angles in degrees."""
+    """A brush and its strokes: lengths in sides of the painting, angles in degrees."""
 
     length: float
+    """Length of a stroke."""
     width: float
+    """Width of a stroke."""
     angle: float = 0.0
+    """Mean direction; 0 is horizontal."""
     spread: float = 10.0
-    """Standard deviation of the angle."""
+    """Standard deviation of the direction."""
     bristles: int = 1
-    """Streaks in a stroke; one makes an oval dab."""
+    """Streaks in a stroke; a stroke of one is an oval."""
     swirl: bool = False
-    """Follow a whirling flow instead of one angle."""
+    """Strokes follow a swirling flow instead of one direction."""
     facets: bool = False
-    """Triangles that meet, `length` across, instead of strokes."""
+    """Triangles that share their corners, `length` wide, instead of strokes."""
     hue: float = 6.0
+    """Standard deviation of a stroke's red, green and blue, each on its own."""
     tone: float = 8.0
-    """Standard deviations of a touch's colour and brightness."""
+    """Standard deviation of a stroke's brightness."""
     relief: float = 0.0
-    """How strongly light rakes over the paint."""
+    """Strength of the light and shade on the paint's surface."""
 
 
-# Handlings: how the composed picture becomes paint.
 def _window(texture: np.ndarray, side: int, corner: np.ndarray) -> np.ndarray:
+    """Cut a square of `side` pixels from a canvas; `corner` (2,) in [0, 1) chooses which."""
     top, left = (corner * (len(texture) - side)).astype(int)
     return texture[top : top + side, left : left + side]
 
 
 def _stroke_outlines(touch: Touch, rng: Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Where each stroke's middle is (K, 2), and its bristles' outlines (K, B, P, 2)."""
+    """Place strokes: their middles (K, 2), and the outlines of their bristles (K, B, P, 2)."""
     num = int(2.5 * 1.5**2 / (touch.length * touch.width))
     middles = rng.uniform(0, 1.5, (num, 2))
     angles = np.radians(touch.angle + touch.spread * rng.normal(size=num))
@@ -60,7 +69,7 @@ def _stroke_outlines(touch: Touch, rng: Generator) -> tuple[np.ndarray, np.ndarr
 
 
 def _facet_outlines(touch: Touch, rng: Generator) -> tuple[np.ndarray, np.ndarray]:
-    """The same for triangles that share their corners."""
+    """Place triangles that share their corners: middles (K, 2) and outlines (K, 1, 3, 2)."""
     num = int(1.5 / touch.length) + 3
     grid = np.stack(np.meshgrid(np.arange(num), np.arange(num)), axis=-1) - 1.0
     p = (grid + rng.uniform(-0.42, 0.42, grid.shape)) * touch.length
@@ -71,11 +80,12 @@ def _facet_outlines(touch: Touch, rng: Generator) -> tuple[np.ndarray, np.ndarra
 
 @lru_cache(maxsize=64)
 def _touches(touch: Touch, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Many overlapping touches on a canvas of 1.5 sides, to cut paintings from.
+    """Draw many overlapping strokes on a canvas.
 
     Returns:
-        The bristle that each pixel shows, 0 where there is none (T, T); each bristle's middle as
-        row and column in pixels (K, 2) and change of colour (K, 3); the light on the paint (T, T).
+        The number of the bristle that each pixel shows, 0 for none (T, T); the middle of each
+        bristle as row and column in pixels (K, 2); its change of colour (K, 3); the light on the
+        paint (T, T).
     """
     rng = np.random.default_rng(11)
     middles, outlines = (_facet_outlines if touch.facets else _stroke_outlines)(touch, rng)
@@ -104,7 +114,7 @@ def _touches(touch: Touch, side: int) -> tuple[np.ndarray, np.ndarray, np.ndarra
 def strokes(
     pixels: np.ndarray, rng: Generator, broad: Touch, fine: Touch | None = None
 ) -> np.ndarray:
-    """Lay broad touches over the picture, then fine ones over its details."""
+    """Cover the picture with broad strokes, then its details with fine ones."""
     side, painted = len(pixels), pixels
     for touch in filter(None, (broad, fine)):
         corner = rng.random(2)
@@ -120,7 +130,7 @@ def strokes(
 
 
 def _detail(pixels: np.ndarray) -> np.ndarray:
-    """Where the picture changes within a 64th of its side (S, S)."""
+    """Find where the picture changes within a 64th of its side: bool (S, S)."""
     gray, step = pixels.mean(axis=2), max(1, len(pixels) // 64)
     detail = np.zeros(gray.shape, bool)
     detail[:, step:-step] = np.abs(gray[:, 2 * step :] - gray[:, : -2 * step]) > 14
@@ -130,7 +140,7 @@ def _detail(pixels: np.ndarray) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def _noise(side: int, cells: tuple[int, int], octaves: int = 1) -> np.ndarray:
-    """Smooth noise about 0 on 1.5 sides (T, T), with `cells` bumps per side across and down."""
+    """Draw smooth noise with mean 0 on a canvas (T, T), with `cells` bumps per side."""
     rng = np.random.default_rng(12)
     size = (side * 3 // 2, side * 3 // 2)
     total = np.zeros(size, np.float32)
@@ -142,25 +152,26 @@ def _noise(side: int, cells: tuple[int, int], octaves: int = 1) -> np.ndarray:
 
 
 def grain(pixels: np.ndarray, rng: Generator, cells: tuple[int, int], amount: float) -> np.ndarray:
-    """The tooth of paper, canvas or wood."""
-    return (
-        pixels + amount * _window(_noise(len(pixels), cells), len(pixels), rng.random(2))[..., None]
-    )
+    """Add the texture of paper, canvas or wood."""
+    side = len(pixels)
+    return pixels + amount * _window(_noise(side, cells), side, rng.random(2))[..., None]
 
 
 def _blur(pixels: np.ndarray, radius: float) -> np.ndarray:
+    """Blur with a box filter; the radius is in sides of the painting."""
     image = Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
     return np.asarray(image.filter(ImageFilter.BoxBlur(radius * len(pixels))), np.float32)
 
 
 def soften(pixels: np.ndarray, _: Generator, radius: float) -> np.ndarray:
+    """Blur the whole picture; the radius is in sides of the painting."""
     return _blur(pixels, radius)
 
 
 def outline(
     pixels: np.ndarray, _: Generator, ink: tuple[int, int, int], width: float
 ) -> np.ndarray:
-    """Draw ink where flat colours meet."""
+    """Draw ink lines where flat colours meet."""
     step = max(1, round(width * len(pixels)))
     gray = pixels @ np.array([0.5, 0.3, 0.2], np.float32)
     edge = np.zeros(gray.shape, np.float32)
@@ -171,7 +182,7 @@ def outline(
 
 
 def wash(pixels: np.ndarray, rng: Generator) -> np.ndarray:
-    """Thin colour that bleeds, gathers at its edges and granulates on white paper."""
+    """Imitate watercolour: thin colour on white paper that runs and collects at edges."""
     side, at = len(pixels), np.arange(len(pixels))
     noise = _window(_noise(side, (5, 5), 4), side, rng.random(2))
     pull = (noise * 0.012 * side).astype(int)
@@ -182,14 +193,14 @@ def wash(pixels: np.ndarray, rng: Generator) -> np.ndarray:
 
 @lru_cache(maxsize=16)
 def _lines(side: int, angle: float, pitch: int) -> np.ndarray:
-    """Slightly unsteady parallel lines on 1.5 sides (T, T): 0 in a line's middle, 1 between two."""
+    """Draw slightly uneven parallel lines (T, T): 0 on a line, 1 halfway between two."""
     x, y = np.meshgrid(*[np.arange(side * 3 // 2) / side] * 2)
     way = x * np.cos(angle) + y * np.sin(angle) + 0.005 * _noise(side, (6, 6))
     return np.abs((way * pitch) % 1 * 2 - 1).astype(np.float32)
 
 
 def hatch(pixels: np.ndarray, rng: Generator, ink: tuple[int, int, int], tint: float) -> np.ndarray:
-    """Ink lines on toned paper, wider and crossed more often the darker the picture."""
+    """Draw ink lines on tinted paper; where the picture is darker, they are wider and cross."""
     side, gray, pitch = len(pixels), pixels.mean(axis=2), 44
     cover = np.zeros_like(gray)
     for level, angle in ((212, 0.9), (140, -0.7), (70, 0.1)):
@@ -203,7 +214,7 @@ def hatch(pixels: np.ndarray, rng: Generator, ink: tuple[int, int, int], tint: f
 
 
 def spotlight(pixels: np.ndarray, rng: Generator) -> np.ndarray:
-    """Let one warm light fall on the middle and the rest sink into the dark."""
+    """Light the middle warmly, and darken the rest."""
     x = np.arange(len(pixels), dtype=np.float32) / len(pixels)
     centre, spread = rng.uniform((0.3, 0.3), (0.7, 0.55)), rng.uniform(0.08, 0.14)
     across, down = (np.exp(-((x - middle) ** 2) / spread) for middle in centre.astype(np.float32))

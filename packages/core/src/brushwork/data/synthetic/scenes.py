@@ -1,4 +1,9 @@
-"""data.synthetic.scenes."""
+"""Scenes: one function for each genre composes a painting from plain shapes.
+
+Points are in the unit square, y downwards. The letters of the functions: c the palette, rng the
+random number generator, lit the side that the light comes from, x and y a place, h a height, w a
+width, r a radius, s a scale, t a share in [0, 1].
+"""
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -20,8 +25,8 @@ from brushwork.data.synthetic.shapes import (
 )
 
 
-# Genres: each composes a painting.
 def _sky(scene: Scene, horizon: float, sun: float) -> None:
+    """Fill all above the horizon, usually with a sun, sometimes with clouds."""
     _, c, rng, _ = scene
     gradient(scene, 0, horizon, c.high, c.low)
     if rng.random() < 0.75:
@@ -38,6 +43,7 @@ def _sky(scene: Scene, horizon: float, sun: float) -> None:
 
 
 def _mountains(scene: Scene, horizon: float) -> None:
+    """Draw three mountains, farther ones paler, with snow and a shaded side."""
     _, c, rng, lit = scene
     for depth in (0.2, 0.6, 1.0):
         tone = mix(mix(c.far, c.low, 0.5), mix(c.far, c.dark, 0.25), depth)
@@ -51,6 +57,7 @@ def _mountains(scene: Scene, horizon: float) -> None:
 
 
 def _boat(scene: Scene, x: float, y: float, h: float) -> None:
+    """Draw a boat with two sails on the water."""
     _, c, rng, _ = scene
     sail = pick(rng, c.light, c.light, c.accent)
     place = {"at": (x, y), "scale": h}
@@ -61,6 +68,7 @@ def _boat(scene: Scene, x: float, y: float, h: float) -> None:
 
 
 def _house(scene: Scene, x: float, y: float, s: float) -> None:
+    """Draw a house with a shaded wall, a roof and a door."""
     _, c, _, lit = scene
     wall = mix(c.light, c.low, 0.3)
     box(scene, wall, x - s, y - s, x + s, y)
@@ -70,6 +78,7 @@ def _house(scene: Scene, x: float, y: float, s: float) -> None:
 
 
 def _tree(scene: Scene, kind: int, x: float, y: float, h: float) -> None:
+    """Draw a tree: round (kind 0), poplar (1) or fir (2)."""
     _, c, rng, lit = scene
     leaf = mix(c.near, pick(rng, c.dark, c.accent, c.mid), rng.uniform(0.2, 0.55))
     box(scene, mix(c.dark, c.accent, 0.15), x - 0.04 * h, y - 0.5 * h, x + 0.04 * h, y)
@@ -88,6 +97,7 @@ def _tree(scene: Scene, kind: int, x: float, y: float, h: float) -> None:
 
 
 def landscape(scene: Scene) -> None:
+    """Compose hills, mountains, the sea, a lake, a road or fields under a sky."""
     _, c, rng, lit = scene
     kind = rng.choice(["hills", "mountains", "sea", "lake", "road", "fields"])
     horizon = rng.uniform(0.36, 0.64)
@@ -138,12 +148,14 @@ def landscape(scene: Scene) -> None:
             _tree(scene, wood, rng.uniform(0, 1), y, h)
 
 
+# Colours of skin, from light to dark.
 SKINS = np.array(
     [[244, 208, 178], [232, 184, 148], [198, 146, 106], [146, 98, 68], [104, 70, 52]], float
 )
 
 
 def portrait(scene: Scene) -> None:
+    """Compose a head and shoulders in front of a wall, which may have a window."""
     _, c, rng, lit = scene
     wall = pick(rng, c.high, c.low, c.far, c.mid, c.water, c.dark, c.second)
     gradient(scene, 0, 1, wall, mix(wall, pick(rng, c.high, c.low, c.far, c.dark), 0.6))
@@ -163,6 +175,7 @@ def portrait(scene: Scene) -> None:
     cloth = pick(rng, c.accent, c.water, c.near, c.dark, c.light, c.far)
     fashion, wide = rng.integers(5), rng.uniform(1.7, 2.3)
 
+    # Places and sizes of a face are in radii of the head, from its middle.
     def put(colour: Colour, points: ArrayLike) -> None:
         poly(scene, colour, points, (x, y), r)
 
@@ -210,6 +223,7 @@ def portrait(scene: Scene) -> None:
 
 
 def still_life(scene: Scene) -> None:
+    """Compose a vase, often with flowers, and fruit on a table."""
     _, c, rng, lit = scene
     edge = rng.uniform(0.5, 0.66)
     wall = pick(rng, c.high, c.low, c.far, c.dark, c.water)
@@ -259,6 +273,7 @@ def still_life(scene: Scene) -> None:
 
 
 def abstract(scene: Scene) -> None:
+    """Compose bands, discs, blocks, rays or curved brush marks."""
     _, c, rng, _ = scene
     ground, kind = pick(rng, *c), rng.choice(["bands", "discs", "blocks", "rays", "gestures"])
     gradient(scene, 0, 1, ground, mix(ground, pick(rng, *c), 0.3))

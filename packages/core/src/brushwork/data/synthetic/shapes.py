@@ -1,6 +1,8 @@
-"""data.synthetic.shapes."""
+"""Plain shapes, drawn into a scene.
 
-from collections import namedtuple
+Points are in the unit square, y downwards; colours are RGB (3,) in [0, 255].
+"""
+
 from typing import NamedTuple
 
 import numpy as np
@@ -11,38 +13,57 @@ from PIL import ImageDraw
 Colour = np.ndarray  # (3,)
 
 
-Palette = namedtuple("Palette", "high low light far mid near water accent second dark")
+ANGLES = np.linspace(0, 2 * np.pi, 24, endpoint=False)
 
 
-TURN = np.linspace(0, 2 * np.pi, 24, endpoint=False)
+CIRCLE = np.stack([np.cos(ANGLES), np.sin(ANGLES)], axis=1)  # (24, 2)
 
 
-CIRCLE = np.stack([np.cos(TURN), np.sin(TURN)], axis=1)  # (24, 2)
+class Palette(NamedTuple):
+    """The ten colours of a painting, named after what they colour in a landscape."""
+
+    high: Colour
+    """The sky at the top."""
+    low: Colour
+    """The sky at the horizon."""
+    light: Colour
+    far: Colour
+    """The ground at the horizon; `mid` and `near` follow in front of it."""
+    mid: Colour
+    near: Colour
+    water: Colour
+    accent: Colour
+    second: Colour
+    """A second accent."""
+    dark: Colour
 
 
 class Scene(NamedTuple):
-    """What a painting is composed with."""
+    """A painting that is being composed."""
 
     pen: ImageDraw.ImageDraw
+    """Draws into a square image."""
     colours: Palette
     rng: Generator
     lit: float
-    """Where the light comes from: -1 the left, 1 the right."""
+    """The side that the light comes from: -1 left, 1 right."""
 
 
-# Shapes.
 def mix(a: Colour, b: Colour, t: float) -> Colour:
+    """Mix two colours: `a` if t is 0, `b` if it is 1."""
     return a + (b - a) * t
 
 
 def poly(
     scene: Scene, colour: Colour, points: ArrayLike, at: ArrayLike = 0.0, scale: ArrayLike = 1.0
 ) -> None:
+    """Fill a polygon; its points (N, 2) are multiplied by `scale`, then moved by `at`."""
     outline = (np.asarray(points) * np.asarray(scale) + np.asarray(at)) * scene.pen.im.size[0]
     scene.pen.polygon(outline.ravel().tolist(), fill=tuple(map(int, colour)))
 
 
 def box(scene: Scene, colour: Colour, x0: float, y0: float, x1: float, y1: float) -> None:
+    """Fill a rectangle."""
     side = scene.pen.im.size[0]
     corners = min(x0, x1) * side, y0 * side, max(x0, x1) * side, y1 * side
     scene.pen.rectangle(corners, fill=tuple(map(int, colour)))
@@ -51,17 +72,18 @@ def box(scene: Scene, colour: Colour, x0: float, y0: float, x1: float, y1: float
 def oval(
     scene: Scene, colour: Colour, x: float, y: float, rx: float, ry: float, tilt: float = 0.0
 ) -> None:
+    """Fill an ellipse with radii `rx` and `ry`, turned by `tilt` radians."""
     cos, sin = np.cos(tilt), np.sin(tilt)
     poly(scene, colour, CIRCLE @ [[rx * cos, rx * sin], [-ry * sin, ry * cos]], (x, y))
 
 
 def ribbon(scene: Scene, colour: Colour, path: np.ndarray, half: np.ndarray) -> None:
-    """Fill between `path - half` and `path + half`, both (N, 2)."""
+    """Fill a band around a path (N, 2); `half` (N, 2) leads from the path to one edge."""
     poly(scene, colour, np.concatenate([path - half, (path + half)[::-1]]))
 
 
 def ridge(scene: Scene, colour: Colour, base: float, height: float, octaves: int = 4) -> None:
-    """A rolling skyline across the picture and all below it."""
+    """Fill hills: a wavy line across the picture, and everything below it."""
     x, k = np.linspace(-0.05, 1.05, 48), np.arange(octaves)[:, None]
     pace, start = scene.rng.uniform((2, 0), (4, 2 * np.pi), (octaves, 2)).T[..., None]
     y = base - height * (0.5 + 0.5 * (np.sin(x * pace * 2**k + start) / 1.9**k).sum(axis=0))
@@ -69,12 +91,13 @@ def ridge(scene: Scene, colour: Colour, base: float, height: float, octaves: int
 
 
 def gradient(scene: Scene, top: float, bottom: float, a: Colour, b: Colour) -> None:
+    """Fill the full width between two heights, from colour `a` down to colour `b`."""
     for t in np.linspace(0, 1, 32):
         box(scene, mix(a, b, t), 0, top + (bottom - top) * t * 31 / 32, 1, bottom)
 
 
 def ball(scene: Scene, colour: Colour, x: float, y: float, r: float) -> None:
-    """A round thing, from its shaded to its lit side."""
+    """Draw a sphere, from its shaded to its lit side."""
     light, dark = scene.colours.light, scene.colours.dark
     tones = mix(colour, dark, 0.5), colour, mix(colour, light, 0.25), mix(colour, light, 0.6)
     for tone, size in zip(tones, (1, 0.75, 0.46, 0.18), strict=True):
@@ -83,6 +106,7 @@ def ball(scene: Scene, colour: Colour, x: float, y: float, r: float) -> None:
 
 
 def flower(scene: Scene, colour: Colour, x: float, y: float, r: float) -> None:
+    """Draw a flower of six petals."""
     tilt = scene.rng.uniform(0, 1)
     for k, (u, v) in enumerate(0.55 * r * CIRCLE[::4]):
         tone = mix(colour, scene.colours.dark, 0.3) if scene.lit * u < -0.3 * r else colour
@@ -91,4 +115,5 @@ def flower(scene: Scene, colour: Colour, x: float, y: float, r: float) -> None:
 
 
 def pick(rng: Generator, *choices: Colour) -> Colour:
+    """Choose one of some colours at random."""
     return choices[rng.integers(len(choices))]

@@ -1,17 +1,17 @@
-"""A source to prepared data: every painting decoded once, reduced, and written with its labels.
+"""Prepare a source: decode every painting once, reduce it, and write it with its labels.
 
-Prepared data is a folder that `datasets.load_dataset` reads as it is, with splits train and test:
+Prepared data is a folder that `datasets.load_dataset` reads, with the splits train and test:
 
     README.md         dataset card, with counts
-    brushwork.json    how it was made, and what marks the folder as whole
-    rejected.csv      what is not in it, and why
-    index.npy         where each picture stands in the Parquet files, see `readers.ShardReader`
+    brushwork.json    how the data was made; written last, so it marks the folder as complete
+    rejected.csv      which files were left out, with the reasons
+    index.npy         where each picture is in the Parquet files, see `readers.ShardReader`
     data/{train,test}-00000-of-0000N.parquet
-    pixels/           square pixels for training, made from these when first asked for
+    pixels/           square pixels for training, written when first needed
 
-It is written as `FOLDER.unfinished`, shard by shard, and renamed when it is whole. A shard depends
-on its own rows alone, so a run that was killed goes on after the last whole one and ends with the
-same bytes.
+It is written to `FOLDER.unfinished`, shard by shard, and renamed when it is complete. A shard
+depends on its own rows only. So when preparation is killed, the same call continues after the last
+complete shard, and the result has the same bytes.
 """
 
 import csv
@@ -22,6 +22,7 @@ import shutil
 from collections import Counter
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -36,7 +37,7 @@ from brushwork.data.decoder_pool import Decode, decoding
 from brushwork.data.paintings import Paintings
 from brushwork.data.prepared import FORMAT, TEXT, read_table
 from brushwork.data.readers import RECORD
-from brushwork.errors import BrushworkError
+from brushwork.errors import BrushworkError, require_positive
 from brushwork.files import exclusive, write_json, write_text
 from brushwork.machine import num_cores
 
@@ -51,7 +52,7 @@ MISSING = "missing: no such file"
 
 @dataclass(frozen=True)
 class Shard:
-    """One Parquet file to be: its split and the rows of the source that go into it."""
+    """One Parquet file to write: its split, its name and its rows of the source."""
 
     split: str
     name: str
@@ -68,28 +69,30 @@ def prepare(
     selection: str = "",
     rows_per_shard: int = ROWS_PER_SHARD,
     progress: bool = True,
-) -> dict:
-    """Write prepared data, or go on writing it, or do nothing where it is there already.
+) -> dict[str, Any]:
+    """Write prepared data, or continue after an interruption; do nothing if it is complete.
 
     Args:
-        paintings: a source, or a selection of its table.
-        out: the folder; what is unfinished is `out.unfinished` beside it.
-        side: the short side is reduced to this many pixels, never enlarged.
-        workers: decoding processes; by default one for each core.
-        limits: what is rejected as too large.
-        selection: what was selected, in words, for the card.
+        paintings: a source, or a selection of its paintings.
+        out: the folder to write; until it is complete, the work is in `out.unfinished` beside it.
+        side: the short side of each painting is reduced to this many pixels, never enlarged.
+        workers: decoding processes, at least 1; by default one for each core.
+        limits: which pictures to reject as too large; by default `Limits()`.
+        selection: the filters that made the selection, for the card.
         rows_per_shard: paintings in one Parquet file, before any is rejected.
-        progress: show a bar.
+        progress: show a progress bar.
 
     Returns:
-        What `brushwork.json` holds; in it, rows (of the whole source) = prepared + rejected +
+        The content of `brushwork.json`. In it, rows (of the whole source) = prepared + rejected +
         missing + not_selected.
 
     Raises:
-        BrushworkError: where `out` holds something else, or can't be written.
+        BrushworkError: `out` contains something else or cannot be written, or no picture of the
+            source is readable.
     """
-    if side < 1 or (workers is not None and workers < 1):
-        raise BrushworkError(f"--side {side}, --workers {workers}: both are at least 1")
+    require_positive(
+        {"side": side, "workers": 1 if workers is None else workers}, "side", "workers"
+    )
     out = Path(out).expanduser()
     limits = limits or Limits()
     settings = {"format": FORMAT, "side": side, "rows_per_shard": rows_per_shard}
@@ -103,22 +106,31 @@ def prepare(
             record = _finished(out, job)
             if record is None:
                 _begin(work, job)
-                _write_shards(work, shards, paintings, side, limits, workers, progress)
-                record = _finish(work, shards, paintings, {"job": job, "side": side}, selection)
+                _write_shards(
+                    work,
+                    shards,
+                    paintings,
+                    side=side,
+                    limits=limits,
+                    workers=workers or num_cores(),
+                    progress=progress,
+                )
+                record = _finish(work, shards, paintings, job=job, side=side, selection=selection)
                 if out.is_dir():
-                    out.rmdir()  # empty, as `_finished` saw
+                    out.rmdir()  # `_finished` checked that it is empty
                 (work / "folder").rename(out)
             if (work / "job").exists():
                 shutil.rmtree(work)
             return record
     except OSError as error:
         raise BrushworkError(
-            f"cannot write {out}: {error.strerror or error}; what is finished is kept, so run the "
-            "same command again when that is mended"
+            f"cannot write {out}: {error.strerror or error}; finished work is kept: fix this and "
+            "run the same command to continue"
         ) from error
 
 
 def _plan(table: pd.DataFrame, rows_per_shard: int) -> list[Shard]:
+    """Divide the rows of each split among shards."""
     shards = []
     for split in ("train", "test"):
         rows = table.loc[table["split"] == split].index.tolist()
@@ -129,22 +141,26 @@ def _plan(table: pd.DataFrame, rows_per_shard: int) -> list[Shard]:
 
 
 def check_free(out: Path) -> None:
-    """Refuse a place that holds anything but prepared data.
+    """Check that a folder is absent, empty or prepared data.
 
     Raises:
-        BrushworkError: where it does.
+        BrushworkError: it contains something else.
     """
     out = out.expanduser()
     if out.exists() and not (out / RECORD).exists() and not (out.is_dir() and _is_empty(out)):
-        raise BrushworkError(f"{out} already holds something else; pass another --out")
+        raise BrushworkError(f"{out} already holds something else; pass another `out`")
 
 
 def _is_empty(folder: Path) -> bool:
     return not any(folder.iterdir())
 
 
-def _finished(out: Path, job: str) -> dict | None:
-    """What is in `out`, if it is this very data; None if it is free."""
+def _finished(out: Path, job: str) -> dict[str, Any] | None:
+    """Read the record in `out` if the same job wrote it; None if the folder is free.
+
+    Raises:
+        BrushworkError: the folder contains something else, or data that another job wrote.
+    """
     check_free(out)
     if not (out / RECORD).exists():
         return None
@@ -152,13 +168,13 @@ def _finished(out: Path, job: str) -> dict | None:
     if record["job"] != job:
         raise BrushworkError(
             f"{out} already holds data prepared from another source, selection or setting; "
-            "delete it or pass another --out"
+            "delete it or pass another `out`"
         )
     return record
 
 
 def _begin(work: Path, job: str) -> None:
-    """Go on with the unfinished work of the same job; throw that of another away."""
+    """Keep unfinished work of the same job, and delete that of another one."""
     if work.exists():
         try:
             same = (work / "job").read_text() == job
@@ -177,15 +193,17 @@ def _write_shards(
     work: Path,
     shards: list[Shard],
     paintings: Paintings,
+    *,
     side: int,
     limits: Limits,
-    workers: int | None,
+    workers: int,
     progress: bool,
 ) -> None:
+    """Write the shards that are not complete yet."""
     done = [shard for shard in shards if (work / "folder" / "data" / shard.name).exists()]
     num_done = sum(len(shard.rows) for shard in done)
     num_rows = sum(len(shard.rows) for shard in shards)
-    num_workers = max(1, min(workers or num_cores(), num_rows - num_done))
+    num_workers = max(1, min(workers, num_rows - num_done))
     with (
         tqdm(total=num_rows, initial=num_done, unit=" paintings", disable=not progress) as bar,
         decoding(paintings.read, side, limits, num_workers) as decode,
@@ -196,31 +214,31 @@ def _write_shards(
 
 
 def _write_shard(work: Path, shard: Shard, table: pd.DataFrame, decode: Decode, bar: tqdm) -> None:
-    """Decode a shard's paintings into a Parquet file, a hundred in memory at a time."""
+    """Decode a shard's paintings into a Parquet file; at most a hundred are in memory."""
     rejected: list[tuple[str, str]] = []
     file = work / "folder" / "data" / shard.name
     temporary = work / "shards" / shard.name
     labels = table.loc[shard.rows, [*TEXT]].to_dict("records")
-    # JPEG bytes don't shrink, and stand as they are for `readers.ShardReader`.
+    # JPEG bytes do not compress further, and `readers.ShardReader` needs them unchanged.
     compression = {"image.bytes": "none"} | dict.fromkeys(("image.path", *TEXT), "zstd")
     with pq.ParquetWriter(
         temporary,
-        _schema(),
+        schema(),
         compression=compression,  # pyright: ignore[reportArgumentType]
         use_dictionary=[*TEXT],  # pyright: ignore[reportArgumentType]
     ) as writer:
         group: list[dict] = []
-        for values, answer in zip(labels, decode(shard.rows), strict=True):
+        for values, decoded in zip(labels, decode(shard.rows), strict=True):
             bar.update()
-            if isinstance(answer, Rejected):
-                rejected.append((values["source"], str(answer)))
+            if isinstance(decoded, Rejected):
+                rejected.append((values["source"], str(decoded)))
                 continue
-            group.append({"image": {"bytes": answer, "path": None}, **values})
+            group.append({"image": {"bytes": decoded, "path": None}, **values})
             if len(group) == ROWS_PER_GROUP:
-                writer.write_table(pa.Table.from_pylist(group, _schema()))
+                writer.write_table(pa.Table.from_pylist(group, schema()))
                 group = []
         if group:
-            writer.write_table(pa.Table.from_pylist(group, _schema()))
+            writer.write_table(pa.Table.from_pylist(group, schema()))
     index, digest = _index(temporary)
     np.save(work / "shards" / f"{shard.name}.npy", index)
     summary = {"rows": len(index), "sha256": digest, "rejected": rejected}
@@ -228,8 +246,8 @@ def _write_shard(work: Path, shard: Shard, table: pd.DataFrame, decode: Decode, 
     temporary.replace(file)
 
 
-def _schema() -> pa.Schema:
-    """Columns as `datasets` writes them, so that it shows `image` as pictures."""
+def schema() -> pa.Schema:
+    """Define the columns as `datasets` does, which then shows `image` as pictures."""
     text = {"dtype": "string", "_type": "Value"}
     features = {"image": {"_type": "Image"}, **dict.fromkeys(TEXT, text)}
     image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
@@ -240,10 +258,16 @@ def _schema() -> pa.Schema:
 
 
 def _index(file: Path) -> tuple[NDArray[np.int64], str]:
-    """Where the pictures stand in a Parquet file, (N, 2) first byte and length; and a hash of all.
+    """Find the pictures in a Parquet file, and hash its rows.
 
-    Each picture is looked for with the whole of its bytes, so what is found is right whatever
-    Parquet puts between them.
+    All bytes of a picture are compared, so the result is right whatever Parquet stores between the
+    pictures.
+
+    Returns:
+        (N, 2) first byte and number of bytes of each picture; and the hash of all rows.
+
+    Raises:
+        OSError: the file does not contain the bytes that were written to it.
     """
     places = []
     digest = hashlib.sha256()
@@ -258,7 +282,7 @@ def _index(file: Path) -> tuple[NDArray[np.int64], str]:
                 jpeg = row.pop("image")["bytes"]
                 position = mapped.find(jpeg, position)
                 if position < 0:
-                    raise OSError(f"{file.name} does not hold what was written to it")
+                    raise OSError(f"{file.name} does not contain the bytes that were written")
                 places.append((position, len(jpeg)))
                 position += len(jpeg)
                 digest.update(json.dumps(row, sort_keys=True).encode())
@@ -267,9 +291,15 @@ def _index(file: Path) -> tuple[NDArray[np.int64], str]:
 
 
 def _finish(
-    work: Path, shards: list[Shard], paintings: Paintings, settings: dict, selection: str
-) -> dict:
-    """Everything beside the shards, from what each of them left."""
+    work: Path,
+    shards: list[Shard],
+    paintings: Paintings,
+    *,
+    job: str,
+    side: int,
+    selection: str,
+) -> dict[str, Any]:
+    """Write all files except the shards, from the summary that each shard left."""
     folder = work / "folder"
     parts = [json.loads((work / "shards" / f"{shard.name}.json").read_text()) for shard in shards]
     places = [np.load(work / "shards" / f"{shard.name}.npy") for shard in shards]
@@ -279,8 +309,8 @@ def _finish(
     unreadable = [tuple(rejected) for part in parts for rejected in part["rejected"]]
     num_prepared = sum(part["rows"] for part in parts)
     if num_prepared == 0:
-        reasons = f"; the first is {': '.join(unreadable[0])}" if unreadable else ""
-        raise BrushworkError(f"no painting of {paintings.name} can be read{reasons}")
+        first = f"; the first error is {': '.join(unreadable[0])}" if unreadable else ""
+        raise BrushworkError(f"no painting of {paintings.name} is readable{first}")
     rejected = [*paintings.rejected, *unreadable]
     with (folder / "rejected.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
@@ -292,7 +322,8 @@ def _finish(
     record = {
         "name": paintings.name,
         "selection": selection,
-        **settings,
+        "job": job,
+        "side": side,
         "rows": num_prepared + len(rejected) + len(paintings.missing) + paintings.not_selected,
         "prepared": num_prepared,
         "rejected": len(rejected),

@@ -1,4 +1,4 @@
-"""Many visitors, one worker: what waits while something is computed is computed together next."""
+"""Dynamic batching: requests that wait while a model computes are computed in one batch next."""
 
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -9,37 +9,37 @@ from typing import Generic, TypeVar
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 
-# One thread for all models: each thread that calls torch would keep its own pool of threads, and
-# two batches at once would only take each other's cores.
+# One thread for all models: each thread that calls torch starts its own pool of threads, and two
+# batches at the same time would compete for the same cores.
 _WORKER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="models")
 
 
-class Together(Generic[Item, Result]):
-    """Turns a function of a batch into one of a single item, for many callers at once.
+class Batcher(Generic[Item, Result]):
+    """Turn a function of a batch into a function of one item that many threads may call.
 
-    A mistake in one item would spoil the batch for the others, so check items before.
+    An error in one item fails the whole batch, so check items before the call.
 
-    >>> double = Together(lambda numbers: [2 * n for n in numbers], most=8)
+    >>> double = Batcher(lambda numbers: [2 * n for n in numbers], max_batch_size=8)
     >>> double(21)
     42
     """
 
-    def __init__(self, function: Callable[[list[Item]], Sequence[Result]], most: int):
+    def __init__(self, function: Callable[[list[Item]], Sequence[Result]], max_batch_size: int):
         self._function = function
-        self._most = most
+        self._max_batch_size = max_batch_size
         self._waiting: deque[tuple[Item, Future[Result]]] = deque()
 
     def __call__(self, item: Item) -> Result:
-        """The result for `item`, once its turn has come."""
+        """Wait for the batch that contains `item` and return its result."""
         future: Future[Result] = Future()
         self._waiting.append((item, future))
-        # The context tells ZeroGPU whose request it is that a GPU is lent to.
-        _WORKER.submit(copy_context().run, self._work)
+        # ZeroGPU reads from the context which visitor's request the GPU serves.
+        _WORKER.submit(copy_context().run, self._compute)
         return future.result()
 
-    def _work(self) -> None:
-        num = min(self._most, len(self._waiting))
-        if not num:  # an earlier turn took this one's item along
+    def _compute(self) -> None:
+        num = min(self._max_batch_size, len(self._waiting))
+        if not num:  # an earlier batch contained this call's item
             return
         items, futures = zip(*(self._waiting.popleft() for _ in range(num)), strict=True)
         try:
@@ -54,6 +54,6 @@ class Together(Generic[Item, Result]):
             future.set_result(result)
 
 
-def alone(function: Callable[..., Result], *args: object) -> Result:
-    """Call a function of a model in the worker, for what is not worth a batch."""
+def run_in_worker(function: Callable[..., Result], *args: object) -> Result:
+    """Call a function in the worker thread, without batching."""
     return _WORKER.submit(copy_context().run, function, *args).result()

@@ -1,4 +1,4 @@
-"""How the page looks: theme and style sheet."""
+"""The page's theme, style sheet and description."""
 
 from gradio.themes import Base
 
@@ -7,7 +7,7 @@ THEME = Base(
     secondary_hue="stone",
     neutral_hue="stone",
     radius_size="md",
-    # Fonts that are there already: the page asks no other server for anything.
+    # Installed fonts only: the page loads nothing from other servers.
     font=["system-ui", "-apple-system", "Segoe UI", "Roboto", "sans-serif"],
     font_mono=["ui-monospace", "Consolas", "monospace"],
 ).set(
@@ -38,7 +38,7 @@ CSS = """
 .prose {max-width: 74ch;}
 .hint {color: var(--body-text-color-subdued);}
 
-/* A wall of pictures: small ones enlarged smoothly; their captions are for those who can't see. */
+/* A wall of pictures without visible captions; screen readers still read them. */
 #gallery .caption-label {position: absolute; width: 1px; height: 1px; overflow: hidden;
   clip-path: inset(50%);}
 #gallery, #gallery .grid-wrap {max-height: none !important; height: auto !important;}
@@ -95,4 +95,6 @@ button:focus-visible, input:focus-visible, a:focus-visible, [tabindex]:focus-vis
 }
 """
 
-HEAD = '<meta name="description" content="Name a painting\'s artist; let a network paint another.">'
+HEAD = (
+    '<meta name="description" content="Identify the artist of a painting; generate new paintings.">'
+)

@@ -1,0 +1,123 @@
+"""The model card of a classifier."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from brushwork import checkpoint
+
+if TYPE_CHECKING:
+    from huggingface_hub import EvalResult
+
+METRICS = {
+    "top1": ("accuracy", "top-1 accuracy"),
+    "top3": ("accuracy", "top-3 accuracy"),
+    "top5": ("accuracy", "top-5 accuracy"),
+    "macro_f1": ("f1", "macro F1"),
+    "calibration_error": ("ece", "expected calibration error"),
+}
+"""For each number of the card: its type on the Hub, and its name."""
+
+
+def model_card(config: Mapping[str, Any]) -> str:
+    """Write the model card: the artists, the training data, the results and the limits.
+
+    Args:
+        config: of the checkpoint, as `save_classifier` writes it.
+
+    Returns:
+        YAML front matter with the results of each split, then Markdown.
+    """
+    from huggingface_hub import ModelCardData  # costs a third of a second; only writers need it
+
+    architecture, training = str(config["architecture"]), config["training"]
+    data = ModelCardData(
+        model_name=f"{architecture}, {len(config['artists'])} artists",
+        license="mit",
+        library_name="brushwork",
+        pipeline_tag="image-classification",
+        tags=["painting", "art", architecture],
+        eval_results=[
+            result
+            for split, report in config["results"].items()
+            for result in _eval_results(str(training["data"]), split, report)
+        ],
+    )
+    return checkpoint.card(data, _text(config))
+
+
+def _eval_results(dataset: str, split: str, report: Mapping[str, float]) -> "list[EvalResult]":
+    from huggingface_hub import EvalResult
+
+    return [
+        EvalResult(
+            task_type="image-classification",
+            dataset_type=re.sub(r"[^a-z0-9]+", "-", dataset.lower()).strip("-") or "paintings",
+            dataset_name=dataset,
+            dataset_split=split,
+            metric_type=kind,
+            metric_name=name,
+            metric_value=round(float(report[key]), 4),
+        )
+        for key, (kind, name) in METRICS.items()
+        if math.isfinite(report.get(key, math.nan))
+    ]
+
+
+def _text(config: Mapping[str, Any]) -> str:
+    training = config["training"]
+    teacher = checkpoint.shorten_path(training.get("teacher", ""))
+    taught = f", with {teacher} as teacher" if teacher else ""
+    weight = config.get("lda_weight", 0.0)
+    analysis = (
+        "\n- **Discriminant analysis**: probabilities also use a linear discriminant analysis of "
+        "the\n  means and standard deviations of the channels of all stages. Its log-likelihoods "
+        f"have a\n  weight of {weight:.3f}."
+        if weight
+        else ""
+    )
+    filters = "; ".join(
+        f"{column} {', '.join(training[column])}"
+        for column in ("genre", "style", "artist")
+        if training.get(column)
+    )
+    results = "\n".join(
+        f"| {split} | {r['num_paintings']:,.0f} | {r['top1']:.3f} | {r['top3']:.3f} | "
+        f"{r['top5']:.3f} | {r['macro_f1']:.3f} | {r.get('calibration_error', math.nan):.3f} |"
+        for split, r in config["results"].items()
+    )
+    return f"""# Artist classifier: {config["architecture"]}, {len(config["artists"])} artists
+
+This network estimates which of {len(config["artists"])} artists painted a painting.
+
+```python
+from brushwork.classifier import ArtistClassifier
+
+ArtistClassifier.from_pretrained("this folder").identify("painting.jpg")
+```
+
+- **Data**: {training["data"]}{f" ({filters})" if filters else ""}. {training["num_paintings"]:,}
+  training paintings of artists with at least {training["min_paintings"]} (fingerprint
+  `{training["fingerprint"]}`), as squares of {config["side"]} pixels ({config["fit"]}).
+- **Training**: {training["epoch"]} epochs, seed {training["seed"]}, initialised from
+  {checkpoint.shorten_path(training["weights"])} weights{taught}.{analysis}
+- **Artists**: {", ".join(config["artists"])}.
+
+## Results
+
+| paintings | number | top-1 | top-3 | top-5 | macro F1 | calibration error |
+|---|---:|---:|---:|---:|---:|---:|
+{results}
+
+The epoch, the calibration and the threshold of "unknown" ({config["threshold"]:.3f}) were chosen on
+the validation paintings, so their calibration error is too low. Nothing was chosen on the test
+paintings.
+
+## Limits
+
+The classifier distinguishes these artists in reproductions like those that it was trained on. It
+may give a painting by a copyist, a pupil or an artist it was not trained on to one of these
+artists. Its answer is not proof of authorship and must not be used to attribute value or to
+authenticate.
+"""

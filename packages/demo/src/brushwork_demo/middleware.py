@@ -1,0 +1,80 @@
+"""ASGI middleware in front of Gradio: a limit on request bodies, and readable errors."""
+
+import logging
+
+from gradio.route_utils import FnIndexInferError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from brushwork_demo.uploads import LIMITS
+
+MAX_BYTES = LIMITS.max_bytes + 5_000_000
+"""Limit of a request's body: the largest upload, and its multipart encoding."""
+
+
+class ReadableErrors:
+    """Answer with a JSON error where a request makes Gradio fail.
+
+    If the answer has already begun, end it, so that the client does not wait for the rest.
+    """
+
+    def __init__(self, app: ASGIApp):
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass the request on, and answer in Gradio's place if that raises."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        begun = False
+
+        async def send_and_note(message: Message) -> None:
+            nonlocal begun
+            begun = begun or message["type"] == "http.response.start"
+            await send(message)
+
+        try:
+            await self.app(scope, receive, send_and_note)
+        except FnIndexInferError:
+            message = "no such endpoint; /gradio_api/info lists all endpoints"
+            await JSONResponse({"error": message}, 404)(scope, receive, send)
+        except Exception as error:
+            # An HTTPException here is an answer whose status could not be sent any more.
+            if not isinstance(error.__cause__, HTTPException):
+                logging.getLogger(__name__).error("%s: %r", scope["path"], error)
+            if begun:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            else:
+                message = "this request is not valid; reload the page, or see /gradio_api/info"
+                await JSONResponse({"error": message}, 400)(scope, receive, send)
+
+
+class BodyLimit:
+    """Refuse a request whose body has more than `max_bytes` bytes."""
+
+    def __init__(self, app: ASGIApp, max_bytes: int):
+        self.app = app
+        self.max_bytes = max_bytes
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Refuse by the announced length without reading; else count while reading."""
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if not announced.isdigit() or int(announced) > self.max_bytes:
+            message = f"the request has more than {self.max_bytes:,} bytes; send a smaller file"
+            await JSONResponse({"error": message}, 413)(scope, receive, send)
+            return
+        received = 0
+
+        async def receive_and_count() -> Message:
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.max_bytes:
+                return {"type": "http.disconnect"}
+            return message
+
+        await self.app(scope, receive_and_count, send)

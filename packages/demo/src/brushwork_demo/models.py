@@ -1,0 +1,147 @@
+"""The models of a page: which generators and which classifier it offers to visitors."""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from brushwork import checkpoint
+from brushwork.errors import BrushworkError
+from brushwork.gan.networks import ARCHITECTURES
+
+BUNDLED = Path(__file__).parent / "checkpoints"
+KEPT = "kept"
+CURVES = "metrics.jsonl"
+
+
+@dataclass(frozen=True)
+class Painter:
+    """A generator that visitors can choose, with earlier checkpoints of its training."""
+
+    name: str
+    stages: tuple[Path, ...]
+    """Checkpoint folders in the order of training; the last one is the finished generator."""
+    epochs: tuple[float, ...]
+    """Epochs of training of each stage."""
+    config: dict[str, Any]
+    """The `config.json` of the finished generator."""
+    curves: tuple[dict[str, float], ...]
+    """Lines of the run's `metrics.jsonl`; empty where the file is missing."""
+
+    @property
+    def side(self) -> int:
+        """Side of the generated images in pixels."""
+        return self.config["model"]["side"]
+
+    def stage(self, number: int | None) -> Path:
+        """Return the checkpoint folder of a stage.
+
+        Args:
+            number: 1 for the earliest stage; None for the finished generator.
+
+        Raises:
+            BrushworkError: there is no such stage.
+        """
+        if number is None:
+            return self.stages[-1]
+        if not 1 <= number <= len(self.stages):
+            raise BrushworkError(
+                f"{self.name} has no stage {number}; choose one from 1 to {len(self.stages)}"
+            )
+        return self.stages[number - 1]
+
+
+@dataclass(frozen=True)
+class Models:
+    """The models that a page offers."""
+
+    painters: dict[str, Painter]
+    """By name, at least one."""
+    classifier: Path | None
+    """Checkpoint folder; None where the page cannot identify artists."""
+
+    def painter(self, name: str | None) -> Painter:
+        """Return a painter by name, or the first one for None.
+
+        Raises:
+            BrushworkError: there is no painter of this name.
+        """
+        if name is None:
+            return next(iter(self.painters.values()))
+        if name not in self.painters:
+            known = ", ".join(self.painters)
+            raise BrushworkError(f"no painter {str(name)[:40]!r}; choose one of {known}")
+        return self.painters[name]
+
+
+def find_models(generators: Sequence[str] = (), classifier: str | None = None) -> Models:
+    """Find the checkpoints of a page; without arguments, the bundled ones.
+
+    Args:
+        generators: checkpoint folders or names on the Hugging Face Hub; empty for the bundled ones.
+        classifier: a checkpoint folder or a name on the Hub; None for the bundled one.
+
+    Raises:
+        BrushworkError: a checkpoint is missing, cannot be opened, or is of the wrong kind.
+    """
+    bundled = [checkpoint.locate(file.parent) for file in sorted(BUNDLED.glob("*/config.json"))]
+    paints = {folder: is_generator(checkpoint.load_config(folder)) for folder in bundled}
+    painters: dict[str, Painter] = {}
+    for place in generators or [folder for folder in bundled if paints[folder]]:
+        painter = _find_painter(place)
+        name = _free_name(painter.name, taken=painters)
+        painters[name] = replace(painter, name=name)
+    if not painters:
+        raise BrushworkError(f"no generators in {BUNDLED}; name one with `generator`")
+    if classifier is None:
+        found = next((folder for folder in bundled if not paints[folder]), None)
+    else:
+        found = checkpoint.locate(classifier)
+        if is_generator(checkpoint.load_config(found)):
+            raise BrushworkError(
+                f"{classifier} is a generator, not an artist classifier; pass it as `generator`"
+            )
+    return Models(painters=painters, classifier=found)
+
+
+def is_generator(config: Mapping[str, Any]) -> bool:
+    """Whether a checkpoint's `config.json` describes a generator."""
+    return config.get("architecture") in ARCHITECTURES
+
+
+def _find_painter(place: str | Path) -> Painter:
+    folder = checkpoint.locate(place)
+    config = checkpoint.load_config(folder)
+    if not is_generator(config):
+        raise BrushworkError(f"{place} is not a generator; pass a classifier as `classifier`")
+    in_a_run = folder.name == "generator"
+    name = folder.parent.name if in_a_run else Path(place).name
+    home = folder.parent if in_a_run else folder
+    kept = sorted(file.parent for file in home.glob(f"{KEPT}/step-*/{checkpoint.CONFIG}"))
+    stages = {_epochs(checkpoint.load_config(stage)): stage for stage in kept}
+    stages[_epochs(config)] = folder
+    epochs = sorted(stages)
+    curves = home / CURVES
+    lines = curves.read_text().splitlines() if curves.is_file() else []
+    return Painter(
+        name=name or folder.name,
+        stages=tuple(stages[epoch] for epoch in epochs),
+        epochs=tuple(epochs),
+        config=config,
+        curves=tuple(json.loads(line) for line in lines),
+    )
+
+
+def _epochs(config: Mapping[str, Any]) -> float:
+    return float(config.get("training", {}).get("epochs", 0))
+
+
+def _free_name(name: str, taken: Mapping[str, Painter]) -> str:
+    """Return `name`, with the first free number from 2 behind it where the name is taken."""
+    if name not in taken:
+        return name
+    stem = re.sub(r" \d+$", "", name)
+    numbers = range(2, len(taken) + 3)
+    return next(free for number in numbers if (free := f"{stem} {number}") not in taken)

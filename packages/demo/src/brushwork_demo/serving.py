@@ -1,0 +1,182 @@
+"""Open the models of a page and compute with them: generate, identify, explain, find neighbours.
+
+The functions that compute take checkpoint folders, not opened models: on ZeroGPU they run in
+another process, which opens its own models.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from brushwork.gan.generator import PaintingGenerator, to_arrays
+from brushwork_demo.batching import Batcher, run_in_worker
+from brushwork_demo.models import Models
+
+if TYPE_CHECKING:
+    from brushwork.classifier.identify import ArtistClassifier, Identification, Neighbour
+
+MAX_OPEN = 8
+"""Generators in memory at the same time; each stage of a training counts as one."""
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+def device() -> torch.device:
+    """Return the GPU if there is one, else the CPU (ZeroGPU always reports a GPU)."""
+    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+
+def on_gpu(function: Function) -> Function:
+    """Request a GPU of ZeroGPU for each call; change nothing where `spaces` is not installed."""
+    try:
+        import spaces  # pyright: ignore[reportMissingImports]
+    except ImportError:
+        return function
+    return spaces.GPU(function, duration=20)
+
+
+@lru_cache(maxsize=MAX_OPEN)
+def open_generator(folder: Path) -> PaintingGenerator:
+    """Open a generator; the last `MAX_OPEN` generators stay in memory."""
+    return PaintingGenerator.from_pretrained(folder, device())
+
+
+@lru_cache(maxsize=1)
+def open_classifier(folder: Path) -> "ArtistClassifier":
+    """Open the artist classifier of the page and keep it in memory."""
+    from brushwork.classifier.identify import ArtistClassifier
+
+    return ArtistClassifier.from_pretrained(folder, device=device())
+
+
+@dataclass(frozen=True)
+class PaintRequest:
+    """The input of a generator for N images."""
+
+    folder: Path
+    """Checkpoint folder of the generator."""
+    z: NDArray[np.float32]
+    """Latents (N, Z)."""
+    y: NDArray[np.int64]
+    """Class labels (N,)."""
+    truncation: float
+    """Above 0 and at most 1."""
+
+
+@on_gpu
+def _paint_batch(requests: list[PaintRequest]) -> list[NDArray[np.uint8]]:
+    groups: dict[tuple[Path, float], list[int]] = defaultdict(list)
+    for i, request in enumerate(requests):
+        groups[request.folder, request.truncation].append(i)
+    painted: dict[int, NDArray[np.uint8]] = {}
+    for (folder, truncation), indices in groups.items():
+        z = torch.from_numpy(np.concatenate([requests[i].z for i in indices]))
+        y = torch.from_numpy(np.concatenate([requests[i].y for i in indices]))
+        arrays = to_arrays(open_generator(folder).paint(z, y, truncation))
+        ends = np.cumsum([len(requests[i].z) for i in indices])[:-1]
+        painted |= dict(zip(indices, np.split(arrays, ends), strict=True))
+    return [painted[i] for i in range(len(requests))]
+
+
+@on_gpu
+def _identify_batch(requests: "list[tuple[Path, Image.Image]]") -> "list[Identification]":
+    folder = requests[0][0]  # a page has one classifier
+    return open_classifier(folder).identify([image for _, image in requests])
+
+
+@on_gpu
+def _explain(folder: Path, image: Image.Image, artist: str | None) -> NDArray[np.float32]:
+    return open_classifier(folder).explain(image, artist)
+
+
+@on_gpu
+def _nearest(folder: Path, image: Image.Image, k: int) -> "list[Neighbour]":
+    return open_classifier(folder).nearest(image, k=k)
+
+
+_paint = Batcher(_paint_batch, max_batch_size=16)
+_identify = Batcher(_identify_batch, max_batch_size=4)
+
+
+def classes(folder: Path) -> tuple[str, ...]:
+    """List the classes of a generator; () for a generator without classes."""
+    return open_generator(folder).classes
+
+
+def paint_request(
+    folder: Path, num: int, seed: int, truncation: float = 1.0, label: str | None = None
+) -> PaintRequest:
+    """Sample latents and labels; the first ones do not depend on `num`.
+
+    Args:
+        folder: checkpoint folder of the generator.
+        num: images.
+        seed: the same seed gives the same latents and labels.
+        truncation: above 0 and at most 1; 1 keeps all variety.
+        label: one of the generator's classes; None samples among all of them.
+
+    Raises:
+        BrushworkError: a number is out of range, or there is no such class.
+    """
+    generator = open_generator(folder)
+    return PaintRequest(
+        folder=folder,
+        z=generator.latents(num, seed).numpy(),
+        y=generator.labels(num, label, seed).numpy(),
+        truncation=truncation,
+    )
+
+
+def paint(request: PaintRequest) -> NDArray[np.uint8]:
+    """Generate images (N, S, S, 3), in one batch with the requests of other visitors."""
+    return _paint(request)
+
+
+def identify(folder: Path, image: Image.Image) -> "Identification":
+    """Identify the artist of a painting, in one batch with the requests of other visitors."""
+    return _identify((folder, image))
+
+
+def artists(folder: Path) -> tuple[str, ...]:
+    """List the artists of a classifier."""
+    return open_classifier(folder).artists
+
+
+def explain(folder: Path, image: Image.Image, artist: str | None = None) -> NDArray[np.float32]:
+    """Compute the evidence map for an artist, (H, W) in [0, 1]; None for the likeliest artist."""
+    return run_in_worker(_explain, folder, image, artist)
+
+
+def nearest(folder: Path, image: Image.Image, k: int = 5) -> "list[Neighbour]":
+    """Find the `k` training paintings with the most similar features."""
+    return run_in_worker(_nearest, folder, image, k)
+
+
+def open_generators(models: Models) -> None:
+    """Open the finished generator of the first `MAX_OPEN` painters.
+
+    Raises:
+        BrushworkError: a checkpoint is broken.
+    """
+    for painter in [*models.painters.values()][:MAX_OPEN]:
+        open_generator(painter.stages[-1])
+
+
+def warm_up(models: Models) -> None:
+    """Open the classifier, which takes seconds, and let every model compute once."""
+    for painter in [*models.painters.values()][:MAX_OPEN]:
+        paint(paint_request(painter.stages[-1], num=16, seed=0))
+    if models.classifier:
+        # Imported in this thread, so that the worker can paint meanwhile.
+        import brushwork.classifier.identify  # noqa: F401
+
+        side = run_in_worker(open_classifier, models.classifier).side
+        identify(models.classifier, Image.new("RGB", (side, side), "grey"))

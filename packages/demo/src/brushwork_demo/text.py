@@ -1,0 +1,103 @@
+"""Text between visitors and the page: numbers, error messages, HTML, images inside HTML."""
+
+import base64
+import functools
+import html
+import io
+import logging
+import math
+from collections.abc import Callable
+from typing import ParamSpec, TypeVar
+
+import gradio as gr
+from PIL import Image
+
+from brushwork.errors import BrushworkError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+INTERNAL_ERROR = "The server had an internal error. Try again, or reload the page."
+
+
+def visitor_error(message: str) -> gr.Error:
+    """Build an error that the page shows to a visitor and does not write to the log."""
+    return gr.Error(sentence(message), print_exception=False, title="Sorry")
+
+
+def visitor_errors(function: Callable[P, R]) -> Callable[P, R]:
+    """Show a `BrushworkError` to the visitor as a sentence; log every other exception."""
+
+    @functools.wraps(function)
+    def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return function(*args, **kwargs)
+        except gr.Error:
+            raise
+        except BrushworkError as error:
+            raise visitor_error(str(error)) from None
+        except Exception:
+            logging.getLogger(__name__).exception("%s failed", function.__name__)
+            raise visitor_error(INTERNAL_ERROR) from None
+
+    return wrapped
+
+
+def sentence(message: str) -> str:
+    """Turn an error message into a sentence without backticks.
+
+    >>> sentence("no painter 'x'; see `painters`")
+    "No painter 'x'; see painters."
+    """
+    message = message.replace("`", "")
+    message = message[:1].upper() + message[1:]
+    return message if message.endswith((".", "!", "?")) else f"{message}."
+
+
+def parse_int(value: object, name: str, low: int, high: int) -> int:
+    """Read a whole number between `low` and `high`, bounds included.
+
+    Raises:
+        BrushworkError: the value is not such a number; the message contains `name`.
+
+    >>> parse_int("7", "seed", 0, 10)
+    7
+    """
+    try:
+        number = float(value)  # type: ignore[arg-type]
+        if number != int(number):
+            raise ValueError
+    except (TypeError, ValueError, OverflowError):
+        raise BrushworkError(
+            f"{name} {str(value)[:40]!r} is not a whole number from {low:,} to {high:,}"
+        ) from None
+    if not low <= number <= high:
+        raise BrushworkError(f"{name} {number:,.0f} is not between {low:,} and {high:,}")
+    return int(number)
+
+
+def parse_float(value: object, name: str, low: float, high: float) -> float:
+    """Read a number between `low` and `high`, bounds included.
+
+    Raises:
+        BrushworkError: the value is not such a number; the message contains `name`.
+    """
+    try:
+        number = float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
+    if not low <= number <= high:
+        raise BrushworkError(f"{name} {str(value)[:40]!r} is not between {low:g} and {high:g}")
+    return number
+
+
+def escape(text: object) -> str:
+    """Escape text for HTML, because checkpoints and visitors may put markup into it."""
+    return html.escape(str(text))
+
+
+def data_url(image: Image.Image) -> str:
+    """Encode an image as a `data:` URL of a PNG."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()

@@ -1,0 +1,61 @@
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from tests.core.data.pictures import plain_paintings, write
+
+from brushwork.data.open import open_data, open_source
+from brushwork.errors import BrushworkError
+
+
+def test_a_mistyped_folder_is_not_looked_for_on_the_hub(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data").mkdir()
+    with pytest.raises(BrushworkError, match="no folder data/landscpes; `data` must be a folder"):
+        open_source("data/landscpes")
+
+
+def test_open_data_prepares_a_source_once(tmp_path: Path, monkeypatch):
+    first = open_data("synthetic:5", cache=tmp_path)
+    assert len(first) == 5
+    monkeypatch.setattr(
+        "brushwork.data.open.prepare", lambda *_, **__: pytest.fail("prepared again")
+    )
+    assert open_data("synthetic:5", cache=tmp_path).fingerprint == first.fingerprint
+
+
+def test_open_data_takes_prepared_data_as_it_is(prepared_folder: Path):
+    assert open_data(str(prepared_folder)).folder == prepared_folder
+
+
+def test_a_changed_source_is_prepared_anew(tmp_path: Path):
+    write(tmp_path / "in", "Monet/a.png", size=(60, 40))
+    assert len(open_data(str(tmp_path / "in"), cache=tmp_path / "cache")) == 1
+    write(tmp_path / "in", "Monet/b.png", size=(60, 40))
+    assert len(open_data(str(tmp_path / "in"), cache=tmp_path / "cache")) == 2
+    write(tmp_path / "in", "Monet/b.png", size=(90, 70), colour="blue")
+    paintings = open_data(str(tmp_path / "in"), cache=tmp_path / "cache")
+    assert {paintings.image(row).size for row in range(2)} == {(60, 40), (90, 70)}
+
+
+# The fork saves the seconds of imports that a fresh process takes.
+OPEN_TWICE = """
+import os, sys
+from brushwork.data.open import open_data
+process = os.fork()
+paintings = open_data(sys.argv[1], cache=sys.argv[2])
+print(paintings.fingerprint, paintings.pixels(16).mean(), flush=True)
+if process == 0:
+    os._exit(0)
+sys.exit(os.waitpid(process, 0)[1])
+"""
+
+
+def test_several_processes_may_open_at_once(tmp_path: Path):
+    plain_paintings(tmp_path / "in", 200)
+    command = [sys.executable, "-c", OPEN_TWICE, str(tmp_path / "in"), str(tmp_path / "cache")]
+    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    paintings = open_data(str(tmp_path / "in"), cache=tmp_path / "cache")
+    one = f"{paintings.fingerprint} {paintings.pixels(16).mean()}\n"
+    assert ended.stdout == 2 * one

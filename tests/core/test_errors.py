@@ -1,0 +1,84 @@
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import pytest
+
+from brushwork.errors import (
+    BrushworkError,
+    as_flags,
+    field_names,
+    report_errors,
+    require_not_negative,
+    require_positive,
+)
+
+
+@dataclass(frozen=True)
+class Size:
+    num_steps: int = 1
+
+
+@dataclass(frozen=True)
+class Selection:
+    min_paintings: int = 0
+    size: Size = field(default_factory=Size)
+
+
+@dataclass(frozen=True)
+class Config:
+    out: Annotated[str, "a folder"] = ""
+    label: str | None = None
+    selection: Selection = field(default_factory=Selection)
+
+
+def test_an_error_becomes_one_sentence_and_status_1(capsys):
+    with pytest.raises(SystemExit) as stop, report_errors():
+        raise BrushworkError("no data in x; write it first")
+    assert stop.value.code == 1
+    assert capsys.readouterr() == ("", "error: no data in x; write it first\n")
+
+
+def test_other_exceptions_keep_their_traceback():
+    with pytest.raises(ZeroDivisionError), report_errors(Config):
+        raise ZeroDivisionError
+
+
+def test_the_flags_of_nested_groups_are_found_and_the_groups_are_no_flags():
+    assert field_names(Config) == {"out", "label", "min_paintings", "num_steps"}
+
+
+def test_parameters_of_groups_are_shown_as_flags(capsys):
+    message = "lower `min_paintings`, `num_steps` or `label`; `selection` and `pip install x` stay"
+    with pytest.raises(SystemExit), report_errors(Config):
+        raise BrushworkError(message)
+    assert capsys.readouterr().err == (
+        "error: lower --min-paintings, --num-steps or --label; `selection` and `pip install x` "
+        "stay\n"
+    )
+
+
+def test_a_function_without_flags_shows_parameters_as_they_are(capsys):
+    with pytest.raises(SystemExit), report_errors():
+        raise BrushworkError("lower `min_paintings`")
+    assert capsys.readouterr().err == "error: lower `min_paintings`\n"
+
+
+def test_a_name_that_contains_a_flag_is_not_a_flag():
+    assert as_flags("`out_of_memory` at out", {"out"}) == "`out_of_memory` at out"
+
+
+@pytest.mark.parametrize("value", [0, -1, -0.5, float("nan")])
+def test_a_setting_must_be_above_zero(value):
+    with pytest.raises(BrushworkError, match=rf"^`lr` is {value:g}; it must be above 0$"):
+        require_positive({"steps": 1, "lr": value}, "steps", "lr")
+
+
+@pytest.mark.parametrize("value", [-1, -1_234_567, float("nan")])
+def test_a_setting_must_not_be_negative(value):
+    with pytest.raises(BrushworkError, match=rf"^`seed` is {value}; it must be at least 0$"):
+        require_not_negative({"seed": value}, "seed")
+
+
+def test_settings_in_range_pass_and_unnamed_ones_are_not_checked():
+    require_positive({"lr": 1e-9, "seed": -1}, "lr")
+    require_not_negative({"seed": 0, "lr": -1}, "seed")

@@ -1,0 +1,113 @@
+"""The import graph of the library: rooms in layers, no circles."""
+
+import ast
+from collections import deque
+from pathlib import Path
+
+import pytest
+
+import brushwork
+
+ROOT = Path(brushwork.__file__).parent
+
+# A module imports from rooms on earlier lines, and from its own room. docs/architecture.md shows
+# the same order.
+LAYERS = [
+    ["errors", "exports", "names", "machine"],
+    ["files"],
+    ["checkpoint"],
+    ["training"],
+    ["data"],
+    ["backbones"],
+    ["metrics"],
+    ["report"],
+    ["classifier"],
+    ["spaces"],
+    ["gan"],
+    ["reproduction"],
+]
+
+
+def modules() -> dict[str, Path]:
+    """Name every module of the library, without `brushwork.` in front; "" is the package."""
+    found = {}
+    for file in ROOT.rglob("*.py"):
+        parts = file.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts[:-1] if parts[-1] == "__init__" else parts)] = file
+    return found
+
+
+MODULES = modules()
+
+
+def imported_by(module: str) -> set[str]:
+    """List the library's modules that a module imports, inside functions too."""
+    found = set()
+    for node in ast.walk(ast.parse(MODULES[module].read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert not node.level, f"{module} has a relative import"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            if name.split(".")[0] == "brushwork":
+                inside = name.split(".")[1:]
+                # The name may be a module, or something in the module or package before it.
+                while inside and ".".join(inside) not in MODULES:
+                    inside.pop()
+                if inside:
+                    found.add(".".join(inside))
+    return found - {module}
+
+
+GRAPH = {module: imported_by(module) for module in MODULES if module}
+
+
+def layer_of(module: str) -> int:
+    room = module.split(".")[0]
+    return next(number for number, rooms in enumerate(LAYERS) if room in rooms)
+
+
+def test_every_room_has_a_layer():
+    rooms = {module.split(".")[0] for module in GRAPH}
+    assert rooms == {room for layer in LAYERS for room in layer}
+
+
+def test_the_graph_is_not_empty():
+    assert "data.readers" in GRAPH["data.decode"]
+    assert "gan.backbone_discriminator" in GRAPH["gan.networks"], "imports in functions count"
+
+
+@pytest.mark.parametrize("module", sorted(GRAPH))
+def test_imports_point_down(module):
+    room, layer = module.split(".")[0], layer_of(module)
+    for other in GRAPH[module]:
+        same_room = other.split(".")[0] == room
+        assert same_room or layer_of(other) < layer, f"{module} imports {other} from above"
+
+
+def test_no_module_imports_itself_by_way_of_others():
+    for start in GRAPH:
+        reached, waiting = set(), deque(GRAPH[start])
+        while waiting:
+            module = waiting.popleft()
+            assert module != start, f"{start} imports itself by way of others: {sorted(reached)}"
+            if module not in reached:
+                reached.add(module)
+                waiting.extend(GRAPH[module])
+
+
+def test_the_library_imports_neither_a_command_line_nor_a_page():
+    for module, file in MODULES.items():
+        for node in ast.walk(ast.parse(file.read_text())):
+            names = (
+                [alias.name for alias in node.names]
+                if isinstance(node, ast.Import)
+                else [node.module or ""]
+                if isinstance(node, ast.ImportFrom)
+                else []
+            )
+            tops = {name.split(".")[0] for name in names}
+            assert not tops & {"tyro", "gradio", "brushwork_demo", "experiments"}, module

@@ -1,0 +1,36 @@
+import sys
+import types
+
+from brushwork_demo import serving
+from brushwork_demo.serving import MAX_OPEN, open_generator
+
+
+def test_only_a_few_generators_are_open_at_the_same_time(run_folder, tmp_path):
+    for number in range(MAX_OPEN + 3):
+        copy = tmp_path / str(number)
+        copy.symlink_to(run_folder / "generator")
+        open_generator(copy)
+    assert open_generator.cache_info().currsize == MAX_OPEN
+
+
+def test_requests_with_different_settings_share_a_batch(models):
+    requests = [
+        serving.paint_request(
+            models.painter("meadows").stage(stage), num=num, seed=seed, truncation=truncation
+        )
+        for stage, num, seed, truncation in [(1, 2, 0, 1.0), (3, 1, 5, 0.5), (1, 3, 9, 1.0)]
+    ]
+    together = serving._paint_batch(requests)
+    for request, pictures in zip(requests, together, strict=True):
+        [alone] = serving._paint_batch([request])
+        assert pictures.shape == alone.shape
+        assert abs(pictures.astype(int) - alone).max() <= 1
+
+
+def test_zero_gpu_is_requested_where_its_package_is_installed(monkeypatch):
+    calls = []
+    fake = types.ModuleType("spaces")
+    fake.GPU = lambda function, duration: calls.append((function, duration)) or function
+    monkeypatch.setitem(sys.modules, "spaces", fake)
+    assert serving.on_gpu(len) is len
+    assert calls == [(len, 20)]

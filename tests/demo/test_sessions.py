@@ -1,0 +1,52 @@
+import asyncio
+
+import gradio as gr
+import pytest
+
+from brushwork_demo.app import build
+from brushwork_demo.sessions import MAX_VISITORS, VisitorStates
+
+
+@pytest.fixture(scope="module")
+def page(models):
+    async def built():  # Gradio creates locks, which need a running event loop
+        return build(models)
+
+    page = asyncio.run(built())
+    page.state_session_capacity = MAX_VISITORS
+    return page
+
+
+@pytest.fixture
+def states(page):
+    return VisitorStates(page)
+
+
+def test_each_visitor_has_a_state_of_their_own(states):
+    state = next(block for block in states.blocks.blocks.values() if isinstance(block, gr.State))
+    states["Berthe"][state._id] = "a gallery"
+    states["Claude"][state._id] = "another"
+    assert states["Berthe"][state._id] == "a gallery"
+
+
+def test_an_updated_component_is_kept_for_its_visitor_only(states):
+    key = next(k for k, block in states.blocks.blocks.items() if isinstance(block, gr.Slider))
+    shorter = gr.Slider(maximum=3, render=False)
+    states["Berthe"][key] = shorter
+    assert states["Berthe"][key] is shorter
+    assert states["Claude"][key] is states.blocks.blocks[key]
+
+
+def test_api_calls_leave_no_state_behind(states):
+    states.blocks._queue.event_ids_to_events["one call"] = None
+    assert states["one call"] is not states["one call"]
+    assert "one call" not in states
+
+
+def test_the_least_recently_active_visitor_is_dropped_first(states):
+    for number in range(MAX_VISITORS):
+        states[str(number)]
+    states["0"]
+    states["one more"]
+    assert len(states.session_data) == MAX_VISITORS
+    assert "0" in states and "1" not in states
