@@ -1,13 +1,14 @@
-"""Time our metrics against clean-fid's, alternating, and check that both give the same numbers.
-
-The Fréchet distance of two feature matrices; two folders of PNGs to FID and KID, through one
-network; all metrics of 1,000 fakes, as at an evaluation in training. Ends with one line a ratio,
-above 1 where ours is ahead.
+"""Compare the speed of the metrics with clean-fid's, and check that both give the same numbers.
 
     uv run experiments/benchmark_metrics.py
-    uv run experiments/benchmark_metrics.py --num-images 100 --repeats 1   # a glance
+    uv run experiments/benchmark_metrics.py --num-images 100 --repeats 1   # quick
 
-Needs SciPy before 1.18: from there on clean-fid's own distance fails. Keeps nothing.
+It times the Fréchet distance between two feature matrices; FID and KID between two folders of PNGs,
+through one network; and all metrics of 1,000 fakes, as in an evaluation during training. Both sides
+run in turns. At the end it prints one ratio per comparison; above 1, brushwork is faster.
+
+It needs SciPy before 1.18, because clean-fid's distance fails with later versions. It writes
+nothing.
 """
 
 import platform
@@ -40,25 +41,31 @@ from settings import read_flags
 
 @dataclass(frozen=True)
 class Config:
-    """How much to time."""
+    """What is timed, and how often."""
 
     repeats: int = 3
-    """Times each side is run; the medians are compared."""
+    """Runs of each side; their medians are compared."""
     num_images: int = 1000
-    """Images in each folder, and fakes of an evaluation."""
+    """Images in each folder, and fakes in the evaluation."""
     side: int = 64
-    """Side of these images."""
+    """Side of these images, in pixels."""
     backbones: tuple[str, ...] = ("tf_efficientnet_lite0", "resnet18")
-    """timm architectures that see the folders, with random weights; the last sees the fakes."""
+    """timm architectures for the folders, with random weights; the last one is used for the
+    evaluation too."""
     eval_side: int = 128
-    """Side at which the backbone sees the fakes of an evaluation in training."""
+    """Side to which the backbone's images are resized in the evaluation, in pixels."""
     parts: tuple[str, ...] = ("frechet", "folders", "evaluation")
+    """The comparisons to run."""
 
 
 def alternate(
     theirs: Callable[[], object], ours: Callable[[], object], repeats: int
 ) -> tuple[float, float, Any, Any]:
-    """Median seconds of both, run in turns (A B A B), and their last results."""
+    """Run two functions in turns (A B A B).
+
+    Returns:
+        The median seconds of each, and the last result of each.
+    """
     times: tuple[list[float], list[float]] = ([], [])
     results: list[Any] = [None, None]
     for _ in range(repeats):
@@ -70,28 +77,28 @@ def alternate(
 
 
 def relu_features(n: int, d: int, seed: int) -> np.ndarray:
-    """Correlated and not negative, like a network's last layer."""
+    """Make correlated, non-negative features (n, d), like those of a network's last layer."""
     rng = np.random.default_rng(seed)
     x = rng.standard_normal((n, d)) @ np.random.default_rng(0).standard_normal((d, d)) / d**0.5
     return np.maximum(x + 0.1 * seed, 0)
 
 
-def row(name: str, theirs: float, ours: float, note: str) -> str:
-    """One line of the table; its ratio is printed at the end."""
+def print_row(name: str, theirs: float, ours: float, note: str) -> str:
+    """Print a line of the table, and return the line of its ratio."""
     print(f"{name:<24}{theirs:>11.2f} s{ours:>10.2f} s{theirs / ours:>9.1f}x   {note}", flush=True)
     return f"ratio {name} {theirs / ours:.2f}"
 
 
 def main(cfg: Config) -> None:
-    """Print the table."""
+    """Run the comparisons and print the table."""
     warnings.simplefilter("ignore")  # clean-fid's calls to what SciPy deprecates
     cores = num_cores()
     print(f"{cores} cores, {torch.get_num_threads()} threads, float32 networks, float64 distances,")
     print(f"{platform.machine()}, torch {torch.__version__}, medians of {cfg.repeats}, in turns\n")
-    print(f"{'':<24}{'clean-fid':>13}{'brushwork':>12}{'ahead':>10}")
+    print(f"{'':<24}{'clean-fid':>13}{'brushwork':>12}{'ratio':>10}")
     ratios: list[str] = []
 
-    # The distance alone. clean-fid's is given means and covariances, ours the features.
+    # The distance alone: from means and covariances for clean-fid, from features for brushwork.
     for n in (1000, 5000) if "frechet" in cfg.parts else ():
         x, y = relu_features(n, 2048, 1), relu_features(n, 2048, 2)
         moments: Any = [m for f in (x, y) for m in (f.mean(0), np.cov(f, rowvar=False))]
@@ -101,14 +108,16 @@ def main(cfg: Config) -> None:
             cfg.repeats,
         )
         difference = abs(a / b - 1)
-        ratios.append(row(f"frechet_{n}", theirs, ours, f"D = 2048, apart by {difference:.0e}"))
+        ratios.append(
+            print_row(f"frechet_{n}", theirs, ours, f"D = 2048, difference {difference:.0e}")
+        )
 
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
         for name, first in (("real", 0), ("fake", cfg.num_images)):
             write_paintings(folder / name, range(first, first + cfg.num_images), cfg.side)
 
-        # Folders to distances. clean-fid computes FID alone, ours FID and KID of the same features.
+        # From folders to distances: FID for clean-fid, FID and KID for brushwork.
         for backbone in cfg.backbones if "folders" in cfg.parts else ():
             network: Any = random_network(backbone, folder)
             space = timm_space(backbone, folder / f"{backbone}.safetensors", side=299)
@@ -124,10 +133,10 @@ def main(cfg: Config) -> None:
                 lambda space=space: fid_and_kid(folder, space),
                 cfg.repeats,
             )
-            note = f"FID apart by {abs(a / b[0] - 1):.0e}; ours with KID"
-            ratios.append(row(f"folders_{backbone}", theirs, ours, note))
+            note = f"FID difference {abs(a / b[0] - 1):.0e}; ours with KID"
+            ratios.append(print_row(f"folders_{backbone}", theirs, ours, note))
 
-        # All metrics of fakes that a generator has just made; the real features are there already.
+        # All metrics of new fakes; the features of the real paintings are known.
         if "evaluation" in cfg.parts:
             random_network(cfg.backbones[-1], folder)
             weights = folder / f"{cfg.backbones[-1]}.safetensors"
@@ -140,7 +149,7 @@ def main(cfg: Config) -> None:
                 numbers = len(evaluate(real, extract(fakes, space)))
                 seconds.append(time.perf_counter() - start)
             print(
-                f"\nall {numbers} numbers of {len(fakes)} fakes, {space.name} at {space.side}: "
+                f"\nall {numbers} values of {len(fakes)} fakes, {space.name} at {space.side}: "
                 f"{statistics.median(seconds):.1f} s"
             )
             ratios.append(f"ratio evaluation_in_30s {30 / statistics.median(seconds):.2f}")
@@ -148,7 +157,7 @@ def main(cfg: Config) -> None:
 
 
 def random_network(backbone: str, folder: Path) -> nn.Module:
-    """A timm network whose weights lie in the folder."""
+    """Make a timm network with random weights, and write them into the folder."""
     torch.manual_seed(0)
     network = timm.create_model(backbone, pretrained=False).eval()
     save_file(network.state_dict(), folder / f"{backbone}.safetensors")
@@ -156,7 +165,7 @@ def random_network(backbone: str, folder: Path) -> nn.Module:
 
 
 def plain_extractor(network: Any) -> Callable[[torch.Tensor], torch.Tensor]:
-    """The same network as one hands it to clean-fid."""
+    """Make clean-fid's custom feature extractor from the same network."""
     mean, std = (
         255 * torch.tensor(network.pretrained_cfg[name])[:, None, None] for name in ("mean", "std")
     )
@@ -169,13 +178,13 @@ def plain_extractor(network: Any) -> Callable[[torch.Tensor], torch.Tensor]:
 
 
 def fid_and_kid(folder: Path, space: FeatureSpace) -> tuple[float, distances.Estimate]:
-    """Ours, from the files on."""
+    """Compute FID and KID between the folders by brushwork."""
     x, y = (extract(folder / name, space).features for name in ("real", "fake"))
     return distances.frechet(x, y), distances.kid(x, y)
 
 
 def write_paintings(folder: Path, indices: range, side: int) -> None:
-    """Synthetic paintings as PNG files."""
+    """Write synthetic paintings as PNG files."""
     folder.mkdir()
 
     def write(index: int) -> None:

@@ -12,7 +12,6 @@ run that was stopped or killed. experiments/README.md describes every file.
 
 import copy
 import math
-from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +36,7 @@ from brushwork.gan.networks import build_networks
 from brushwork.gan.objective import Objective, split_batch
 from brushwork.gan.optimizer import gan_adam
 from brushwork.gan.start import initialise_from
+from brushwork.metrics.evaluate import flat_metrics
 from brushwork.metrics.pictures import selected_pictures
 from brushwork.training.distributed import Means, any_process, average_gradients, check_launch
 from brushwork.training.ema import decay_after, update_ema
@@ -329,7 +329,7 @@ def main(cfg: Config) -> None:
             means.add(output_D.metrics() | {"loss_G": loss_G})
             bar.update()
 
-            # Log; the processes agree here whether to stop, because each agreement costs a wait.
+            # Log the means since the last time, and let the processes agree whether to stop.
             epoch = {"epoch": images_seen / num_paintings}
             if step % cfg.output.log_every == 0 or step == num_steps or (world == 1 and stop):
                 stopping = any_process(bool(stop))
@@ -339,20 +339,21 @@ def main(cfg: Config) -> None:
                 losses_D.append(values["loss_D"])
                 if has_collapsed(losses_D):
                     bar.write(
-                        f"warning: D wins permanently since about step {step}, so G learns nothing "
-                        "more; continue from an earlier checkpoint in kept/"
+                        f"warning: at step {step} the loss of D stays near 0, so G stops learning; "
+                        "start again from an earlier checkpoint in kept/"
                     )
 
             # Write samples, checkpoints, metrics and the state to resume from.
             is_last = step == num_steps or stopping
-            metrics = monitor.record(
+            evaluation = monitor.record(
                 step,
                 show=is_last or step % cfg.output.sample_every == 0,
                 keep=step % cfg.output.keep_every == 0,
                 measure=is_evaluated(cfg.evaluation, step, num_steps),
             )
-            if metrics:
-                accelerator.log(dict(scalars(run.note(step, epoch | metrics))), step)
+            if evaluation:
+                run.note(step, epoch | evaluation)
+                accelerator.log(epoch | flat_metrics(evaluation["metrics"]), step)
             if is_last or step % cfg.output.save_every == 0:
                 run.save_state(step, **state)
 
@@ -399,19 +400,6 @@ def estimate_bytes(G: nn.Module, num_steps: int, keep_every: int) -> int:
 def is_evaluated(cfg: EvaluationConfig, step: int, num_steps: int) -> bool:
     """Return whether the generator is evaluated after `step` steps."""
     return cfg.eval_every > 0 and (step == num_steps or step % cfg.eval_every == 0)
-
-
-def scalars(values: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, float]]:
-    """List nested numbers under joined names, since trackers take no nested ones.
-
-    >>> dict(scalars({"epoch": 1.0, "metrics": {"pixels": {"fid": 9.0}}}))
-    {'epoch': 1.0, 'metrics/pixels/fid': 9.0}
-    """
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            yield from scalars(value, f"{prefix}{name}/")
-        else:
-            yield f"{prefix}{name}", value
 
 
 if __name__ == "__main__":

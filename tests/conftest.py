@@ -2,13 +2,17 @@
 
 import importlib
 import os
-from collections.abc import Callable
+import random
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 # Tests run side by side: a thread each, or they wait for one another at every operation.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
 import pytest
+import torch
 
 from brushwork.data.preparation import prepare
 from brushwork.data.sources.synthetic import synthetic_paintings
@@ -36,17 +40,36 @@ def prepared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def run_script() -> Callable[..., None]:
     """Call a script's `main` with flags in this process, where torch is imported already.
 
-    A fresh process costs seconds of imports: one real command line a script is enough.
+    A fresh process costs seconds of imports: one real command line a script is enough. The
+    environment and the global random states are afterwards as they were.
     """
     from accelerate.state import AcceleratorState
+
     from settings import read_flags
 
     def run(script: str, *flags: object) -> None:
         module = importlib.import_module(f"experiments.{script}")
-        # What an earlier run in this process left behind.
+        # Accelerate keeps the device and the precision of an earlier run in this process.
         AcceleratorState._reset_state(reset_partial_state=True)
-        with pytest.MonkeyPatch.context() as patch:
+        with pytest.MonkeyPatch.context() as patch, same_state():
             patch.setattr("brushwork.training.threads.num_cores", lambda: 1)
             module.main(read_flags(module.Config, None, [*map(str, flags)]))
 
     return run
+
+
+@contextmanager
+def same_state() -> Iterator[None]:
+    """Restore the environment, the global random states and the number of threads at the end."""
+    environment = dict(os.environ)
+    states = random.getstate(), np.random.get_state(), torch.get_rng_state()
+    threads = torch.get_num_threads()
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(environment)
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+        torch.set_rng_state(states[2])
+        torch.set_num_threads(threads)

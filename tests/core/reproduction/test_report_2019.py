@@ -28,12 +28,12 @@ def test_where_fewer_have_as_many_ten_artists_are_kept_and_it_is_said():
 
 
 def test_a_threshold_that_is_asked_for_is_not_lowered():
-    with pytest.raises(BrushworkError, match="lower --min-paintings"):
+    with pytest.raises(BrushworkError, match="lower `min_paintings`"):
         choose_threshold(table({"Monet": 40, "Degas": 30}), 300)
 
 
 def test_one_artist_is_refused_in_words():
-    with pytest.raises(BrushworkError, match="nothing to tell apart"):
+    with pytest.raises(BrushworkError, match="a classifier needs two artists"):
         choose_threshold(table({"Monet": 40}), None)
 
 

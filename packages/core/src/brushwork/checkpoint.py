@@ -7,6 +7,7 @@ pickle: opening a checkpoint from an unknown source runs no code.
 
 import re
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -45,6 +46,18 @@ def shorten_path(setting: str) -> str:
     """
     path = re.sub(r"^(?:[^:/]*:)*", "", setting)  # a folder's name may contain a colon, too
     return setting.removesuffix(path) + "/".join(Path(path).parts[-2:])
+
+
+def licence(training: Mapping[str, Any]) -> dict[str, Any]:
+    """Choose the licence fields of a model card.
+
+    Args:
+        training: the training settings; `license` in them is the licence of the model, if stated.
+    """
+    if training.get("license"):
+        return {"license": training["license"]}
+    # The Hub shows the name beside "other": small letters, digits and hyphens.
+    return {"license": "other", "license_name": "depends-on-the-training-paintings"}
 
 
 def card(data: "CardData", text: str) -> str:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """Suggest up to three known names in the end of an error message; "" if none is near.
+    """Write the end of an error message that suggests up to three near names; "" if none is near.
 
     Args:
         name: the unknown name, as it was typed.

@@ -34,7 +34,7 @@ def model_card(config: Mapping[str, Any]) -> str:
     architecture, training = str(config["architecture"]), config["training"]
     data = ModelCardData(
         model_name=f"{architecture}, {len(config['artists'])} artists",
-        license="mit",
+        **checkpoint.licence(training),
         library_name="brushwork",
         pipeline_tag="image-classification",
         tags=["painting", "art", architecture],

@@ -51,7 +51,7 @@ def model_card(config: Mapping[str, Any]) -> str:
     from huggingface_hub import EvalResult, ModelCardData
 
     training, results = config["training"], config.get("results", {})
-    licence, source = training.get("license"), training["data"]
+    source = training["data"]
     on_hub = "/" in source  # other sources are called by a title or a folder's name
     title = f"Painting generator: {config['architecture']}, {config['model']['side']} pixels"
     evaluation = [
@@ -69,9 +69,7 @@ def model_card(config: Mapping[str, Any]) -> str:
         pipeline_tag=TASK,
         tags=["gan", "painting", config["architecture"]],
         datasets=[source] if on_hub else None,
-        license=licence or "other",
-        # The Hub shows this name beside "other": small letters, digits and hyphens.
-        license_name=None if licence else "depends-on-the-training-paintings",
+        **checkpoint.licence(training),
         model_name=title if evaluation else None,
         eval_results=evaluation or None,
     )

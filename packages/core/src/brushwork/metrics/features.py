@@ -398,8 +398,8 @@ def _batches(images: Iterable[np.ndarray], size: int) -> Iterator[Tensor]:
 def _stack(images: list[np.ndarray]) -> Tensor:
     """Copy images into a contiguous batch; `np.stack` would keep the channels innermost."""
     batch = np.empty((len(images), *images[0].shape), np.float32)
-    for place, image in zip(batch, images, strict=True):
-        place[...] = image
+    for i, image in enumerate(images):
+        batch[i] = image
     return torch.from_numpy(batch)
 
 
