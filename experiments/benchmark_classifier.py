@@ -3,13 +3,13 @@
     uv run experiments/benchmark_classifier.py
     uv run experiments/benchmark_classifier.py --model tf_efficientnet_lite0 --originals paintings/
 
-Three ways take turns (A B C A B C ...), so that a machine whose speed drifts is fair to all:
+Three methods alternate (A B C A B C ...), so that a drifting machine speed affects all equally:
     decoding   float32, contiguous, Adam, with a DataLoader over torchvision's ImageFolder, which
                decodes and crops the original files in every epoch, as most public scripts do
     ready      the same step on a batch that is ready, which times the network alone
     ours       the step of `train_classifier.py` with views and moving average, at the same side
 
-Each turn is a process of its own, because ours changes how the C library keeps memory. Without
+Each run is a process of its own, because `ours` changes how the C library keeps memory. Without
 --originals, the original files are synthetic paintings with a short side of 1,600 pixels, the size
 that museums publish. The script prints the medians and a line `ratio NAME VALUE` for each pair.
 """
@@ -49,27 +49,27 @@ WAYS = ("decoding", "ready", "ours")
 
 @dataclass(frozen=True)
 class Config:
-    """What to time, and for how long."""
+    """Settings: what to time, and for how long."""
 
     model: str = "resnet18"
-    """Any backbone of timm."""
+    """Name of any timm network."""
     side: int = 224
-    """Side of the views, in pixels."""
+    """Side of the network's inputs, in pixels."""
     batch_size: int = 32
     steps: int = 3
-    """Steps in a row, for each way in each round."""
+    """Timed steps of each method in each round."""
     rounds: int = 3
-    """How often the three ways take turns."""
+    """Rounds; in each, the three methods run one after another."""
     precision: Precision = "auto"
-    """Precision of ours; the usual loop computes in float32."""
+    """Precision of `ours`; the other methods compute in float32."""
     originals: Path | None = None
-    """Image folder, artist/painting.jpg; by default synthetic paintings are drawn."""
+    """Folder of artist/painting.jpg; by default synthetic paintings are drawn."""
     workers: int = 2
     """Worker processes of the DataLoader that decodes."""
 
 
 def usual(cfg: Config, folder: Path, ready: bool) -> Callable[[int], None]:
-    """Prepare the loop of PyTorch's ImageNet example; return a function that takes some steps."""
+    """Prepare the loop of PyTorch's ImageNet example; return a function that runs some steps."""
     transform = transforms.Compose(
         [
             transforms.RandomResizedCrop(cfg.side),
@@ -100,7 +100,7 @@ def usual(cfg: Config, folder: Path, ready: bool) -> Callable[[int], None]:
 
 
 def ours(cfg: Config, folder: Path) -> Callable[[int], None]:
-    """Prepare the step of `train_classifier.py`; return a function that takes some steps."""
+    """Prepare the step of `train_classifier.py`; return a function that runs a number of steps."""
     use_all_cores()
     paintings = datasets.ImageFolder(folder, transforms.Resize((cfg.side, cfg.side)))
     pixels = np.stack([np.asarray(image) for image, _ in paintings])
@@ -141,7 +141,7 @@ def ours(cfg: Config, folder: Path) -> Callable[[int], None]:
 def images_per_second(
     cfg: Config, folder: Path, way: Literal["decoding", "ready", "ours"]
 ) -> float:
-    """Time one turn: a step to warm up, then the steps that count."""
+    """Measure the speed of one method: one step to warm up, then `cfg.steps` timed steps."""
     run = ours(cfg, folder) if way == "ours" else usual(cfg, folder, ready=way == "ready")
     run(1)
     start = time.perf_counter()
@@ -150,10 +150,10 @@ def images_per_second(
 
 
 def main(cfg: Config) -> None:
-    """Write the original files, time the three ways in turn, and print the speeds."""
+    """Write the original files, time the three methods alternately, and print the speeds."""
     if cfg.originals and not cfg.originals.is_dir():
         raise BrushworkError(
-            f"no folder {cfg.originals}; pass an image folder, artist/painting.jpg"
+            f"no folder {cfg.originals}; `originals` must be a folder of artist/painting.jpg"
         )
     with tempfile.TemporaryDirectory() as scratch:
         folder = cfg.originals or Path(scratch)
@@ -172,11 +172,11 @@ def write_originals(folder: Path) -> None:
 
 
 def take_turns(cfg: Config, folder: Path) -> dict[str, list[float]]:
-    """Time the three ways in turn; return the speeds of each, one a round."""
+    """Time the three methods alternately; return the speeds of each, one per round."""
     speeds: dict[str, list[float]] = {way: [] for way in WAYS}
     for _ in range(cfg.rounds):
         for way in WAYS:
-            # A fresh process each time, so that no way profits from what another one left behind.
+            # A new process each time, so that no method profits from what another one left behind.
             with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
                 turn = pool.submit(images_per_second, cfg, folder, way)
                 speeds[way].append(turn.result())
@@ -184,11 +184,11 @@ def take_turns(cfg: Config, folder: Path) -> dict[str, list[float]]:
 
 
 def print_speeds(cfg: Config, speeds: dict[str, list[float]]) -> None:
-    """Print the median speed of each way, and the ratios."""
+    """Print the median speed of each method, and the ratios."""
     precision = choose_precision(cfg.precision)
     print(
         f"{cfg.model}, {cfg.side} pixels, batch {cfg.batch_size}, {torch.get_num_threads()} "
-        f"threads; ours in precision {precision} (no: float32)"
+        f"threads; precision of ours: {'float32' if precision == 'no' else precision}"
     )
     for way, values in speeds.items():
         median, low, high = statistics.median(values), min(values), max(values)

@@ -4,8 +4,9 @@
     uv run experiments/benchmark_metrics.py --num-images 100 --repeats 1   # quick
 
 It times the Fréchet distance between two feature matrices; FID and KID between two folders of PNGs,
-through one network; and all metrics of 1,000 fakes, as in an evaluation during training. Both sides
-run in turns. At the end it prints one ratio per comparison; above 1, brushwork is faster.
+through one network; and all metrics of 1,000 fakes, as in an evaluation during training. The two
+libraries run alternately. At the end it prints one ratio per comparison; above 1, brushwork is
+faster.
 
 It needs SciPy before 1.18, because clean-fid's distance fails with later versions. It writes
 nothing.
@@ -41,10 +42,10 @@ from settings import read_flags
 
 @dataclass(frozen=True)
 class Config:
-    """What is timed, and how often."""
+    """Settings: what to time, and how often."""
 
     repeats: int = 3
-    """Runs of each side; their medians are compared."""
+    """Runs of each library; the medians are compared."""
     num_images: int = 1000
     """Images in each folder, and fakes in the evaluation."""
     side: int = 64
@@ -94,7 +95,7 @@ def main(cfg: Config) -> None:
     warnings.simplefilter("ignore")  # clean-fid's calls to what SciPy deprecates
     cores = num_cores()
     print(f"{cores} cores, {torch.get_num_threads()} threads, float32 networks, float64 distances,")
-    print(f"{platform.machine()}, torch {torch.__version__}, medians of {cfg.repeats}, in turns\n")
+    print(f"{platform.machine()}, torch {torch.__version__}, medians of {cfg.repeats} runs each\n")
     print(f"{'':<24}{'clean-fid':>13}{'brushwork':>12}{'ratio':>10}")
     ratios: list[str] = []
 

@@ -1,16 +1,16 @@
-"""Whether time, memory and disk stay in proportion as a catalogue grows to 100,000 paintings.
+"""Measure time, memory and disk space as a catalogue grows to 100,000 paintings.
 
     uv run experiments/benchmark_scale.py
     uv run experiments/benchmark_scale.py --sizes 1000 10000 --network classifier
 
-For each size, Painter-by-Numbers as Kaggle unpacks it, of small synthetic paintings (some hundred
-files under many names) is prepared by `prepare_data.py`, and a tiny network trained for one epoch
-at 32 pixels, each in a process of its own. Prints the seconds, the peak memory of the process and
-all that it started, and the disk that a painting takes; then how much more memory the largest size
-took than the one before, which shall be at most 1.5 times. Memory is told as `resident`, the sum of
-the peaks of the processes, in which files count that are mapped and that the kernel can drop at any
-time, and as `own`, without these, looked at twenty times a second. Writes it all to --out as JSON
-too. Needs Linux.
+For each size, the script writes a folder like Painter-by-Numbers, with small synthetic paintings
+(some hundred files under many names). `prepare_data.py` prepares them, and a tiny network is
+trained on them for one epoch at 32 pixels, each in a process of its own. The script prints the
+seconds, the peak memory of the process and its descendants, and the disk space per painting. At the
+end it divides the memory at the largest size by the memory at the size before; the target is at
+most 1.5. `resident` memory is the sum of the peaks of the processes, including mapped files, which
+the kernel can drop at any time. `own` memory excludes these files; it is read twenty times a
+second. --out receives all results as JSON. Needs Linux.
 """
 
 import csv
@@ -32,116 +32,138 @@ from brushwork.machine import num_cores
 from brushwork.training.run import environment
 from settings import read_flags
 
+# Memory of the largest size over that of the size before it; more counts as growing.
 LIMIT = 1.5
+
 COLUMNS = ("artist", "date", "genre", "style", "title", "in_train", "new_filename")
-TINY = {
-    "gan": ("train_gan", "--width", "8", "--batch-size", "64", "--tracker", "None", "--epochs", "1",
-            "--save-every", "1000"),
-    "classifier": ("train_classifier", "--model", "test_resnet", "--weights", "none", "--epochs",
-                   "1", "--batch-size", "64", "--first-side", "32", "--last-side", "32", "--views",
-                   "1", "--min-paintings", "1"),
-}  # fmt: skip
+
+# The script and the flags of one epoch of a tiny network.
+TRAININGS = {
+    "gan": [
+        *("train_gan", "--width", "8", "--batch-size", "64", "--tracker", "None"),
+        *("--epochs", "1", "--save-every", "1000"),
+    ],
+    "classifier": [
+        *("train_classifier", "--model", "test_resnet", "--weights", "none", "--views", "1"),
+        *("--epochs", "1", "--batch-size", "64", "--first-side", "32", "--last-side", "32"),
+        *("--min-paintings", "1"),
+    ],
+}
 
 
 @dataclass(frozen=True)
 class Config:
-    """How many paintings, and what is trained."""
+    """Settings: how many paintings, and which network to train."""
 
     sizes: tuple[int, ...] = (1_000, 10_000, 100_000)
-    """In rising order."""
+    """Numbers of paintings, in rising order."""
     network: Literal["gan", "classifier"] = "gan"
     files: int = 250
-    """Different paintings, 64 pixels each; the others are links to them."""
+    """Number of different image files, 64 pixels each; all other files are links to them."""
     side: int = 32
     folder: Path | None = None
-    """Where to work; by default a temporary folder."""
+    """Folder for temporary files; by default the system's."""
     out: Path = Path("runs/scale.json")
 
 
 def main(cfg: Config) -> None:
-    """Draw, then prepare and train at each size."""
+    """Draw paintings, then prepare and train at each size, and compare the memory."""
     if not cfg.sizes or [*cfg.sizes] != sorted({*cfg.sizes}):
-        raise BrushworkError(f"--sizes {' '.join(map(str, cfg.sizes))} must rise")
+        raise BrushworkError(
+            f"`sizes` is {' '.join(map(str, cfg.sizes))}; give different numbers in rising order"
+        )
     if not Path("/proc/self/status").exists():
         raise BrushworkError("memory is read from /proc, which this system lacks; use Linux")
     rows = []
     with tempfile.TemporaryDirectory(dir=cfg.folder) as scratch:
-        drawn = [draw(index, Path(scratch)) for index in range(min(cfg.files, max(cfg.sizes)))]
+        files = [draw(index, Path(scratch)) for index in range(min(cfg.files, max(cfg.sizes)))]
         for size in cfg.sizes:
-            source, prepared = Path(scratch) / f"catalogue-{size}", Path(scratch) / f"data-{size}"
-            write_catalogue(source, drawn, size)
-            side = ("--side", str(cfg.side))
-            script, *tiny = TINY[cfg.network]
-            preparation = measure("prepare_data", "--data", source, "--out", prepared, *side)
-            run = Path(scratch) / f"run-{size}"
-            training = measure(script, "--data", prepared, "--out", run, *side, *tiny)
-            kilobytes = sum(f.stat().st_size for f in prepared.rglob("*") if f.is_file()) / 1e3
-            rows.append({"paintings": size, "disk_kB": kilobytes / size}
-                        | {f"prepare_{name}": value for name, value in preparation.items()}
-                        | {f"train_{name}": value for name, value in training.items()})  # fmt: skip
-            print(
-                " | ".join(f"{name} {value:,.4g}" for name, value in rows[-1].items()), flush=True
-            )
-
-    # The ratios that shall be near 1.
-    ratios = {}
-    for before, after in zip(rows[-2:-1], rows[-1:], strict=True):
-        for name in after:
-            if name.endswith("MB"):
-                ratios[name] = after[name] / before[name]
-                verdict = "within" if ratios[name] <= LIMIT else "above"
-                print(f"ratio {name} at {after['paintings']:,} over {before['paintings']:,} "
-                      f"{ratios[name]:.2f}, {verdict} {LIMIT}")  # fmt: skip
-    cores = num_cores()
-    record = {"settings": asdict(cfg), "environment": environment(), "cores": cores}
+            row = measure_size(cfg, size, files=files, scratch=Path(scratch))
+            rows.append(row)
+            print(" | ".join(f"{name} {value:,.4g}" for name, value in row.items()), flush=True)
+    record = {
+        "settings": asdict(cfg),
+        "environment": environment(),
+        "cores": num_cores(),
+        "rows": rows,
+        "ratios": compare_memory(rows[-2], rows[-1]) if len(rows) > 1 else {},
+    }
     cfg.out.parent.mkdir(parents=True, exist_ok=True)
-    write_json(cfg.out, record | {"rows": rows, "ratios": ratios})
+    write_json(cfg.out, record)
+
+
+def measure_size(cfg: Config, size: int, files: list[Path], scratch: Path) -> dict[str, float]:
+    """Prepare a catalogue of `size` paintings and train on it; return time, memory and disk."""
+    source, prepared, run = (scratch / f"{what}-{size}" for what in ("catalogue", "data", "run"))
+    write_catalogue(source, files, size)
+    side = ("--side", str(cfg.side))
+    preparation = measure("prepare_data", "--data", source, "--out", prepared, *side)
+    script, *flags = TRAININGS[cfg.network]
+    training = measure(script, "--data", prepared, "--out", run, *side, *flags)
+    num_bytes = sum(file.stat().st_size for file in prepared.rglob("*") if file.is_file())
+    row: dict[str, float] = {"paintings": size, "disk_kB": num_bytes / 1e3 / size}
+    row |= {f"prepare_{name}": value for name, value in preparation.items()}
+    row |= {f"train_{name}": value for name, value in training.items()}
+    return row
+
+
+def compare_memory(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    """Print and return how much more memory one size took than the smaller one before it."""
+    ratios = {name: after[name] / before[name] for name in after if name.endswith("MB")}
+    for name, ratio in ratios.items():
+        print(
+            f"ratio {name} {ratio:.2f}, from {before['paintings']:,} to {after['paintings']:,} "
+            f"paintings: {'within' if ratio <= LIMIT else 'above'} {LIMIT}"
+        )
+    return ratios
 
 
 def draw(index: int, folder: Path) -> Path:
-    """A small painting, as a file."""
+    """Draw a small painting into a file."""
     file = folder / f"drawn-{index}.jpg"
     synthetic.draw(index, side=64).save(file, quality=90)
     return file
 
 
-def write_catalogue(folder: Path, drawn: list[Path], size: int) -> None:
-    """Painter-by-Numbers of so many paintings: the table, and `train` and `test`."""
+def write_catalogue(folder: Path, files: list[Path], size: int) -> None:
+    """Write a folder like Painter-by-Numbers: the table, and the pictures in `train` and `test`."""
     for split in ("train", "test"):
         (folder / split).mkdir(parents=True)
-    with (folder / "all_data_info.csv").open("w", newline="") as file:
-        table = csv.writer(file)
+    with (folder / "all_data_info.csv").open("w", newline="") as table_file:
+        table = csv.writer(table_file)
         table.writerow(COLUMNS)
         for index in range(size):
-            known, name = synthetic.describe(index), f"{index}.jpg"
-            split = known["split"]
-            table.writerow([*(known[column] for column in COLUMNS[:-2]), split == "train", name])
-            (folder / split / name).hardlink_to(drawn[index % len(drawn)])
+            description, name = synthetic.describe(index), f"{index}.jpg"
+            split = description["split"]
+            known = [description[column] for column in COLUMNS[:-2]]
+            table.writerow([*known, split == "train", name])
+            (folder / split / name).hardlink_to(files[index % len(files)])
 
 
 def measure(script: str, *flags: str | Path) -> dict[str, float]:
-    """Run a script: its seconds, and the peak memory of its process and those below it, in MB."""
+    """Run a script; return its seconds, and the peak memory of it and its descendants, in MB."""
     file = str(Path(__file__).parent / f"{script}.py")
     start, peaks = time.monotonic(), {"resident_MB": 0.0, "own_MB": 0.0}
-    with tempfile.TemporaryFile() as said:
+    with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            [sys.executable, file, *map(str, flags)], stdout=said, stderr=subprocess.STDOUT
+            [sys.executable, file, *map(str, flags)], stdout=output, stderr=subprocess.STDOUT
         )
         while process.poll() is None:
             for name, value in memory(process.pid).items():
                 peaks[name] = max(peaks[name], value)
             time.sleep(0.05)
         if process.returncode:
-            said.seek(0)
-            words = said.read().decode(errors="replace").strip().splitlines()
-            raise BrushworkError(f"{script} failed: {words[-1] if words else 'without a word'}")
+            output.seek(0)
+            lines = output.read().decode(errors="replace").strip().splitlines()
+            raise BrushworkError(f"{script}.py failed: {lines[-1] if lines else 'no message'}")
     return {"seconds": time.monotonic() - start, **peaks}
 
 
 def memory(pid: int) -> dict[str, float]:
-    """Memory of a process and of those below it: the sum of their peaks, and what is theirs now."""
+    """Measure a process and its descendants, in MB: peak memory with files, memory without."""
     total = {"resident_MB": 0.0, "own_MB": 0.0}
-    with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):  # it just ended
+    # A process may end between two of these lines.
+    with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         parent = psutil.Process(pid)
         for process in (parent, *parent.children(recursive=True)):
             lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()

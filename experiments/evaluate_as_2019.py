@@ -43,14 +43,14 @@ CROPS = Views(min_area=0.08)  # the default of torchvision's RandomResizedCrop
 
 @dataclass(frozen=True)
 class Config:
-    """Which classifier to evaluate, and on which paintings."""
+    """Settings: the classifier to evaluate, and the paintings."""
 
     classifier: tyro.conf.Positional[str]
-    """Its checkpoint folder, or its name on the Hub."""
+    """The classifier's checkpoint folder, or its name on the Hugging Face Hub."""
     data: str = "synthetic"
-    """Its training data, as train_classifier.py takes it."""
+    """The data that the classifier was trained on; see --data of train_classifier.py."""
     batch_size: int = 32
-    """Paintings in a batch of crops."""
+    """Crops in a batch."""
     seed: int = 0
     """Decides the random crops."""
     out: Path = Path("runs/evaluation-2019")
@@ -103,7 +103,7 @@ def main(cfg: Config) -> None:
     }
     cfg.out.mkdir(parents=True, exist_ok=True)
     write_json(cfg.out / "report.json", {"settings": asdict(cfg), "reports": reports})
-    print(text_table(reports), f"all in {cfg.out / 'report.json'}", sep="\n")
+    print(text_table(reports), f"full report: {cfg.out / 'report.json'}", sep="\n")
 
 
 def open_training_data(cfg: Config, classifier: ArtistClassifier) -> PreparedPaintings:
@@ -115,8 +115,8 @@ def open_training_data(cfg: Config, classifier: ArtistClassifier) -> PreparedPai
     paintings = open_data(cfg.data)
     if paintings.fingerprint != classifier.config["training"]["fingerprint"]:
         raise BrushworkError(
-            f"{cfg.classifier} was trained on other paintings than {cfg.data}; "
-            "pass its training data as `data`"
+            f"{cfg.classifier} was not trained on {cfg.data}; pass the classifier's training data "
+            "as `data`"
         )
     return paintings
 
@@ -136,7 +136,7 @@ def split_rows(
 def artist_labels(
     classifier: ArtistClassifier, paintings: PreparedPaintings, rows: NDArray[np.int64]
 ) -> NDArray[np.int64]:
-    """Return the labels (N,) of N rows."""
+    """Return the artists of N rows as labels (N,) of the classifier."""
     label = {artist: number for number, artist in enumerate(classifier.artists)}
     return paintings.table["artist"].loc[rows].map(label).to_numpy()
 

@@ -43,18 +43,18 @@ Intervals = dict[str, tuple[float, float]]
 
 @dataclass(frozen=True)
 class Config:
-    """Which classifier to measure, and on which paintings."""
+    """Settings: the classifier to measure, and the paintings."""
 
     classifier: tyro.conf.Positional[str]
-    """Its checkpoint folder, or its name on the Hub."""
+    """The classifier's checkpoint folder, or its name on the Hugging Face Hub."""
     data: str = "synthetic"
-    """Data as train_classifier.py takes it: the training data, or others with the same artists."""
+    """The training data, or other data with the same artists; see --data of train_classifier.py."""
     splits: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
-    """Which paintings to measure on."""
+    """The splits to measure."""
     views: Literal[0, 1, 2, 10] = 0
-    """Views that an evaluation averages over; 0 for the classifier's own number."""
+    """Views of each painting to average over; 0 for the number in the checkpoint."""
     resamples: int = 1000
-    """Bootstrap samples of the 95 % intervals."""
+    """Number of bootstrap samples for the 95 % intervals."""
     update_card: bool = False
     """Write the results into the checkpoint, which must be a local folder."""
     out: Path = Path("runs/classifier-evaluation")
@@ -64,11 +64,11 @@ class Evaluated(NamedTuple):
     """The predictions of a split.
 
     Attributes:
-        rows: (N,) of the paintings.
-        labels: (N,).
+        rows: rows (N,) of the paintings in the data.
+        labels: the right labels (N,).
         uncalibrated: probabilities (N, K) of the network alone.
-        probabilities: calibrated (N, K).
-        known_scores: (N,).
+        probabilities: calibrated probabilities (N, K).
+        known_scores: scores (N,) of `ArtistClassifier.known_score`.
     """
 
     rows: NDArray[np.int64]
@@ -79,7 +79,7 @@ class Evaluated(NamedTuple):
 
 
 def main(cfg: Config) -> None:
-    """Predict in all processes; measure, draw and write in one."""
+    """Compute the predictions in all processes; measure them and write the report in one."""
     check_launch()
     accelerator = Accelerator()
     use_all_cores()
@@ -134,7 +134,7 @@ def main(cfg: Config) -> None:
         results = classifier.config["results"] | reports
         config = classifier.config | {"results": results}
         update_config(locate(cfg.classifier), config, model_card(config))
-    print(text_table(reports), *notes, f"all in {cfg.out / 'report.html'}", sep="\n")
+    print(text_table(reports), *notes, f"full report: {cfg.out / 'report.html'}", sep="\n")
 
 
 def predict_splits(
@@ -190,7 +190,7 @@ def evaluate(
     predictions: Predictions,
     rows: NDArray[np.int64],
 ) -> Evaluated:
-    """Compute labels, probabilities and scores of N predictions."""
+    """Convert the network's predictions of N paintings to labels, probabilities and scores."""
     label = {artist: number for number, artist in enumerate(classifier.artists)}
     return Evaluated(
         rows=rows,
@@ -210,10 +210,10 @@ def measure_split(
     """Measure accuracy, calibration, and the detection of unknown artists.
 
     Args:
-        name: of the split; unknown artists are not compared with training paintings.
-        split: its predictions.
-        threshold: of "unknown".
-        unknown_scores: (U,) of paintings by unknown artists, if there are any.
+        name: name of the split; unknown artists are not compared with training paintings.
+        split: the predictions of the split.
+        threshold: paintings with a lower score are "unknown".
+        unknown_scores: scores (U,) of paintings by unknown artists, if there are any.
     """
     report = measure.classification_report(split.probabilities, split.labels) | {
         "calibration_error_before": measure.expected_calibration_error(
@@ -291,7 +291,7 @@ def describe(
     reports: Mapping[str, Mapping[str, float]],
     intervals: Mapping[str, Intervals],
 ) -> list[str]:
-    """Describe the classifier, and each split's accuracy with its interval, in a sentence each."""
+    """Write one sentence on the classifier, and one on the accuracy on each split."""
     calibration = classifier.calibration
     notes = [
         f"{cfg.classifier} on {paintings.name}: {len(classifier.artists)} artists, temperature "

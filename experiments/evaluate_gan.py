@@ -9,7 +9,7 @@ and figures in one file, and the figures: real paintings beside fakes, the fakes
 paintings, and with --kept the curves of a run. On several GPUs, replace `uv run` by
 `accelerate launch`; the processes share the fakes. The features of real paintings are cached.
 
-Compare generators by one command, because every metric depends on the number of pictures.
+Compare generators with one command, because every metric depends on the number of pictures.
 """
 
 from collections.abc import Mapping, Sequence
@@ -57,8 +57,9 @@ class RealConfig:
     """The real paintings that the fakes are compared with."""
 
     split: Literal["train", "test"] | None = None
-    """Use this split only. The other split is then held out, to find copies of training paintings.
-    A classifier's results on fakes are shown beside those on the test split, if there is one."""
+    """Use only this split. The other split is then held out, to detect copies of training
+    paintings. If there is a test split, a classifier's results on it are shown beside those on the
+    fakes."""
     fit: Literal["crop", "squash"] = "crop"
     """Make paintings square: crop the centre, or squash the whole painting."""
     real: Path | None = None
@@ -70,16 +71,17 @@ class MeasurementConfig:
     """The feature spaces, and how many pictures are compared."""
 
     spaces: tuple[str, ...] = ("pixels",)
-    """pixels, inception, inception:FILE, artist:CLASSIFIER, or ARCHITECTURE:WEIGHTS of timm. The
-    figures show nearest paintings in the first space."""
+    """Feature spaces: pixels, inception, inception:FILE, artist:CLASSIFIER, or ARCHITECTURE:WEIGHTS
+    of timm. The figures show nearest neighbours in the first one."""
     fetch: bool = False
     """Download the weights of inception if they are absent (91 MB)."""
     num_fakes: int = 1000
-    """Pictures that each generator paints."""
+    """Number of pictures that each generator paints."""
     num_pairs: int = 1000
-    """Images of each side for the metrics that use all pairs; FID and KID use all images."""
+    """Real images, and as many fakes, for the metrics that compare all pairs; FID and KID use all
+    images."""
     kept: bool = False
-    """Measure all checkpoints in `kept/` of one run, and draw curves."""
+    """Measure all checkpoints in `kept/` of one run, and draw the metrics as curves."""
     seed: int = 0
     batch_size: int | None = None
     """Pictures in one forward pass of a network; the default depends on the device."""
@@ -95,7 +97,7 @@ class Config:
     paintings: RealConfig = field(default_factory=RealConfig)
     measurement: MeasurementConfig = field(default_factory=MeasurementConfig)
     out: Path = Path("runs/evaluation")
-    """Where to write."""
+    """Folder for the report."""
 
 
 class RealPaintings(NamedTuple):
@@ -106,7 +108,7 @@ class RealPaintings(NamedTuple):
 
 
 class RealFeatures(NamedTuple):
-    """The features of `RealPaintings` in one space."""
+    """The features of `RealPaintings` in one feature space."""
 
     compared: PictureFeatures
     held_out: PictureFeatures | None
@@ -185,7 +187,7 @@ def kept_steps(cfg: Config) -> dict[str, Path]:
         return {}
     run, *others = cfg.fakes
     if others:
-        raise BrushworkError(f"`kept` needs exactly one run, not {len(cfg.fakes)}")
+        raise BrushworkError(f"`kept` measures one run, not {len(cfg.fakes)}; pass a single run")
     return {f"step {step}": folder for step, folder in kept_checkpoints(run).items()}
 
 
@@ -206,7 +208,8 @@ def open_real(cfg: Config, side: int) -> RealPaintings:
     compared = chosen[chosen["split"] == split] if split else chosen
     if compared.empty:
         raise BrushworkError(
-            f"none of the {len(chosen):,} selected paintings is in `split` {split}; leave it out"
+            f"none of the {len(chosen):,} selected paintings is in `split` {split}; leave `split` "
+            "out"
         )
     pixels = paintings.pixels(min(side, MAX_SIDE), fit)
     first, others = (
@@ -233,7 +236,7 @@ def compare_all(
     Args:
         cfg: the script's settings.
         fakes: sets of fakes by name.
-        features: of the fakes, by name and space.
+        features: features of the fakes, by name and space.
         reals: real paintings by the side of the fakes.
         spaces: the feature spaces.
     """
@@ -293,7 +296,7 @@ def percentages(shares: Mapping[str, float]) -> str:
 
 
 def notes_on_halves(real_features: Mapping[tuple[int, str], RealFeatures], seed: int) -> list[str]:
-    """Write the FID between two halves of the real paintings, to compare the fakes' with."""
+    """Write the FID between two halves of the real paintings, as a reference for the fakes' FID."""
     notes = []
     for (side, space), (real, _) in real_features.items():
         x = real.features.features
@@ -337,7 +340,7 @@ def write(cfg: Config, evaluation: Evaluation, has_steps: bool) -> None:
     write_json(cfg.out / "report.json", record)
     for space, reports in tables.items():
         print(text_table(reports, space), end="\n\n")
-    print(*evaluation.notes, f"all in {cfg.out / 'report.html'}", sep="\n")
+    print(*evaluation.notes, f"full report: {cfg.out / 'report.html'}", sep="\n")
 
 
 if __name__ == "__main__":

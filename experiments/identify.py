@@ -51,16 +51,16 @@ COLUMNS = [
 
 @dataclass(frozen=True)
 class Config:
-    """Which pictures to identify, and with which classifier."""
+    """Settings: the pictures to identify, and the classifier."""
 
     folder: Annotated[Path, tyro.conf.Positional]
-    """Pictures in this folder and in the folders below are identified."""
+    """Identify the pictures in this folder and its subfolders."""
     classifier: str = "runs/classifier/classifier"
-    """Its checkpoint folder, or its name on the Hub."""
+    """The classifier's checkpoint folder, or its name on the Hugging Face Hub."""
     out: Path = Path("attributions.csv")
     """The table to write."""
     sheet: bool = True
-    """Also write the contact sheet, which doubles the time."""
+    """Also write the contact sheet; this takes about twice the time."""
     batch_size: int = 16
     """Pictures in a batch."""
 
@@ -80,21 +80,24 @@ def main(cfg: Config) -> None:
     counts = identify_pictures(cfg, classifier, todo, num_done=len(done))
     print(
         f"{counts['identified']:,} identified, {counts['unknown']:,} unknown, "
-        f"{counts['unreadable']:,} unreadable; {len(done):,} done before; "
-        f"{num_others:,} other files; {cfg.out}"
+        f"{counts['unreadable']:,} unreadable; {len(done):,} done earlier; "
+        f"{num_others:,} files without a picture's suffix ignored; table: {cfg.out}"
     )
 
 
 def find_pictures(cfg: Config) -> tuple[list[Path], int]:
     """List the pictures of the folder, and count its other files."""
     if not cfg.folder.is_dir():
-        raise BrushworkError(f"no folder {cfg.folder}")
+        raise BrushworkError(f"no folder {cfg.folder}; pass a folder of pictures")
     if cfg.out.suffix != ".csv":
         raise BrushworkError(f"`out` is {cfg.out}; it must end in .csv")
     files = sorted(path for path in cfg.folder.rglob("*") if path.is_file())
     pictures = [path for path in files if path.suffix.lower() in SUFFIXES]
     if not pictures:
-        raise BrushworkError(f"no pictures in {cfg.folder} ({len(files)} other files)")
+        raise BrushworkError(
+            f"no pictures among the {len(files)} files in {cfg.folder}; their suffixes must be "
+            f"among {', '.join(sorted(SUFFIXES))}"
+        )
     return pictures, len(files) - len(pictures)
 
 
@@ -114,7 +117,9 @@ def check_same_command(out: Path, folder: Path, classifier: Path) -> None:
         out.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, record)
     except (OSError, ValueError) as error:
-        raise BrushworkError(f"cannot read or write {file}: {error}") from error
+        raise BrushworkError(
+            f"cannot read or write {file} ({error}); pass another `out`"
+        ) from error
 
 
 def open_table(out: Path) -> set[str]:
@@ -128,11 +133,13 @@ def open_table(out: Path) -> set[str]:
         complete = text[: text.rfind("\n") + 1]
         reader = csv.DictReader(io.StringIO(complete, newline=""))
         if reader.fieldnames and reader.fieldnames != COLUMNS:
-            raise BrushworkError(f"{out} is a table of another kind; pass another `out`")
+            raise BrushworkError(f"{out} is a table with other columns; pass another `out`")
         done = {row["file"] for row in reader}
         write_text(out, complete if done else ",".join(COLUMNS) + "\n", TEXT["errors"])
     except OSError as error:
-        raise BrushworkError(f"cannot write {out}: {error.strerror or error}") from error
+        raise BrushworkError(
+            f"cannot write {out} ({error.strerror or error}); pass another `out`"
+        ) from error
     return done
 
 
@@ -149,7 +156,9 @@ def open_sheet(sheet: Path, done: set[str]) -> None:
         head = render("contact_sheet.html.j2", title="Attributions")
         write_text(sheet, head + "".join(kept), TEXT["errors"])
     except OSError as error:
-        raise BrushworkError(f"cannot write {sheet}: {error.strerror or error}") from error
+        raise BrushworkError(
+            f"cannot write {sheet} ({error.strerror or error}); pass another `out`"
+        ) from error
 
 
 def identify_pictures(

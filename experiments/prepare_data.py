@@ -31,16 +31,17 @@ from settings import Selection, read_flags
 
 @dataclass(frozen=True)
 class Rejection:
-    """Which pictures to reject before they are decoded."""
+    """Limits beyond which a picture is rejected before it is decoded."""
 
     max_megapixels: int = 1000
-    """Most megapixels of a JPEG that can be decoded at a reduced size."""
+    """Largest size, in megapixels, of a JPEG that can be decoded at a reduced size."""
     max_megapixels_whole: int = 100
-    """Most megapixels of any other picture; these need up to 20 bytes of memory a pixel."""
+    """Largest size, in megapixels, of any other picture. Decoding it needs up to 20 bytes of memory
+    per pixel."""
     max_aspect: float = 30
     """Largest ratio of the long side to the short side."""
     min_side: int = 16
-    """Fewest pixels on the short side."""
+    """Smallest short side, in pixels."""
 
     def limits(self) -> Limits:
         """Express these settings in pixels, as the decoder takes them."""
@@ -54,13 +55,13 @@ class Rejection:
 
 @dataclass(frozen=True)
 class Config:
-    """What to prepare, and how."""
+    """Settings: the paintings to prepare, and the form of the result."""
 
     paintings: Selection = field(default_factory=Selection)
     out: Path = Path("data/prepared")
     """The folder to write; it must be new or empty."""
     list: Literal["artists", "styles", "genres"] | None = None
-    """Print how many selected paintings each of these has, and write nothing."""
+    """Print how many selected paintings each artist, style or genre has, and write nothing."""
     side: int = 256
     """Reduce the short side of each painting to this many pixels; smaller ones stay as they are."""
     workers: int | None = None

@@ -4,10 +4,11 @@
     uv run experiments/reproduce.py --data painter-by-numbers/ --budget 600 --weights hub
 
 Trains classifiers and GANs for as long as --budget allows and evaluates them. Each training and
-each evaluation is a command of its own. Writes to --out: `results.md` and `results.html` (one file
-with all figures), `figures/`, and `runs/` with the folder of each command. After a kill or Ctrl-C
-the same command continues: finished parts are kept and a training resumes. A higher --budget
-extends the parts that are not finished. With several GPUs each part runs in `accelerate launch`.
+each evaluation is a part, with a command of its own. Writes to --out: `results.md` and
+`results.html` (one file with all figures), `figures/`, and `runs/` with the folder of each part.
+After a kill or Ctrl-C the same command continues: finished parts are kept and a training resumes. A
+higher --budget extends the parts that are not finished. With several GPUs each part runs in
+`accelerate launch`.
 """
 
 import ctypes
@@ -55,31 +56,31 @@ NUM_EVALUATIONS = 5
 
 @dataclass(frozen=True)
 class Config:
-    """The paintings, the time, and the networks to train."""
+    """Settings: the paintings, the time budget, and the networks to train."""
 
     data: str = "synthetic"
     """Prepared data, a Painter-by-Numbers folder, a folder of artist/painting.jpg, Parquet files, a
     dataset on the Hub such as huggan/wikiart, or "synthetic"."""
     budget: float = 60
-    """Minutes for everything, over all starts."""
+    """Minutes for all parts. Earlier starts of the same command count too."""
     min_paintings: int | None = None
-    """Training paintings that an artist needs; by default 300 as in the report, or what keeps ten
-    artists if fewer than two have 300."""
+    """Training paintings that an artist needs. By default 300, as in the report; if fewer than two
+    artists have 300, the number that keeps ten artists."""
     style: str = ""
-    """Train the GANs of one style on this one; by default the style with the most paintings."""
+    """Style for the GANs of one style; by default the style with the most paintings."""
     artist: str = ""
-    """Train the GANs of one artist on this one; by default the artist with the most paintings."""
+    """Artist for the GANs of one artist; by default the artist with the most paintings."""
     models: tuple[str, ...] = ("resnet18", "resnet34", BEST_MODEL)
-    """Networks of the classifiers. The last one of the default is trained first, and left out if
-    its ImageNet weights are not installed."""
+    """Networks of the classifiers. tf_efficientnet_lite0 is trained first; it is left out if its
+    ImageNet weights are not installed."""
     weights: str = "none"
-    """Initial weights of the other classifiers: hub, a file with {model} for the network's name, or
-    none, with which they are distilled from tf_efficientnet_lite0."""
+    """Initial weights of the other classifiers: hub; a file, with {model} in place of the network's
+    name; or none. With none, they are distilled from tf_efficientnet_lite0."""
     side: int = 0
-    """Pixels of the classifiers' images; by default 224 for a budget of 60 minutes or more, 128
-    from 20 minutes, else 64."""
+    """Side of the classifiers' images, in pixels; by default 224 for a budget of 60 minutes or
+    more, 128 from 20 minutes, else 64."""
     gan_side: int = 64
-    """Pixels of the GANs' images."""
+    """Side of the GANs' images, in pixels."""
     width: int = 0
     """Width of the GANs; by default 32 for a budget of 60 minutes or more, else 16."""
     fakes: int = 0
@@ -88,22 +89,22 @@ class Config:
     """Feature spaces of the GAN metrics, in addition to the first classifier's and pixels; see
     --spaces of evaluate_gan.py."""
     launch: str = ""
-    """Options of `accelerate launch`, which runs each part; without options, it is used where there
-    are several GPUs."""
+    """Options of `accelerate launch`, which then runs each part. Without options, it is used only
+    if there are several GPUs."""
     seed: int = 0
     out: Path = Path("results")
 
 
 @dataclass(frozen=True)
 class Choices:
-    """What is trained, chosen from the paintings and the installed packages.
+    """The networks and training sets, chosen from the paintings and the installed packages.
 
     Attributes:
         models: initial weights of each classifier, by the network's name.
         threshold: training paintings that an artist needs.
         num_paintings: images in an epoch of a classifier.
-        subjects: of the GANs, by name.
-        notes: sentences about the choices, for the page.
+        subjects: training sets of the GANs, by name.
+        notes: sentences about the choices, for the results page.
     """
 
     models: dict[str, str]
@@ -126,7 +127,7 @@ def main(cfg: Config) -> None:
         list(choices.models), gan_side=cfg.gan_side, width=cfg.width, spaces=cfg.spaces
     )
 
-    # Plan all parts; the journal knows which of them are finished.
+    # Plan all parts; the journal lists the finished ones.
     plan = plan_classifiers(cfg, choices) + plan_gans(cfg, choices)
     journal = Journal(cfg.out, settings_to_keep(cfg, choices, paintings))
     seconds_of_start = time.monotonic() - start
@@ -211,7 +212,10 @@ def choose(cfg: Config, paintings: PreparedPaintings) -> Choices:
         if name != BEST_MODEL:
             models[name] = cfg.weights.replace("{model}", name)
     if not models:
-        raise BrushworkError("no classifier is left; name another in `models`, such as resnet18")
+        raise BrushworkError(
+            f"the ImageNet weights of {BEST_MODEL} are not installed, and `models` has no other "
+            "network; add one to `models`, such as resnet18"
+        )
     split = split_by_artist(paintings.table, threshold, cfg.seed)
     return Choices(
         models=models,
@@ -382,7 +386,7 @@ def run_job(job: Job, flags: tuple[str, ...], launch: str) -> None:
     Args:
         job: the job.
         flags: the flags of its script.
-        launch: options of `accelerate launch`; "" for none.
+        launch: options of `accelerate launch`; "" for no options.
 
     Raises:
         BrushworkError: the process failed or was stopped.
@@ -408,7 +412,8 @@ def run_job(job: Job, flags: tuple[str, ...], launch: str) -> None:
         raise BrushworkError(f"{job.name} was stopped; run the same command to continue")
     if process.returncode:
         raise BrushworkError(
-            f"{job.name} failed, see the message above; then run the same command to continue"
+            f"{job.name} failed; correct the error in the message above and run the same command "
+            "to continue"
         )
 
 

@@ -25,7 +25,7 @@ from settings import read_flags
 
 @dataclass(frozen=True)
 class Config:
-    """Which pictures to make, and where to write them."""
+    """Settings: the pictures to make, and the files to write."""
 
     generator: Annotated[str, tyro.conf.Positional]
     """A generator's checkpoint: a folder, or a name on the Hugging Face Hub."""
@@ -37,15 +37,16 @@ class Config:
     seed: int = 0
     """The same seed gives the same pictures."""
     truncation: float = 1.0
-    """Above 0, at most 1; lower values give less variety and fewer failures."""
+    """Truncation, above 0, at most 1. Lower values give less variety and fewer failures."""
     out: Path = Path("paintings")
     """Folder for the pictures and their grid."""
     walk: Path | None = None
-    """Write a walk through the pictures to this .gif or .mp4 file, and no single pictures."""
+    """Write an animated walk through the pictures to this .gif or .mp4 file, instead of single
+    pictures."""
     frames: int = 24
     """Frames of the walk from one picture to the next."""
     enlarge: int = 1
-    """Enlarge the grid and the walk this many times."""
+    """Factor by which the grid and the walk are enlarged."""
 
 
 def main(cfg: Config) -> None:
@@ -58,7 +59,9 @@ def main(cfg: Config) -> None:
         else:
             write_pictures(generator, cfg)
     except OSError as error:
-        raise BrushworkError(f"cannot write the pictures: {error}") from error
+        raise BrushworkError(
+            f"cannot write the pictures ({error}); pass another `out` or `walk`"
+        ) from error
 
 
 def write_pictures(generator: PaintingGenerator, cfg: Config) -> None:
@@ -71,7 +74,7 @@ def write_pictures(generator: PaintingGenerator, cfg: Config) -> None:
         Image.fromarray(array).save(cfg.out / f"seed-{cfg.seed}-{i:03d}.png")
     enlarged = arrays.repeat(cfg.enlarge, axis=1).repeat(cfg.enlarge, axis=2)
     figures.grid(enlarged).save(cfg.out / "grid.png")
-    print(f"{cfg.num} pictures and grid.png: {cfg.out}")
+    print(f"wrote {cfg.num} pictures and grid.png to {cfg.out}")
 
 
 def write_walk(generator: PaintingGenerator, cfg: Config, file: Path) -> None:
@@ -82,7 +85,7 @@ def write_walk(generator: PaintingGenerator, cfg: Config, file: Path) -> None:
     file.parent.mkdir(parents=True, exist_ok=True)
     progress = tqdm(enlarge(frames, cfg.enlarge), total=cfg.num * cfg.frames, unit="frame")
     figures.save_animation(progress, file)
-    print(f"walk: {file}")
+    print(f"wrote the walk to {file}")
 
 
 def enlarge(pictures: Iterator[Image.Image], times: int) -> Iterator[Image.Image]:

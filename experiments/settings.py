@@ -11,17 +11,17 @@ Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
 @dataclass(frozen=True)
 class Selection:
-    """Which paintings to use."""
+    """Settings: which paintings to use."""
 
     data: str = "synthetic"
     """Prepared data, a Painter-by-Numbers folder, a folder of artist/painting.jpg, Parquet files, a
     dataset on the Hub such as huggan/wikiart, or "synthetic"."""
     genre: Names = ()
-    """Only this genre; repeat the flag for several."""
+    """Use only this genre; repeat the flag for several."""
     style: Names = ()
-    """Only this style; repeat the flag for several."""
+    """Use only this style; repeat the flag for several."""
     artist: Names = ()
-    """Only this artist; repeat the flag for several."""
+    """Use only this artist; repeat the flag for several."""
     min_paintings: int = 0
     """Leave out artists with fewer paintings in the selection."""
 

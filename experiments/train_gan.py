@@ -49,7 +49,7 @@ from settings import Selection, flat, read_flags
 
 @dataclass(frozen=True)
 class PaintingsConfig:
-    """How the selected paintings are used."""
+    """Settings of the selected paintings."""
 
     split: Literal["train", "test"] | None = None
     """Train on this split only; by default on both."""
@@ -61,80 +61,81 @@ class PaintingsConfig:
 
 @dataclass(frozen=True)
 class NetworksConfig:
-    """The generator G and the discriminator D."""
+    """Settings of the generator G and the discriminator D."""
 
     model: Literal["dcgan", "modern"] = "dcgan"
     condition: Literal["artist", "style", "genre"] | None = None
     """Learn the artists, styles or genres as classes, to generate each by name."""
     backbone: str = ""
-    """A pretrained network, ARCHITECTURE:WEIGHTS, whose features D uses in addition to pixels."""
+    """Pretrained network, ARCHITECTURE:WEIGHTS. D uses its features in addition to pixels."""
     start: str = ""
-    """Initialise from this run or checkpoint, such as one trained on many paintings."""
+    """Initialise from this run or checkpoint, for example one trained on many paintings."""
     side: int = 64
-    """Pixels: 32, 64, 128 or 256."""
+    """Side of the images in pixels: 32, 64, 128 or 256."""
     width: int = 16
-    """Channels of the finest layer: 64 in the authors' code, 128 in their figure."""
+    """Channels of the finest layer: 64 in the code of the DC-GAN paper, 128 in its figure."""
 
 
 @dataclass(frozen=True)
 class ObjectiveConfig:
-    """The losses of G and D."""
+    """Settings of the losses of G and D."""
 
     loss: Literal["logistic", "hinge", "relativistic"] = "logistic"
     augment: Literal["none", "diff", "ada"] = "none"
-    """Distort the images that D receives: never, always, or with a probability that rises while D
-    overfits."""
+    """Distort the images that D receives: none, never; diff, always; ada, with a probability that
+    rises while D overfits."""
     gamma: float = 0
     """Weight of the gradient penalties R1 and R2; they are inexact with batch normalisation."""
     match: float = 0
-    """Weight in G's loss of the Fréchet distance to the training set in the backbone's features."""
+    """Weight of the Fréchet distance in G's loss. It is the distance between fakes and training set
+    in the backbone's features."""
     others: float = 0
-    """Weight in D's loss of unselected paintings, as extra negatives."""
+    """Weight of unselected paintings in D's loss, where they are extra negatives."""
 
 
 @dataclass(frozen=True)
 class OptimisationConfig:
-    """The length and the pace of training."""
+    """Length of training, batch size and learning rate."""
 
     steps: int = 1500
     epochs: float = 0
-    """Passes over the training set; if given, they replace --steps."""
+    """Passes over the training set; above 0, they replace --steps."""
     batch_size: int = 32
-    """Paintings per step, over all processes; 128 in the paper."""
+    """Paintings per step, over all processes; 128 in the DC-GAN paper."""
     accumulate: int = 1
-    """Split each batch into this many parts to save memory."""
+    """Split each batch into this many micro-batches, to save memory."""
     lr: float = 2e-4
     """Adam's learning rate at width 64; it is multiplied by 64 / width."""
     ema_half_life: int = 10_000
-    """Half-life, in images, of the running average of G's weights."""
+    """Half-life, in paintings, of the moving average of G's weights."""
     precision: Precision = "auto"
     seed: int = 0
 
 
 @dataclass(frozen=True)
 class OutputConfig:
-    """The run folder, and how often it is written to."""
+    """The run folder, and how often the script writes to it."""
 
     out: Path = Path("runs/gan")
     resume: bool = False
     """Continue the run in --out; start a new one if there is none."""
     log_every: int = 10
-    """Steps between lines of metrics.jsonl."""
+    """Steps between two lines of metrics.jsonl."""
     sample_every: int = 100
-    """Steps between sample grids."""
+    """Steps between two sample grids."""
     save_every: int = 200
-    """Steps between states to resume from."""
+    """Steps between two saves of the state from which --resume continues."""
     keep_every: int = 500
-    """Steps between generators that are kept."""
+    """Steps between two checkpoints of the generator in kept/."""
     tracker: Tracker | None = "tensorboard"
 
 
 @dataclass(frozen=True)
 class EvaluationConfig:
-    """Metrics during training."""
+    """Settings of the evaluations during training."""
 
     eval_every: int = 0
-    """Steps between evaluations; the last step is evaluated too; 0 for none."""
+    """Steps between two evaluations; the last step is evaluated too; 0 for no evaluation."""
     eval_space: str = "pixels"
     """Feature space of the metrics; see --spaces of evaluate_gan.py."""
     eval_fakes: int = 1000
@@ -205,7 +206,7 @@ def main(cfg: Config) -> None:
     share = share_of(batch_size, process=accelerator.process_index, world=world)
     use_all_cores()
 
-    # Move the networks to the device; add the running average of G and the optimisers.
+    # Move the networks to the device; add the moving average of G and the optimisers.
     ema = copy.deepcopy(G).to(device)
     for network in (G, D):
         accelerator.prepare_model(
@@ -321,7 +322,7 @@ def main(cfg: Config) -> None:
             average_gradients(G.parameters())
             opt_G.step()
 
-            # Update the running average of G and the statistics of the step.
+            # Update the moving average of G and the statistics of the step.
             step += 1
             images_seen = step * batch_size
             update_ema(ema, G, decay_after(images_seen, batch_size, cfg.optimisation.ema_half_life))

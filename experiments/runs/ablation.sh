@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
-# Ablation on landscapes at 64 pixels: one command per row of the table, the same time for each.
+# Ablation on landscapes at 64 pixels. There is one command for each row of the table, and every
+# row has the same training time.
 #
 #   experiments/runs/ablation.sh PAINTINGS [OUT]
 #
-# Each row trains for 180 seconds of one AVX-512 core (bf16); the steps are what fits into these.
-# Interrupt it at any time; the same command continues. Its lines were run one by one. Numbers to
-# expect: docs/log.md, section "Ablation".
+# Each row trains for the number of steps that one AVX-512 core (bf16) can do in 180 seconds. The
+# commands were run one at a time. You can interrupt the script at any time; the same command
+# continues. Expected numbers: docs/log.md, section "Ablation".
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/ablation}

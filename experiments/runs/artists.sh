@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Artist classifiers: EfficientNet-Lite0 from ImageNet weights, for the artists with at least 200
-# training paintings, then for those with at least 50.
+# Two artist classifiers: EfficientNet-Lite0, initialised from ImageNet weights. The first one is
+# for the artists with at least 200 training paintings, the second one for those with at least 50.
 #
 #   experiments/runs/artists.sh PAINTINGS [OUT]
 #
-# On 8,987 paintings, beside other jobs, the first (14 artists) took 49 minutes of one AVX-512 core
-# (bf16), the second (all 40) another 44. Interrupt it at any time; the same command continues.
-# Numbers to expect: docs/results.md.
+# On 8,987 paintings, the first classifier (14 artists) took 49 minutes of one AVX-512 core (bf16),
+# and the second one (40 artists) 44 minutes, while other jobs ran. You can interrupt the script at
+# any time; the same command continues. Expected numbers: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/artists}

@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# DC-GAN and the modern GAN with a pretrained backbone, given the same time, on five selections. A
-# classifier of 40 artists at 64 pixels measures how many fakes resemble the artist's paintings.
+# Compare DC-GAN with the modern GAN (with a pretrained backbone) on five training sets, with about
+# the same training time. For one artist, a classifier of 40 artists at 64 pixels measures how many
+# fakes it attributes to this artist.
 #
 #   experiments/runs/compare_gans.sh PAINTINGS [OUT] [SELECTION...]
 #
-# Two seeds each, 6 to 7 minutes of one quiet AVX-512 core (bf16) a run: 5,040 steps of DC-GAN
-# (13.0 per second), 600 of the modern GAN (1.85 per second, after 19 seconds that extract the
-# features of paintings). Interrupt it at any time; the same command continues. Numbers to expect:
-# docs/results.md.
+# Each GAN is trained with two seeds. Each training takes 6 to 7 minutes of one idle AVX-512 core
+# (bf16): 5,040 steps of DC-GAN (13.0 per second), or 600 steps of the modern GAN (1.85 per second,
+# after 19 seconds that extract the features of paintings). You can interrupt the script at any
+# time; the same command continues. Expected numbers: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/compare}

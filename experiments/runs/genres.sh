@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# One conditional GAN of many genres, and how to sample one genre afterwards.
+# One conditional GAN of all genres. The second command shows how to sample one genre afterwards.
 #
 #   experiments/runs/genres.sh PAINTINGS [OUT]
 #   uv run experiments/sample.py runs/genres/generator --label portrait
 #
-# No result is published for it yet.
+# There are no published results of this GAN yet.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 uv run accelerate launch experiments/train_gan.py --data "$1" --model modern --condition genre \

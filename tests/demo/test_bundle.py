@@ -44,7 +44,7 @@ def test_metrics_are_in_the_config_and_in_the_card(bundled):
 
 
 def test_a_name_that_is_a_path_is_refused(run_folder, tmp_path):
-    with pytest.raises(BrushworkError, match="small letters, digits and hyphens"):
+    with pytest.raises(BrushworkError, match="lower-case letters, digits and hyphens"):
         bundle(str(run_folder / "generator"), "../evil", into=tmp_path)
 
 

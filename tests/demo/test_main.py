@@ -25,9 +25,9 @@ def test_help_names_every_flag_without_opening_a_model():
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--auth", "name"], "--auth 'name' is not NAME:PASSWORD"),
-        (["--port", "70000"], "--port 70000 is not between 1 and 65535"),
-        (["--host", "no.such.host.invalid", "--port", "7860"], "--host no.such.host.invalid"),
+        (["--auth", "name"], "--auth is 'name'; it must be NAME:PASSWORD"),
+        (["--port", "70000"], "--port is 70000; it must be between 1 and 65535"),
+        (["--host", "no.such.host.invalid", "--port", "7860"], "--host is no.such.host.invalid"),
     ],
 )
 def test_an_invalid_flag_is_reported_in_one_sentence(flags, message):

@@ -177,13 +177,13 @@ def test_an_export_replaces_an_older_export_and_no_other_folder(exported, genera
     space.export(exported, [generator])
     assert not (exported / "src" / "leftover.py").exists()
     (tmp_path / "diary.txt").write_text("dear diary")
-    with pytest.raises(BrushworkError, match="contains something else than a Space"):
+    with pytest.raises(BrushworkError, match="is not an exported Space"):
         space.export(tmp_path)
     assert (tmp_path / "diary.txt").read_text() == "dear diary"
     another = tmp_path / "another"
     (another / "src").mkdir(parents=True)
     (another / "README.md").write_text("---\nsdk: gradio\n---\n")
-    with pytest.raises(BrushworkError, match="contains something else than a Space"):
+    with pytest.raises(BrushworkError, match="is not an exported Space"):
         space.export(another)
 
 

@@ -27,20 +27,52 @@ def test_memory_counts_a_process_and_those_that_it_started():
     assert benchmark_scale.memory(process.pid) == {"resident_MB": 0, "own_MB": 0}
 
 
-def test_two_sizes_are_measured_and_compared(tmp_path, capsys):
-    config = benchmark_scale.Config(
-        sizes=(40, 80), files=5, folder=tmp_path, out=tmp_path / "out" / "scale.json"
-    )
-    benchmark_scale.main(config)
-    record = json.loads(config.out.read_text())
-    assert [row["paintings"] for row in record["rows"]] == [40, 80]
-    assert all(row["disk_kB"] > 32 * 32 * 3 / 1e3 for row in record["rows"])
-    first, second = (row["train_resident_MB"] for row in record["rows"])
-    assert record["ratios"]["train_resident_MB"] == second / first
-    assert f"{second / first:.2f}, within 1.5" in capsys.readouterr().out
+@pytest.fixture(scope="module", autouse=True)
+def cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BRUSHWORK_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
+def test_both_scripts_are_measured(tmp_path):
+    out = tmp_path / "out" / "scale.json"
+    benchmark_scale.main(benchmark_scale.Config(sizes=(20,), files=5, folder=tmp_path, out=out))
+    record = json.loads(out.read_text())
+    (row,) = record["rows"]
+    assert row["paintings"] == 20 and row["disk_kB"] > 32 * 32 * 3 / 1e3
+    for script in ("prepare", "train"):
+        assert row[f"{script}_seconds"] > 0
+        assert row[f"{script}_resident_MB"] > row[f"{script}_own_MB"] > 10
+    assert record["ratios"] == {}
     assert not [*tmp_path.glob("tmp*")]
 
 
+def test_two_sizes_are_compared(tmp_path, monkeypatch, capsys):
+    def measure(script, *flags):
+        prepared = Path(flags[3] if script == "prepare_data" else flags[1])
+        prepared.mkdir(exist_ok=True)
+        megabytes = {"data-40": 100, "data-80": 110}[prepared.name]
+        if script == "train_gan":
+            megabytes **= 2
+        return {"seconds": 1, "resident_MB": megabytes, "own_MB": 10}
+
+    monkeypatch.setattr(benchmark_scale, "measure", measure)
+    out = tmp_path / "scale.json"
+    benchmark_scale.main(benchmark_scale.Config(sizes=(40, 80), files=5, folder=tmp_path, out=out))
+    record = json.loads(out.read_text())
+    assert [row["paintings"] for row in record["rows"]] == [40, 80]
+    assert record["ratios"] == pytest.approx(
+        {
+            "prepare_resident_MB": 1.1,
+            "prepare_own_MB": 1,
+            "train_resident_MB": 1.21,
+            "train_own_MB": 1,
+        }
+    )
+    printed = capsys.readouterr().out
+    assert "ratio train_resident_MB 1.21, from 40 to 80 paintings: within 1.5" in printed
+
+
 def test_sizes_that_do_not_rise_are_refused(tmp_path):
-    with pytest.raises(BrushworkError, match="--sizes 10 10 must rise"):
+    with pytest.raises(BrushworkError, match="`sizes` is 10 10; give different numbers"):
         benchmark_scale.main(benchmark_scale.Config(sizes=(10, 10), out=tmp_path / "x.json"))

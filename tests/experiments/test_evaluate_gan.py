@@ -292,9 +292,9 @@ def test_held_out_are_the_same_artists_even_where_there_are_none(prepared_folder
         (["RUN", "--spaces", "pixels:0"], "no feature space"),
         (["RUN", "--real", "EMPTY"], "no images in"),
         (["RUN", "--real", "EMPTY", "--genre", "abstract"], "leave out `genre`"),
-        (["RUN", "--num-fakes", 5], "5 fakes; the metrics need at least 6"),
+        (["RUN", "--num-fakes", 5], "5 fakes, but the metrics need at least 6"),
         (["RUN", "--num-pairs", 5], "`num_pairs` is 5; it must be at least 6"),
-        (["RUN", "RUN", "--kept"], "exactly one run"),
+        (["RUN", "RUN", "--kept"], "`kept` measures one run, not 2"),
         (["EMPTY", "--kept"], "no checkpoints in"),
     ],
 )

@@ -89,5 +89,5 @@ def test_mistakes_are_one_sentence_and_leave_nothing(
 
 
 def test_a_folder_that_holds_something_else_is_refused(source: Path, run_script):
-    with pytest.raises(BrushworkError, match="already holds something else; pass another `out`"):
+    with pytest.raises(BrushworkError, match="contains other files; pass an empty or new folder"):
         run_script("prepare_data", "--data", source, "--out", source)

@@ -408,5 +408,5 @@ def test_the_evaluation_of_2019_stands_beside_the_honest_one(
 
 def test_the_evaluation_of_2019_needs_the_training_data(run_script, run, tmp_path):
     prepare(synthetic_paintings(20), tmp_path / "others", side=64, workers=1, progress=False)
-    with pytest.raises(BrushworkError, match="was trained on other paintings"):
+    with pytest.raises(BrushworkError, match="was not trained on"):
         run_script("evaluate_as_2019", run / "classifier", "--data", tmp_path / "others")

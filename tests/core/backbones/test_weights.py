@@ -85,7 +85,7 @@ def test_matching_by_order_refuses_any_other_order():
         random.Random(seed).shuffle(items)
         with pytest.raises(BrushworkError, match="another architecture"):
             match_by_order(dict(items), own)
-    with pytest.raises(BrushworkError, match="do not fill"):
+    with pytest.raises(BrushworkError, match="tensors, but the model has"):
         match_by_order(dict(list(renamed.items())[1:]), own)
 
 

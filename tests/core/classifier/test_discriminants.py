@@ -78,5 +78,5 @@ def test_strangers_are_less_familiar():
 
 
 def test_an_artist_without_paintings_is_refused():
-    with pytest.raises(BrushworkError, match="every artist"):
+    with pytest.raises(BrushworkError, match="an artist has no painting"):
         fit_discriminants(torch.zeros(2, 3), torch.tensor([0, 2]))

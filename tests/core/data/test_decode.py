@@ -256,7 +256,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
         lambda: jpeg_of_size(20_000, 20_000, progressive=True),
         "more than 100,000,000",
     ),
-    "ribbon": (lambda: encoded(scene(size=(2000, 20)), "PNG"), "longer than 30 to 1"),
+    "ribbon": (lambda: encoded(scene(size=(2000, 20)), "PNG"), "ratio of the sides above 30 to 1"),
     "dot": (lambda: encoded(scene(size=(1, 1)), "PNG"), "1x1 pixels"),
     "no width": (lambda: jpeg_of_size(0, 100), "."),
     "floats": (lambda: encoded(scene("F"), "TIFF"), "floating-point"),
@@ -283,7 +283,7 @@ def test_limits_are_settings():
     jpeg = encoded(scene(), "JPEG")
     with pytest.raises(Rejected, match="more than 100"):
         to_jpeg(jpeg, SIDE, Limits(max_pixels=100))
-    with pytest.raises(Rejected, match=r"longer than 1\.5 to 1"):
+    with pytest.raises(Rejected, match=r"a ratio of the sides above 1\.5 to 1"):
         to_jpeg(jpeg, SIDE, Limits(max_aspect=1.5))
     with pytest.raises(Rejected, match="bytes, more than 10"):
         to_jpeg(jpeg, SIDE, Limits(max_bytes=10))

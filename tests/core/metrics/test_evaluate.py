@@ -75,7 +75,7 @@ def test_a_space_without_classes_has_no_inception_score():
 
 
 def test_an_unknown_metric_is_one_sentence():
-    with pytest.raises(BrushworkError, match="no metric 'fd'; there are fid"):
+    with pytest.raises(BrushworkError, match="no metric 'fd'; choose from fid"):
         evaluate(features(20, 1), features(20, 2), metrics=["fd"])
 
 

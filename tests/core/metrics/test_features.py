@@ -203,7 +203,7 @@ def test_inception_gives_the_features_of_its_file_and_probabilities(inception_fi
 
 def test_an_inception_file_of_another_name_is_one_sentence(inception_file):
     renamed = inception_file.rename(inception_file.with_name("inception.pt"))
-    with pytest.raises(BrushworkError, match=r"no other name than inception-2015-12-05\.pt"):
+    with pytest.raises(BrushworkError, match=r"only files named inception-2015-12-05\.pt"):
         F.inception(renamed)
 
 

@@ -1,4 +1,4 @@
-"""What is finished stays so, and the time that is left is shared."""
+"""Finished jobs stay finished, and the trainings share the time that is left."""
 
 import json
 from dataclasses import replace
@@ -11,7 +11,20 @@ from brushwork.reproduction.budget import Job, Journal, seconds_trained
 
 
 def training(name, folder, share=1, unit="steps", images=10):
-    return Job(name, "train", (), folder / name, share, folder / "probe", unit, images)
+    return Job(
+        name=name,
+        script="train",
+        flags=(),
+        out=folder / name,
+        share=share,
+        probe=folder / "probe",
+        unit=unit,
+        images_per_unit=images,
+    )
+
+
+def evaluation(name, folder):
+    return Job(name=name, script="evaluate", flags=(), out=folder)
 
 
 @pytest.fixture
@@ -24,7 +37,7 @@ def folder(tmp_path):
 
 def test_a_training_gets_its_share_of_what_evaluations_leave(folder):
     journal = Journal(folder, {})
-    evaluations = [Job(name, "evaluate", (), folder) for name in ("a", "b")]
+    evaluations = [evaluation(name, folder) for name in ("a", "b")]
     journal.note(evaluations[0], seconds=25.0)
     parts = [training("long", folder, 3), training("short", folder), evaluations[1]]
     # 125 seconds less 25 of the other evaluation; three quarters of 100 at 20 images/s, tens.
@@ -35,8 +48,8 @@ def test_a_training_gets_its_share_of_what_evaluations_leave(folder):
 
 def test_a_training_that_is_measured_on_its_way_takes_the_time_of_evaluations_too(folder):
     journal = Journal(folder, {})
-    journal.note(Job("a", "evaluate", (), folder), seconds=25.0)
-    measured = replace(training("measured", folder), also=("evaluate",) * 2)
+    journal.note(evaluation("a", folder), seconds=25.0)
+    measured = replace(training("measured", folder), evaluations=("evaluate",) * 2)
     assert journal.length(measured, [measured], 150) == 200
 
 
@@ -49,9 +62,9 @@ def test_a_line_that_waited_for_something_does_not_decide_a_length(folder):
 
 
 def test_without_time_a_training_is_as_short_as_can_be(folder):
-    part, least = training("late", folder), replace(training("later", folder), least=7)
+    part, longer = training("late", folder), replace(training("later", folder), min_length=7)
     assert Journal(folder, {}).length(part, [part], -50) == 1
-    assert Journal(folder, {}).length(least, [least], -50) == 7
+    assert Journal(folder, {}).length(longer, [longer], -50) == 7
 
 
 def test_a_journal_knows_what_is_finished_and_under_which_settings(folder):
@@ -60,13 +73,13 @@ def test_a_journal_knows_what_is_finished_and_under_which_settings(folder):
     journal.note(training("begun", folder), command="uv run that")
     again = Journal(folder, {"seed": 0, "out": Path("x")})
     assert [*again.finished] == ["done"] and again.spent == 3.0
-    with pytest.raises(BrushworkError, match="holds results of seed 0, not 1"):
+    with pytest.raises(BrushworkError, match="contains results with seed 0, not 1"):
         Journal(folder, {"seed": 1, "out": Path("x")})
 
 
 def test_a_training_that_was_stopped_is_not_finished(folder):
     part = training("part", folder, unit="epochs")
-    with pytest.raises(BrushworkError, match="stopped in part; the same command goes on"):
+    with pytest.raises(BrushworkError, match="part was stopped; run the same command"):
         seconds_trained(part, 2)
     part.out.mkdir()
     lines = [{"epoch": 1, "seconds": 4.0}, {"epoch": 2, "seconds": 9.0}]

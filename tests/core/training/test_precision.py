@@ -23,8 +23,8 @@ def test_depthwise_convolutions_compute_in_float32_where_gradients_pass():
     average[0].weight.data.zero_()
     with torch.autocast("cpu", torch.bfloat16):
         y, constant = network(x), average(x)
-        seen = network(x.detach())
-    assert y.dtype == seen.dtype == torch.bfloat16
+        without_gradient = network(x.detach())
+    assert y.dtype == without_gradient.dtype == torch.bfloat16
     assert y.equal(plain(x).to(torch.bfloat16))
     assert constant.equal(plain.bias.to(torch.bfloat16)[:, None, None].expand_as(constant))
     weights = torch.randn_like(y)
@@ -49,6 +49,6 @@ def test_fp16_without_a_gpu_is_refused(monkeypatch):
         choose_precision("fp16")
 
 
-def test_what_is_asked_for_is_given():
+def test_an_explicit_precision_is_kept():
     assert choose_precision("no") == "no"
     assert choose_precision("bf16") == "bf16"

@@ -10,7 +10,7 @@ from brushwork.errors import BrushworkError
 from brushwork.training.run import StopSignal, open_run, read_metrics
 
 
-def parts(seed=0):
+def build(seed=0):
     """A network with batch norm, convolutions in channels-last, and Adam after three steps."""
     torch.manual_seed(seed)
     net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4)).to(memory_format=torch.channels_last)
@@ -26,14 +26,14 @@ def train(networks, optimizers, steps):
 
 
 def test_a_restored_run_goes_on_to_the_same_weights(tmp_path):
-    unbroken = parts()
+    unbroken = build()
     train(*unbroken, range(6))
 
-    stopped = parts()
+    stopped = build()
     train(*stopped, range(3))
     open_run(tmp_path / "run", {}, resume=False).save_state(3, *stopped)
 
-    resumed = parts(seed=1)
+    resumed = build(seed=1)
     run = open_run(tmp_path / "run", {}, resume=True)
     run.restore(*resumed)
     assert run.step == 3
@@ -45,7 +45,7 @@ def test_a_restored_run_goes_on_to_the_same_weights(tmp_path):
 
 def test_a_second_run_in_the_same_folder_is_refused(tmp_path):
     open_run(tmp_path / "run", {"lr": 1}, resume=False)
-    with pytest.raises(BrushworkError, match="add --resume"):
+    with pytest.raises(BrushworkError, match="add `resume`"):
         open_run(tmp_path / "run", {"lr": 1}, resume=False)
     with pytest.raises(BrushworkError, match="lr was 1 and is now 2"):
         open_run(tmp_path / "run", {"lr": 2}, resume=True)
@@ -86,9 +86,9 @@ def test_a_folder_with_other_files_is_left_alone(tmp_path):
     assert [f.name for f in tmp_path.iterdir()] == ["thesis.txt"]
 
 
-def test_metrics_after_the_saved_step_are_taken_back(tmp_path):
+def test_metrics_after_the_saved_step_are_deleted(tmp_path):
     run = open_run(tmp_path / "run", {}, resume=False)
-    networks, optimizers = parts()
+    networks, optimizers = build()
     for step in range(1, 6):
         run.log(step, 8, {"loss": float(step)})
         if step == 3:
@@ -100,9 +100,9 @@ def test_metrics_after_the_saved_step_are_taken_back(tmp_path):
     assert [line["step"] for line in read_metrics(tmp_path / "run")] == [1, 2, 3]
 
 
-def test_notes_of_a_step_are_kept_with_its_state_and_not_counted_as_training(tmp_path):
+def test_notes_of_a_step_are_kept_with_its_state_and_do_not_count_as_training(tmp_path):
     run = open_run(tmp_path / "run", {}, resume=False)
-    networks, optimizers = parts()
+    networks, optimizers = build()
     for step in (1, 2):
         run.note(step, {"fid_pixels": float(step), "eval_seconds": -1e6})
         assert run.log(step, 8, {"loss": 1.0})["images_per_second"] < 1e-5
@@ -115,12 +115,12 @@ def test_notes_of_a_step_are_kept_with_its_state_and_not_counted_as_training(tmp
 
 def test_nan_is_refused_and_the_last_good_state_kept(tmp_path):
     run = open_run(tmp_path / "run", {}, resume=False)
-    networks, optimizers = parts()
+    networks, optimizers = build()
     run.save_state(1, networks, optimizers)
     before = (tmp_path / "run" / "state.safetensors").read_bytes()
     with torch.no_grad():
         networks["net"][0].weight[0] = float("nan")
-    with pytest.raises(BrushworkError, match="good state, of step 1"):
+    with pytest.raises(BrushworkError, match="last good state, of step 1"):
         run.save_state(2, networks, optimizers)
     with pytest.raises(BrushworkError, match="NaN"):
         run.log(2, 8, {"loss": float("nan")})
@@ -129,7 +129,7 @@ def test_nan_is_refused_and_the_last_good_state_kept(tmp_path):
 
 def test_a_broken_state_is_one_sentence(tmp_path):
     run = open_run(tmp_path / "run", {}, resume=False)
-    run.save_state(1, *parts())
+    run.save_state(1, *build())
     (tmp_path / "run" / "state.safetensors").write_bytes(b"half a file")
     with pytest.raises(BrushworkError, match="is broken"):
         open_run(tmp_path / "run", {}, resume=True)
@@ -154,7 +154,7 @@ def test_the_config_says_what_was_run_and_with_what(tmp_path):
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
-def test_a_stop_signal_is_noted_and_a_second_one_obeyed(which):
+def test_a_stop_signal_is_recorded_and_a_second_one_has_its_usual_effect(which):
     handler = signal.getsignal(which)
     obeyed = []
     signal.signal(which, lambda *_: obeyed.append(True))

@@ -1,6 +1,6 @@
 """Identify the artist of a painting, and generate new paintings.
 
-The public names load on first use, so that importing the package costs nothing.
+The public names load on first use, so that importing the package is fast.
 """
 
 from typing import TYPE_CHECKING

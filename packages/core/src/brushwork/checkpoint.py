@@ -157,9 +157,13 @@ def load_config(folder: Path) -> dict[str, Any]:
     try:
         config = read_json(folder / CONFIG)
     except (OSError, ValueError) as error:
-        raise BrushworkError(f"cannot read {folder / CONFIG}: {error}") from error
+        raise BrushworkError(
+            f"cannot read {folder / CONFIG} ({error}); copy or download the checkpoint again"
+        ) from error
     if not isinstance(config, dict):
-        raise BrushworkError(f"{folder / CONFIG} is not a JSON object")
+        raise BrushworkError(
+            f"{folder / CONFIG} is not a JSON object; copy or download the checkpoint again"
+        )
     return config
 
 
@@ -174,7 +178,8 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     except (OSError, SafetensorError, RuntimeError) as error:
         first_line = str(error).splitlines()[0]
         raise BrushworkError(
-            f"{folder / WEIGHTS} is broken or does not fit {CONFIG}: {first_line}"
+            f"{folder / WEIGHTS} is broken or does not fit {CONFIG} ({first_line}); copy or "
+            "download the checkpoint again"
         ) from error
 
 
@@ -182,8 +187,8 @@ def update_config(folder: Path, config: dict[str, Any], card_text: str) -> None:
     """Replace the config and the card of a checkpoint; the weights stay.
 
     Args:
-        folder: of the checkpoint.
-        config: the whole new config.
+        folder: the checkpoint folder.
+        config: the new config, which replaces all of the old one.
         card_text: the new model card, as `card` formats it.
 
     Raises:

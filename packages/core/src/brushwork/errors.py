@@ -1,4 +1,4 @@
-"""The one exception that users meet, and how the scripts show it."""
+"""The exception for mistakes that users can correct, and how the scripts show it."""
 
 import dataclasses
 import re
@@ -21,9 +21,9 @@ def report_errors(flags: type | set[str] | None = None) -> Iterator[None]:
     """Show a `BrushworkError` as one sentence on stderr and exit with status 1.
 
     Args:
-        flags: the script's `Config`, a dataclass; parameters in backticks that it has, directly or
-            in a group, are shown as flags: `min_paintings` becomes --min-paintings. Or the set of
-            these parameters' names.
+        flags: the script's `Config`, a dataclass, or a set of parameter names. Parameters in
+            backticks that are among its fields (also those of its groups), or in the set, are shown
+            as flags: `min_paintings` becomes --min-paintings.
     """
     try:
         yield
@@ -64,7 +64,7 @@ def require_positive(settings: Mapping[str, Any], *names: str) -> None:
     """Check that settings are above zero.
 
     Raises:
-        BrushworkError: the first one that is not.
+        BrushworkError: a setting is not above zero; the message names the first such setting.
 
     >>> require_positive({"save_every": 0}, "save_every")
     Traceback (most recent call last):
@@ -79,7 +79,7 @@ def require_not_negative(settings: Mapping[str, Any], *names: str) -> None:
     """Check that settings are zero or above.
 
     Raises:
-        BrushworkError: the first one that is not.
+        BrushworkError: a setting is below zero; the message names the first such setting.
 
     >>> require_not_negative({"seed": -1}, "seed")
     Traceback (most recent call last):

@@ -1,4 +1,4 @@
-"""Public names that load on first use, so that importing a package of brushwork costs nothing."""
+"""Public names that load on first use, so that importing a package of brushwork is fast."""
 
 from collections.abc import Callable, Mapping
 from importlib import import_module
@@ -10,7 +10,7 @@ def lazy_exports(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
     """Make the `__getattr__`, `__dir__` and `__all__` of a package whose names load on first use.
 
-    A package's `__init__` holds these lines; the imports for type checkers repeat each name once:
+    A package's `__init__` has these lines; the imports for type checkers repeat each name once:
 
         if TYPE_CHECKING:
             from brushwork.gan.generator import PaintingGenerator as PaintingGenerator

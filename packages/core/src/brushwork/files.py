@@ -13,7 +13,7 @@ from filelock import FileLock, Timeout
 
 @contextmanager
 def atomic_write(file: Path) -> Iterator[Path]:
-    """Give a temporary path beside `file`, which replaces `file` when the block ends.
+    """Provide a temporary path beside `file`, which replaces `file` when the block ends.
 
     A reader sees the old file or the new one, never a part. When the block raises, the old file
     stays and the temporary one is deleted.
@@ -81,5 +81,5 @@ def exclusive(path: Path) -> Iterator[None]:
 
 
 def cache_folder() -> Path:
-    """The folder for what can be made again: $BRUSHWORK_CACHE, or `~/.cache/brushwork`."""
+    """Return the folder of files that can be rebuilt: $BRUSHWORK_CACHE or `~/.cache/brushwork`."""
     return Path(os.environ.get("BRUSHWORK_CACHE") or "~/.cache/brushwork").expanduser()

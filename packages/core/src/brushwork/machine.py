@@ -1,4 +1,4 @@
-"""What this machine offers a process: processor cores and the C library's memory settings."""
+"""Processor cores of this machine, and memory settings of the C library."""
 
 import ctypes
 import os
@@ -17,11 +17,11 @@ def num_cores() -> int:
 
 
 def keep_freed_memory() -> None:
-    """Tell glibc to keep freed memory instead of returning it to the kernel.
+    """Set glibc to keep freed memory instead of returning it to the kernel.
 
     Otherwise tensors of 32 MB and more are mapped and unmapped at every layer, and the kernel
     clears each page again: a step of EfficientNet-Lite0 on 32 images of 224 pixels takes twice as
-    long. Other C libraries are left alone.
+    long. The settings of other C libraries do not change.
     """
     _set_malloc_option(M_MMAP_MAX, 0)
     _set_malloc_option(M_TRIM_THRESHOLD, 2**31 - 1)

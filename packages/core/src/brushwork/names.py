@@ -25,10 +25,10 @@ def near_names(sizes: Mapping[str, int], name: str, most: int = 5) -> list[str]:
     """Find the known names nearest to a mistyped or partial one, best first.
 
     Args:
-        sizes: the known names, each with its number of paintings; of equally near names the larger
-            comes first.
+        sizes: the known names with their numbers of paintings. Of equally near names, the one with
+            more paintings comes first.
         name: the name as it was typed.
-        most: return at most this many names.
+        most: the largest number of names to return.
 
     >>> near_names({"Vincent van Gogh": 9, "Jan van Goyen": 5, "Monet": 7}, "Gogh, Van")
     ['Vincent van Gogh']

@@ -52,6 +52,4 @@ def check_names(names: Sequence[str]) -> None:
         BrushworkError: two have the same name.
     """
     if twice := next((name for name in names if names.count(name) > 1), None):
-        raise BrushworkError(
-            f"two feature spaces have the name {twice}; measure in each of them separately"
-        )
+        raise BrushworkError(f"two feature spaces have the name {twice}; pass only one of them")

@@ -95,7 +95,9 @@ def parser() -> argparse.ArgumentParser:
         "--report", type=Path, help="report.json of evaluate_gan.py; the page shows its metrics"
     )
     bundle.add_argument(
-        "--about", metavar="DATA", help="paintings to write a line about each artist from"
+        "--about",
+        metavar="DATA",
+        help="data, as train_classifier.py takes it, from which to describe each artist in a line",
     )
     return top
 
@@ -167,7 +169,7 @@ def serve(args: argparse.Namespace) -> None:
     if args.auth is not None:
         name, _, password = args.auth.partition(":")
         if not (name and password):
-            raise BrushworkError(f"`auth` {args.auth!r} is not NAME:PASSWORD")
+            raise BrushworkError(f"`auth` is {args.auth!r}; it must be NAME:PASSWORD")
         auth = (name, password)
     if args.mcp and find_spec("mcp") is None:
         raise BrushworkError('`mcp` needs another package: `pip install "brushwork-demo[mcp]"`')
@@ -214,11 +216,13 @@ def catch_stop_signals() -> list[int]:
 
 def _check_address(host: str, port: int) -> None:
     if not 1 <= port <= 65535:
-        raise BrushworkError(f"`port` {port} is not between 1 and 65535")
+        raise BrushworkError(f"`port` is {port}; it must be between 1 and 65535")
     try:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
     except OSError as error:
-        raise BrushworkError(f"`host` {host} is not an address of this machine") from error
+        raise BrushworkError(
+            f"`host` is {host}, which is not an address of this machine; use 127.0.0.1 or 0.0.0.0"
+        ) from error
     with socket.socket(family, socket.SOCK_STREAM) as attempt:
         attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

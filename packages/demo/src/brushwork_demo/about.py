@@ -1,4 +1,4 @@
-"""The About tab: what the page does, how well the models do, and what they must not be used for."""
+"""The About tab: purpose of the page, results of the models, and uses that are not allowed."""
 
 from collections.abc import Mapping
 from typing import Any

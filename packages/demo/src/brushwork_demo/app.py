@@ -32,10 +32,10 @@ MAX_WAITING = 200
 
 
 class Page(gr.Blocks):
-    """Blocks that answer a call of the wrong shape with a readable error."""
+    """A Gradio page that answers a call with wrong arguments with a readable error."""
 
     def get_block_name(self) -> str:
-        """Return the name that Gradio's frontend knows."""
+        """Return the name of `gr.Blocks` in Gradio's frontend, which does not know this class."""
         return "blocks"
 
     async def preprocess_data(self, block_fn: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
@@ -55,7 +55,7 @@ class Page(gr.Blocks):
             ) from None
 
     async def process_api(self, *args: Any, **kwargs: Any) -> Any:
-        """Log what fails in Gradio before and after our functions, and report it."""
+        """Log and report errors that Gradio raises before or after our functions."""
         try:
             return await super().process_api(*args, **kwargs)
         except gr.Error:
@@ -266,7 +266,7 @@ def launch(
         models: the models of the page.
         host: address to listen on; "0.0.0.0" accepts connections from other machines.
         port: by default 7860, or the next free port.
-        share: also serve the page under a public address of Gradio's for a week.
+        share: also serve the page under a public gradio.live address for a week.
         auth: a name and a password that visitors have to enter.
         mcp: also offer the endpoints as tools of the Model Context Protocol.
 
@@ -305,7 +305,9 @@ def launch(
             _frontend=False,
         )
     except OSError as error:
-        raise BrushworkError(f"cannot listen on {host}:{port or 7860}: {error}") from error
+        raise BrushworkError(
+            f"cannot listen on {host}:{port or 7860} ({error}); choose another `port`"
+        ) from error
     if share and not page.share_url:
         print(
             f"error: gradio.live gave no public address; the page is served at {page.local_url} "

@@ -34,9 +34,9 @@ def bundle(
     Args:
         folder_or_hub_id: a checkpoint folder or a name on the Hub.
         name: the model's name on the page; an older bundle of this name is replaced.
-        num_stages: how many checkpoints to take from `kept/` beside it, evenly spaced.
+        num_stages: number of checkpoints to copy from `kept/` beside it, evenly spaced.
         report: `report.json` of `evaluate_gan.py`; the metrics of its first set of fakes are shown.
-        about: paintings as `train_classifier.py` takes them, to describe each artist from.
+        about: data as for --data of `train_classifier.py`, from which to describe each artist.
         into: the folder of bundled checkpoints.
 
     Returns:
@@ -46,7 +46,9 @@ def bundle(
         BrushworkError: the checkpoint, the report or the name cannot be used.
     """
     if not name or set(name) - NAME_CHARACTERS:
-        raise BrushworkError(f"name {name!r} may have only small letters, digits and hyphens")
+        raise BrushworkError(
+            f"the name is {name!r}; it may contain only lower-case letters, digits and hyphens"
+        )
     source = checkpoint.locate(folder_or_hub_id)
     config = checkpoint.load_config(source)
     additions: dict[str, Any] = {}
@@ -111,7 +113,7 @@ def _copy_halved(source: Path, target: Path, additions: Mapping[str, Any] | None
 def copy_index(source: Path, target: Path) -> None:
     """Copy a classifier's index, if it has one, without the thumbnails.
 
-    The thumbnails are left out because the licence of the paintings may not allow to publish them.
+    The thumbnails are left out because the licence of the paintings may not allow publishing them.
     """
     if index := read_index(source):
         titles = index["paintings"]
@@ -119,7 +121,7 @@ def copy_index(source: Path, target: Path) -> None:
 
 
 def _metrics(report: Path) -> dict[str, float]:
-    """Read the metrics of the first set of fakes, named `fid_pixels`; counts are named `n_fake`."""
+    """Read the metrics of the first set of fakes, with names such as `fid_pixels` and `n_fake`."""
     metrics: dict[str, float] = {}
     try:
         reports: dict[str, dict[str, Any]] = json.loads(report.read_text())["reports"]
@@ -130,7 +132,9 @@ def _metrics(report: Path) -> dict[str, float]:
             else:  # reports of older versions have numbers here
                 metrics[key] = value
     except (OSError, ValueError, KeyError, StopIteration, AttributeError) as error:
-        raise BrushworkError(f"{report} is not a report.json of evaluate_gan.py") from error
+        raise BrushworkError(
+            f"{report} is not a report of evaluate_gan.py; pass the report.json that it wrote"
+        ) from error
     return {name: number for name, number in metrics.items() if isinstance(number, int | float)}
 
 

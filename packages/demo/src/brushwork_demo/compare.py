@@ -1,4 +1,4 @@
-"""The Compare tab (painters side by side on the same seeds) and the quiz with real and fake."""
+"""The Compare tab: painters side by side on the same seeds, and the quiz "real or generated"."""
 
 import io
 import random
@@ -74,7 +74,7 @@ def curve_names(models: Models) -> list[str]:
 
 
 def curves(models: Models, names: list[str], key: str) -> pd.DataFrame:
-    """Build a table of one curve: columns `epoch`, `key` and `painter`."""
+    """Collect one curve of several painters in a table: columns `epoch`, `key` and `painter`."""
     rows = [
         {"epoch": line.get("epoch", line.get("step", 0)), key: line[key], "painter": name}
         for name in names
@@ -160,7 +160,7 @@ def pair(models: Models, name: str, own: tuple[bytes, ...]) -> tuple[int, list[I
 
     Args:
         models: the models of the page.
-        name: of the painter.
+        name: name of the painter.
         own: JPEGs to take the real one from; empty for a synthetic painting.
 
     Returns:

@@ -39,7 +39,7 @@ def classifier_of(models: Models) -> Path:
 
 
 def answer(models: Models, picture: Image.Image) -> dict[str, Any]:
-    """Identify a picture's artist; JSON."""
+    """Identify a picture's artist, and return the answer as a JSON object."""
     found = serving.identify(classifier_of(models), picture)
     return {
         "known": found.known,
@@ -52,7 +52,7 @@ def answer(models: Models, picture: Image.Image) -> dict[str, Any]:
 
 
 def answer_html(models: Models, picture: Image.Image, heading: str = "") -> str:
-    """Identify a picture's artist; HTML with a bar and a line of text for each candidate."""
+    """Identify a picture's artist, and format each candidate as HTML: a bar and a line of text."""
     folder = classifier_of(models)
     found = serving.identify(folder, picture)
     return candidates_html(found, artist_descriptions(folder), heading)
@@ -93,7 +93,7 @@ def artist_descriptions(folder: Path) -> dict[str, str]:
 
 
 def introduction(artists: Sequence[str]) -> str:
-    """Format what the tab shows before a picture is there: the artists that it can name."""
+    """Format the first text of the tab: the artists that the classifier knows."""
     some = ", ".join(escape(name) for name in artists[:MAX_NAMES])
     rest = f" and {len(artists) - MAX_NAMES:,} more" if len(artists) > MAX_NAMES else ""
     return (
@@ -106,7 +106,7 @@ def introduction(artists: Sequence[str]) -> str:
 def nearest_html(models: Models, picture: Image.Image) -> str:
     """Format the most similar training paintings: artist, title and, if saved, a thumbnail.
 
-    Empty where the page has no classifier, or the classifier has no index.
+    Empty if the page has no classifier, or the classifier has no index.
     """
     if models.classifier is None:
         return ""

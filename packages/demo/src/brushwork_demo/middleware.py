@@ -14,7 +14,7 @@ MAX_BYTES = LIMITS.max_bytes + 5_000_000
 
 
 class ReadableErrors:
-    """Answer with a JSON error where a request makes Gradio fail.
+    """Answer with a JSON error if Gradio fails on a request.
 
     If the answer has already begun, end it, so that the client does not wait for the rest.
     """
@@ -23,7 +23,7 @@ class ReadableErrors:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass the request on, and answer in Gradio's place if that raises."""
+        """Pass the request to Gradio, and answer with an error if Gradio raises an exception."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
@@ -58,7 +58,7 @@ class BodyLimit:
         self.max_bytes = max_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Refuse by the announced length without reading; else count while reading."""
+        """Check the announced length of the body first; then count the bytes that arrive."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return

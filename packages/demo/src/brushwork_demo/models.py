@@ -1,4 +1,4 @@
-"""The models of a page: which generators and which classifier it offers to visitors."""
+"""The models of a page: the generators and the classifier that it offers to visitors."""
 
 import json
 import re
@@ -28,7 +28,7 @@ class Painter:
     config: dict[str, Any]
     """The `config.json` of the finished generator."""
     curves: tuple[dict[str, float], ...]
-    """Lines of the run's `metrics.jsonl`; empty where the file is missing."""
+    """Lines of the run's `metrics.jsonl`; empty if the file is missing."""
 
     @property
     def side(self) -> int:
@@ -60,7 +60,7 @@ class Models:
     painters: dict[str, Painter]
     """By name, at least one."""
     classifier: Path | None
-    """Checkpoint folder; None where the page cannot identify artists."""
+    """Checkpoint folder; None if the page cannot identify artists."""
 
     def painter(self, name: str | None) -> Painter:
         """Return a painter by name, or the first one for None.
@@ -94,7 +94,7 @@ def find_models(generators: Sequence[str] = (), classifier: str | None = None) -
         name = _free_name(painter.name, taken=painters)
         painters[name] = replace(painter, name=name)
     if not painters:
-        raise BrushworkError(f"no generators in {BUNDLED}; name one with `generator`")
+        raise BrushworkError(f"no generators in {BUNDLED}; pass one as `generator`")
     if classifier is None:
         found = next((folder for folder in bundled if not paints[folder]), None)
     else:
@@ -107,7 +107,7 @@ def find_models(generators: Sequence[str] = (), classifier: str | None = None) -
 
 
 def is_generator(config: Mapping[str, Any]) -> bool:
-    """Whether a checkpoint's `config.json` describes a generator."""
+    """Return whether a checkpoint's `config.json` describes a generator."""
     return config.get("architecture") in ARCHITECTURES
 
 
@@ -139,7 +139,7 @@ def _epochs(config: Mapping[str, Any]) -> float:
 
 
 def _free_name(name: str, taken: Mapping[str, Painter]) -> str:
-    """Return `name`, with the first free number from 2 behind it where the name is taken."""
+    """Return `name`; if it is taken, append the first free number from 2."""
     if name not in taken:
         return name
     stem = re.sub(r" \d+$", "", name)

@@ -42,7 +42,7 @@ CHOOSE_HINT = "Choose a picture to enlarge it."
 
 @dataclass(frozen=True)
 class GalleryState:
-    """What the server keeps of a visitor's gallery: enough to generate it again."""
+    """The state of a visitor's gallery, from which the server can generate it again."""
 
     painter: str
     request: PaintRequest
@@ -57,7 +57,7 @@ class GalleryState:
 
 @dataclass(frozen=True)
 class TabEvent:
-    """What Gradio calls when a tab or the page is opened."""
+    """A function that Gradio calls when a visitor opens a tab or the page."""
 
     function: Callable[..., Any]
     inputs: list[Component] = field(default_factory=list)
@@ -135,7 +135,7 @@ def variations(state: GalleryState, index: int, strength: float = 0.35) -> Paint
 
     Args:
         state: the gallery.
-        index: of the picture.
+        index: index of the picture.
         strength: fraction of the way to a random latent, from 0 to 1.
 
     Returns:
@@ -206,13 +206,13 @@ def walk_file() -> Path:
 
 
 def stage_label(models: Models, painter: str, stage: int) -> str:
-    """Label the slider over the stages of the training."""
+    """Write the label of the stage slider: the epochs of training at that stage."""
     epochs = models.painter(painter).epochs
     return f"Training: after {epochs[stage - 1]:,.0f} of {epochs[-1]:,.0f} epochs"
 
 
 def last_stage(painter: Painter) -> int:
-    """Return the maximum of the slider over stages: at least 2, because Gradio needs a range."""
+    """Return the maximum of the stage slider: at least 2, because Gradio needs a range."""
     return max(2, len(painter.stages))
 
 
@@ -222,7 +222,7 @@ def class_choices(painter: Painter) -> list[str]:
 
 
 def stage_slider(models: Models, painter: str, stage: int) -> Any:
-    """Update the slider over stages for a painter."""
+    """Update the stage slider for a painter."""
     return gr.update(
         maximum=last_stage(models.painter(painter)),
         value=stage,
@@ -350,7 +350,7 @@ def tab(models: Models) -> TabEvent:
     controls: list[Component] = [painter, seed, count, truncation, stage, label]
 
     def show(state: GalleryState, message: str = CHOOSE_HINT) -> list[Any]:
-        """Fill the gallery and hide what belongs to the picture chosen before."""
+        """Fill the gallery, and hide the actions and answers for the previously chosen picture."""
         hidden = gr.update(visible=False)
         return [
             pictures(state),
@@ -436,7 +436,7 @@ def tab(models: Models) -> TabEvent:
     @visitor_errors
     def keep_chosen(state: GalleryState | None) -> list[Any]:
         state, picture = with_chosen(state)
-        gr.Info("Kept. Choose another picture and mix the two.", duration=4)
+        gr.Info("The picture is kept. Choose another one, then mix the two.", duration=4)
         return [replace(state, kept=picture), gr.update(interactive=True)]
 
     @visitor_errors
@@ -468,7 +468,7 @@ def tab(models: Models) -> TabEvent:
 
     @visitor_errors
     def open_link(request: gr.Request) -> list[Any]:
-        """Paint what the page's address says, or the first pictures of the first painter."""
+        """Paint with the settings in the page's address, or with the defaults."""
         given = request.query_params
         settings = {key: given.get(key, default) for key, default in LINK_DEFAULTS.items()}
         try:

@@ -35,7 +35,7 @@ def device() -> torch.device:
 
 
 def on_gpu(function: Function) -> Function:
-    """Request a GPU of ZeroGPU for each call; change nothing where `spaces` is not installed."""
+    """Request a GPU of ZeroGPU for each call, if the package `spaces` is installed."""
     try:
         import spaces  # pyright: ignore[reportMissingImports]
     except ImportError:

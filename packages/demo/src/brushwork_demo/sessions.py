@@ -1,8 +1,9 @@
-"""What the server keeps of each visitor: the values of `gr.State`, for a limited time.
+"""Keep the state of each visitor, the values of `gr.State`, for a limited time.
 
 By default Gradio copies the description of every component into each session, and each API call
-is a session: 11 ms and 160 kB a call, for a feature (deep links) that this page does not use.
-Gradio also recomputes statistics over all past calls after each call, for a monitor that is off.
+is a session. This takes 11 ms and 160 kB per call, for a feature (deep links) that this page does
+not use. After each call Gradio also recomputes statistics over all past calls, for a monitor that
+this page switches off.
 """
 
 import os
@@ -71,6 +72,6 @@ def use_small_sessions(page: gr.Blocks) -> None:
 
 
 def limit_pending_calls(page: gr.Blocks) -> None:
-    """Keep as many ids of pending calls as the queue keeps messages; by default they pile up."""
+    """Limit the number of stored ids of pending calls; Gradio never deletes them by default."""
     limit = page._queue.pending_messages_per_session.max_size
     page._queue.pending_event_ids_session = LRUCache(limit)

@@ -91,11 +91,11 @@ def export(
         The files in the folder, relative to it.
 
     Raises:
-        BrushworkError: the folder contains something else, or a checkpoint is missing.
+        BrushworkError: the folder contains other files, or a checkpoint is missing.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or _has_other_files(folder)):
-        raise BrushworkError(f"{folder} contains something else than a Space; name a new folder")
+        raise BrushworkError(f"{folder} is not an exported Space; pass a new or empty folder")
     try:
         shutil.rmtree(folder / "src", ignore_errors=True)
         (folder / "src").mkdir(parents=True)
@@ -107,7 +107,7 @@ def export(
             shutil.copytree(package, folder / "src" / package.name, ignore=leave_out)
         _copy_checkpoints(folder / "src" / PACKAGE.name / BUNDLED.name, generators, classifier)
     except OSError as error:
-        raise BrushworkError(f"cannot write {folder}: {error}") from error
+        raise BrushworkError(f"cannot write {folder} ({error}); pass another folder") from error
     return sorted(f.relative_to(folder) for f in folder.rglob("*") if f.is_file())
 
 

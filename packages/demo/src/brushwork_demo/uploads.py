@@ -1,4 +1,4 @@
-"""Uploaded files: checked by their header, decoded once, reduced in size.
+"""Read uploaded files: check the header, decode the picture once, and reduce its size.
 
 Events that take files are registered with `preprocess=False`, because Gradio's own preprocessing
 opens any format that Pillow knows, at any size.
@@ -14,7 +14,7 @@ from brushwork.data.decode import Limits, Rejected, to_jpeg
 from brushwork.errors import BrushworkError
 
 SIDE = 512
-"""Short side in pixels to which a picture is reduced where the page shows it again."""
+"""Short side in pixels to which a picture is reduced if the page shows it again."""
 CLASSIFIER_SIDE = 256
 """Short side in pixels to which the classifier reduces every picture."""
 LIMITS = Limits(
@@ -74,6 +74,8 @@ def refuse_addresses(value: Any) -> None:
         path = str(value.get("path", ""))
         url = str(value.get("url", ""))
         if "://" in path or url.startswith("data:"):
-            raise BrushworkError("this page downloads no addresses; upload the picture itself")
+            raise BrushworkError(
+                "this page does not download pictures from addresses; upload the picture itself"
+            )
         for part in value.values():
             refuse_addresses(part)

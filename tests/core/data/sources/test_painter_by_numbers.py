@@ -147,7 +147,7 @@ def test_links_out_of_the_folder_are_not_followed(tmp_path: Path):
 
     assert len(image_folder(folder).table) == 2
     (folder / "test").symlink_to(tmp_path, target_is_directory=True)
-    with pytest.raises(BrushworkError, match="is a link to a folder, which is not followed"):
+    with pytest.raises(BrushworkError, match="a link to a folder, and such links are not followed"):
         painter_by_numbers(folder)
 
 
@@ -165,7 +165,7 @@ def test_a_table_without_the_columns_is_named(tmp_path: Path):
 
 
 def test_no_picture_at_all_is_an_error_with_a_cure(tmp_path: Path):
-    with pytest.raises(BrushworkError, match=r"2 missing, 1 bad rows\); unpack the archives"):
+    with pytest.raises(BrushworkError, match=r"2 missing, 1 rejected\); unpack the archives"):
         painter_by_numbers(kaggle(tmp_path, row("1.jpg"), row("2.jpg"), row("")))
 
 

@@ -1,1 +1,1 @@
-"""Networks of timm: create them, fill in pretrained weights, fold their batch norms."""
+"""Networks of timm: create them, load pretrained weights, fold batch norms into convolutions."""

@@ -15,7 +15,7 @@ HUB, NONE = "hub", "none"
 
 
 class TimmMethods(Protocol):
-    """What brushwork uses of a timm model besides `nn.Module`; see timm's documentation."""
+    """The methods of timm's models that brushwork uses; see timm's documentation."""
 
     num_features: int
     pretrained_cfg: dict[str, Any]
@@ -25,7 +25,7 @@ class TimmMethods(Protocol):
         ...
 
     def forward_head(self, x: Tensor, pre_logits: bool = False) -> Tensor:
-        """Compute logits (N, K), or with `pre_logits` features (N, D), of feature maps."""
+        """Compute logits (N, K) from feature maps; with `pre_logits`, features (N, D)."""
         ...
 
     def forward_intermediates(
@@ -76,7 +76,7 @@ def load_pretrained(network: nn.Module, architecture: str, weights: str | Path) 
 
     Args:
         network: a network of `create_backbone`.
-        architecture: its name.
+        architecture: timm's name of the network.
         weights: "none" to leave the network as it is; "hub" for timm's own weights, which are
             downloaded or found in the Hub's cache; else a file or a package, as
             `brushwork.backbones.weights.load_backbone` takes it.

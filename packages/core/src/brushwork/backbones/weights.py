@@ -58,13 +58,16 @@ def match_by_order(state: dict[str, Tensor], own: dict[str, Tensor]) -> dict[str
             the last part of their names (weight, running_mean, ...).
     """
     if len(state) != len(own):
-        raise BrushworkError(f"{len(state)} tensors do not fill a model of {len(own)}")
+        raise BrushworkError(
+            f"there are {len(state)} tensors, but the model has {len(own)}; these weights belong "
+            "to another architecture"
+        )
     for (name, tensor), (own_name, own_tensor) in zip(state.items(), own.items(), strict=True):
         same_kind = name.rpartition(".")[2] == own_name.rpartition(".")[2]
         if not same_kind or tensor.shape != own_tensor.shape:
             raise BrushworkError(
-                f"{name} {tuple(tensor.shape)} is not {own_name} {tuple(own_tensor.shape)}; "
-                "these weights belong to another architecture"
+                f"the tensor {name} {tuple(tensor.shape)} does not match the model's {own_name} "
+                f"{tuple(own_tensor.shape)}; these weights belong to another architecture"
             )
     return dict(zip(own, state.values(), strict=True))
 
@@ -92,10 +95,12 @@ def _file_state(path: Path) -> dict[str, Tensor]:
         return dict(timm.models.load_state_dict(str(path), weights_only=True))
     except Exception as error:  # each format raises errors of its own
         reason = str(error).strip().splitlines()[0]
-        raise BrushworkError(f"cannot read weights from {path}: {reason}") from error
+        raise BrushworkError(
+            f"cannot read weights from {path} ({reason}); give a .safetensors or .pth file"
+        ) from error
 
 
 def head_prefixes(model: nn.Module) -> tuple[str, ...]:
-    """Return how the tensor names of a timm model's last layer begin, such as "fc."."""
+    """Return the prefixes of the tensor names in a timm model's last layer, such as "fc."."""
     names = getattr(model, "default_cfg", {}).get("classifier") or ()
     return tuple(f"{name}." for name in ([names] if isinstance(names, str) else names))

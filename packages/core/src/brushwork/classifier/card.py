@@ -24,7 +24,7 @@ def model_card(config: Mapping[str, Any]) -> str:
     """Write the model card: the artists, the training data, the results and the limits.
 
     Args:
-        config: of the checkpoint, as `save_classifier` writes it.
+        config: the checkpoint's config, as `save_classifier` writes it.
 
     Returns:
         YAML front matter with the results of each split, then Markdown.

@@ -1,10 +1,10 @@
-"""Linear discriminant analysis of channel statistics: likely artists, and unknown ones.
+"""Linear discriminant analysis of channel statistics, to identify artists and detect unknown ones.
 
 The score of "unknown" is the relative Mahalanobis distance (Ren et al. 2021, "A Simple Fix to
 Mahalanobis Distance for Improving Near-OOD Detection", eq. 3): the distance of features to one
-artist's paintings minus their distance to all paintings together. Directions in which all paintings
-vary alike cancel out. What remains are the K - 1 directions of Fisher's linear discriminants, so
-only these are saved.
+artist's paintings minus their distance to all paintings together. A direction in which the artists'
+means do not differ contributes the same to both distances, so it cancels out. The K - 1 directions
+of Fisher's linear discriminants remain, and only these are saved.
 
 N paintings, D features, K artists, R = K - 1 directions.
 """
@@ -47,7 +47,10 @@ def fit_discriminants(features: Tensor, labels: Tensor) -> Discriminants:
     x, K = features.double(), int(labels.max()) + 1
     counts = torch.bincount(labels, minlength=K)
     if not (counts > 0).all() or not x.isfinite().all():
-        raise BrushworkError("discriminants need finite features of every artist")
+        raise BrushworkError(
+            "cannot fit the discriminant analysis: an artist has no painting, or a feature is NaN "
+            "or infinite; check the paintings and the network"
+        )
     center = x.mean(0)
     means = torch.stack([x[labels == label].mean(0) for label in range(K)]) - center
     within = (x - center - means[labels]).T
@@ -68,7 +71,7 @@ def familiarity(features: Tensor, discriminants: Discriminants) -> Tensor:
 
     Args:
         features: (N, D).
-        discriminants: of D features.
+        discriminants: discriminants of D features.
 
     Returns:
         (N,) float32; above 0 if one artist explains a painting better than all paintings together.
@@ -95,7 +98,7 @@ def log_likelihoods(features: Tensor, discriminants: Discriminants) -> Tensor:
 
     Args:
         features: (N, D).
-        discriminants: of D features.
+        discriminants: discriminants of D features.
 
     Returns:
         (N, K), up to a constant for each painting.
@@ -110,7 +113,7 @@ def log_likelihoods(features: Tensor, discriminants: Discriminants) -> Tensor:
 def _project(features: Tensor, discriminants: Discriminants) -> Tensor:
     if features.shape[1] != len(discriminants.center):
         raise BrushworkError(
-            f"{features.shape[1]} features do not fit discriminants of "
-            f"{len(discriminants.center)}; run train_classifier.py --resume to rebuild them"
+            f"each image has {features.shape[1]} features, but the discriminant analysis was made "
+            f"for {len(discriminants.center)}; run train_classifier.py --resume to rebuild it"
         )
     return (features - discriminants.center) @ discriminants.directions

@@ -51,7 +51,7 @@ def finish_classifier(
         device: where to run the network.
         is_writer: whether this process writes. Each process must call this function, because they
             share the predictions.
-        thumbnail_side: pixels of the thumbnails; 0 for none.
+        thumbnail_side: side of the thumbnails in pixels; 0 for no thumbnails.
         validation_rows: rows that the network was not trained on; the discriminant analysis is
             weighed and calibrated on them. Without them there is no discriminant analysis, and the
             calibration of the network alone stays.

@@ -74,8 +74,8 @@ class Neighbour:
     """A training painting of the classifier.
 
     Attributes:
-        artist: its artist.
-        title: its title.
+        artist: artist of the painting.
+        title: title of the painting.
         similarity: cosine of its features and those of the query, in [-1, 1].
         thumbnail: a small picture of it, if the index has one.
     """
@@ -91,8 +91,9 @@ class ArtistClassifier:
 
     Attributes:
         artists: the K names, in the order of the network's outputs.
-        side: pixels of the square that the network takes.
-        fit: how a painting becomes a square: "crop" cuts out its centre, "squash" scales it.
+        side: side of the network's square inputs, in pixels.
+        fit: "crop" if the centre of a painting is the input, "squash" if the whole painting is
+            resized to a square.
         num_views: views that predictions are averaged over.
         calibration: turns logits and the discriminant analysis's log-likelihoods into
             probabilities.
@@ -124,8 +125,8 @@ class ArtistClassifier:
         self._discriminants = discriminants
         if self.calibration.lda_weight and discriminants is None:
             raise BrushworkError(
-                f"the classifier lacks its {checkpoint.DISCRIMINANTS}; copy its whole folder, or "
-                "run train_classifier.py --resume to rebuild it"
+                f"the classifier's {checkpoint.DISCRIMINANTS} is missing; copy its whole folder, "
+                "or run train_classifier.py --resume to rebuild the file"
             )
         network = network.eval().requires_grad_(False)
         # Folded batch norms and this memory format make networks up to twice as fast on CPUs.
@@ -141,7 +142,8 @@ class ArtistClassifier:
         """Open the checkpoint of a classifier.
 
         Args:
-            folder_or_hub_id: its folder, the folder of its run, or its name on the Hub.
+            folder_or_hub_id: the checkpoint's folder, the folder of its run, or its name on the
+                Hugging Face Hub.
             device: where to run the network.
 
         Raises:
@@ -154,7 +156,10 @@ class ArtistClassifier:
             checkpoint.load_weights(network, folder)
             return cls(network.to(device), config, read_index(folder), read_discriminants(folder))
         except (KeyError, TypeError) as error:
-            raise BrushworkError(f"{folder} is not an artist classifier's checkpoint") from error
+            raise BrushworkError(
+                f"{folder} is not the checkpoint of an artist classifier; give one that "
+                "train_classifier.py wrote"
+            ) from error
 
     @overload
     def identify(self, images: Picture, top: int = ...) -> Identification: ...
@@ -168,7 +173,7 @@ class ArtistClassifier:
         Args:
             images: a path, a PIL image, the bytes of an image file or uint8 (H, W, 3), or a list or
                 tuple of these.
-            top: how many artists to return; all of them if there are fewer.
+            top: number of artists to return; all artists if there are fewer.
 
         Returns:
             One answer, or a list of them for a list.
@@ -263,9 +268,9 @@ class ArtistClassifier:
 
         Args:
             pixels: (M, S, S, 3) uint8, with the classifier's side and fit.
-            rows: (N,) which of the M paintings.
-            num_views: views to average over; 0 for the classifier's own number.
-            progress: title of a progress bar; none if empty.
+            rows: indices (N,) of paintings in `pixels`.
+            num_views: views to average over; 0 for the number in the checkpoint.
+            progress: title of the progress bar; "" for no bar.
 
         Returns:
             The predictions of all N rows, in every process.
@@ -298,13 +303,14 @@ class ArtistClassifier:
         return self.calibration.probabilities(predictions.logits.numpy(), likelihoods)
 
     def known_score(self, predictions: Predictions) -> NDArray[np.float64]:
-        """Score how surely paintings are by artists of this classifier; `threshold` is the limit.
+        """Score how likely each painting is by an artist of this classifier.
 
-        The score is the `familiarity` of the channel statistics. A checkpoint whose training was
-        stopped has no discriminant analysis; then the score is the highest probability.
+        Paintings with a score below `threshold` are "unknown". The score is the `familiarity` of
+        the channel statistics. A checkpoint whose training was stopped has no discriminant
+        analysis; then the score is the highest probability.
 
         Returns:
-            (N,)
+            The scores (N,).
         """
         if self._discriminants is not None:
             statistics = predictions.channel_statistics
@@ -357,7 +363,7 @@ def read_picture(image: Picture) -> bytes:
     if isinstance(image, str | Path):
         image, name = Path(image), str(image)
         if not image.is_file():
-            raise BrushworkError(f"no file {image}")
+            raise BrushworkError(f"no file {image}; pass the path of a picture")
     elif isinstance(image, np.ndarray):
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise BrushworkError(

@@ -34,8 +34,8 @@ def normalise(images: Tensor, mean: list[float], std: list[float]) -> Tensor:
 
     Args:
         images: uint8 (N, 3, S, S).
-        mean: of each channel, for pixels in [0, 1].
-        std: standard deviation, likewise.
+        mean: mean of each channel, for pixels in [0, 1].
+        std: standard deviation of each channel, for pixels in [0, 1].
 
     Returns:
         float32 (N, 3, S, S), in the memory format channels_last.
@@ -123,12 +123,12 @@ def predict_rows(
     Args:
         network: it is left in evaluation mode.
         pixels: (M, S, S, 3) uint8.
-        rows: (N,) which of the M paintings.
-        mean: of each channel; see `brushwork.backbones.create.input_statistics`.
-        std: likewise.
+        rows: indices (N,) of paintings in `pixels`.
+        mean: mean of each channel; see `brushwork.backbones.create.input_statistics`.
+        std: standard deviation of each channel.
         num_views: views to average over; see `brushwork.classifier.views.whole_views`.
         batch_size: paintings in a batch.
-        progress: title of a progress bar; none if empty.
+        progress: title of the progress bar; "" for no bar.
 
     Returns:
         The predictions of all N rows, in every process.
@@ -160,8 +160,8 @@ def predict(
     Args:
         network: in evaluation mode.
         images: uint8 (N, 3, S, S), on the network's device.
-        mean: of each channel; see `brushwork.backbones.create.input_statistics`.
-        std: likewise.
+        mean: mean of each channel; see `brushwork.backbones.create.input_statistics`.
+        std: standard deviation of each channel.
         num_views: see `brushwork.classifier.views.whole_views`.
     """
     logits, features, statistics = [], [], []
@@ -187,8 +187,8 @@ def concatenate(batches: list[Predictions]) -> Predictions:
 def channel_statistics(maps: Tensor) -> Tensor:
     """Compute the mean and the standard deviation of each channel: (N, C, H, W) to (N, 2 C).
 
-    They do not depend on where things are in a painting, and so describe its style (Huang &
-    Belongie 2017, "Arbitrary Style Transfer", section 4).
+    These statistics do not depend on positions in the painting, so they describe its style (Huang
+    & Belongie 2017, "Arbitrary Style Transfer", section 4).
 
     >>> channel_statistics(torch.tensor([[[[1.0, 3.0]], [[5.0, 5.0]]]]))
     tensor([[2., 5., 1., 0.]])
@@ -198,10 +198,10 @@ def channel_statistics(maps: Tensor) -> Tensor:
 
 
 def _maps_and_stages(network: Backbone, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-    """Compute the input of the head, and the last maps (N, C, H, W) of each size.
+    """Compute the input of the head, and the last feature maps (N, C, H, W) of each size.
 
-    Transformers have maps of one size. Some timm networks give no maps of their stages; then the
-    list is empty.
+    Transformers have feature maps of one size. Some timm networks do not return the feature maps of
+    their stages; for these the list is empty.
     """
     try:
         maps, stages = network.forward_intermediates(x)
@@ -211,9 +211,10 @@ def _maps_and_stages(network: Backbone, x: Tensor) -> tuple[Tensor, list[Tensor]
 
 
 def grad_cam(network: Backbone, x: Tensor, label: int) -> Tensor:
-    """Map the evidence for a label: Grad-CAM of the last stage (Selvaraju et al. 2017).
+    """Compute a heat map of the evidence for a label: Grad-CAM (Selvaraju et al. 2017).
 
-    The feature maps are weighted by the mean gradient of the label's logit (eqs. 1 and 2).
+    The feature maps of the last stage are weighted by the mean gradient of the label's logit (eqs.
+    1 and 2).
 
     Args:
         network: in evaluation mode.
@@ -221,7 +222,7 @@ def grad_cam(network: Backbone, x: Tensor, label: int) -> Tensor:
         label: from 0 to K - 1.
 
     Returns:
-        (h, w) of the last stage, at least 0.
+        The heat map (h, w), in the resolution of the last stage. Its values are at least 0.
 
     Raises:
         BrushworkError: the last stage has tokens instead of feature maps.
@@ -230,8 +231,8 @@ def grad_cam(network: Backbone, x: Tensor, label: int) -> Tensor:
         maps = network.forward_features(x)
     if maps.ndim != 4 or maps.shape[1] != network.num_features:
         raise BrushworkError(
-            f"{type(network).__name__} ends in tokens instead of feature maps, so it has no heat "
-            "map; use a convolutional backbone such as resnet18"
+            f"the last stage of {type(network).__name__} has tokens instead of feature maps, so it "
+            "has no heat map; use a convolutional backbone such as resnet18"
         )
     with torch.enable_grad():
         maps = maps.detach().clone().requires_grad_()

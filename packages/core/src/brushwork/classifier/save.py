@@ -84,10 +84,10 @@ def save_calibration(
 
     Args:
         folder: the checkpoint.
-        config: its config.
+        config: the checkpoint's config.
         calibration: replaces the one in the config.
-        threshold: of "unknown", likewise.
-        validation: results on the validation paintings, likewise.
+        threshold: threshold of "unknown"; replaces the one in the config.
+        validation: results on the validation paintings; replace those in the config.
 
     Raises:
         BrushworkError: the folder cannot be written.
@@ -122,7 +122,7 @@ def save_index(
         folder: the checkpoint.
         features: (N, D) from `ArtistClassifier.embed`; saved in half precision with norm 1.
         paintings: artist and title of each of the N paintings.
-        thumbnails: a small JPEG of each, or b"" for none.
+        thumbnails: a small JPEG of each painting; b"" for a painting without one.
 
     Raises:
         BrushworkError: the file cannot be written.

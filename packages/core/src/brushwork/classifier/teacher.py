@@ -16,7 +16,7 @@ def open_teacher(
     """Open a classifier to learn from.
 
     Args:
-        folder_or_hub_id: its checkpoint folder, or its name on the Hub.
+        folder_or_hub_id: the classifier's checkpoint folder, or its name on the Hugging Face Hub.
         artists: the artists that the student learns, in the order of its outputs.
         device: where to run the teacher.
 
@@ -26,8 +26,8 @@ def open_teacher(
     teacher = ArtistClassifier.from_pretrained(folder_or_hub_id, device)
     if teacher.artists != tuple(artists):
         raise BrushworkError(
-            f"`teacher` {folder_or_hub_id} has {len(teacher.artists)} artists, which are not the "
-            f"{len(artists)} artists of this selection; train it on the same `data` and "
+            f"the {len(teacher.artists)} artists of `teacher` {folder_or_hub_id} are not the "
+            f"{len(artists)} artists of this selection; train it on the same `data` with the same "
             "`min_paintings`"
         )
     return teacher

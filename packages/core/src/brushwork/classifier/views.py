@@ -23,11 +23,11 @@ Mix = Literal["none", "mixup", "cutmix"]
 
 @dataclass(frozen=True)
 class Views:
-    """How training views are made.
+    """Settings of the training views.
 
     Attributes:
-        min_area: the least share of a painting that a random crop shows. Small crops are enlarged,
-            which destroys brushwork.
+        min_area: the smallest share of a painting's area in a random crop. Small crops are
+            enlarged, which destroys brushwork.
         augment: "trivial" for one random operation (Müller & Hutter 2021), "rand" for two
             (Cubuk et al. 2020).
         mix: "mixup" blends two paintings (Zhang et al. 2018); "cutmix" pastes a piece of one into
@@ -46,12 +46,12 @@ class TrainingViews(Dataset):
 
     Args:
         pixels: (M, P, P, 3) uint8, usually memory-mapped.
-        rows: (R,) which of the M paintings to train on.
+        rows: indices (R,) in `pixels` of the paintings to train on.
         labels: (R,) the artist of each of these rows.
         num_artists: K.
-        batch_size: of the global batch.
+        batch_size: paintings in the global batch.
         side: function from a step to S.
-        views: how views are made.
+        views: settings of the views.
         seed: together with the step, it decides everything random.
         share: the part of every batch that this process trains on.
     """

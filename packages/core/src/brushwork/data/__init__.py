@@ -1,4 +1,4 @@
-"""Paintings: where they come from, which are used, and how they are kept ready for training.
+"""Paintings: read them from a source, select them, and prepare them for training.
 
 `open_data` opens anything that can be trained on. The public names load on first use: a decoding
 process imports modules of this package and must start without torch and pandas.

@@ -1,8 +1,8 @@
-"""Training batches: paintings, latents and random numbers as pure functions of seed and step.
+"""Make training batches: paintings, latents and random numbers as functions of seed and step.
 
-No random state is carried from step to step. A resumed run therefore gets the same batches as one
-that was never stopped, and several processes get the batches of one: each takes its slice of the
-global batch.
+No random state passes from one step to the next. So a resumed run gets the same batches as a run
+that was never stopped. Several processes together get the same batches as a single process: each
+takes its slice of the global batch.
 """
 
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def random_numbers(seed: int, stream: int, index: int) -> np.random.Generator:
     """Make the random number generator of one stream at one step (or epoch).
 
     Args:
-        seed: of the run, at least 0.
+        seed: the run's seed, at least 0.
         stream: one of `ORDER`, `FLIPS`, `LATENTS`, `AUGMENTATION`, `VIEWS` and `MIXES`.
         index: the step or the epoch, at least 0.
     """
@@ -78,7 +78,7 @@ def share_of(batch_size: int, process: int, world: int) -> slice:
     Args:
         batch_size: the global batch B.
         process: the number of this process, from 0.
-        world: how many processes share the batch.
+        world: number of processes that share the batch.
 
     Raises:
         BrushworkError: the slices would differ in size or have fewer than the 2 paintings that

@@ -41,8 +41,9 @@ def dataset_card(
     Args:
         record: the content of `brushwork.json`.
         table: the prepared paintings.
-        reasons: how many files were rejected for each reason.
-        top: how many artists, styles, genres and reasons to list; the rest are summed up.
+        reasons: number of rejected files for each reason.
+        top: number of artists, styles, genres and reasons to list. One more row counts the
+            paintings of all other artists, styles or genres together.
     """
     from huggingface_hub import DatasetCardData
 

@@ -65,18 +65,19 @@ class Rejected(Exception):
 
 @dataclass(frozen=True)
 class Limits:
-    """Limits that are checked from a file's header, so that no file can fill the memory."""
+    """Limits that are checked before a file is decoded, so that no file can fill the memory."""
 
     max_pixels: int = 1_000_000_000
-    """Most pixels of a sequential JPEG, which is decoded at a fraction of its size."""
+    """Largest number of pixels of a sequential JPEG, which is decoded at a reduced size."""
     max_pixels_whole: int = 100_000_000
-    """Most pixels of any other picture, which is decoded whole: 5 to 20 bytes of memory a pixel."""
+    """Largest number of pixels of any other picture. It is decoded at its full size, which needs 5
+    to 20 bytes of memory per pixel."""
     max_bytes: int = 1 << 30
     """Largest size of a file."""
     max_aspect: float = 30.0
     """Largest ratio of the long side to the short side."""
     min_side: int = 16
-    """Fewest pixels on the short side."""
+    """Smallest short side, in pixels."""
 
 
 def to_jpeg(picture: Picture, side: int, limits: Limits | None = None) -> bytes:
@@ -88,8 +89,8 @@ def to_jpeg(picture: Picture, side: int, limits: Limits | None = None) -> bytes:
 
     Args:
         picture: a file, its bytes, or a Pillow image.
-        side: of the result, in pixels, at least 1.
-        limits: which pictures to reject as too large; by default `Limits()`.
+        side: short side of the result, in pixels, at least 1.
+        limits: limits of the picture's size; by default `Limits()`.
 
     Raises:
         Rejected: the picture is broken, of an unknown format or beyond the limits.
@@ -129,7 +130,7 @@ def square(encoded: bytes, side: int, fit: Literal["crop", "squash"]) -> Image.I
 
     Args:
         encoded: a JPEG of `to_jpeg`.
-        side: of the square, in pixels.
+        side: side of the square, in pixels.
         fit: "crop" keeps the middle square of the painting; "squash" resizes the whole painting to
             a square and changes its proportions.
     """
@@ -146,7 +147,7 @@ def square(encoded: bytes, side: int, fit: Literal["crop", "squash"]) -> Image.I
 
 
 def _reason(error: Exception) -> str:
-    """Reduce a decoder's message to what is the same in every run and for similar files."""
+    """Simplify a decoder's message, so that the same error has the same text for all files."""
     message = re.sub(r"<.* at 0x[0-9a-f]+>", "the file", str(error)).strip()
     if "truncated" in message.lower():
         return "truncated"
@@ -187,7 +188,7 @@ def _file_to_jpeg(picture: Path | bytes, side: int, limits: Limits) -> bytes:
 
 
 def _orientation(image: Image.Image) -> int:
-    """Read the EXIF orientation, 1 to 8; 1, which is upright, if it cannot be read."""
+    """Read the EXIF orientation, from 1 to 8; return 1, upright, if it cannot be read."""
     try:
         value = image.getexif().get(ORIENTATION, 1)
     except Exception:  # broken metadata must not reject the picture
@@ -207,12 +208,12 @@ def _open(file: io.BytesIO | Path) -> Image.Image:
 
 
 def _is_sequential_jpeg(image: Image.Image) -> bool:
-    """Tell whether libjpeg can decode a picture at 1/8 of its size without storing all of it."""
+    """Return whether libjpeg can decode a picture at 1/8 of its size without storing all of it."""
     return image.format in ("JPEG", "MPO") and "progressive" not in image.info
 
 
 def _check_size(image: Image.Image, limits: Limits) -> None:
-    """Reject a picture that is too small, too large or too long."""
+    """Reject a picture if its size or the ratio of its sides is beyond the limits."""
     width, height = image.size
     most = limits.max_pixels if _is_sequential_jpeg(image) else limits.max_pixels_whole
     if min(width, height) < limits.min_side:
@@ -220,7 +221,9 @@ def _check_size(image: Image.Image, limits: Limits) -> None:
     if width * height > most:
         raise Rejected(f"{width}x{height} pixels, more than {most:,}")
     if max(width, height) > limits.max_aspect * min(width, height):
-        raise Rejected(f"{width}x{height} pixels, longer than {limits.max_aspect:g} to 1")
+        raise Rejected(
+            f"{width}x{height} pixels, a ratio of the sides above {limits.max_aspect:g} to 1"
+        )
 
 
 def eight_bit(image: Image.Image) -> Image.Image:
@@ -232,10 +235,10 @@ def eight_bit(image: Image.Image) -> Image.Image:
     if image.mode.startswith("I"):
         values = np.asarray(image)
         if values.min() < 0 or values.max() > 0xFFFF:
-            raise Rejected("32-bit grey values beyond 16 bits")
+            raise Rejected("32-bit grey values that do not fit in 16 bits")
         return Image.fromarray((values >> 8).astype(np.uint8))
     if image.mode == "F":
-        raise Rejected("floating-point pixels, for which no value of white is defined")
+        raise Rejected("floating-point pixels, whose value of white is unknown")
     if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBa"):
         return image.convert("RGBA")
     if image.mode == "1":

@@ -34,7 +34,7 @@ Decoded = bytes | Rejected
 
 
 Decode = Callable[[Sequence[int]], Iterator[Decoded]]
-"""From row numbers to what they decode to, in the same order."""
+"""A function from row numbers to their JPEGs or reasons of rejection, in the same order."""
 
 
 class Worker:
@@ -113,13 +113,14 @@ def decoding(reader: Reader, side: int, limits: Limits, workers: int) -> Iterato
     """Provide a function that decodes rows, spread over several processes.
 
     Args:
-        reader: reads the picture of a row; it is pickled into the processes.
-        side: of the JPEGs; see `to_jpeg`.
-        limits: which pictures to reject as too large.
-        workers: how many processes, at least 1.
+        reader: reads the picture of a row; each process receives a pickled copy.
+        side: short side of the JPEGs; see `to_jpeg`.
+        limits: limits of a picture's size; larger pictures are rejected.
+        workers: number of processes, at least 1.
 
     Yields:
-        From row numbers to JPEGs or reasons, in the same order. It works until the block ends.
+        A function that takes row numbers and returns, in the same order, a JPEG or the reason of
+        the rejection for each. It works until the `with` block ends.
     """
     pool = [Worker(reader, side, limits) for _ in range(workers)]
     idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
@@ -158,7 +159,7 @@ def decoding(reader: Reader, side: int, limits: Limits, workers: int) -> Iterato
 
 
 def serve() -> None:
-    """Run a decoding process: read rows from stdin and write what they decode to on stdout."""
+    """Run a decoding process: read row numbers from stdin and write JPEGs or reasons to stdout."""
     limit_memory(MAX_MEMORY)
     tasks, results = sys.stdin.buffer, os.fdopen(os.dup(1), "wb")
     os.dup2(2, 1)  # what a C library prints must not be mixed with the results

@@ -1,9 +1,9 @@
-"""The front door: open any data by its name or path.
+"""Open any data by its name or path.
 
 `open_source` recognises the kind of source and lists its paintings, without decoding any.
-`open_data` also prepares them once, so that training can read them. Files and rows that are not
-usable are listed, never dropped silently: in every source, the number of rows equals paintings in
-the table + missing + rejected.
+`open_data` also prepares the paintings once, so that training can read them. Files and rows that
+are not usable are listed, never dropped silently: in every source, the number of rows equals
+paintings in the table + missing + rejected.
 """
 
 import hashlib
@@ -49,7 +49,7 @@ def open_data(data: str, cache: str | Path | None = None) -> PreparedPaintings:
 
 
 def open_source(data: str) -> Paintings:
-    """List the paintings of a source, whose kind is recognised.
+    """Recognise the kind of a source, and list its paintings.
 
     Args:
         data: `synthetic` or `synthetic:5000`; a folder (Painter-by-Numbers, a saved dataset,

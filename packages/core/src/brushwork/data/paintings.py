@@ -74,7 +74,7 @@ def hold_out(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def split_names(names: Iterable[str]) -> dict[str, str]:
-    """Map those names that are names of splits to "train" or "test".
+    """Map names of splits to "train" or "test"; leave other names out.
 
     >>> split_names(["train", "validation", "test", "Rembrandt"])
     {'train': 'train', 'validation': 'train', 'test': 'test'}

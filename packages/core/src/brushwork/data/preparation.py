@@ -74,10 +74,10 @@ def prepare(
 
     Args:
         paintings: a source, or a selection of its paintings.
-        out: the folder to write; until it is complete, the work is in `out.unfinished` beside it.
+        out: the folder to write; unfinished work is kept in the folder `out.unfinished` beside it.
         side: the short side of each painting is reduced to this many pixels, never enlarged.
         workers: decoding processes, at least 1; by default one for each core.
-        limits: which pictures to reject as too large; by default `Limits()`.
+        limits: limits of a picture's size; by default `Limits()`.
         selection: the filters that made the selection, for the card.
         rows_per_shard: paintings in one Parquet file, before any is rejected.
         progress: show a progress bar.
@@ -87,8 +87,8 @@ def prepare(
         missing + not_selected.
 
     Raises:
-        BrushworkError: `out` contains something else or cannot be written, or no picture of the
-            source is readable.
+        BrushworkError: `out` contains other files or cannot be written, or no picture of the source
+            can be decoded.
     """
     require_positive(
         {"side": side, "workers": 1 if workers is None else workers}, "side", "workers"
@@ -144,11 +144,11 @@ def check_free(out: Path) -> None:
     """Check that a folder is absent, empty or prepared data.
 
     Raises:
-        BrushworkError: it contains something else.
+        BrushworkError: the folder contains other files.
     """
     out = out.expanduser()
     if out.exists() and not (out / RECORD).exists() and not (out.is_dir() and _is_empty(out)):
-        raise BrushworkError(f"{out} already holds something else; pass another `out`")
+        raise BrushworkError(f"{out} contains other files; pass an empty or new folder as `out`")
 
 
 def _is_empty(folder: Path) -> bool:
@@ -159,7 +159,7 @@ def _finished(out: Path, job: str) -> dict[str, Any] | None:
     """Read the record in `out` if the same job wrote it; None if the folder is free.
 
     Raises:
-        BrushworkError: the folder contains something else, or data that another job wrote.
+        BrushworkError: the folder contains other files, or data that another job wrote.
     """
     check_free(out)
     if not (out / RECORD).exists():
@@ -167,7 +167,7 @@ def _finished(out: Path, job: str) -> dict[str, Any] | None:
     record = json.loads((out / RECORD).read_text())
     if record["job"] != job:
         raise BrushworkError(
-            f"{out} already holds data prepared from another source, selection or setting; "
+            f"{out} already contains data prepared from another source, selection or setting; "
             "delete it or pass another `out`"
         )
     return record
@@ -180,7 +180,10 @@ def _begin(work: Path, job: str) -> None:
             same = (work / "job").read_text() == job
         except FileNotFoundError:
             if not _is_empty(work):
-                raise BrushworkError(f"{work} is in the way; delete or rename it") from None
+                raise BrushworkError(
+                    f"unfinished work is kept in {work}, which contains other files; delete or "
+                    "rename it"
+                ) from None
             same = False
         if not same:
             shutil.rmtree(work)
@@ -247,7 +250,7 @@ def _write_shard(work: Path, shard: Shard, table: pd.DataFrame, decode: Decode, 
 
 
 def schema() -> pa.Schema:
-    """Define the columns as `datasets` does, which then shows `image` as pictures."""
+    """Define the columns in the way of `datasets`, so that `datasets` loads `image` as pictures."""
     text = {"dtype": "string", "_type": "Value"}
     features = {"image": {"_type": "Image"}, **dict.fromkeys(TEXT, text)}
     image = pa.struct({"bytes": pa.binary(), "path": pa.string()})
@@ -309,8 +312,11 @@ def _finish(
     unreadable = [tuple(rejected) for part in parts for rejected in part["rejected"]]
     num_prepared = sum(part["rows"] for part in parts)
     if num_prepared == 0:
-        first = f"; the first error is {': '.join(unreadable[0])}" if unreadable else ""
-        raise BrushworkError(f"no painting of {paintings.name} is readable{first}")
+        first = f" (the first error is {': '.join(unreadable[0])})" if unreadable else ""
+        raise BrushworkError(
+            f"none of the paintings in {paintings.name} can be decoded{first}; check that the "
+            "download is complete"
+        )
     rejected = [*paintings.rejected, *unreadable]
     with (folder / "rejected.csv").open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)

@@ -45,7 +45,7 @@ ROWS_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class PreparedPaintings:
-    """Prepared paintings, as small JPEGs (`image`) or as decoded squares (`pixels`)."""
+    """Prepared paintings, as small pictures (`image`) or as one array of squares (`pixels`)."""
 
     folder: Path
     name: str
@@ -69,8 +69,8 @@ class PreparedPaintings:
     def pixels(self, side: int, fit: Literal["crop", "squash"] = "crop") -> np.memmap:
         """Return every painting as a square: uint8 (N, S, S, 3), memory-mapped and read-only.
 
-        The first call for a side and a fit decodes all paintings, with a progress bar. The result
-        is kept in the folder of the data, or in the cache folder if that one is not writable.
+        The first call for each side and fit decodes all paintings, with a progress bar. The result
+        is kept in the data's folder, or in the cache folder if the data's folder is not writable.
 
         Args:
             side: S; a smaller painting is enlarged.
@@ -156,7 +156,7 @@ def open_prepared(folder: str | Path) -> PreparedPaintings:
 
 
 def _is_writable(folder: Path) -> bool:
-    """Tell whether a folder, or the nearest one above it that exists, is writable."""
+    """Return whether a folder, or the nearest one above it that exists, is writable."""
     while not folder.exists():
         folder = folder.parent
     return os.access(folder, os.W_OK)

@@ -25,7 +25,7 @@ Picture = Path | bytes | Image.Image
 
 
 class Reader(Protocol):
-    """What a source provides for the rows of its table."""
+    """Reads the pictures of a source, by the rows of its table."""
 
     def __call__(self, row: int) -> Picture:
         """Return the file of a row, its bytes, or a picture that is drawn."""
@@ -44,7 +44,7 @@ class FileReader:
     files: tuple[str, ...]
 
     def __call__(self, row: int) -> Path:
-        """Return the file of a row."""
+        """Return the path of a row's file."""
         return self.root / self.files[row]
 
     def identity(self, row: int) -> str:

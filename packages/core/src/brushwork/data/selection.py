@@ -55,13 +55,19 @@ def select(
         left = table.loc[[name in wanted for name in table[column]]]
         what = " ".join(f"`{column}` {name!r}" for name in names)
         if left.empty:
-            raise BrushworkError(f"{what} leaves none of the {len(table):,} paintings of {before}")
+            raise BrushworkError(
+                f"none of the {len(table):,} paintings of {before} matches {what}; change one of "
+                "the filters"
+            )
         table, before = left, what
         report(what, table)
     if split:
         left = table.loc[table["split"] == split]
         if left.empty:
-            raise BrushworkError(f"{before} has no paintings in the {split} split")
+            raise BrushworkError(
+                f"{before} has no paintings in the {split} split; choose another `split`, or leave "
+                "`split` out"
+            )
         table, before = left, f"{before} in the {split} split"
         report(f"`split` {split}", table)
     if min_paintings > 0:
@@ -128,7 +134,7 @@ def hold_out_validation(train: pd.DataFrame, share: float, seed: int) -> pd.Seri
 
     Args:
         train: the training rows, with a column `artist` and a unique index.
-        share: of each artist's paintings, between 0 and 1.
+        share: share of each artist's paintings, between 0 and 1.
         seed: decides which rows.
 
     Returns:
@@ -295,7 +301,7 @@ def _spellings(table: pd.DataFrame, column: str, name: str) -> list[str]:
 
 
 def _suggest_threshold(sizes: pd.Series) -> str:
-    """Name a `min_paintings` that keeps ten artists, or all if there are fewer."""
+    """Suggest a `min_paintings` that keeps ten artists, or all artists if there are fewer."""
     if sizes.empty:
         return ""
     threshold = int(sizes.iloc[min(10, len(sizes)) - 1])

@@ -1,6 +1,6 @@
 """GANs: generators and discriminators, training objectives, and evaluation of generators.
 
-The public names load on first use, so that importing the package costs nothing.
+The public names load on first use, so that importing the package is fast.
 `brushwork.gan.invert.invert` is not among them, because its module has the same name.
 """
 

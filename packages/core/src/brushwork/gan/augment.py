@@ -114,9 +114,9 @@ def augmentation_numbers(step: int, batch_size: int, seed: int) -> Tensor:
     """Draw the uniform numbers that distort the images of one step.
 
     Args:
-        step: of the training, from 0.
+        step: the step of training, from 0.
         batch_size: B, images per step over all processes; each process takes its share.
-        seed: of the run.
+        seed: the run's seed.
 
     Returns:
         Numbers in [0, 1), (B, `PASSES_PER_STEP`, `NUMBERS_PER_IMAGE`), float32, on the CPU.
@@ -139,12 +139,12 @@ def diff_augment(
         x: images (N, 3, S, S) in [-1, 1].
         u: uniform numbers (N, `NUMBERS_PER_IMAGE`) in [0, 1), on the device of `x`.
         policy: any of `POLICIES`, which are applied in the order of `POLICIES`.
-        probability: with which each augmentation is applied to each image, in [0, 1]: 1 for
-            DiffAugment, the value of `adapt` for ADA.
+        probability: the probability, in [0, 1], that an augmentation is applied to an image: 1 for
+            DiffAugment; for ADA, `adapt` computes it.
 
     Returns:
         Distorted images (N, 3, S, S), differentiable in `x`. Images to which nothing is applied are
-        returned unchanged, to the bit.
+        returned exactly as they were.
 
     Raises:
         BrushworkError: `policy` has an unknown name.
@@ -170,8 +170,8 @@ def color(x: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -
     Args:
         x: images (N, 3, S, S).
         brightness: (N,) in [0, 1), mapped linearly to the range above; 0.5 changes nothing.
-        saturation: (N,), likewise.
-        contrast: (N,), likewise.
+        saturation: (N,) in [0, 1), mapped in the same way.
+        contrast: (N,) in [0, 1), mapped in the same way.
     """
     x = x + (brightness - 0.5)[:, None, None, None]
     grey = x.mean(1, keepdim=True)
@@ -234,11 +234,11 @@ def adapt(
     brings r_t to its target, and stays within [0, 1].
 
     Args:
-        probability: the current one, in [0, 1].
+        probability: the current probability, in [0, 1].
         r_t: mean of sign(D(x)) over the real images since the last change, in [-1, 1] (equation 1
             of the paper): near 0 without overfitting, 1 if all are classified as real.
         images: number of images since the last change.
-        target: of `r_t`; 0.6 in the paper.
+        target: the target of `r_t`; 0.6 in the paper.
         ramp_images: images in which the probability can go from 0 to 1; 500,000 in the paper.
 
     >>> adapt(0.5, r_t=0.9, images=50_000), adapt(0.5, r_t=0.2, images=50_000)

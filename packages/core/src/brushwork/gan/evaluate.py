@@ -63,7 +63,7 @@ class Comparison(NamedTuple):
 
 
 class Labelled(NamedTuple):
-    """Features of paintings, and what is known of each of them: see `Pictures.columns`."""
+    """Features of paintings, and their known labels: see `Pictures.columns`."""
 
     features: Features
     columns: Mapping[str, Sequence[str]]
@@ -76,8 +76,8 @@ def open_pictures(
 
     Args:
         source: a folder, or the name of a checkpoint on the Hugging Face Hub.
-        num: number of pictures that the generator paints; a folder of images is used whole.
-        seed: of the generator; it paints the same pictures in any number of processes.
+        num: number of pictures that the generator paints; of a folder, all images are used.
+        seed: determines the generated pictures, for any number of processes.
         device: where the generator runs.
 
     Raises:
@@ -142,14 +142,13 @@ def compare(
     """Compute all metrics of one set of fakes in one feature space.
 
     These are the metrics of `evaluate` and `leak_check`; of `label_check`, if the space has labels;
-    and of `class_check`, if the generator has classes that real paintings have, too. The last two
-    use real paintings of the test split if there are any, because a classifier was not trained on
-    these.
+    and of `class_check`, if some real paintings have the generator's classes. The last two use real
+    paintings of the test split if there are any, because the classifier was not trained on these.
 
     Args:
         real: the real paintings.
         fakes: the pictures of one generator.
-        space: where the features of all of them were computed.
+        space: the feature space in which all features were computed.
         held_out: the paintings of the other split, if `real` has one split only.
         num_pairs: see `evaluate`.
         seed: see `evaluate`.
@@ -218,7 +217,7 @@ def evaluator(
         real: the real paintings; their features are computed once.
         space: the feature space.
         num: number of fakes.
-        seed: of the fakes.
+        seed: determines the generated pictures.
         batch_size: pictures in one call of `space.embed`.
 
     Returns:
@@ -253,12 +252,12 @@ def training_report(
     It writes nothing if the run has no metrics in this space.
 
     Args:
-        run: its folder.
-        generator: the final one, for the figures.
+        run: the run folder.
+        generator: the final generator, for the figures.
         real: the training set.
-        space: where the metrics were computed.
-        num: number of fakes among which the nearest to paintings are searched.
-        seed: of the fakes.
+        space: the feature space in which the metrics were computed.
+        num: number of fakes; the figure shows those that are nearest to paintings.
+        seed: determines the generated pictures.
     """
     folder = Path(run) / "report"
     records = [line for line in read_metrics(run) if space.name in line.get("metrics", {})]
@@ -288,7 +287,7 @@ def figures_of(real: PictureFeatures, fakes: PictureFeatures, name: str) -> dict
     Args:
         real: the real paintings.
         fakes: the pictures of one generator.
-        name: of the generator, for the captions.
+        name: name of the generator, for the captions.
 
     Returns:
         The figures by caption.
@@ -351,10 +350,10 @@ def _rows_of_classes(
 
     Args:
         paintings: from which to choose.
-        kind: of the classes, a column such as "artist".
+        kind: the column that gives the classes, such as "artist".
         classes: names in this column.
         most: number of paintings, at most.
-        seed: of the choice.
+        seed: determines the choice.
 
     Returns:
         Their features and the class of each; None if they have fewer than two classes.

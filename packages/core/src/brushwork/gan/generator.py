@@ -29,7 +29,7 @@ NUM_MEAN_LATENTS = 4096
 
 
 class PaintingGenerator:
-    """A trained generator: it maps latents, and labels where it has classes, to pictures.
+    """A trained generator: it maps latents, and labels if it has classes, to pictures.
 
     Attributes:
         network: the generator's network, in evaluation mode and without gradients.
@@ -103,7 +103,7 @@ class PaintingGenerator:
         Args:
             num: N, at least 1.
             label: one of `classes`, for all N; None draws each label at random, uniformly.
-            seed: of the random draws, from 0 to 2**32 - 1.
+            seed: determines the random labels; from 0 to 2**32 - 1.
 
         Raises:
             BrushworkError: there is no such class, or `num` or `seed` is out of range.
@@ -156,7 +156,7 @@ class PaintingGenerator:
         Args:
             num: N, at least 1.
             label: one of `classes`; None draws the class of each picture at random.
-            seed: of latents and labels, from 0 to 2**32 - 1.
+            seed: determines latents and labels; from 0 to 2**32 - 1.
             truncation: above 0, at most 1; lower values give less variety; see `paint`.
             to: "pil" for a list of RGB images, "array" for uint8 (N, S, S, 3), "tensor" for
                 float32 (N, 3, S, S) in [-1, 1] on the generator's device.
@@ -201,7 +201,7 @@ class PaintingGenerator:
 
         Truncation interpolates between the mean style of the class, at 0, and the style itself, at
         1 (Karras et al. 2019, "A Style-Based Generator Architecture for GANs", appendix B). The
-        mean is computed from this network's weights, where StyleGAN keeps a running average.
+        mean is computed from this network's weights, where StyleGAN keeps a moving average.
 
         Args:
             z: (N, Z), as `latents` draws them.
@@ -266,7 +266,7 @@ class PaintingGenerator:
             level: from 0 (all of B) to L (all of A).
             y_a: labels (N,) of A; see `paint`.
             y_b: labels (N,) of B; see `paint`.
-            truncation: of both, above 0, at most 1.
+            truncation: truncation of A and B, above 0, at most 1.
 
         Raises:
             BrushworkError: the model has no styles, or a number is out of range.
@@ -303,7 +303,7 @@ class PaintingGenerator:
             num_pictures: pictures that the walk passes, at least 1.
             frames_between: frames from one of these pictures to the next, at least 1.
             label: one of `classes`; None draws the class of each picture at random.
-            seed: of latents and labels, from 0 to 2**32 - 1.
+            seed: determines latents and labels; from 0 to 2**32 - 1.
             truncation: above 0, at most 1; see `paint`.
 
         Yields:

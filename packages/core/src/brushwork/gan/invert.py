@@ -52,15 +52,15 @@ def invert(
     """Find the picture of `generator` that is most similar to `image`.
 
     Args:
-        generator: of any model. If it has styles, each level gets its own style.
-        image: of any size; its centre square is used.
-        steps: of Adam, at least 1; the learning rate decreases to 0 along a half cosine.
+        generator: a generator of any model. If it has styles, each level gets its own style.
+        image: an image of any size; its centre square is used.
+        steps: steps of Adam, at least 1; the learning rate decreases to 0 along a half cosine.
         callback: called after each step with its number (from 1), the lowest loss so far and the
             picture of that loss.
         embed: computes the features that are compared; `pixel_pyramid` by default.
-        label: the class of the random latents, for a generator with classes; None draws classes.
+        label: the class of the picture, for a generator with classes; None for random classes.
         lr: learning rate, in standard deviations of the latents (or styles).
-        seed: of the random latents.
+        seed: determines the random latents.
 
     Raises:
         BrushworkError: `steps` is below 1, or there is no such class.

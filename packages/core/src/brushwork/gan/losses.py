@@ -85,10 +85,10 @@ def hinge_generator_loss(fake_logits: Tensor) -> Tensor:
 
 
 def relativistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Compute E -log sigmoid(D(x) - D(G(z))), where D is the logit of a real or of its fake.
+    """Compute E -log sigmoid(D(x) - D(G(z))), where D is the logit and x is paired with G(z).
 
     The relativistic pairing loss (Jolicoeur-Martineau 2019) of R3GAN (Huang et al. 2024, eq. 2).
-    The generator's loss is the same with both arguments exchanged.
+    The generator's loss is this one with the two arguments exchanged.
 
     Args:
         real_logits: (N,) or (N, heads).
@@ -104,7 +104,7 @@ def relativistic_discriminator_loss(real_logits: Tensor, fake_logits: Tensor) ->
 
 
 def relativistic_generator_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
-    """Compute E -log sigmoid(D(G(z)) - D(x)), where D is the logit of a fake or of its real.
+    """Compute E -log sigmoid(D(G(z)) - D(x)), where D is the logit and x is paired with G(z).
 
     Args:
         real_logits: (N,) or (N, heads).
@@ -128,8 +128,9 @@ def gradient_penalty(logits: Tensor, images: Tensor) -> Tensor:
     penalty at every k-th step (Karras et al. 2020, "Analyzing and Improving", section 3.1).
 
     Args:
-        logits: of these images, (N,) or (N, heads). Exact only if each logit depends on its own
-            image alone, which batch normalisation in the discriminator prevents.
+        logits: the discriminator's logits of `images`, (N,) or (N, heads). The penalty is exact
+            only if each logit depends on its own image alone; with batch normalisation in the
+            discriminator it does not.
         images: (N, ...), with `requires_grad` set before the discriminator was called.
 
     Returns:
@@ -153,7 +154,7 @@ def frechet_loss(features: Tensor, mean: Tensor, root: Tensor) -> Tensor:
     here from the eigenvectors of the small Gram matrix of R Xᵀ.
 
     Args:
-        features: of M fakes, (M, D), float32 or float64; M is at least 2.
+        features: features of M fakes, (M, D), float32 or float64; M is at least 2.
         mean: m, (D,).
         root: R, (K, D), with RᵀR = C.
 

@@ -47,7 +47,7 @@ class Matching(nn.Module):
         mean: mean of the features of the paintings, (D,).
         root: R, (K, D), with RᵀR the covariance of the features of the paintings.
         recent: features of the last fakes, newest first, (`NUM_RECENT`, D).
-        num_recent: how many rows of `recent` are filled, a scalar.
+        num_recent: number of filled rows of `recent`, a scalar.
     """
 
     mean: Tensor
@@ -60,7 +60,7 @@ class Matching(nn.Module):
 
         Args:
             extract: maps images (N, 3, S, S) in [-1, 1] to features (N, D), differentiable.
-            features: of the paintings, by `extract`, (P, D); P is at least 2.
+            features: features of the paintings, from `extract`, (P, D); P is at least 2.
         """
         super().__init__()
         self._extract = extract
@@ -115,10 +115,10 @@ def match_paintings(
         BrushworkError: `D` has no backbone, or `rows` has fewer than 2 paintings.
     """
     if not isinstance(D, BackboneDiscriminator):
-        raise BrushworkError("`match` compares features of a backbone; set `backbone`, too")
+        raise BrushworkError("`match` compares features of a backbone; set `backbone` as well")
     if len(rows) < 2:
         raise BrushworkError(
-            f"`match` needs at least 2 paintings, and {len(rows)} is selected; select more"
+            f"`match` needs at least 2 paintings, but only {len(rows)} is selected; select more"
         )
     if len(rows) > MAX_PAINTINGS:
         rows = np.sort(np.random.default_rng(0).choice(rows, MAX_PAINTINGS, replace=False))

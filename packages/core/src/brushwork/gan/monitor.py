@@ -39,13 +39,13 @@ class Monitor:
         """Open the feature space; nothing is written yet.
 
         Args:
-            folder: of the run.
-            average: the network with the running average of the generator's weights.
-            settings: those that `save_generator` requires; `seed`; `eval_space`, see
-                `brushwork.spaces.open_space`; `eval_fakes`, the number of fakes; and `eval_every`,
-                which is 0 or missing if the generator will not be measured.
+            folder: the run folder.
+            average: the network with the moving average of the generator's weights.
+            settings: the run's settings. They must contain all that `save_generator` requires;
+                `seed`; `eval_space`, see `brushwork.spaces.open_space`; and `eval_fakes`, the
+                number of fakes. If `eval_every` is 0 or missing, the generator is not measured.
             real: the training set.
-            device: of `average`.
+            device: the device of `average`.
 
         Raises:
             BrushworkError: there is no such space; or, if `eval_every` is given, a package for the

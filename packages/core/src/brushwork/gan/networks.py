@@ -41,12 +41,12 @@ def build_networks(
 
     Args:
         model: a key of `ARCHITECTURES`.
-        side: of the images in pixels.
+        side: side of the images in pixels.
         width: channels of the finest layer of the generator and of the model's own discriminator.
         classes: names of the classes; () for a GAN without classes.
         backbone: ARCHITECTURE:WEIGHTS of a pretrained network whose features the discriminator
-            uses beside the pixels (see `brushwork.gan.backbone_discriminator.frozen_backbone`); ""
-            for none.
+            uses in addition to pixels (see `brushwork.gan.backbone_discriminator.frozen_backbone`);
+            "" for no backbone.
 
     Raises:
         BrushworkError: a size is out of range, the backbone cannot be loaded, or the model has no

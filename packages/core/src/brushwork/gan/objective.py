@@ -39,10 +39,10 @@ class MicroBatch(NamedTuple):
     Attributes:
         real: selected paintings (N, 3, S, S) in [-1, 1].
         z: latents (N, Z).
-        y: class labels (N,), the same for the painting and for the fake of a place.
+        y: class labels (N,); painting i and fake i have the same label.
         u: uniform numbers for the augmentation, (N, passes, numbers per image); see
             `brushwork.gan.augment.augmentation_numbers`.
-        others: unselected paintings (N, 3, S, S) in [-1, 1] as extra negatives; None for none.
+        others: unselected paintings (N, 3, S, S) in [-1, 1] as extra negatives, or None.
     """
 
     real: Tensor
@@ -57,8 +57,8 @@ class DiscriminatorOutput(NamedTuple):
 
     Attributes:
         loss: a scalar.
-        real_logits: of the real images, (B,) or (B, heads).
-        fake_logits: of the fakes, likewise.
+        real_logits: logits of the real images, (B,) or (B, heads).
+        fake_logits: logits of the fakes, (B,) or (B, heads).
     """
 
     loss: Tensor
@@ -82,9 +82,10 @@ def split_batch(
     Args:
         batch: from `brushwork.data.batches.gan_batches`: paintings (B, 3, S, S) uint8, latents
             (B, Z), class labels (B,) and, optionally, unselected paintings (B, 3, S, S) uint8.
-        u: numbers for the augmentation (B, passes, numbers per image).
-        num_micro_batches: 1 or more.
-        device: of the networks.
+        u: random numbers for the augmentation (B, passes, numbers per image); see
+            `brushwork.gan.augment.augmentation_numbers`.
+        num_micro_batches: at least 1.
+        device: the device of the networks.
     """
     columns = [
         tensor.to(device, non_blocking=True).chunk(num_micro_batches) for tensor in (*batch, u)
@@ -111,9 +112,9 @@ class Objective:
         loss: a key of `brushwork.gan.losses.LOSSES`.
         augment: distorts every image before the discriminator.
         gamma: weight of the gradient penalties in the discriminator's loss, which are R1 + R2 times
-            gamma / 2 (Huang et al. 2024, eq. 3 and 4); 0 for none.
+            gamma / 2 (Huang et al. 2024, eq. 3 and 4); 0 for no penalty.
         match: weight of `matching` in the generator's loss, at every `MATCH_EVERY`-th step.
-        matching: the distance of the fakes to the paintings; None for none.
+        matching: computes the distance of the fakes to the paintings; None without `match`.
         others: weight in the discriminator's loss of the term that separates real images from
             unselected paintings; used where a batch has these.
     """
@@ -140,8 +141,8 @@ class Objective:
 
         Args:
             D: maps images (N, 3, S, S) and class labels (N,) to logits.
-            micro_batches: of one batch.
-            fakes: of each micro-batch, (N, 3, S, S) in [-1, 1]; they get no gradients.
+            micro_batches: the parts of one batch.
+            fakes: the fakes of each micro-batch, (N, 3, S, S) in [-1, 1]; they get no gradients.
             step: steps done before this one.
             backward: called once for each micro-batch.
         """
@@ -186,9 +187,9 @@ class Objective:
 
         Args:
             D: maps images (N, 3, S, S) and class labels (N,) to logits, with frozen weights.
-            micro_batches: of one batch.
-            fakes: of each micro-batch, (N, 3, S, S) in [-1, 1], with gradients.
-            output_D: of the discriminator's half of this step. The relativistic loss compares the
+            micro_batches: the parts of one batch.
+            fakes: the fakes of each micro-batch, (N, 3, S, S) in [-1, 1], with gradients.
+            output_D: the result of `discriminator` in this step. The relativistic loss compares the
                 fakes with its logits of the real images.
             step: steps done before this one.
             backward: called once for each micro-batch.

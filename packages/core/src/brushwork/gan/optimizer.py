@@ -1,4 +1,4 @@
-"""Adam for the two networks of a GAN, with a learning rate that suits their width."""
+"""Adam for the two networks of a GAN, with a learning rate that depends on their width."""
 
 from typing import Any
 

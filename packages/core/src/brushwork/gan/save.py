@@ -27,7 +27,7 @@ def save_generator(
             `seed` are required; the card also shows `genre`, `style`, `artist`, `split`, `start`
             and `license`.
         step: the number of training steps so far.
-        weights: whether these are the running average of the weights or the last ones.
+        weights: whether these are the moving average of the weights or the last ones.
 
     Raises:
         BrushworkError: the folder cannot be written.
@@ -45,8 +45,8 @@ def model_card(config: Mapping[str, Any]) -> str:
     """Write the model card of a generator.
 
     Args:
-        config: of the checkpoint. Metrics under "results", a number for each key, are shown in a
-            table and, as `huggingface_hub.EvalResult`, in the front matter.
+        config: the checkpoint's config. Metrics under "results", a number for each key, are shown
+            in a table and, as `huggingface_hub.EvalResult`, in the front matter.
     """
     from huggingface_hub import EvalResult, ModelCardData
 

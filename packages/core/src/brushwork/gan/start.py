@@ -23,8 +23,9 @@ def initialise_from(start: str | Path, G: Generator, D: Discriminator) -> None:
     Args:
         start: a run of `train_gan.py`, for both networks; or a generator's checkpoint, a folder or
             a name on the Hugging Face Hub, for `G` alone: `D` then keeps its random weights.
-        G: of the same model, side, width and, if the trained generator has classes, classes.
-        D: of the same backbone as the run's discriminator.
+        G: a generator of the same model, side and width. If the trained generator has classes, `G`
+            must have the same ones.
+        D: a discriminator with the same backbone as the run's discriminator.
 
     Raises:
         BrushworkError: there is no such run or checkpoint, or its networks differ in shape.
@@ -42,7 +43,8 @@ def initialise_from(start: str | Path, G: Generator, D: Discriminator) -> None:
     ]
     if differences:
         raise BrushworkError(
-            f"cannot start from {start}: its model differs ({'; '.join(differences)})"
+            f"cannot start from {start}: its model differs ({'; '.join(differences)}); pass the "
+            "same settings, or start from another run"
         )
 
     state = Path(start) / STATE

@@ -231,7 +231,7 @@ def class_projection(embedding: nn.Embedding, h: Tensor, y: Tensor | None) -> Te
     """Compute the class term of a projection discriminator (Miyato & Koyama 2018, equation 4).
 
     Args:
-        embedding: of the K classes, each (C,).
+        embedding: the embedding of the K classes, each (C,).
         h: feature maps (N, C, H, W).
         y: class labels (N,); required.
 

@@ -1,6 +1,6 @@
 """Metrics of fakes and of classifiers, as functions of feature matrices and probabilities.
 
-The public names load on first use, so that importing the package costs nothing. To compute all
+The public names load on first use, so that importing the package is fast. To compute all
 metrics at once, call `brushwork.metrics.evaluate.evaluate`, which is not among the names because
 its module has the same name.
 """

@@ -25,9 +25,9 @@ class Reliability(NamedTuple):
 
 
 def ranks(scores: ArrayLike, labels: ArrayLike) -> Labels:
-    """Count the artists that score above the right one (N,).
+    """Count, for each painting, the artists with a higher score than the right artist: (N,).
 
-    Of artists with equal scores, the one with the lower index counts as above.
+    An artist with the same score and a lower index counts as higher.
 
     >>> ranks([[0.2, 0.5, 0.3], [0.2, 0.5, 0.3]], [1, 0]).tolist()
     [0, 2]
@@ -115,7 +115,7 @@ def bootstrap_intervals(
         labels: (N,).
         resamples: number of resamples.
         level: probability that the interval covers, in (0, 1).
-        seed: of the draws.
+        seed: determines the draws.
 
     Returns:
         The lower and upper percentile of each metric.
@@ -177,7 +177,7 @@ def auroc(known: ArrayLike, unknown: ArrayLike) -> float:
 
 
 def threshold_at_recall(known: ArrayLike, recall: float = 0.95) -> float:
-    """Find the highest threshold that the share `recall` of the known paintings reaches.
+    """Find the highest threshold for which the recall of the known paintings is at least `recall`.
 
     >>> threshold_at_recall([1, 2, 3, 4], recall=0.75)
     2.0
@@ -221,7 +221,7 @@ def as_scores(scores: ArrayLike) -> Floats:
     """Convert scores to a float64 matrix (N, K).
 
     Raises:
-        BrushworkError: it is no matrix, has no rows, or holds NaN or infinity.
+        BrushworkError: it is no matrix, has no rows, or contains NaN or infinity.
     """
     x = np.asarray(scores, np.float64)
     if x.ndim != 2 or not x.size or not np.isfinite(x).all():

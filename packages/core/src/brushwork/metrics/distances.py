@@ -56,10 +56,10 @@ def as_matrix(x: Tensor | ArrayLike, name: str) -> Tensor:
 
     Args:
         x: features, one row for each image.
-        name: what error messages call them.
+        name: their name in error messages.
 
     Raises:
-        BrushworkError: they are no matrix, are empty, or hold NaN or infinity.
+        BrushworkError: they are no matrix, are empty, or contain NaN or infinity.
     """
     if not isinstance(x, Tensor):
         x = torch.from_numpy(np.array(x, dtype=np.float64))
@@ -71,11 +71,11 @@ def as_matrix(x: Tensor | ArrayLike, name: str) -> Tensor:
             f"{name} must be a matrix with one row for each image, not {tuple(x.shape)}"
         )
     if x.numel() == 0:
-        raise BrushworkError(f"{name} are empty, {tuple(x.shape)}; pass at least one image")
+        raise BrushworkError(f"{name} are empty {tuple(x.shape)}; pass at least one image")
     # The sum shows in one fast pass whether there is any such number.
     if not x.sum().isfinite() and (bad := int((~x.isfinite()).any(1).sum())):
         raise BrushworkError(
-            f"{name} hold NaN or infinity for {bad} of {len(x)} images; "
+            f"{name} contain NaN or infinity for {bad} of {len(x)} images; "
             "check these images and the feature space"
         )
     return x
@@ -97,8 +97,8 @@ def feature_pair(
         )
     if min(len(x), len(y)) < at_least:
         raise BrushworkError(
-            f"this metric needs at least {at_least} images on each side, "
-            f"not {len(x)} real and {len(y)} fake"
+            f"this metric needs at least {at_least} real and {at_least} fake images, "
+            f"not {len(x)} and {len(y)}; pass more images"
         )
     return x, y.to(x.device)
 
@@ -144,7 +144,7 @@ def frechet_of_halves(features: Tensor | ArrayLike, seed: int = 0) -> float:
 
     Args:
         features: (N, D), N at least 4.
-        seed: of the split.
+        seed: determines the split.
 
     >>> frechet_of_halves([[1.0], [1.0], [1.0], [1.0]])
     0.0
@@ -189,7 +189,7 @@ def kid(
             faster for more than 10,000 images.
         num_subsets: number of subsets. They are those that `cleanfid.fid.kernel_distance` draws
             after `np.random.seed(seed)`.
-        seed: of the subsets.
+        seed: determines the subsets.
 
     Real images at -1 and 1, fakes both at 0 (D = 1): 0 + 1 - 2 · 1 = -1.
 
@@ -442,9 +442,9 @@ def density_coverage(
     """Compute density and coverage, which a single outlier hardly changes.
 
     Naeem et al. 2020, eq. 3 and 4, with the balls of `precision_recall` around the real images.
-    Density is the mean number of balls that hold a fake, divided by k; it is 1 in expectation for
-    two samples of one distribution, and above 1 if the fakes lie close to modes. Coverage is the
-    share of balls with at least one fake inside. The balls are open, as in the authors' code.
+    Density is the mean number of balls that contain a fake, divided by k; it is 1 in expectation
+    for two samples of one distribution, and above 1 if the fakes lie close to modes. Coverage is
+    the share of balls with at least one fake inside. The balls are open, as in the authors' code.
 
     >>> density_coverage(torch.tensor([[0.0], [1.0], [2.0]]), torch.tensor([[0.5], [9.0]]), k=1)
     (1.0, 0.6666666666666666)
@@ -452,7 +452,8 @@ def density_coverage(
     d = _distances(real, fake, distances, at_least=2)
     if len(d.real) <= k:
         raise BrushworkError(
-            f"density and coverage need more than k = {k} real images, not {len(d.real)}"
+            f"density and coverage need more than k = {k} real images, not {len(d.real)}; pass "
+            "more real images or a lower `k`"
         )
     radii = _radii(d.real, k)
     if not radii.any():
@@ -479,7 +480,7 @@ def authenticity(train: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
     """
     x, y = feature_pair(train, fake)
     if len(x) < 2:
-        raise BrushworkError("authenticity needs at least 2 training images, not 1")
+        raise BrushworkError("authenticity needs at least 2 training images, not 1; pass more")
     distance, row = nearest(y, x)
     own = nearest(x, x, k=2)[0][:, 1]
     distance = distance[:, 0]
@@ -518,7 +519,8 @@ def _distances(
     n, m = d.cross.shape
     if min(n, m) < at_least:
         raise BrushworkError(
-            f"this metric needs at least {at_least} images on each side, not {n} real and {m} fake"
+            f"this metric needs at least {at_least} real and {at_least} fake images, "
+            f"not {n} and {m}; pass more images"
         )
     return d
 

@@ -1,7 +1,7 @@
-"""All metrics of one feature space at once, by plain names, and which value of each is the best.
+"""Compute all metrics in one feature space, and find the best value of each metric.
 
-Results are nested: a set of fakes has a dictionary for each feature space, which holds the metrics
-and the counts of images. A report of several sets of fakes has one such entry for each set:
+Results are nested: a set of fakes has a dictionary for each feature space, which contains the
+metrics and the numbers of images. A report of several sets of fakes has one such entry for each:
 
     {"runs/gan": {"pixels": {"fid": 12.5, "kid": 0.01, "n_real": 1000, "n_fake": 1000}}}
 """
@@ -55,12 +55,12 @@ def require_enough(num_real: int, num_fake: int, num_pairs: int = 1000) -> None:
 
     >>> require_enough(12, 5)
     Traceback (most recent call last):
-    brushwork.errors.BrushworkError: there are 5 fakes; the metrics need at least 6
+    brushwork.errors.BrushworkError: there are 5 fakes, but the metrics need at least 6; add more
     """
     for images, num in {"real images": num_real, "fakes": num_fake}.items():
         if num < MIN_IMAGES:
             raise BrushworkError(
-                f"there are {num} {images}; the metrics need at least {MIN_IMAGES}"
+                f"there are {num} {images}, but the metrics need at least {MIN_IMAGES}; add more"
             )
     if num_pairs < MIN_IMAGES:
         raise BrushworkError(f"`num_pairs` is {num_pairs}; it must be at least {MIN_IMAGES}")
@@ -77,15 +77,15 @@ def evaluate(
     """Compare fakes with real images by all of `METRICS`, or by some of them.
 
     FID, KID, inception score and mode score use every image. The other metrics use the distances
-    of all pairs of images, so they take a random sample of each side.
+    of all pairs of images, so they use a random sample of the real images and one of the fakes.
 
     Args:
         real: features of the real images (N, D), and probabilities if the space has classes.
         fake: features of the fakes (M, D), from the same space.
         metrics: names from `METRICS`; all by default, without the inception score and the mode
-            score where there are no probabilities.
-        num_pairs: images of each side, at most, for the metrics of pairs; equally many of both.
-        seed: of the sample.
+            score if there are no probabilities.
+        num_pairs: largest size of these samples; both have the same size.
+        seed: determines the sample.
 
     Returns:
         The value of each metric, and `n_real`, `n_fake` and `n_pairs`, the numbers of images.
@@ -95,7 +95,7 @@ def evaluate(
     """
     chosen: set[str] = set(METRICS) if metrics is None else set(metrics)
     if unknown := sorted(chosen - set(METRICS)):
-        raise BrushworkError(f"no metric {unknown[0]!r}; there are {', '.join(METRICS)}")
+        raise BrushworkError(f"no metric {unknown[0]!r}; choose from {', '.join(METRICS)}")
     x, y = distances.feature_pair(real.features, fake.features)
     values: dict[str, float] = {}
     if "fid" in chosen:
@@ -132,8 +132,8 @@ def leak_check(
         held_out: features of real images that were not trained on (H, D).
 
     Returns:
-        `authenticity`, which copies lower to 0, and, where `held_out` is given, `copying`, which
-        copies raise to 1.
+        `authenticity`, which is 0 if all fakes are copies; and, if `held_out` is given, `copying`,
+        which is 1 if all fakes are copies.
     """
     values = {"authenticity": distances.authenticity(train.features, fake.features)}
     if held_out is not None:
@@ -152,16 +152,17 @@ def label_check(
 
     Args:
         fake: features and probabilities (M, K) of the fakes.
-        real: of real images, best of images that the classifier was not trained on.
+        real: features and probabilities of real images, ideally of images that the classifier was
+            not trained on.
         labels: names of the K classes.
         expected: labels that are right for every fake.
         intended: the right label of each fake (M,), for a generator with several classes.
 
     Returns:
-        Metrics, and the share of the fakes that are given each label, largest first. The metrics
-        are `label_entropy` and `confidence`, both again with the suffix `_real` for the real
-        images; with `expected`, `agreement`; with `intended`, `intended` and
-        `intended_by_chance`. See `brushwork.metrics.scores`.
+        Metrics, and the share of the fakes with each label, largest first. The metrics are
+        `label_entropy` and `confidence` of the fakes; `label_entropy_real` and `confidence_real` of
+        the real images; `agreement`, if labels are `expected`; `intended` and
+        `intended_by_chance`, if labels are `intended`. See `brushwork.metrics.scores`.
 
     Raises:
         BrushworkError: there are no probabilities.
@@ -205,8 +206,8 @@ def class_check(
 
     Returns:
         Accuracies in [0, 1]: `cas`, see `brushwork.metrics.scores.classification_accuracy_score`;
-        `cas_by_chance`, of always naming the most frequent class; and with `train`,
-        `cas_of_real`, of the classifier that is trained on real images.
+        `cas_by_chance`, the accuracy of always naming the most frequent class; and, with `train`,
+        `cas_of_real`, the accuracy of a classifier that is trained on real images.
     """
     training_sets = {"cas": (fake, fake_labels)} | ({"cas_of_real": train} if train else {})
     values = {
@@ -222,11 +223,11 @@ def best(values: Mapping[str, float], metric: str) -> set[str]:
 
     Args:
         values: the metric's value by any name, such as a run's.
-        metric: its name, which says whether low or high values are better.
+        metric: name of the metric, which determines whether low or high values are better.
 
     Returns:
-        The names of the best. None are best if all values are equal, if there is one value only,
-        or if the metric has no better side.
+        The names of the best values; none if all values are equal, if there is only one value, or
+        if neither low nor high values are better.
 
     >>> best({"a": 3.0, "b": 2.0}, "fid")
     {'b'}
@@ -260,7 +261,7 @@ def by_space(
 
 
 def flat_metrics(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]:
-    """Name each number "space/metric", as experiment trackers show numbers.
+    """Flatten metrics by space to names "space/metric", for experiment trackers.
 
     >>> flat_metrics({"pixels": {"fid": 3.0, "kid": 0.1}})
     {'pixels/fid': 3.0, 'pixels/kid': 0.1}

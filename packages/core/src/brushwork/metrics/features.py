@@ -1,9 +1,10 @@
-"""Images to features (N, D) and class probabilities (N, K): the spaces in which metrics measure.
+"""Compute features (N, D) and class probabilities (N, K) of images, in feature spaces.
 
-A `FeatureSpace` is a name, a side and a function of a batch. `inception`, `timm_space`, `pixels`
-and `brushwork.classifier.space.artist_space` make one, and any callable makes another:
-`FeatureSpace("mine", 224, embed)`. Images of every size are resized to the side of the space by
-clean-fid (Parmar et al. 2022): PIL's antialiased bicubic filter on float32, without rounding.
+A `FeatureSpace` has a name, the side of its inputs, and a function that maps a batch to features.
+`inception`, `timm_space`, `pixels` and `brushwork.classifier.space.artist_space` make one. You can
+make another from any function: `FeatureSpace("mine", 224, embed)`. clean-fid (Parmar et al. 2022)
+resizes images of every size to the side of the space: with PIL's antialiased bicubic filter on
+float32, without rounding.
 """
 
 import hashlib
@@ -62,7 +63,7 @@ class FeatureSpace:
         embed: maps a batch (N, 3, side, side) float32 in [0, 255], on `device`, to features
             (N, D), or to features and probabilities (N, K).
         key: a hash of the weights, under which features are cached; if empty, they are not cached.
-        device: where `embed` computes.
+        device: the device of `embed`.
         labels: names of the K classes, if they have names.
     """
 
@@ -83,7 +84,7 @@ def extract(
     progress: bool = False,
     total: int | None = None,
 ) -> Features:
-    """Compute features, and probabilities where the space has classes, of every image, in order.
+    """Compute features of every image, in order, and probabilities if the space has classes.
 
     Args:
         images: a folder of image files, read with all its subfolders in the order of their paths;
@@ -102,7 +103,7 @@ def extract(
     """
     if isinstance(space.embed, nn.Module) and space.embed.training:
         raise BrushworkError(
-            f"the network of space {space.name!r} is in training mode; call .eval()"
+            f"the network of space {space.name!r} is in training mode; call its .eval()"
         )
     if isinstance(images, str | Path):
         images = image_files(images)
@@ -203,8 +204,8 @@ def inception(
     It has D = 2048 features and K = 1008 classes.
 
     Args:
-        weights: NVIDIA's TorchScript file inception-2015-12-05.pt or the folder that holds it; by
-            default `brushwork.files.cache_folder()`.
+        weights: NVIDIA's TorchScript file inception-2015-12-05.pt or its folder; by default
+            `brushwork.files.cache_folder()`.
         fetch: download the file if it is absent (91 MB), and check its SHA-256.
         device: where to run it.
 
@@ -218,11 +219,11 @@ def inception(
         _download_inception(path)
     if not path.is_file():
         raise BrushworkError(
-            f"no Inception weights at {path}; set `fetch` to download them, or download "
-            f"{INCEPTION_URL} to there"
+            f"no Inception weights at {path}; set `fetch` to download them, or save "
+            f"{INCEPTION_URL} there"
         )
     if path.name != INCEPTION_FILE:
-        raise BrushworkError(f"clean-fid opens no other name than {INCEPTION_FILE}; rename {path}")
+        raise BrushworkError(f"clean-fid opens only files named {INCEPTION_FILE}; rename {path}")
     wrapper = _clean_fid("inception_torchscript").InceptionV3W
     with warnings.catch_warnings(action="ignore"):  # PyTorch has deprecated TorchScript
         model = wrapper(str(path.parent), download=False).to(device).eval()
@@ -250,7 +251,7 @@ def timm_space(
         weights: a local file or a package; see `brushwork.backbones.weights.load_backbone`.
         num_classes: number of classes of the file; if the file has another number, the space has
             no probabilities.
-        side: of the square to which images are squashed; by default the architecture's own.
+        side: side of the square to which images are squashed; by default the architecture's own.
         device: where to run it.
     """
     model: Any = create_backbone(architecture, num_classes)
@@ -280,7 +281,7 @@ def pixels(side: int = 32) -> FeatureSpace:
 
 
 def resize(image: np.ndarray, side: int) -> np.ndarray:
-    """Resize an image (H, W, 3) uint8 to (3, side, side) float32 in [0, 255] by clean-fid.
+    """Resize an image (H, W, 3) uint8 to (3, side, side) float32 in [0, 255] with clean-fid.
 
     Raises:
         BrushworkError: clean-fid is not installed.
@@ -301,7 +302,7 @@ def _clean_fid(module: str) -> Any:
         return import_module(f"cleanfid.{module}")
     except ModuleNotFoundError:
         raise BrushworkError(
-            "the metrics resize images by clean-fid, which is not installed: "
+            "the metrics resize images with clean-fid, which is not installed: "
             "pip install 'brushwork[metrics]'"
         ) from None
 
@@ -323,7 +324,9 @@ def image_files(folder: str | Path) -> list[Path]:
         raise BrushworkError(f"no folder {folder}; pass a folder of images")
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
     if not files:
-        raise BrushworkError(f"no images in {folder} ({', '.join(sorted(SUFFIXES))})")
+        raise BrushworkError(
+            f"no images in {folder}; their suffixes must be among {', '.join(sorted(SUFFIXES))}"
+        )
     return files
 
 
@@ -396,7 +399,7 @@ def _batches(images: Iterable[np.ndarray], size: int) -> Iterator[Tensor]:
 
 
 def _stack(images: list[np.ndarray]) -> Tensor:
-    """Copy images into a contiguous batch; `np.stack` would keep the channels innermost."""
+    """Copy images into a contiguous batch (N, 3, S, S); `np.stack` would store channels last."""
     batch = np.empty((len(images), *images[0].shape), np.float32)
     for i, image in enumerate(images):
         batch[i] = image

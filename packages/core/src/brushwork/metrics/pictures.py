@@ -26,7 +26,7 @@ class Pictures:
         images: gives the pictures of some rows in a form that `extract` takes.
         fingerprint: a hash of their content, under which features are cached.
         training: the settings of the generator's training, for fakes.
-        columns: what is known of each picture (N,): of paintings the artist, style, genre and
+        columns: known labels of each picture (N,): of paintings the artist, style, genre and
             split; of a fake, the class that it was painted for.
     """
 
@@ -59,10 +59,10 @@ def selected_pictures(
     """Choose rows of prepared data; their pixels are read when they are needed.
 
     Args:
-        pixels: of all paintings, uint8 (N, S, S, 3).
+        pixels: pixels of all paintings, uint8 (N, S, S, 3).
         rows: indices of the chosen paintings (M,).
         fingerprint: a hash of the content of all paintings.
-        table: of all paintings, for their artists, styles, genres and splits.
+        table: table of all paintings, with their artists, styles, genres and splits.
 
     >>> some = selected_pictures(np.zeros((9, 4, 4, 3), np.uint8), np.array([2, 7]), "zeros")
     >>> some.num, some.side, len(list(some.images([1])))

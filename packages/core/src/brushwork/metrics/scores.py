@@ -19,7 +19,7 @@ from brushwork.names import did_you_mean
 
 
 class Spread(NamedTuple):
-    """Mean and standard deviation over splits."""
+    """Mean and standard deviation of a score over several parts of the images."""
 
     mean: float
     std: float
@@ -29,8 +29,8 @@ class Predicted(NamedTuple):
     """Labels that a classifier gives to a set of images.
 
     Attributes:
-        shares: of the images by label, largest first, without labels that no image has.
-        entropy: of the shares in nats, between 0 and log K.
+        shares: share of the images by label, largest first, without labels that no image has.
+        entropy: entropy of the shares in nats, between 0 and log K.
         confidence: mean of the largest probability of each image.
         agreement: share of images with an expected label; None if no label is expected.
     """
@@ -48,7 +48,7 @@ def inception_score(probabilities: Tensor | ArrayLike, *, splits: int = 1) -> Sp
     the same prediction, and K.
 
     Args:
-        probabilities: of the fakes (M, K).
+        probabilities: class probabilities of the fakes (M, K).
         splits: number of contiguous parts that are scored separately; published numbers use 10
             parts of 5,000 images. Parts of few images score too low.
 
@@ -103,11 +103,11 @@ def mode_score(real: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
 def predicted_labels(
     probabilities: Tensor | ArrayLike, names: Sequence[str], expected: Sequence[str] = ()
 ) -> Predicted:
-    """Give each image its most probable label, and summarise the labels.
+    """Find the most probable label of each image, and summarise these labels.
 
     Args:
         probabilities: (M, K).
-        names: of the K labels.
+        names: names of the K labels.
         expected: labels that are right for every image.
 
     Raises:
@@ -122,12 +122,13 @@ def predicted_labels(
     p = _probabilities(probabilities, "probabilities")
     if len(names) != p.shape[1]:
         raise BrushworkError(
-            f"each image has {p.shape[1]} probabilities, but there are {len(names)} names of labels"
+            f"each image has {p.shape[1]} probabilities, but there are {len(names)} names; pass "
+            "one name for each label"
         )
     unknown = sorted(set(expected) - set(names))
     if unknown:
         raise BrushworkError(
-            f"no label {unknown[0]!r} among the {len(names)} of the classifier"
+            f"no label {unknown[0]!r} among the {len(names)} labels of the classifier"
             f"{did_you_mean(unknown[0], names)}"
         )
     best, label = p.max(1)
@@ -151,7 +152,7 @@ def intended_labels(
 
     Args:
         probabilities: (M, K).
-        names: of the K labels.
+        names: names of the K labels.
         intended: the label that each fake was generated for (M,).
 
     >>> p = torch.tensor([[0.9, 0.1], [0.8, 0.2], [0.3, 0.7], [0.6, 0.4]])

@@ -1,6 +1,6 @@
 """Figures, tables and pages that show results.
 
-The public names load on first use, so that importing the package costs nothing.
+The public names load on first use, so that importing the package is fast.
 """
 
 from typing import TYPE_CHECKING

@@ -40,7 +40,7 @@ def grid(images: NDArray[np.uint8], columns: int | None = None, gap: int = 2) ->
 
     Args:
         images: (N, S, S, 3) uint8.
-        columns: images in a row; by default the grid is about square.
+        columns: images per row; by default the grid is about square.
         gap: width of the white lines between images and around them, in pixels.
     """
     num, height, width, _ = images.shape
@@ -222,7 +222,7 @@ def real_beside_fake(
     Args:
         real: (N, S, S, 3) uint8.
         fake: (M, S, S, 3) uint8.
-        columns: images in a row of each grid.
+        columns: images per row of each grid.
     """
     num = min(len(real), len(fake))
     left, right = (grid(images[:num], min(columns, num)) for images in (real, fake))
@@ -259,7 +259,7 @@ def confusion(
 
     Args:
         matrix: counts of paintings by artist (rows) and predicted artist (columns), (K, K).
-        names: of the K artists.
+        names: names of the K artists.
         file: where to write.
         most: number of artists that are drawn; those with the most paintings are chosen.
     """
@@ -326,7 +326,7 @@ def reliability(bins: Mapping[str, Any], file: str | Path) -> None:
 def captioned(
     images: NDArray[np.uint8], captions: Sequence[str], file: str | Path, columns: int = 6
 ) -> None:
-    """Draw images (N, S, S, 3) with captions into a PNG, `columns` in a row."""
+    """Draw images (N, S, S, 3) with captions into a PNG file, with `columns` images per row."""
     from matplotlib.figure import Figure
 
     rows = math.ceil(len(images) / columns)
@@ -344,7 +344,7 @@ def overlay(picture: Image.Image, heat: NDArray[np.floating]) -> Image.Image:
     """Lay the colours of a heat map over a picture in grey; higher values cover it more.
 
     Args:
-        picture: of any size.
+        picture: a picture of any size.
         heat: (H, W) in [0, 1]; it is resized to the picture.
     """
     mask = Image.fromarray((heat.clip(0, 1) * 255).astype(np.uint8)).resize(picture.size)

@@ -38,7 +38,7 @@ class Section:
 
 
 class Row(NamedTuple):
-    """A metric's row of a table: the value in each report ("" if it has none), and whether best."""
+    """One metric's row of a table: its value in each report, and whether each value is the best."""
 
     metric: str
     values: list[str]
@@ -67,7 +67,7 @@ def text_table(reports: Reports, heading: str = "") -> str:
 
     Args:
         reports: the columns, by name.
-        heading: of the column of metrics.
+        heading: heading of the column of metrics.
 
     >>> print(text_table({"a": {"fid": 3.0}, "b": {"fid": 2.0}}, "pixels"))
     pixels    a   b
@@ -133,7 +133,7 @@ def write_report(
 def write_sections(
     folder: str | Path, name: str, title: str, sections: Sequence[Section]
 ) -> tuple[Path, Path]:
-    """Write a page twice: `name.md`, which links to the figures, and `name.html`, which holds them.
+    """Write a page twice: `name.md` with links to the figures, and `name.html` with the figures.
 
     Returns:
         The two files.
@@ -156,19 +156,20 @@ def render(template: str, **values: Any) -> str:
     """Fill in a template of `report/templates`; every value is escaped as HTML.
 
     Args:
-        template: its file name, such as "report.html.j2". A new one extends "page.html.j2".
-        values: what the template names; a missing one is an error.
+        template: file name of the template, such as "report.html.j2". A new template extends
+            "page.html.j2".
+        values: values of all variables in the template; a missing value is an error.
     """
     return _templates().get_template(template).render(values)
 
 
 def data_url(image: Image.Image, format: str = "PNG", **options: Any) -> str:
-    """Encode an image as a URL that holds all of it, for the `src` of an HTML page.
+    """Encode an image as a data URL, for the `src` of an HTML page.
 
     Args:
-        image: to encode.
+        image: the image to encode.
         format: "PNG", "JPEG" or another one that Pillow writes.
-        options: of `PIL.Image.Image.save`, such as `quality=80`.
+        options: options of `PIL.Image.Image.save`, such as `quality=80`.
     """
     buffer = BytesIO()
     image.save(buffer, format=format, **options)

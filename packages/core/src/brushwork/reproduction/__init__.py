@@ -1,1 +1,1 @@
-"""The report of 2019, reproduced within a time budget."""
+"""Reproduce the results of the 2019 report within a time budget."""

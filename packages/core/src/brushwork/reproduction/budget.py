@@ -33,12 +33,12 @@ class Job:
         script: name of the script in `experiments/`, without ".py".
         flags: all flags except the length of a training.
         out: the folder that the command writes.
-        share: weight of a training in the division of the time; 0 for a probe or an evaluation.
-        probe: run folder whose measured speed decides the length of a training.
-        unit: what the length of a training or a probe counts; "" for an evaluation.
+        share: trainings divide the time in proportion to this; 0 for a probe or an evaluation.
+        probe: run folder of the probe, a short run whose speed decides the length of a training.
+        unit: unit of the length of a training or a probe; "" for an evaluation.
         images_per_unit: real images in one epoch or step.
         min_length: the shortest length, in units.
-        evaluations: scripts whose time a training needs in addition, because it evaluates itself.
+        evaluations: scripts whose time is added to the time of a training that evaluates itself.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Journal:
         """Open the journal in a folder, or prepare a new one.
 
         Args:
-            folder: of the results.
+            folder: the folder of the results.
             settings: everything that determines the results.
 
         Raises:

@@ -1,4 +1,4 @@
-"""The report of 2019 on other paintings: what to train in place of its networks, and the page.
+"""Repeat the experiments of the 2019 report on other paintings, and write the results page.
 
 `experiments/reproduce.py` runs the trainings and evaluations, each in a folder of `runs/`:
 
@@ -80,7 +80,7 @@ class Subject:
 
     Attributes:
         flags: select the paintings in `train_gan.py` and `evaluate_gan.py`.
-        description: what they are, for the page.
+        description: description of the paintings, for the results page.
     """
 
     flags: tuple[str, ...]
@@ -96,10 +96,10 @@ def choose_threshold(table: pd.DataFrame, min_paintings: int | None) -> tuple[in
             artists have 300, the number that keeps ten artists.
 
     Returns:
-        The number, and a sentence for the page.
+        The number, and a sentence for the results page.
 
     Raises:
-        BrushworkError: fewer than two artists have as many paintings.
+        BrushworkError: fewer than two artists have that many training paintings.
     """
     threshold = THRESHOLD if min_paintings is None else min_paintings
     reason = ""
@@ -118,17 +118,17 @@ def choose_threshold(table: pd.DataFrame, min_paintings: int | None) -> tuple[in
 def choose_subjects(
     table: pd.DataFrame, style: str = "", artist: str = ""
 ) -> tuple[dict[str, Subject], list[str]]:
-    """Choose the subjects of the GANs: landscapes, portraits, a style, an artist and everything.
+    """Choose the GANs' training sets: landscapes, portraits, a style, an artist, all paintings.
 
-    Without enough landscapes or portraits, the largest other genre replaces them.
+    If there are too few landscapes or portraits, the largest other genre replaces them.
 
     Args:
         table: all paintings.
         style: name of the style; by default the one with the most paintings.
-        artist: likewise.
+        artist: name of the artist; by default the one with the most paintings.
 
     Returns:
-        The subjects by name, and sentences about choices and omissions for the page.
+        The subjects by name, and notes for the results page on what was chosen and left out.
 
     Raises:
         BrushworkError: the given style or artist is unknown or has too few paintings.
@@ -161,7 +161,7 @@ def choose_subjects(
         if num < MIN_OF_SUBJECT:
             too_few = f"{name} has {num} paintings; a GAN needs at least {MIN_OF_SUBJECT}"
             if wanted:
-                raise BrushworkError(f"{too_few}; choose another `{kind}`, or leave it out")
+                raise BrushworkError(f"{too_few}; choose another `{kind}`, or leave `{kind}` out")
             notes.append(f"No {kind} is a subject: {too_few}.")
             continue
         reason = "given on the command line" if wanted else "the one with the most paintings"
@@ -181,7 +181,7 @@ def check_names_and_sizes(
     Args:
         models: names of the classifiers' networks.
         gan_side: side of the GANs' images, in pixels.
-        width: of the GANs.
+        width: width of the GANs.
         spaces: feature spaces in addition to "artist" and "pixels".
 
     Raises:
@@ -227,7 +227,7 @@ def result_sections(
     """Make the tables and figures of the page from the finished jobs.
 
     Args:
-        folder: of the results; figures are written to its `figures/`.
+        folder: the folder of the results; figures are written to its `figures/`.
         models: names of the classifiers' networks.
         subjects: see `choose_subjects`.
         parts: `command` and `seconds` of each finished job, by name.
@@ -251,7 +251,7 @@ def result_sections(
 
 
 def _reports(runs: Path, names: Iterable[str], suffix: str) -> dict[str, dict[str, Any]]:
-    """Read the `report.json` of those that have one, by name."""
+    """Read the `report.json` of each finished evaluation, by name of the training."""
     files = {name: runs / f"{name}-{suffix}" / "report.json" for name in names}
     return {name: read_json(file) for name, file in files.items() if file.exists()}
 

@@ -81,8 +81,8 @@ def gather_rows(mine: Tensor | None) -> Tensor | None:
     """Gather rows from all processes, in their original order, into every process.
 
     Args:
-        mine: this process's rows, on the CPU: rows `rank`, `rank + world`, ... of the whole; None
-            if this process has no rows.
+        mine: this process's rows, on the CPU: rows `rank`, `rank + world`, ... of all rows; None if
+            this process has no rows.
 
     Returns:
         All rows; None if no process has any.
@@ -96,7 +96,7 @@ def gather_rows(mine: Tensor | None) -> Tensor | None:
 
 
 def interleave(parts: Sequence[Tensor | None]) -> Tensor | None:
-    """Merge the rows of several processes: row i of the result is from part i modulo their number.
+    """Merge the rows of several processes in turn: row i comes from part i % number of parts.
 
     >>> interleave([torch.tensor([0, 2]), torch.tensor([1])])
     tensor([0, 1, 2])
@@ -144,7 +144,7 @@ def average_statistics(network: nn.Module) -> None:
 class Means:
     """Running means of named scalars over steps and processes.
 
-    The sums stay on the device: only `fetch` waits for it.
+    The sums stay on the device, and only `fetch` waits for the device.
 
     >>> means = Means()
     >>> means.add({"loss": torch.tensor(1.0)})

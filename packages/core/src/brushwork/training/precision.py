@@ -18,14 +18,14 @@ Network = TypeVar("Network", bound=nn.Module)
 def choose_precision(precision: Precision) -> str:
     """Choose the precision to train in: "no" (float32), "bf16" or "fp16".
 
-    "auto" is bf16 where the hardware computes in it (GPUs since Ampere; CPUs with AVX-512 BF16 or
+    "auto" is bf16 if the hardware computes in it (GPUs since Ampere; CPUs with AVX-512 BF16 or
     AMX), else float32: elsewhere PyTorch emulates bf16, many times slower than float32.
 
     Raises:
         BrushworkError: fp16 without a GPU; gradient scaling needs one.
     """
     if precision == "fp16" and not torch.cuda.is_available():
-        raise BrushworkError("`precision` fp16 needs a GPU; use bf16 or no")
+        raise BrushworkError("`precision` fp16 needs a GPU; use `precision` bf16 or `precision` no")
     if precision != "auto":
         return precision
     if torch.cuda.is_available():

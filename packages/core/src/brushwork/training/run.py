@@ -116,7 +116,7 @@ class Run:
         optimizers: Mapping[str, Optimizer],
         scaler: GradScaler | None = None,
     ) -> None:
-        """Save what training needs to continue after `step` steps; replace the last state.
+        """Save the state from which training continues after `step` steps, in place of the last.
 
         Raises:
             BrushworkError: a tensor is not finite, or the file cannot be written; the last good
@@ -160,7 +160,7 @@ def open_run(
     """Start a run in `folder`, or continue the one that it contains.
 
     Args:
-        folder: the run folder; it is made with its parents.
+        folder: the run folder; it is created, with its parent folders, if it does not exist.
         settings: everything that determines the results. They are written to `config.json`, with
             the library versions, the kind of machine and the command of the first start and of
             the last. A resumed run must have the same settings, except those in `MAY_CHANGE` and
@@ -171,8 +171,8 @@ def open_run(
 
     Raises:
         BrushworkError: the folder contains a run and `resume` is False; another process is
-            training in it; it cannot be written or has too little space; or its run has other
-            settings or a broken state.
+            training in the folder; the folder cannot be written or has too little space; or the
+            settings of its run differ from `settings`, or the state of its run is broken.
     """
     folder = Path(folder)
     if not is_writer:
@@ -195,7 +195,9 @@ def open_run(
     try:  # a launcher that was killed may have left its training alive
         held = lock(folder / ".lock")
     except Timeout:
-        raise BrushworkError(f"another process is training in {folder}; stop it first") from None
+        raise BrushworkError(
+            f"another process is training in {folder}; stop that process or pass another `out`"
+        ) from None
     write_json(config_file, record)
     (folder / "samples").mkdir(exist_ok=True)
     run = Run(folder, is_writer=True, lock=held)

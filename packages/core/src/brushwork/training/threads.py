@@ -1,4 +1,4 @@
-"""Number of processor threads that torch computes with."""
+"""Set the number of processor threads that torch computes with."""
 
 import os
 from collections.abc import Iterator
@@ -23,8 +23,8 @@ def use_all_cores() -> None:
 def single_thread() -> Iterator[None]:
     """Limit torch to one thread inside the block; meant for matrix decompositions.
 
-    Their threads wait for one another at every column. That is a little faster on idle cores and a
-    hundred times slower on busy ones.
+    In a decomposition with several threads, the threads wait for one another at every column.
+    Several threads are a little faster on idle cores and a hundred times slower on busy ones.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)

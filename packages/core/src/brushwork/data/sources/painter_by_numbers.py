@@ -66,7 +66,7 @@ def painter_by_numbers(folder: str | Path) -> Paintings:
     if not rows:
         raise BrushworkError(
             f"none of the pictures listed in {root / CSV} exists "
-            f"({len(missing):,} missing, {len(rejected):,} bad rows); unpack the archives beside it"
+            f"({len(missing):,} missing, {len(rejected):,} rejected); unpack the archives in {root}"
         )
     table = as_table(rows)
     return Paintings(
@@ -94,7 +94,9 @@ def _csv_records(path: Path) -> Iterator[tuple[int, dict[str, str] | str]]:
         # Bytes that are not UTF-8 reject one row, not the file.
         lines = path.read_text("utf-8-sig", errors="surrogateescape").split("\n")
     except OSError as error:
-        raise BrushworkError(f"cannot read {path}: {error.strerror}") from None
+        raise BrushworkError(
+            f"cannot read {path} ({error.strerror}); check its permissions, or download it again"
+        ) from None
     header = [column.strip() for column in next(csv.reader(lines[:1]), [])]
     absent = {"artist", "in_train", "new_filename"}.difference(header)
     if absent:

@@ -1,4 +1,4 @@
-"""List the files of a source's folder, with what several sources check about them."""
+"""List the files of a source's folder, with checks that several sources share."""
 
 import os
 import re
@@ -16,7 +16,7 @@ def existing_folder(folder: str | Path) -> Path:
     """
     root = Path(folder).expanduser()
     if not root.is_dir():
-        raise BrushworkError(f"no folder {root}")
+        raise BrushworkError(f"no folder {root}; pass an existing folder")
     return root.resolve()
 
 
@@ -39,7 +39,9 @@ def scan(root: Path, below: str = "") -> Iterator[tuple[str, bool]]:
     try:
         entries = sorted(os.scandir(root / below), key=lambda entry: entry.name)
     except OSError as error:
-        raise BrushworkError(f"cannot read {root / below}: {error.strerror}") from None
+        raise BrushworkError(
+            f"cannot read {root / below} ({error.strerror}); make the folder readable"
+        ) from None
     for entry in entries:
         path = below + entry.name
         if entry.name.startswith(".") or entry.name == "__MACOSX":
@@ -47,7 +49,7 @@ def scan(root: Path, below: str = "") -> Iterator[tuple[str, bool]]:
         if entry.is_dir():
             if entry.is_symlink():
                 raise BrushworkError(
-                    f"{root / path} is a link to a folder, which is not followed; "
+                    f"{root / path} is a link to a folder, and such links are not followed; "
                     "replace the link by the folder"
                 )
             yield from scan(root, path + "/")
@@ -58,5 +60,5 @@ def scan(root: Path, below: str = "") -> Iterator[tuple[str, bool]]:
 
 
 def is_text(text: str) -> bool:
-    """Tell whether a text can be encoded as UTF-8."""
+    """Return whether a text can be encoded as UTF-8."""
     return text.isascii() or not re.search(r"[\ud800-\udfff]", text)

@@ -60,7 +60,7 @@ def wikiart(name_or_path: str | Path) -> Paintings:
 
 
 def is_dataset(path: Path) -> bool:
-    """Tell whether a folder is a saved dataset or contains Parquet files."""
+    """Return whether a folder is a saved dataset or contains Parquet files."""
     saved = ("dataset_dict.json", "state.json")
     return any((path / file).exists() for file in saved) or any(
         any((path / below).glob("*.parquet")) for below in ("", "data")

@@ -132,7 +132,7 @@ def describe(index: int, seed: int = 0) -> dict[str, str]:
 
     Args:
         index: the number of the painting, from 0.
-        seed: of the whole data.
+        seed: the seed of all synthetic paintings.
     """
     round_number, place = divmod(index, len(ROUND))
     member = np.random.default_rng((seed, round_number, 1)).permutation(len(ROUND))[place]
@@ -157,7 +157,7 @@ def draw(index: int, seed: int = 0, side: int = 256) -> Image.Image:
 
     Args:
         index: the number of the painting, from 0.
-        seed: of the whole data.
+        seed: the seed of all synthetic paintings.
         side: in pixels, at least 1.
     """
     facts = describe(index, seed)

@@ -48,7 +48,7 @@ def _window(texture: np.ndarray, side: int, corner: np.ndarray) -> np.ndarray:
 
 
 def _stroke_outlines(touch: Touch, rng: Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Place strokes: their middles (K, 2), and the outlines of their bristles (K, B, P, 2)."""
+    """Place strokes: return their centres (K, 2), and their bristles' outlines (K, B, P, 2)."""
     num = int(2.5 * 1.5**2 / (touch.length * touch.width))
     middles = rng.uniform(0, 1.5, (num, 2))
     angles = np.radians(touch.angle + touch.spread * rng.normal(size=num))
@@ -69,7 +69,7 @@ def _stroke_outlines(touch: Touch, rng: Generator) -> tuple[np.ndarray, np.ndarr
 
 
 def _facet_outlines(touch: Touch, rng: Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Place triangles that share their corners: middles (K, 2) and outlines (K, 1, 3, 2)."""
+    """Place triangles that share corners: return centres (K, 2) and outlines (K, 1, 3, 2)."""
     num = int(1.5 / touch.length) + 3
     grid = np.stack(np.meshgrid(np.arange(num), np.arange(num)), axis=-1) - 1.0
     p = (grid + rng.uniform(-0.42, 0.42, grid.shape)) * touch.length
