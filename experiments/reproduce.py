@@ -150,7 +150,9 @@ def main(cfg: Config) -> None:
         run_job(job, flags, launch=cfg.launch)
         seconds = time.monotonic() - start_of_job
         if job.unit:
-            seconds = max(seconds, seconds_trained(job, length))  # over all starts
+            training_seconds = seconds_trained(job, length)  # over all starts
+            journal.note(job, overhead=max(0.0, seconds - training_seconds))
+            seconds = max(seconds, training_seconds)
         journal.note(job, seconds=seconds)
 
     # Write the page from the folders of all parts.

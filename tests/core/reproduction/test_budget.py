@@ -53,6 +53,14 @@ def test_a_training_that_is_measured_on_its_way_takes_the_time_of_evaluations_to
     assert journal.length(measured, [measured], 150) == 200
 
 
+def test_a_training_leaves_time_for_what_it_does_besides_training(folder):
+    journal = Journal(folder, {})
+    for name, overhead in (("a", 10.0), ("b", 20.0), ("c", 90.0)):
+        journal.note(training(name, folder), length=1, seconds=100.0, overhead=overhead)
+    job = training("next", folder)
+    assert journal.length(job, [job], 120) == 200  # the median of the overheads is 20
+
+
 def test_a_line_that_waited_for_something_does_not_decide_a_length(folder):
     speeds = [3.0, 1.0, 20.0, 20.0, 0.5]
     lines = [json.dumps({"step": i, "images_per_second": v}) for i, v in enumerate(speeds)]

@@ -58,7 +58,8 @@ class Journal:
 
     Attributes:
         parts: by job name: `script`, `command`, the `length` of a training, and, once the job is
-            finished, its `seconds`.
+            finished, its `seconds`. Of these, the `overhead` of a training or a probe is what it
+            took to start, to open the data and to write the results.
     """
 
     def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
@@ -104,6 +105,7 @@ class Journal:
 
         The evaluations and probes that wait are expected to take the mean time of the finished ones
         with the same script. The trainings divide the rest by their shares.
+        From its part a training subtracts the median overhead of the finished trainings and probes.
 
         Args:
             job: the training.
@@ -127,7 +129,9 @@ class Journal:
         expected = [seconds_left * EXPECTED_SHARE]
         reserved = sum(mean(seconds.get(script, expected)) for script in scripts)
         share = job.share / sum(other.share for other in waiting)
+        overheads = [p["overhead"] for p in self.finished.values() if "overhead" in p]
         training_seconds = max(0, seconds_left - reserved) * share
+        training_seconds -= median(overheads) if overheads else 0
         length = int(training_seconds * _speed(job.probe) / job.images_per_unit)
         length = max(job.min_length, length)
         self.note(job, length=length)
