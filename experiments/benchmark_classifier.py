@@ -24,7 +24,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import numpy as np
 import timm
@@ -42,7 +42,7 @@ from brushwork.errors import BrushworkError, report_errors
 from brushwork.training.ema import update_ema
 from brushwork.training.precision import Precision, choose_precision
 from brushwork.training.threads import use_all_cores
-from settings import read_flags
+from settings import BatchSize, Count, Range, Side, read_flags
 
 WAYS = ("decoding", "ready", "ours")
 
@@ -53,18 +53,18 @@ class Config:
 
     model: str = "resnet18"
     """Name of any timm network."""
-    side: int = 224
+    side: Side = 224
     """Side of the network's inputs, in pixels."""
-    batch_size: int = 32
-    steps: int = 3
+    batch_size: BatchSize = 32
+    steps: Count = 3
     """Timed steps of each method in each round."""
-    rounds: int = 3
+    rounds: Count = 3
     """Rounds; in each, the three methods run one after another."""
     precision: Precision = "auto"
     """Precision of `ours`; the other methods compute in float32."""
     originals: Path | None = None
     """Folder of artist/painting.jpg; by default synthetic paintings are drawn."""
-    workers: int = 2
+    workers: Annotated[int, Range(0, 1024)] = 2
     """Worker processes of the DataLoader that decodes."""
 
 

@@ -21,6 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Annotated
 
 import httpx
 from PIL import Image
@@ -28,7 +29,7 @@ from PIL import Image
 from brushwork.data import synthetic
 from brushwork.errors import BrushworkError, report_errors
 from brushwork_demo.models import find_models
-from settings import read_flags
+from settings import Count, Positive, Range, read_flags
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,13 @@ class Config:
     """Checkpoint of a generator; by default the first bundled one."""
     classifier: str | None = None
     """Checkpoint of a classifier; by default the bundled one. Without any, it is not timed."""
-    rounds: int = 20
+    rounds: Count = 20
     """Calls of each endpoint of each server by one visitor."""
-    visitors: int = 32
+    visitors: Annotated[int, Range(1, 10_000)] = 32
     """Visitors that call a server at once."""
-    seconds: float = 60
+    seconds: Positive = 60
     """Seconds for which they call it."""
-    num: int = 16
+    num: Annotated[int, Range(1, 1000)] = 16
     """Pictures generated per call."""
 
 
@@ -89,7 +90,7 @@ class Server:
 
     def megabytes(self) -> float:
         """Return the resident memory of the server, in MB."""
-        status = Path(f"/proc/{self.pid}/status").read_text()
+        status = Path(f"/proc/{self.pid}/status").read_text(encoding="utf-8")
         return int(status.partition("VmRSS:")[2].split()[0]) / 1024
 
 

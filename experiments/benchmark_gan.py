@@ -20,6 +20,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -38,7 +39,7 @@ from brushwork.gan.objective import Objective, split_batch
 from brushwork.gan.optimizer import gan_adam
 from brushwork.training.ema import update_ema
 from brushwork.training.precision import Precision, choose_precision
-from settings import read_flags
+from settings import BatchSize, Count, Range, read_flags
 
 LATENT_DIM = 100  # as in the tutorial
 
@@ -47,17 +48,17 @@ LATENT_DIM = 100  # as in the tutorial
 class Config:
     """Settings: what to time, and for how long."""
 
-    side: int = 64
-    width: int = 64
-    batch_size: int = 64
-    steps: int = 4
+    side: Annotated[int, Range(32, 256)] = 64
+    width: Annotated[int, Range(1, 1024)] = 64
+    batch_size: BatchSize = 64
+    steps: Count = 4
     """Timed steps of each method in each round."""
-    rounds: int = 5
+    rounds: Count = 5
     precision: Precision = "auto"
     """Precision of `ours`; the other methods compute in float32."""
     originals: Path | None = None
     """Folder of image files to decode; by default synthetic paintings are drawn."""
-    workers: int = 2
+    workers: Annotated[int, Range(0, 1024)] = 2
     """Worker processes of the DataLoader that decodes."""
 
 

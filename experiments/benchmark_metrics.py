@@ -21,7 +21,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import timm
@@ -37,23 +37,23 @@ from brushwork.machine import num_cores
 from brushwork.metrics import distances
 from brushwork.metrics.evaluate import evaluate
 from brushwork.metrics.features import FeatureSpace, extract, image_files, timm_space
-from settings import read_flags
+from settings import Count, Range, Side, read_flags
 
 
 @dataclass(frozen=True)
 class Config:
     """Settings: what to time, and how often."""
 
-    repeats: int = 3
+    repeats: Count = 3
     """Runs of each library; the medians are compared."""
-    num_images: int = 1000
+    num_images: Annotated[int, Range(2, 1_000_000)] = 1000
     """Images in each folder, and fakes in the evaluation."""
-    side: int = 64
+    side: Side = 64
     """Side of these images, in pixels."""
     backbones: tuple[str, ...] = ("tf_efficientnet_lite0", "resnet18")
     """timm architectures for the folders, with random weights; the last one is used for the
     evaluation too."""
-    eval_side: int = 128
+    eval_side: Side = 128
     """Side to which the backbone's images are resized in the evaluation, in pixels."""
     parts: tuple[str, ...] = ("frechet", "folders", "evaluation")
     """The comparisons to run."""

@@ -30,7 +30,7 @@ from brushwork.errors import BrushworkError, report_errors
 from brushwork.files import write_json
 from brushwork.machine import num_cores
 from brushwork.training.run import environment
-from settings import read_flags
+from settings import Count, Side, read_flags
 
 # Memory of the largest size over that of the size before it; more counts as growing.
 LIMIT = 1.5
@@ -55,12 +55,12 @@ TRAININGS = {
 class Config:
     """Settings: how many paintings, and which network to train."""
 
-    sizes: tuple[int, ...] = (1_000, 10_000, 100_000)
+    sizes: tuple[Count, ...] = (1_000, 10_000, 100_000)
     """Numbers of paintings, in rising order."""
     network: Literal["gan", "classifier"] = "gan"
-    files: int = 250
+    files: Count = 250
     """Number of different image files, 64 pixels each; all other files are links to them."""
-    side: int = 32
+    side: Side = 32
     folder: Path | None = None
     """Folder for temporary files; by default the system's."""
     out: Path = Path("runs/scale.json")
@@ -129,7 +129,7 @@ def write_catalogue(folder: Path, files: list[Path], size: int) -> None:
     """Write a folder like Painter-by-Numbers: the table, and the pictures in `train` and `test`."""
     for split in ("train", "test"):
         (folder / split).mkdir(parents=True)
-    with (folder / "all_data_info.csv").open("w", newline="") as table_file:
+    with (folder / "all_data_info.csv").open("w", newline="", encoding="utf-8") as table_file:
         table = csv.writer(table_file)
         table.writerow(COLUMNS)
         for index in range(size):
@@ -166,7 +166,8 @@ def memory(pid: int) -> dict[str, float]:
     with suppress(psutil.NoSuchProcess, FileNotFoundError, ProcessLookupError):
         parent = psutil.Process(pid)
         for process in (parent, *parent.children(recursive=True)):
-            lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+            status = Path(f"/proc/{process.pid}/status").read_text(encoding="utf-8")
+            lines = status.splitlines()
             used = {name: rest.split() for name, _, rest in (line.partition(":") for line in lines)}
             for name, key in (("resident_MB", "VmHWM"), ("own_MB", "RssAnon")):
                 total[name] += int(used[key][0]) * 1024 / 1e6 if key in used else 0

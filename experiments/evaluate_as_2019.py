@@ -35,8 +35,9 @@ from brushwork.files import write_json
 from brushwork.metrics.classification import classification_report
 from brushwork.report.pages import text_table
 from brushwork.training.distributed import check_launch
+from brushwork.training.launcher import follow_launcher
 from brushwork.training.threads import use_all_cores
-from settings import read_flags
+from settings import BatchSize, Seed, read_flags, report_data
 
 CROPS = Views(min_area=0.08)  # the default of torchvision's RandomResizedCrop
 
@@ -49,9 +50,9 @@ class Config:
     """The classifier's checkpoint folder, or its name on the Hugging Face Hub."""
     data: str = "synthetic"
     """The data that the classifier was trained on; see --data of train_classifier.py."""
-    batch_size: int = 32
+    batch_size: BatchSize = 32
     """Crops in a batch."""
-    seed: int = 0
+    seed: Seed = 0
     """Decides the random crops."""
     out: Path = Path("runs/evaluation-2019")
 
@@ -70,6 +71,7 @@ class Labelled(NamedTuple):
 def main(cfg: Config) -> None:
     """Predict training and test paintings, whole and in crops; compare with different labels."""
     check_launch()
+    follow_launcher()
     accelerator = Accelerator()
     use_all_cores()
     classifier = ArtistClassifier.from_pretrained(cfg.classifier, accelerator.device)
@@ -113,6 +115,7 @@ def open_training_data(cfg: Config, classifier: ArtistClassifier) -> PreparedPai
         BrushworkError: it is other data, so which paintings the network was trained on is unknown.
     """
     paintings = open_data(cfg.data)
+    report_data(paintings.describe())
     if paintings.fingerprint != classifier.config["training"]["fingerprint"]:
         raise BrushworkError(
             f"{cfg.classifier} was not trained on {cfg.data}; pass the classifier's training data "

@@ -12,7 +12,7 @@ Test paintings by artists that the classifier was not trained on measure how wel
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -35,8 +35,9 @@ from brushwork.metrics import classification as measure
 from brushwork.report import figures
 from brushwork.report.pages import html_page, text_table
 from brushwork.training.distributed import check_launch
+from brushwork.training.launcher import follow_launcher
 from brushwork.training.threads import use_all_cores
-from settings import read_flags
+from settings import Range, read_flags, report_data
 
 Intervals = dict[str, tuple[float, float]]
 
@@ -53,7 +54,7 @@ class Config:
     """The splits to measure."""
     views: Literal[0, 1, 2, 10] = 0
     """Views of each painting to average over; 0 for the number in the checkpoint."""
-    resamples: int = 1000
+    resamples: Annotated[int, Range(1, 1_000_000)] = 1000
     """Number of bootstrap samples for the 95 % intervals."""
     update_card: bool = False
     """Write the results into the checkpoint, which must be a local folder."""
@@ -81,10 +82,12 @@ class Evaluated(NamedTuple):
 def main(cfg: Config) -> None:
     """Compute the predictions in all processes; measure them and write the report in one."""
     check_launch()
+    follow_launcher()
     accelerator = Accelerator()
     use_all_cores()
     classifier = ArtistClassifier.from_pretrained(cfg.classifier, accelerator.device)
     paintings = open_data(cfg.data)
+    report_data(paintings.describe())
     predictions, rows = predict_splits(cfg, classifier, paintings, accelerator.is_main_process)
     accelerator.end_training()
     if not accelerator.is_main_process:

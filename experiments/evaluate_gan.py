@@ -41,8 +41,9 @@ from brushwork.report import figures
 from brushwork.report.pages import text_table, write_report
 from brushwork.spaces import check_names, open_space
 from brushwork.training.distributed import check_launch
+from brushwork.training.launcher import follow_launcher
 from brushwork.training.threads import use_all_cores
-from settings import Selection, flat, read_flags
+from settings import BatchSize, Range, Seed, Selection, flat, read_flags, report_data
 
 # The side of the largest fakes that train_gan.py makes, and of paintings as prepare_data.py stores
 # them by default. Larger fakes are compared with paintings of this side.
@@ -75,15 +76,15 @@ class MeasurementConfig:
     of timm. The figures show nearest neighbours in the first one."""
     fetch: bool = False
     """Download the weights of inception if they are absent (91 MB)."""
-    num_fakes: int = 1000
+    num_fakes: Annotated[int, Range(1, 10_000_000)] = 1000
     """Number of pictures that each generator paints."""
-    num_pairs: int = 1000
+    num_pairs: Annotated[int, Range(1, 1_000_000)] = 1000
     """Real images, and as many fakes, for the metrics that compare all pairs; FID and KID use all
     images."""
     kept: bool = False
     """Measure all checkpoints in `kept/` of one run, and draw the metrics as curves."""
-    seed: int = 0
-    batch_size: int | None = None
+    seed: Seed = 0
+    batch_size: BatchSize | None = None
     """Pictures in one forward pass of a network; the default depends on the device."""
 
 
@@ -131,6 +132,7 @@ class Evaluation(NamedTuple):
 def main(cfg: Config) -> None:
     """Open the pictures, compute their features, compare them, and write the report."""
     check_launch()
+    follow_launcher()
     optimal_transport()
     accelerator = Accelerator()
     use_all_cores()
@@ -202,6 +204,7 @@ def open_real(cfg: Config, side: int) -> RealPaintings:
             )
         return RealPaintings(open_pictures(folder), None)
     paintings = open_data(cfg.selection.data)
+    report_data(paintings.describe())
     # Both splits have the artists that a GAN which is trained with --split train has.
     counted_in = "train" if split else None
     chosen = select(paintings.table, **cfg.selection.filters(), counted_in=counted_in)

@@ -15,7 +15,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
-from typing import Literal
+from typing import Annotated, Literal
 
 import pandas as pd
 
@@ -23,25 +23,28 @@ from brushwork.data.decode import Limits
 from brushwork.data.open import open_source
 from brushwork.data.paintings import Paintings
 from brushwork.data.preparation import check_free, prepare
+from brushwork.data.prepared import REJECTED
 from brushwork.data.readers import RECORD
 from brushwork.data.selection import counts, select
 from brushwork.errors import as_flags, field_names, report_errors
-from settings import Selection, read_flags
+from settings import Range, Selection, Side, Workers, read_flags
 
 
 @dataclass(frozen=True)
 class Rejection:
     """Limits beyond which a picture is rejected before it is decoded."""
 
-    max_megapixels: int = 1000
+    max_megapixels: Annotated[int, Range(1, 1_000_000)] = 1000
     """Largest size, in megapixels, of a JPEG that can be decoded at a reduced size."""
-    max_megapixels_whole: int = 100
-    """Largest size, in megapixels, of any other picture. Decoding it needs up to 20 bytes of memory
-    per pixel."""
-    max_aspect: float = 30
+    max_megapixels_whole: Annotated[int, Range(1, 1_000_000)] = 100
+    """Largest size, in megapixels, of any other picture, and a third of the largest size of a
+    progressive JPEG. Decoding needs up to 20 bytes of memory per pixel."""
+    max_aspect: Annotated[float, Range(1, 100_000)] = 30
     """Largest ratio of the long side to the short side."""
-    min_side: int = 16
+    min_side: Annotated[int, Range(1, 65_536)] = 16
     """Smallest short side, in pixels."""
+    max_seconds: Annotated[float, Range(0.1, 86_400)] = 60
+    """Longest time, in seconds, to decode a picture."""
 
     def limits(self) -> Limits:
         """Express these settings in pixels, as the decoder takes them."""
@@ -62,9 +65,9 @@ class Config:
     """The folder to write; it must be new or empty."""
     list: Literal["artists", "styles", "genres"] | None = None
     """Print how many selected paintings each artist, style or genre has, and write nothing."""
-    side: int = 256
+    side: Side = 256
     """Reduce the short side of each painting to this many pixels; smaller ones stay as they are."""
-    workers: int | None = None
+    workers: Workers | None = None
     """Number of decoding processes; by default one for each core."""
     rejection: Rejection = field(default_factory=Rejection)
 
@@ -87,6 +90,7 @@ def main(cfg: Config) -> None:
         side=cfg.side,
         workers=cfg.workers,
         limits=cfg.rejection.limits(),
+        max_seconds=cfg.rejection.max_seconds,
         selection=filters,
     )
     seconds = perf_counter() - start
@@ -106,6 +110,8 @@ def choose(source: Paintings, selection: Selection) -> tuple[Paintings, str]:
         print(f"{filters[-1]}: {size(left)}")
 
     print(f"{source.name}: {size(source.table)}")
+    for note in source.notes:
+        print(f"note: {note}")
     table = select(source.table, **selection.filters(), report=report)
     return source.selected(table), " ".join(filters)
 
@@ -123,10 +129,12 @@ def print_rows(folder: Path, record: dict) -> None:
         f" + {record['rejected']:,} rejected"
         f" + {record['missing']:,} missing + {record['not_selected']:,} not selected"
     )
-    with (folder / "rejected.csv").open(newline="", encoding="utf-8") as file:
+    if record["rejected"] or record["missing"]:
+        print(f"listed in {folder / REJECTED}, with the reasons:")
+    with (folder / REJECTED).open(newline="", encoding="utf-8") as file:
         reasons = Counter(row["reason"] for row in csv.DictReader(file))
     for reason, num in reasons.most_common(20):
-        print(f"{num:7,}  {reason}")
+        print(f"{num:7,}  {as_flags(reason, field_names(Config))}")
 
 
 def size(table: pd.DataFrame) -> str:

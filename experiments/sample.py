@@ -17,10 +17,10 @@ import tyro
 from PIL import Image
 from tqdm import tqdm
 
-from brushwork.errors import BrushworkError, report_errors, require_positive
+from brushwork.errors import BrushworkError, report_errors
 from brushwork.gan.generator import PaintingGenerator
 from brushwork.report import figures
-from settings import read_flags
+from settings import PositiveShare, Range, Seed, read_flags
 
 
 @dataclass(frozen=True)
@@ -29,29 +29,28 @@ class Config:
 
     generator: Annotated[str, tyro.conf.Positional]
     """A generator's checkpoint: a folder, or a name on the Hugging Face Hub."""
-    num: int = 16
+    num: Annotated[int, Range(1, 1_000_000)] = 16
     """Number of pictures."""
     label: str | None = None
     """A genre, style or artist, for a generator that was trained with classes; by default, each
     picture's class is random."""
-    seed: int = 0
+    seed: Seed = 0
     """The same seed gives the same pictures."""
-    truncation: float = 1.0
+    truncation: PositiveShare = 1.0
     """Truncation, above 0, at most 1. Lower values give less variety and fewer failures."""
     out: Path = Path("paintings")
     """Folder for the pictures and their grid."""
     walk: Path | None = None
     """Write an animated walk through the pictures to this .gif or .mp4 file, instead of single
     pictures."""
-    frames: int = 24
+    frames: Annotated[int, Range(1, 10_000)] = 24
     """Frames of the walk from one picture to the next."""
-    enlarge: int = 1
+    enlarge: Annotated[int, Range(1, 100)] = 1
     """Factor by which the grid and the walk are enlarged."""
 
 
 def main(cfg: Config) -> None:
     """Open the generator, then write pictures or a walk."""
-    require_positive(vars(cfg), "enlarge", "frames")
     generator = PaintingGenerator.from_pretrained(cfg.generator)
     try:
         if cfg.walk:

@@ -1,12 +1,63 @@
-"""Settings that several scripts share: which paintings to use, and how flags are read."""
+"""Settings that several scripts share: paintings, ranges of numbers, and how flags are read."""
 
+import io
+import math
+import os
+import sys
 from dataclasses import dataclass, fields, is_dataclass
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
 
+from brushwork.errors import BrushworkError
+
 Config = TypeVar("Config")
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
+
+
+@dataclass(frozen=True)
+class Range:
+    """The allowed values of a number, or of each number of a tuple; infinity and NaN never are.
+
+    Attributes:
+        low: the smallest value.
+        high: the largest value.
+        above: whether `low` itself is not allowed.
+    """
+
+    low: float
+    high: float = math.inf
+    above: bool = False
+
+    def __contains__(self, value: float) -> bool:
+        in_range = self.low <= value <= self.high and value != math.inf
+        return in_range and not (self.above and value == self.low)
+
+    def __str__(self) -> str:
+        """Describe the range, for example "at least 0".
+
+        >>> str(Range(0, 1, above=True)), str(Range(1, 9)), str(Range(0))
+        ('above 0 and at most 1', 'between 1 and 9', 'finite and at least 0')
+        """
+        low, high = (f"{end:,}" for end in (self.low, self.high))
+        if math.isinf(self.high):
+            return f"finite and {'above' if self.above else 'at least'} {low}"
+        return f"above {low} and at most {high}" if self.above else f"between {low} and {high}"
+
+
+# Whole numbers: of paintings, pictures, steps and epochs; 0 where it means "none" or "automatic".
+Count = Annotated[int, Range(1, 1_000_000_000)]
+CountOrZero = Annotated[int, Range(0, 1_000_000_000)]
+BatchSize = Annotated[int, Range(1, 65_536)]
+Side = Annotated[int, Range(1, 4096)]
+Workers = Annotated[int, Range(1, 1024)]
+Seed = Annotated[int, Range(0, 2**32 - 1)]
+
+# Real numbers.
+Positive = Annotated[float, Range(0, above=True)]
+NotNegative = Annotated[float, Range(0)]
+Share = Annotated[float, Range(0, 1)]
+PositiveShare = Annotated[float, Range(0, 1, above=True)]
 
 
 @dataclass(frozen=True)
@@ -15,14 +66,15 @@ class Selection:
 
     data: str = "synthetic"
     """Prepared data, a Painter-by-Numbers folder, a folder of artist/painting.jpg, Parquet files, a
-    dataset on the Hub such as huggan/wikiart, or "synthetic"."""
+    dataset on the Hub such as huggan/wikiart (add :NAME to choose one of its configurations), or
+    "synthetic"."""
     genre: Names = ()
     """Use only this genre; repeat the flag for several."""
     style: Names = ()
     """Use only this style; repeat the flag for several."""
     artist: Names = ()
     """Use only this artist; repeat the flag for several."""
-    min_paintings: int = 0
+    min_paintings: CountOrZero = 0
     """Leave out artists with fewer paintings in the selection."""
 
     def filters(self) -> dict[str, Any]:
@@ -40,8 +92,49 @@ def read_flags(
             as sections.
         description: the script's docstring.
         args: flags to read instead of the command line's.
+
+    Raises:
+        BrushworkError: a number is outside its `Range`.
     """
-    return tyro.cli(config, args=args, description=description, config=(tyro.conf.OmitArgPrefixes,))
+    if isinstance(sys.stdout, io.TextIOWrapper):  # it may lack the letters of an artist's name
+        sys.stdout.reconfigure(errors="backslashreplace")
+    cfg = tyro.cli(config, args=args, description=description, config=(tyro.conf.OmitArgPrefixes,))
+    check_ranges(cfg)
+    return cfg
+
+
+def check_ranges(config: Any) -> None:
+    """Check the numbers of a config and of its groups.
+
+    Raises:
+        BrushworkError: a number is outside the `Range` of its field.
+    """
+    allowed = ranges(type(config))
+    for name, value in flat(config).items():
+        for number in value if isinstance(value, tuple) else (value,):
+            if name in allowed and number is not None and number not in allowed[name]:
+                shown = f"{number:.12g}" if isinstance(number, float) else number
+                raise BrushworkError(f"`{name}` is {shown}; it must be {allowed[name]}")
+
+
+def ranges(config: type) -> dict[str, Range]:
+    """List the `Range` of each field of a config and of its groups that has one."""
+    found: dict[str, Range] = {}
+    for name, kind in get_type_hints(config, include_extras=True).items():
+        if is_dataclass(kind) and isinstance(kind, type):
+            found |= ranges(kind)
+        elif limits := _range_in(kind):
+            found[name] = limits
+    return found
+
+
+def _range_in(kind: Any) -> Range | None:
+    """Find the range in a type such as `Annotated[int, Range(1)] | None` or a tuple of such."""
+    if get_origin(kind) is Annotated:
+        for extra in kind.__metadata__:
+            if isinstance(extra, Range):
+                return extra
+    return next(filter(None, map(_range_in, get_args(kind))), None)
 
 
 def flat(config: Any) -> dict[str, Any]:
@@ -55,3 +148,9 @@ def flat(config: Any) -> dict[str, Any]:
         value = getattr(config, field.name)
         settings |= flat(value) if is_dataclass(value) else {field.name: value}
     return settings
+
+
+def report_data(text: str) -> None:
+    """Print what is used of the data and what is not, in the main process only."""
+    if text and os.environ.get("RANK", "0") == "0":
+        print(text)

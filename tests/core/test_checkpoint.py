@@ -1,3 +1,4 @@
+import hashlib
 import json
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pytest
 import torch
 import yaml
 from huggingface_hub import DatasetCardData, EvalResult, ModelCard, ModelCardData
+from safetensors.torch import save_file, save_model
 from torch import nn
 
 from brushwork import ArtistClassifier, PaintingGenerator, checkpoint
@@ -20,6 +22,10 @@ def name_of(folder):
     return str(folder.relative_to(BUNDLED))
 
 
+def digest(folder):
+    return hashlib.sha256((folder / "model.safetensors").read_bytes()).hexdigest()
+
+
 def test_round_trip_is_exact(tmp_path):
     model = nn.Conv2d(3, 5, 3).to(memory_format=torch.channels_last)
     checkpoint.save(model, tmp_path / "model", {"name": "Élève"}, "# card\n")
@@ -32,13 +38,13 @@ def test_round_trip_is_exact(tmp_path):
     assert all(
         torch.equal(a, b) for a, b in zip(model.parameters(), again.parameters(), strict=True)
     )
-    assert checkpoint.load_config(folder) == {"name": "Élève"}
+    assert checkpoint.load_config(folder) == {"name": "Élève", "weights_sha256": digest(folder)}
 
 
 def test_saving_again_replaces_the_folder_and_leaves_nothing_else(tmp_path):
     for value in (1, 2):
         checkpoint.save(nn.Linear(2, 2), tmp_path / "model", {"value": value}, "")
-    assert checkpoint.load_config(tmp_path / "model") == {"value": 2}
+    assert checkpoint.load_config(tmp_path / "model")["value"] == 2
     assert [f.name for f in tmp_path.iterdir()] == ["model"]
 
 
@@ -50,7 +56,7 @@ def test_an_older_checkpoint_stays_when_writing_fails(tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "write_text", no_space)
     with pytest.raises(BrushworkError, match=r"cannot write the checkpoint .*: no space left"):
         checkpoint.save(nn.Linear(2, 2), tmp_path / "model", {"value": 2}, "second")
-    assert checkpoint.load_config(tmp_path / "model") == {"value": 1}
+    assert checkpoint.load_config(tmp_path / "model")["value"] == 1
     assert (tmp_path / "model" / "README.md").read_text() == "first"
     checkpoint.load_weights(nn.Linear(2, 2), tmp_path / "model")
 
@@ -59,7 +65,7 @@ def test_updating_the_config_leaves_the_weights_alone(tmp_path):
     checkpoint.save(nn.Linear(2, 2), tmp_path, {"value": 1}, "first")
     before = (tmp_path / "model.safetensors").read_bytes()
     checkpoint.update_config(tmp_path, {"value": 2}, "second")
-    assert checkpoint.load_config(tmp_path) == {"value": 2}
+    assert checkpoint.load_config(tmp_path) == {"value": 2, "weights_sha256": digest(tmp_path)}
     assert (tmp_path / "README.md").read_text() == "second"
     assert (tmp_path / "model.safetensors").read_bytes() == before
 
@@ -89,6 +95,33 @@ def test_broken_weights_are_an_error(tmp_path, broken):
         checkpoint.load_weights(nn.Linear(4, 4), tmp_path / "model")
 
 
+def test_changed_weights_are_refused_and_old_checkpoints_without_a_digest_open(tmp_path):
+    checkpoint.save(nn.Linear(4, 4), tmp_path / "model", {"value": 1}, "")
+    save_model(nn.Linear(4, 4), str(tmp_path / "model/model.safetensors"))  # other weights
+    with pytest.raises(BrushworkError, match="has changed since it was saved"):
+        checkpoint.load_weights(nn.Linear(4, 4), tmp_path / "model")
+    (tmp_path / "model/config.json").write_text('{"value": 1}')
+    checkpoint.load_weights(nn.Linear(4, 4), tmp_path / "model")
+
+
+def test_a_missing_tensor_is_refused_whether_or_not_there_is_a_digest(tmp_path):
+    checkpoint.save(nn.Linear(4, 4), tmp_path / "model", {}, "")
+    save_file({"weight": torch.zeros(4, 4)}, tmp_path / "model/model.safetensors")
+    with pytest.raises(BrushworkError, match="has changed"):
+        checkpoint.load_weights(nn.Linear(4, 4), tmp_path / "model")
+    (tmp_path / "model/config.json").write_text("{}")
+    with pytest.raises(BrushworkError, match="bias"):
+        checkpoint.load_weights(nn.Linear(4, 4), tmp_path / "model")
+
+
+@pytest.mark.parametrize(
+    ("config", "match"), [({}, "lacks the key 'side'"), ({"side": "64"}, "'64' for 'side'")]
+)
+def test_a_missing_or_mistyped_key_is_named(tmp_path, config, match):
+    with pytest.raises(BrushworkError, match=match):
+        checkpoint.require_keys(config, tmp_path, {"side": int})
+
+
 @pytest.mark.parametrize("text", ["", "[]", "{", json.dumps("no")])
 def test_a_broken_config_is_an_error(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
@@ -110,6 +143,37 @@ def test_the_folder_of_a_run_leads_to_its_checkpoint(tmp_path, part):
     (tmp_path / "config.json").write_text("{}")  # the run's own settings
     checkpoint.save(nn.Linear(1, 1), tmp_path / part, {}, "")
     assert checkpoint.locate(tmp_path) == tmp_path / part
+
+
+@pytest.mark.parametrize("name", ["runs/gna", "{folder}/gna", "a b/c", "./model", "weights"])
+def test_a_misspelt_folder_is_not_looked_for_on_the_hub(tmp_path, monkeypatch, name):
+    monkeypatch.setattr("huggingface_hub.snapshot_download", None)
+    monkeypatch.chdir(tmp_path)
+    checkpoint.save(nn.Linear(1, 1), tmp_path / "models/gan", {}, "")
+    (tmp_path / "weights").write_text("")
+    with pytest.raises(BrushworkError, match="no checkpoint folder"):
+        checkpoint.locate(name.format(folder="models"))
+
+
+def test_a_misspelt_folder_suggests_the_one_beside_it(tmp_path):
+    checkpoint.save(nn.Linear(1, 1), tmp_path / "monet", {}, "")
+    checkpoint.save(nn.Linear(1, 1), tmp_path / "landscapes", {}, "")
+    with pytest.raises(BrushworkError, match=f"did you mean {tmp_path}/landscapes"):
+        checkpoint.locate(tmp_path / "landscpaes")
+
+
+def test_the_hub_has_seconds_to_answer(monkeypatch, tmp_path):
+    asked = {}
+
+    def download(name, **settings):
+        asked[name] = settings
+        raise OSError
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    with pytest.raises(BrushworkError, match="from the Hub"):
+        checkpoint.locate("ann/painter")
+    assert asked["ann/painter"]["etag_timeout"] <= 10
 
 
 def test_a_hub_model_that_cannot_be_downloaded_is_an_error(monkeypatch):

@@ -8,7 +8,6 @@ from brushwork.errors import (
     as_flags,
     field_names,
     report_errors,
-    require_not_negative,
     require_positive,
 )
 
@@ -73,12 +72,5 @@ def test_a_setting_must_be_above_zero(value):
         require_positive({"steps": 1, "lr": value}, "steps", "lr")
 
 
-@pytest.mark.parametrize("value", [-1, -1_234_567, float("nan")])
-def test_a_setting_must_not_be_negative(value):
-    with pytest.raises(BrushworkError, match=rf"^`seed` is {value}; it must be at least 0$"):
-        require_not_negative({"seed": value}, "seed")
-
-
 def test_settings_in_range_pass_and_unnamed_ones_are_not_checked():
     require_positive({"lr": 1e-9, "seed": -1}, "lr")
-    require_not_negative({"seed": 0, "lr": -1}, "seed")

@@ -1,20 +1,18 @@
 """A page with tiny models, served once by its real command."""
 
-import io
 import os
 import socket
 import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
-import numpy as np
 import pytest
 import torch
-from PIL import Image
 
 from brushwork.gan.dcgan import DCGANConfig, Generator
 from brushwork.gan.save import save_generator
@@ -36,54 +34,20 @@ def run_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run
 
 
-ARTISTS = ["Berthe Morisot", "Claude Monet", "<b>Edgar Degas</b>"]
-
-
-@pytest.fixture(scope="session")
-def classifier_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A classifier that was not trained, with an index of three paintings."""
-    from brushwork.backbones.create import create_backbone
-    from brushwork.classifier.identify import ArtistClassifier
-    from brushwork.classifier.save import save_classifier, save_index
-
-    torch.manual_seed(0)
-    folder = tmp_path_factory.mktemp("classifier") / "classifier"
-    network = create_backbone("test_resnet", len(ARTISTS)).eval()
-    training = {
-        "model": "test_resnet",
-        "artists": ARTISTS,
-        "side": 64,
-        "fit": "squash",
-        "data": "drawn",
-        "num_paintings": 3,
-        "min_paintings": 1,
-        "fingerprint": "0",
-        "weights": "none",
-        "epoch": 1,
-        "seed": 0,
-    }
-    judging = {"mean": [0.5] * 3, "std": [0.5] * 3, "num_views": 1}
-    logits = torch.eye(3) * 3
-    save_classifier(network, folder, training, judging, logits, np.arange(3))
-    pictures = [Image.new("RGB", (64, 64), colour) for colour in ("red", "green", "blue")]
-    features = ArtistClassifier.from_pretrained(folder).embed(pictures)
-    titles = [(artist, f"No. {i}") for i, artist in enumerate(ARTISTS)]
-    save_index(folder, features, titles, [jpeg(picture) for picture in pictures])
-    return folder
-
-
-def jpeg(picture: Image.Image) -> bytes:
-    """Encode a picture as a JPEG."""
-    file = io.BytesIO()
-    picture.save(file, "JPEG")
-    return file.getvalue()
-
-
 @pytest.fixture(scope="session")
 def models(run_folder: Path, classifier_folder: Path) -> Models:
     """The same generator twice, under two names, and a classifier."""
     folder = str(run_folder / "generator")
     return find_models([folder, folder], str(classifier_folder))
+
+
+@pytest.fixture(scope="session")
+def loopback() -> str:
+    """This machine's own address: that of IPv6 if there is one."""
+    with suppress(OSError), socket.socket(socket.AF_INET6) as attempt:
+        attempt.bind(("::1", 0))
+        return "::1"
+    return "127.0.0.1"
 
 
 @dataclass(frozen=True)
@@ -101,7 +65,7 @@ class Server:
 def server(
     run_folder: Path, classifier_folder: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Server]:
-    """The page as its command serves it."""
+    """The page as its command serves it, behind a proxy that does not answer."""
     folder = tmp_path_factory.mktemp("server")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
@@ -110,6 +74,8 @@ def server(
     command += ["--generator", str(run_folder / "generator")] * 2
     command += ["--classifier", str(classifier_folder)]
     environment = os.environ | {"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
+    environment |= {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
+    environment |= {"NO_PROXY": "", "no_proxy": ""}
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
     running = Server(f"http://127.0.0.1:{port}", process, folder / "log", folder)

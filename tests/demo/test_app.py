@@ -6,10 +6,9 @@ import io
 import json
 import socket
 import struct
-import subprocess
-import sys
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import httpx
 import numpy as np
@@ -18,9 +17,10 @@ from gradio_client import Client, handle_file
 from PIL import Image
 
 from brushwork.errors import BrushworkError
+from brushwork_demo import paint
 from brushwork_demo.app import build
 from brushwork_demo.identify import EXAMPLES
-from brushwork_demo.middleware import MAX_BYTES
+from brushwork_demo.middleware import MAX_BYTES, MAX_CALL_BYTES
 from brushwork_demo.models import find_models
 from brushwork_demo.uploads import decode
 
@@ -104,9 +104,47 @@ def test_a_walk_is_answered_with_a_video(server):
     assert b"ftyp" in content[:16]
 
 
-def test_only_the_documented_endpoints_are_public(server):
-    info = httpx.get(f"{server.url}/gradio_api/info").json()
-    assert set(info["named_endpoints"]) == {"/models", "/paint", "/walk", "/identify"}
+@pytest.fixture(scope="module")
+def info(server):
+    return httpx.get(f"{server.url}/gradio_api/info").json()["named_endpoints"]
+
+
+def test_only_the_documented_endpoints_are_public(info):
+    assert set(info) == {"/models", "/paint", "/walk", "/identify"}
+
+
+ACCEPTED = {
+    "seed": {"type": "integer", "minimum": 0, "maximum": 4294967295, "default": 0},
+    "truncation": {"type": "number", "minimum": 0.05, "maximum": 1, "default": 1},
+    "stage": {"type": "integer", "minimum": 0, "maximum": 3, "default": 0},
+    "painter": {"type": "string", "enum": ["", "meadows", "meadows 2"], "default": ""},
+    "label": {"type": "string", "enum": ["", "everything"], "default": ""},
+}
+
+
+@pytest.mark.parametrize(("name", "low", "high"), [("paint", 1, 64), ("walk", 2, 12)])
+def test_the_schema_of_an_endpoint_says_what_it_accepts(info, name, low, high):
+    """Clients and the tools of MCP read this schema."""
+    values = {one["parameter_name"]: one["type"] for one in info[f"/{name}"]["parameters"]}
+    count = values.pop("count")
+    assert values == ACCEPTED
+    assert low == count["minimum"] and high == count["maximum"]
+    assert low <= count["default"] <= high
+
+
+def test_a_walk_works_with_its_defaults(info, models):
+    values = {
+        one["parameter_name"]: one["parameter_default"] for one in info["/walk"]["parameters"]
+    }
+    state = paint.prepare(models, **values)
+    assert len(state.request.z) == values["count"] <= paint.MAX_STOPS
+
+
+def test_the_page_names_no_folder_of_the_server(server):
+    """Apart from the folder of uploads and results, whose paths are part of Gradio's protocol."""
+    home = str(Path(__file__).parents[2])
+    for address in ("", "/config", "/gradio_api/info", "/health"):
+        assert home not in httpx.get(server.url + address, timeout=60).text, address
 
 
 def test_an_uploaded_picture_is_identified(server):
@@ -305,11 +343,12 @@ def test_the_events_of_the_page_answer_wrong_values_with_a_readable_error(server
         assert done["success"] or len(str(message).split()) >= 3, (event["id"], message)
 
 
-def test_a_body_that_is_too_large_is_not_read(server):
+@pytest.mark.parametrize(("path", "limit"), [("upload", MAX_BYTES), ("call/paint", MAX_CALL_BYTES)])
+def test_a_body_that_is_too_large_is_not_read(server, path, limit):
     host, port = server.url.removeprefix("http://").split(":")
     with socket.create_connection((host, int(port)), timeout=30) as connection:
-        request = f"POST /gradio_api/upload HTTP/1.1\r\nHost: {host}\r\n"
-        connection.sendall(f"{request}Content-Length: {MAX_BYTES + 1}\r\n\r\n".encode())
+        request = f"POST /gradio_api/{path} HTTP/1.1\r\nHost: {host}\r\n"
+        connection.sendall(f"{request}Content-Length: {limit + 1}\r\n\r\n".encode())
         assert connection.recv(100).startswith(b"HTTP/1.1 413")
 
 
@@ -317,16 +356,6 @@ def test_the_server_still_paints_after_all_hostile_calls(server):
     event, _ = call(server, "paint", SIXTEEN)
     assert event == "complete"
     assert "Traceback" not in server.log.read_text()
-
-
-def test_a_port_in_use_is_reported_in_one_sentence(server, run_folder):
-    port = server.url.rpartition(":")[2]
-    command = [sys.executable, "-m", "brushwork_demo", "--port", port]
-    command += ["--generator", str(run_folder / "generator")]
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 1
-    assert f"error: cannot listen on 127.0.0.1:{port}" in done.stderr
-    assert "Traceback" not in done.stderr
 
 
 def test_the_page_of_the_bundled_models_can_be_built():

@@ -1,7 +1,10 @@
+import json
+import shutil
+
 import pytest
 
 from brushwork.errors import BrushworkError
-from brushwork_demo import serving
+from brushwork_demo import app, serving
 from brushwork_demo.models import find_models
 
 
@@ -36,3 +39,59 @@ def test_a_generator_is_refused_as_a_classifier(run_folder):
 def test_a_missing_folder_is_named():
     with pytest.raises(BrushworkError, match="nowhere"):
         find_models(["nowhere"])
+
+
+@pytest.fixture
+def broken_classifier(classifier_folder, tmp_path):
+    folder = tmp_path / "classifier"
+    shutil.copytree(classifier_folder, folder)
+    return folder
+
+
+@pytest.mark.parametrize("file", ["model.safetensors", "index.safetensors"])
+def test_a_broken_classifier_is_refused_at_the_start(run_folder, broken_classifier, file):
+    models = find_models([str(run_folder / "generator")], str(broken_classifier))
+    content = (broken_classifier / file).read_bytes()
+    (broken_classifier / file).write_bytes(content[: len(content) // 2])
+    with pytest.raises(BrushworkError, match=file):
+        app.launch(models)
+
+
+@pytest.mark.parametrize("key", ["artists", "mean", "threshold"])
+def test_a_classifier_whose_config_lacks_a_key_is_refused_at_the_start(
+    run_folder, broken_classifier, key
+):
+    config = json.loads((broken_classifier / "config.json").read_text())
+    del config[key]
+    (broken_classifier / "config.json").write_text(json.dumps(config))
+    with pytest.raises(BrushworkError, match=r"config\.json|not the checkpoint"):
+        app.launch(find_models([str(run_folder / "generator")], str(broken_classifier)))
+
+
+@pytest.mark.parametrize("place", ["generator", "kept/step-000020"])
+def test_a_broken_generator_of_any_stage_is_refused_at_the_start(run_folder, tmp_path, place):
+    run = tmp_path / "run"
+    shutil.copytree(run_folder, run)
+    models = find_models([str(run / "generator")], None)
+    weights = run / place / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:999])
+    with pytest.raises(BrushworkError, match=r"model\.safetensors"):
+        app.launch(models)
+
+
+def test_a_generator_without_a_model_in_its_config_is_refused(run_folder, tmp_path):
+    folder = tmp_path / "generator"
+    shutil.copytree(run_folder / "generator", folder)
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps(config | {"model": None}))
+    with pytest.raises(BrushworkError, match=r"config\.json"):
+        find_models([str(folder)])
+
+
+def test_a_torn_last_line_of_the_curves_is_dropped(run_folder, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(run_folder, run)
+    with (run / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 9, "epo')
+    painter = find_models([str(run / "generator")]).painter("run")
+    assert len(painter.curves) == 9

@@ -1,3 +1,6 @@
+import io
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -41,6 +44,21 @@ def test_variations_are_near_the_chosen_picture_which_comes_first(gallery):
     distance = np.linalg.norm(near[1:] - near[0], axis=1)
     between_strangers = np.linalg.norm(gallery.request.z[0] - gallery.request.z[1])
     assert (distance > 0).all() and (distance < 0.7 * between_strangers).all()
+
+
+def test_each_picture_has_variations_of_its_own(models):
+    """Neither those of another picture nor latents that a gallery shows."""
+    galleries = [paint.prepare(models, "meadows", seed, 6, 1, None) for seed in (0, 1, 7)]
+    far = []  # at strength 1 a variation is the random latent itself
+    for gallery in galleries:
+        for index in range(3):
+            far.extend(paint.variations(gallery, index, strength=1.0).z[1:])
+            again = replace(gallery, origin=(index,))
+            far.extend(paint.variations(again, index, strength=1.0).z[1:])
+    shown = [z for gallery in galleries for z in gallery.request.z]
+    directions = np.stack([z / np.linalg.norm(z) for z in [*shown, *far]])
+    cosines = directions @ directions.T - np.eye(len(directions))
+    assert cosines.max() < 0.6
 
 
 def test_a_mixture_leads_from_one_picture_to_the_other(gallery):
@@ -125,6 +143,13 @@ def test_the_quiz_shows_a_fake_and_a_real_picture_of_the_same_size(models):
     fake, pictures = compare.pair(models, "meadows", own)
     assert pictures[0].size == pictures[1].size
     assert (np.asarray(pictures[1 - fake]) == 200).all()
+
+
+def test_the_servers_copy_of_a_visitors_picture_is_small():
+    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
+    encoded = compare.small_jpeg(Image.fromarray(noise))
+    assert len(encoded) <= compare.OWN_BYTES
+    assert Image.open(io.BytesIO(encoded)).size == (256, 256)
 
 
 def test_a_comparison_shows_each_painter_and_its_metrics(models):

@@ -12,7 +12,9 @@ import threading
 import time
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.metadata import PackageNotFoundError
 from pathlib import Path
+from types import SimpleNamespace
 
 import httpx
 import pytest
@@ -24,6 +26,7 @@ import brushwork_demo
 from brushwork.classifier.save import read_index
 from brushwork.errors import BrushworkError
 from brushwork_demo import space
+from brushwork_demo.network import url_host
 
 GOOD_TOKEN = "hf_" + "a" * 34
 
@@ -133,7 +136,7 @@ def test_the_front_matter_tells_the_hub_how_to_run_the_space(exported):
     front = yaml.safe_load((exported / "README.md").read_text().split("---")[1])
     assert front["sdk"] == "gradio" and front["sdk_version"].startswith("6.")
     assert front["python_version"] == "3.12.12"
-    assert front["title"] == "brushwork" and front["license"] == "mit"
+    assert front["title"] == "brushwork"
     assert front["emoji"] == "🎨" and "gan" in front["tags"]
     assert (exported / front["app_file"]).is_file()
 
@@ -143,6 +146,91 @@ def test_requirements_are_pinned_and_have_no_package_for_training_or_metrics(exp
     assert {"gradio", "torch", "torchvision", "timm", "numpy", "av"} <= set(pinned)
     assert pinned["torch"] == "2.11.0"
     assert not {"brushwork", "clean-fid", "datasets", "accelerate", "scipy", "pot"} & set(pinned)
+
+
+def test_the_licence_of_a_space_is_that_of_its_checkpoints(exported):
+    """Their training paintings, not the licence of the source code, limit their use."""
+    front = yaml.safe_load((exported / "README.md").read_text().split("---")[1])
+    assert front["license"] == "other"
+    assert front["license_name"] == "depends-on-the-training-paintings"
+
+
+def test_an_open_licence_is_stated_if_all_cards_state_it(tmp_path):
+    cards = [tmp_path / name for name in ("a.md", "b.md", "c.md")]
+    for card, text in zip(cards, ("license: cc0-1.0", "license: cc0-1.0", "license: mit"),
+                          strict=True):  # fmt: skip
+        card.write_text(f"---\n{text}\n---\n# Model\n")
+    assert space.licence(cards[:2]) == {"license": "cc0-1.0"}
+    unclear = {"license": "other", "license_name": "see-the-model-cards"}
+    assert space.licence(cards) == space.licence([]) == unclear
+    cards[1].write_text("# no front matter\n")
+    assert space.licence(cards[:2]) == unclear
+
+
+@dataclass(frozen=True)
+class Installed:
+    """Packages that are installed on an imaginary machine, with another Python than the Space's."""
+
+    packages: dict
+
+    def metadata(self, name):
+        try:
+            version, pythons, _ = self.packages[name]
+        except KeyError:
+            raise PackageNotFoundError(name) from None
+        return SimpleNamespace(json={"version": version, "requires_python": pythons})
+
+    def requires(self, name):
+        return self.packages[name][2]
+
+
+PACKAGES = {
+    "brushwork-demo": ("0.1", ">=3.11", ["brushwork[video]", "gradio<7"]),
+    "brushwork": ("0.1", ">=3.11", ['av>=10; extra == "video"', 'scipy; extra == "metrics"']),
+    "av": ("14.0", ">=3.9", []),
+    "gradio": ("6.31.0+local", None, [
+        'audioop-lts<1; python_version >= "3.13"',
+        'only-old>=2; python_version < "3.13"',
+        'pywin32; sys_platform == "win32"',
+        "newest>=1,!=1.5",
+    ]),
+    "newest": ("2.0", ">=3.13", ["part-of-newest"]),
+    "audioop-lts": ("0.2", ">=3.13", []),
+}  # fmt: skip
+
+
+@pytest.fixture
+def python_313(monkeypatch):
+    """An export from Python 3.13, without the packages that only Python 3.12 needs."""
+    needed = space._is_needed
+
+    def is_needed(need, extras, environment=None):
+        return needed(need, extras, environment or {"python_version": "3.13"})
+
+    monkeypatch.setattr(space, "_is_needed", is_needed)
+    packages = dict(PACKAGES)
+    installed = Installed(packages)
+    monkeypatch.setattr(space, "metadata", installed.metadata)
+    monkeypatch.setattr(space, "requires", installed.requires)
+    return packages
+
+
+@pytest.mark.usefixtures("python_313")
+def test_requirements_are_those_of_the_python_of_a_space():
+    assert space.pinned_requirements() == [
+        "av==14.0",
+        "gradio==6.31.0",
+        "newest!=1.5,>=1",
+        "only-old>=2",
+        "torch==2.11.0",
+        "torchvision==0.26.0",
+    ]
+
+
+def test_a_package_that_is_not_installed_is_named(python_313):
+    del python_313["av"]
+    with pytest.raises(BrushworkError, match="av is not installed, so its version"):
+        space.pinned_requirements()
 
 
 def test_an_export_has_both_packages_the_chosen_generator_and_the_bundled_classifier(exported):
@@ -281,8 +369,11 @@ class StoppedPage:
 
 
 @pytest.fixture(scope="module")
-def stopped_page(exported, tmp_path_factory):
-    """The exported page with a password, without some packages, stopped while it warms up."""
+def stopped_page(exported, loopback, tmp_path_factory):
+    """The exported page with a password, without some packages, stopped while it warms up.
+
+    It listens on an IPv6 address if the machine has one.
+    """
     absent = ["accelerate", "cleanfid", "datasets", "matplotlib", "ot", "scipy", "tensorboard"]
     app = str(exported / "app.py")
     program = f"""
@@ -298,7 +389,7 @@ print(sys.modules["brushwork_demo.app"].__file__, sys.modules["brushwork"].__fil
     temporary = tmp_path_factory.mktemp("temporary")
     environment = os.environ | {
         "TMPDIR": str(temporary),
-        "GRADIO_SERVER_NAME": "127.0.0.1",
+        "GRADIO_SERVER_NAME": loopback,
         "GRADIO_SERVER_PORT": str(port),
     }
     command = [sys.executable, "-c", program]
@@ -308,7 +399,7 @@ print(sys.modules["brushwork_demo.app"].__file__, sys.modules["brushwork"].__fil
         while status is None:
             assert page.poll() is None, page.communicate()
             try:
-                url = f"http://127.0.0.1:{port}/gradio_api/info"
+                url = f"http://{url_host(loopback)}:{port}/gradio_api/info"
                 status = httpx.get(url, timeout=60).status_code
             except httpx.TransportError:
                 time.sleep(0.1)

@@ -107,7 +107,8 @@ def test_a_run_is_measured_drawn_and_written(single, run):
     (report,) = read(out).values()
     assert report.keys() == {"pixels"}
     assert report["pixels"]["n_fake"] == 21 and report["pixels"]["n_pairs"] == 20
-    heading, *lines = done.stdout.splitlines()
+    opened, heading, *lines = done.stdout.splitlines()
+    assert opened.endswith("paintings used, 0 left out")
     assert heading.split() == ["pixels", str(run)]
     shown = {line.split()[0] for line in lines if line}
     for metric in ("fid", "kid", "mmd", "emd", "one_nn", "recall", "authenticity", "copying"):

@@ -32,6 +32,7 @@ def test_it_prepares_what_datasets_loads_and_accounts_for_every_row(
     ended = subprocess.run([*command, "--workers", "1"], capture_output=True, text=True, check=True)
     assert "paintings: 10 paintings by 2 artists" in ended.stdout
     assert "10 rows = 9 prepared + 1 rejected + 0 missing + 0 not selected" in ended.stdout
+    assert f"listed in {out / 'rejected.csv'}, with the reasons:\n" in ended.stdout
     assert "1  not a picture" in ended.stdout
     assert "paintings/s" in ended.stdout
     loaded = datasets.load_dataset(str(out), cache_dir=str(tmp_path / "cache"))

@@ -96,11 +96,11 @@ def test_a_label_and_truncation_change_the_pictures(folder, tmp_path, run_script
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
-        (["--frames", 0], "`frames` is 0; it must be above 0"),
-        (["--enlarge", 0], "`enlarge` is 0; it must be above 0"),
-        (["--num", 0], "`num` must be at least 1"),
+        (["--frames", 0], "`frames` is 0; it must be between 1 and 10,000"),
+        (["--enlarge", 0], "`enlarge` is 0; it must be between 1 and 100"),
+        (["--num", 0], "`num` is 0; it must be between 1 and 1,000,000"),
         (["--seed", -1], "`seed` is -1"),
-        (["--truncation", 2], "`truncation` is 2"),
+        (["--truncation", 2], "`truncation` is 2; it must be above 0 and at most 1"),
         (["--label", "portraits"], "has no class 'portraits'; did you mean 'portrait'"),
         (["--walk", "walk.avi"], r"\.avi"),
     ],

@@ -1,10 +1,16 @@
 """Settings of scripts: groups have flat flags, and a run records them flat."""
 
-from dataclasses import dataclass, field
+import importlib
+import math
+import re
+from dataclasses import dataclass, field, is_dataclass
+from pathlib import Path
+from typing import Annotated, get_type_hints
 
 import pytest
 
-from settings import Selection, flat, read_flags
+from brushwork.errors import BrushworkError
+from settings import Range, Selection, check_ranges, flat, ranges, read_flags
 
 
 @dataclass(frozen=True)
@@ -87,3 +93,60 @@ def test_no_two_groups_of_a_script_have_a_setting_in_common(script):
             yield from names(value) if is_dataclass(value) else [each.name]
 
     assert sorted(names(config)) == sorted(flat(config))
+
+
+SCRIPTS = sorted(
+    file.stem
+    for file in (Path(__file__).parents[2] / "experiments").glob("*.py")
+    if file.stem != "settings"
+)
+
+
+def number_fields(config):
+    """List the fields of a config and of its groups that hold whole or real numbers."""
+    for name, kind in get_type_hints(config, include_extras=True).items():
+        if is_dataclass(kind):
+            yield from number_fields(kind)
+        elif re.search(r"\b(int|float)\b", str(kind).replace("settings.", "")):
+            yield name
+
+
+@pytest.mark.parametrize("script", SCRIPTS)
+def test_every_number_of_a_script_has_a_range_which_is_checked_before_any_work(script):
+    config = importlib.import_module(f"experiments.{script}").Config
+    limits = ranges(config)
+    assert set(number_fields(config)) == set(limits), "annotate each number with a Range"
+    needs_argument = script in {"sample", "identify", "evaluate_classifier", "evaluate_as_2019"}
+    positional = ["x"] if needs_argument or script == "evaluate_gan" else []
+    check_ranges(read_flags(config, None, positional))
+    for name, limit in limits.items():
+        flag = f"--{name.replace('_', '-')}"
+        assert limit.high == math.inf or 10**400 not in limit
+        value = limit.low if limit.above else limit.low - 1
+        with pytest.raises(BrushworkError) as error:
+            read_flags(config, None, [*positional, flag, str(value)])
+        sentence = str(error.value)
+        assert sentence.startswith(f"`{name}` is {value}") and sentence.endswith(f"must be {limit}")
+        assert "\n" not in sentence
+
+
+@pytest.mark.parametrize("value", ["inf", "-inf", "nan"])
+def test_infinity_and_nan_are_no_numbers(value):
+    from experiments import train_gan
+
+    for flag in ("--epochs", "--gamma", "--lr"):
+        with pytest.raises(BrushworkError, match=f"is {value}; it must be"):
+            read_flags(train_gan.Config, None, [flag, value])
+
+
+def test_each_number_of_a_tuple_and_an_optional_number_have_the_range():
+    @dataclass(frozen=True)
+    class Sizes:
+        sizes: tuple[Annotated[int, Range(1, 9)], ...] = (1,)
+        most: Annotated[int, Range(1)] | None = None
+
+    check_ranges(Sizes((1, 9), None))
+    with pytest.raises(BrushworkError, match="`sizes` is 10; it must be between 1 and 9"):
+        check_ranges(Sizes((1, 10)))
+    with pytest.raises(BrushworkError, match="`most` is 0; it must be finite and at least 1"):
+        check_ranges(Sizes(most=0))

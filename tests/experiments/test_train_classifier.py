@@ -16,8 +16,7 @@ import numpy as np
 import pytest
 import timm
 import torch
-from PIL import Image
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from timm.optim import create_optimizer_v2
 
 from brushwork import ArtistClassifier
@@ -297,92 +296,6 @@ def test_a_card_of_a_copy_is_updated_and_nothing_else(run_script, run, prepared_
     after = ArtistClassifier.from_pretrained(copy).config
     assert after.pop("results").keys() == {"validation", "test"} and before.pop("results")
     assert after == before
-
-
-@pytest.fixture(scope="module")
-def identify(run_script):
-    def identify(folder, classifier, out, *flags):
-        run_script("identify", folder, "--classifier", classifier, "--out", out, *flags)
-
-    return identify
-
-
-def test_a_folder_of_pictures_becomes_a_table_with_reasons_for_unreadable_files(
-    identify, run, tmp_path
-):
-    folder, out = tmp_path / "in", tmp_path / "out.csv"
-    (folder / "sub").mkdir(parents=True)
-    rng = np.random.default_rng(0)
-    for i in range(5):
-        pixels = rng.integers(0, 256, (50, 70, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(folder / "sub" / f'ä\'s "{i}" <b>.png')
-    (folder / "broken.jpg").write_bytes(b"\xff\xd8 no")
-    (folder / "empty.png").touch()
-    (folder / "notes.txt").write_text("not a picture")
-    identify(folder, run / "classifier", out, "--batch-size", 2)
-    rows = {
-        row["file"]: row for row in csv.DictReader(out.read_text(encoding="utf-8").splitlines())
-    }
-    assert len(rows) == 7 and rows["empty.png"]["error"] == "empty file"
-    assert rows["broken.jpg"]["error"] and not rows["broken.jpg"]["artist"]
-    first = 'sub/ä\'s "0" <b>.png'
-    good = rows[first]
-    answer = ArtistClassifier.from_pretrained(run / "classifier").identify(folder / first)
-    assert good["artist"] == answer.artist
-    assert good["artist_1"] == answer.candidates[0].artist
-    assert float(good["probability_1"]) == pytest.approx(answer.candidates[0].probability, abs=1e-3)
-    sheet = out.with_suffix(".html").read_text(encoding="utf-8")
-    assert sheet.count("<figure") == 5 and sheet.count("data:image/jpeg") == 10
-
-    # Killed in the middle of a line and started again: the same table, no picture twice.
-    whole = out.read_text(encoding="utf-8")
-    lines = whole.splitlines(keepends=True)
-    out.write_text("".join(lines[:4]) + lines[4][:9], encoding="utf-8")
-    identify(folder, run / "classifier", out, "--batch-size", 2)
-    assert out.read_text(encoding="utf-8") == whole
-    assert out.with_suffix(".html").read_text(encoding="utf-8").count("<figure") == 5
-
-
-def test_a_table_is_of_one_folder_and_one_classifier(identify, run, tmp_path):
-    for name in ("a", "b"):
-        (tmp_path / name).mkdir()
-        Image.new("RGB", (20, 20)).save(tmp_path / name / "1.png")
-    classifier, out = run / "classifier", tmp_path / "o.csv"
-    identify(tmp_path / "a", classifier, out, "--no-sheet")
-    with pytest.raises(BrushworkError, match="made with another folder; pass another `out`"):
-        identify(tmp_path / "b", classifier, out, "--no-sheet")
-    other = tmp_path / "other"
-    shutil.copytree(classifier, other)
-    weights = load_file(other / "model.safetensors")
-    save_file({name: 1.5 * value for name, value in weights.items()}, other / "model.safetensors")
-    with pytest.raises(BrushworkError, match="another weights"):
-        identify(tmp_path / "a", other, out, "--no-sheet")
-
-
-@pytest.mark.skipif(os.name != "posix", reason="names of other systems are text")
-def test_a_name_that_is_not_text_is_kept_byte_for_byte(identify, run, tmp_path):
-    (tmp_path / "in").mkdir()
-    Image.new("RGB", (20, 20)).save(tmp_path / "in" / "a.png")
-    (tmp_path / "in" / "a.png").rename(tmp_path / "in" / os.fsdecode(b"C\xe9zanne.png"))
-    for _ in range(2):
-        identify(tmp_path / "in", run / "classifier", tmp_path / "o.csv")
-        assert (tmp_path / "o.csv").read_bytes().count(b"\nC\xe9zanne.png,") == 1
-        assert (tmp_path / "o.html").read_bytes().count(b'title="C\xe9zanne.png"') == 1
-
-
-@pytest.mark.parametrize(
-    ("mistake", "words"),
-    [
-        ({"folder": "nowhere"}, "no folder nowhere"),
-        ({"out": "x.txt"}, "must end in .csv"),
-        ({"classifier": "./nowhere"}, "no checkpoint folder"),
-    ],
-)
-def test_mistakes_in_identifying_are_one_sentence(identify, tmp_path, mistake, words):
-    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
-    arguments = {"folder": tmp_path, "classifier": "./nowhere", "out": tmp_path / "o.csv"}
-    with pytest.raises(BrushworkError, match=re.escape(words)):
-        identify(**arguments | mistake)
 
 
 def test_the_evaluation_of_2019_stands_beside_the_honest_one(

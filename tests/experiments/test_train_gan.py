@@ -188,6 +188,7 @@ def test_killed_or_stopped_at_any_moment_and_resumed_it_ends_with_the_same_weigh
     with start(run_in_turn, SCRIPT, json.dumps([line, line])) as process:
         for which in (signal.SIGINT, signal.SIGTERM):
             signal_when_steps_are_logged(process, which, out)
+            assert "paintings used, 0 left out" in process.stdout.readline()
             assert "paintings on 1 x cpu" in process.stdout.readline()
             assert "--resume continues the run" in process.stdout.readline()
             assert (out / "generator").is_dir()
@@ -214,6 +215,23 @@ def signal_when_steps_are_logged(process, which, out):
 def steps_logged(out):
     file = out / "metrics.jsonl"
     return len(file.read_text().splitlines()) if file.exists() else 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the launcher is found in /proc")
+def test_a_training_whose_launcher_is_killed_saves_and_ends(train, tmp_path):
+    out, flags = tmp_path / "run", ["--save-every", 10**6, "--keep-every", 10**6]
+    launcher = ["-m", "accelerate.commands.launch", "--num_processes", 1, "--num_machines", 1]
+    launcher += ["--mixed_precision", "no", "--dynamo_backend", "no", SCRIPT]
+    line = [*TINY, *flags, "--steps", 10**6, "--sample-every", 10**6, "--log-every", 1]
+    with start(*launcher, *line, "--out", out) as process:
+        while steps_logged(out) < 2 and process.poll() is None:
+            time.sleep(0.005)
+        process.kill()
+        printed = process.stdout.read()  # ends when the training does, which has the same stdout
+    assert "--resume continues the run" in printed
+    saved = steps_logged(out)
+    train(tmp_path / "whole", *flags, "--steps", saved)
+    assert_same(weights(out), weights(tmp_path / "whole"))
 
 
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])

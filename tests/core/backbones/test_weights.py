@@ -2,6 +2,7 @@
 
 import random
 import sys
+from argparse import Namespace
 from types import SimpleNamespace
 
 import pytest
@@ -53,6 +54,49 @@ def test_torchvision_resnets_have_the_same_names(tmp_path):
     x = torch.randn(1, 3, 64, 64)
     with torch.no_grad():
         assert torch.allclose(trained(x), fresh(x), atol=1e-5)
+
+
+def test_files_of_torchvision_that_do_not_count_batches_are_loaded(tmp_path):
+    trained, fresh = resnet(), resnet(seed=1)
+    old = {k: t for k, t in trained.state_dict().items() if not k.endswith("num_batches_tracked")}
+    torch.save(old, tmp_path / "weights.pth")
+    assert load_backbone(fresh, tmp_path / "weights.pth") is True
+    assert equal(trained, fresh)
+
+
+@pytest.mark.parametrize(
+    "prefix", ["module.", "_orig_mod.", "model.", "module._orig_mod.", "model.backbone."]
+)
+def test_a_prefix_of_all_names_is_removed(tmp_path, prefix):
+    trained, fresh = resnet(), resnet(5, seed=1)
+    state = {f"{prefix}{name}": tensor for name, tensor in trained.state_dict().items()}
+    save_file(state, tmp_path / "weights.safetensors")
+    assert load_backbone(fresh, tmp_path / "weights.safetensors") is False
+    assert equal(fresh, trained, but="fc")
+
+
+def test_names_of_compiled_parts_are_those_of_the_parts(tmp_path):
+    trained, fresh = resnet(), resnet(seed=1)
+    state = {k.replace("layer1.", "layer1._orig_mod."): t for k, t in trained.state_dict().items()}
+    torch.save(state, tmp_path / "weights.pth")
+    assert load_backbone(fresh, tmp_path / "weights.pth") is True
+    assert equal(trained, fresh)
+
+
+@pytest.mark.parametrize("key", ["state_dict", "model", "model_ema", "model_state_dict", "net"])
+def test_weights_inside_a_training_checkpoint_are_found(tmp_path, key):
+    trained, fresh = resnet(), resnet(seed=1)
+    state = {f"module.{name}": tensor for name, tensor in trained.state_dict().items()}
+    file = {"epoch": 3, "optimizer": {"state": {}}, "args": Namespace(lr=0.1), key: state}
+    torch.save(file, tmp_path / "weights.pth")
+    assert load_backbone(fresh, tmp_path / "weights.pth") is True
+    assert equal(trained, fresh)
+
+
+def test_a_file_without_tensors_is_one_sentence(tmp_path):
+    torch.save({"epoch": 3}, tmp_path / "weights.pth")
+    with pytest.raises(BrushworkError, match="contains no tensors"):
+        load_backbone(resnet(), tmp_path / "weights.pth")
 
 
 def test_weights_of_another_architecture_are_refused_and_nothing_is_changed(tmp_path):

@@ -10,14 +10,14 @@ import pytest
 import torch
 from huggingface_hub import ModelCard
 from PIL import Image
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from brushwork import ArtistClassifier, BrushworkError
 from brushwork.backbones.create import create_backbone, input_statistics
 from brushwork.classifier.card import model_card
 from brushwork.classifier.finish import finish_classifier
 from brushwork.classifier.identify import Identification
-from brushwork.classifier.save import save_classifier
+from brushwork.classifier.save import CONFIG_KEYS, save_classifier
 from brushwork.classifier.teacher import open_teacher
 from brushwork.report import figures
 
@@ -124,6 +124,24 @@ def test_a_checkpoint_without_its_discriminants_is_an_error(with_discriminants, 
         ArtistClassifier.from_pretrained(tmp_path)
 
 
+@pytest.mark.parametrize("key", CONFIG_KEYS)
+def test_a_config_that_lacks_a_key_names_it(folder, tmp_path, key):
+    shutil.copytree(folder, tmp_path / "classifier")
+    config = json.loads((folder / "config.json").read_text())
+    del config[key]
+    (tmp_path / "classifier/config.json").write_text(json.dumps(config))
+    with pytest.raises(BrushworkError, match=f"lacks the key '{key}'"):
+        ArtistClassifier.from_pretrained(tmp_path / "classifier")
+
+
+def test_other_weights_in_the_folder_are_refused(folder, tmp_path):
+    shutil.copytree(folder, tmp_path / "classifier")
+    file = tmp_path / "classifier/model.safetensors"
+    save_file({name: t + 1 for name, t in load_file(file).items()}, file)
+    with pytest.raises(BrushworkError, match="has changed since it was saved"):
+        ArtistClassifier.from_pretrained(tmp_path / "classifier")
+
+
 def test_less_than_the_threshold_is_unknown(known):
     best = known.identify(PIXELS[2]).candidates[0]
     known.threshold, before = best.probability + 1e-6, known.threshold
@@ -184,6 +202,12 @@ def test_a_teacher_must_know_the_same_artists(folder):
     assert open_teacher(str(folder), ARTISTS, "cpu").artists == tuple(ARTISTS)
     with pytest.raises(BrushworkError, match="train it on the same"):
         open_teacher(str(folder), ARTISTS[:2], "cpu")
+
+
+def test_a_teacher_must_take_the_sides_to_train_on(folder):
+    open_teacher(str(folder), ARTISTS, "cpu", sides=[32, 64])
+    with pytest.raises(BrushworkError, match=r"0 pixels; set `first_side` and `last_side` to 64"):
+        open_teacher(str(folder), ARTISTS, "cpu", sides=[32, 0])
 
 
 def test_the_card_describes_data_results_and_limits(folder):

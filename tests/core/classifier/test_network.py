@@ -90,6 +90,37 @@ def test_grad_cam_of_a_transformer_is_an_error():
         classifier.grad_cam(vit, torch.randn(1, 3, 160, 160), 0)
 
 
+def test_the_heat_map_of_channels_last_is_that_of_channels_first(monkeypatch):
+    """MambaOut has its channels last; with a head for channels first the answer is the same."""
+    network = create_backbone("test_mambaout", 5).eval()
+    x = torch.randn(1, 3, 64, 64)
+    heat = classifier.grad_cam(network, x, 2)
+    features, head = network.forward_features, network.forward_head
+    monkeypatch.setattr(network, "forward_features", lambda x: features(x).permute(0, 3, 1, 2))
+    monkeypatch.setattr(network, "forward_head", lambda maps: head(maps.permute(0, 2, 3, 1)))
+    torch.testing.assert_close(classifier.grad_cam(network, x, 2), heat)
+    assert heat.shape == (2, 2)
+
+
+def test_the_logits_of_two_heads_are_the_mean_of_both():
+    network = create_backbone("deit_tiny_distilled_patch16_224", 5).eval()
+    mean, std = input_statistics(network)
+    images = torch.randint(0, 256, (2, 3, 224, 224), dtype=torch.uint8)
+    with torch.no_grad():
+        tokens = network.forward_features(classifier.normalise(images, mean, std))
+        heads = [h(tokens[:, i]) for i, h in enumerate(network.get_classifier())]
+        predictions = classifier.predict(network, images, mean, std)
+    torch.testing.assert_close(predictions.logits, sum(heads) / 2)
+    assert predictions.features.shape == (2, network.num_features)
+
+
+def test_corners_that_a_network_does_not_take_are_one_sentence():
+    network = create_backbone("test_vit_relpos", 5).eval()
+    images = torch.zeros(1, 3, 160, 160, dtype=torch.uint8)
+    with pytest.raises(BrushworkError, match=r"views of 140 pixels .*average over 1 or 2 views"):
+        classifier.predict(network, images, *input_statistics(network), num_views=10)
+
+
 def test_frozen_stages_keep_weights_and_statistics():
     network = create_backbone("test_resnet", 5)
     classifier.freeze_stages(network, 2)

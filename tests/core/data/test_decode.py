@@ -1,14 +1,18 @@
 import io
+import pickle
 import struct
+import warnings
 import zlib
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps
 
-from brushwork.data.decode import Limits, Rejected, to_jpeg
+from brushwork.data.decode import Limits, Rejected, picture_files, to_jpeg, to_rgb
 
 SIDE = 64
 ORANGE = (220, 120, 40)
@@ -254,7 +258,7 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "jpeg bomb": (lambda: jpeg_of_size(65_000, 65_000), "more than 1,000,000,000"),
     "progressive jpeg bomb": (
         lambda: jpeg_of_size(20_000, 20_000, progressive=True),
-        "more than 100,000,000",
+        "more than 300,000,000",
     ),
     "ribbon": (lambda: encoded(scene(size=(2000, 20)), "PNG"), "ratio of the sides above 30 to 1"),
     "dot": (lambda: encoded(scene(size=(1, 1)), "PNG"), "1x1 pixels"),
@@ -287,6 +291,58 @@ def test_limits_are_settings():
         to_jpeg(jpeg, SIDE, Limits(max_aspect=1.5))
     with pytest.raises(Rejected, match="bytes, more than 10"):
         to_jpeg(jpeg, SIDE, Limits(max_bytes=10))
+
+
+def test_a_picture_that_is_too_large_names_the_parameter_that_raises_the_limit():
+    for limits, parameter, file in (
+        (Limits(max_pixels=100), "max_megapixels", encoded(scene(), "JPEG")),
+        (Limits(max_pixels_whole=100), "max_megapixels_whole", encoded(scene(), "PNG")),
+    ):
+        with pytest.raises(Rejected, match=f"raise `{parameter}`$") as caught:
+            to_jpeg(file, SIDE, limits)
+        assert caught.value.reason == f"200x100 pixels, more than {100:,}"
+        assert str(pickle.loads(pickle.dumps(caught.value))) == str(caught.value)
+
+
+def test_a_progressive_jpeg_may_have_three_times_as_many_pixels_if_it_is_reduced():
+    limits = Limits(max_pixels_whole=8000)  # the scene has 20,000
+    jpeg = encoded(scene(), "JPEG", progressive=True, quality=95)
+    assert close(decoded(to_jpeg(jpeg, 50, limits)), 0.25, ORANGE)
+    with pytest.raises(Rejected, match="more than 8,000"):
+        to_rgb(jpeg, limits=limits)
+
+
+def test_a_picture_keeps_its_size_unless_a_side_is_given():
+    png = encoded(scene(), "PNG")
+    assert to_rgb(png).size == (200, 100)
+    assert to_rgb(png, side=50).size == (100, 50)
+    assert to_rgb(png, side=500).size == (200, 100)
+    assert to_rgb(png).info == {}
+
+
+def test_sidecar_files_are_no_pictures(tmp_path: Path):
+    for name in (
+        *("a.jpg", "b/c.PNG", "notes.txt", "._a.jpg", ".hidden.png", "b/.thumbs/d.jpg"),
+        *(".ipynb_checkpoints/a-checkpoint.jpg", "__MACOSX/._a.jpg", "__MACOSX/b/e.jpg"),
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    pictures, ignored = picture_files(tmp_path)
+    assert pictures == [tmp_path / "a.jpg", tmp_path / "b/c.PNG"]
+    assert ignored == {"hidden files and folders": 5, "files without a picture's suffix": 1}
+
+
+def test_threads_leave_pillow_s_limit_and_the_warnings_as_they_were():
+    limit, filters = Image.MAX_IMAGE_PIXELS, list(warnings.filters)
+    files = [encoded(scene(), "PNG"), b"no picture"] * 20
+
+    def try_to_decode(file: bytes) -> None:
+        with suppress(Rejected):
+            to_jpeg(file, SIDE)
+
+    with ThreadPoolExecutor(4) as threads:
+        list(threads.map(try_to_decode, files))
+    assert limit == Image.MAX_IMAGE_PIXELS and filters == list(warnings.filters)
 
 
 def test_a_missing_file_is_rejected_without_its_path(tmp_path: Path):

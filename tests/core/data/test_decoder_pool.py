@@ -13,11 +13,12 @@ DEADLY = '''
 import os
 import signal
 import sys
+import time
 
 from PIL import Image
 
 class Reader:
-    """Row 5 kills whoever reads it, row 9 raises, row 11 prints; the rest are pictures."""
+    """Row 5 kills whoever reads it, row 9 raises, row 11 prints, row 45 takes ten minutes."""
 
     def __call__(self, row):
         if row == 5:
@@ -26,6 +27,8 @@ class Reader:
             raise RuntimeError("row nine")
         if row == 11:
             os.write(1, b"a decoder that prints")
+        if row == 45:
+            time.sleep(600)
         if row == 13 and "torch" in sys.modules:
             raise RuntimeError("torch is here")
         return Image.new("RGB", (32, 32), (row, row, row))
@@ -48,6 +51,14 @@ def test_a_row_that_kills_its_decoder_costs_that_row_only(deadly):
     assert len(answers) == 40
     refused = {row: str(a) for row, a in enumerate(answers) if isinstance(a, Rejected)}
     assert refused == {5: "the decoder crashed twice on this file (exit status -9)", 9: "row nine"}
+
+
+def test_a_row_that_takes_too_long_costs_that_row_only(deadly):
+    with decoding(deadly, 32, Limits(), workers=1, max_seconds=1) as decode:
+        answers = list(decode(range(40, 50)))
+    refused = {row: str(a) for row, a in enumerate(answers, 40) if isinstance(a, Rejected)}
+    assert refused == {45: "decoding takes more than 1 s; raise `max_seconds`"}
+    assert len(answers) == 10
 
 
 def test_the_order_and_the_bytes_do_not_depend_on_the_number_of_workers(tmp_path: Path):

@@ -39,6 +39,41 @@ def test_a_changed_source_is_prepared_anew(tmp_path: Path):
     assert {paintings.image(row).size for row in range(2)} == {(60, 40), (90, 70)}
 
 
+def test_what_a_source_leaves_out_is_said(tmp_path: Path):
+    write(tmp_path / "in", *(f"images/Monet/{number}.png" for number in range(5)))
+    write(tmp_path / "in", "images/MONET/6.png", "images/Monet/._0.png")
+    for name in ("a.jpg", "b.jpg", "notes.txt"):
+        (tmp_path / "in" / "images" / "Monet" / name).write_bytes(b"no picture")
+    paintings = open_data(str(tmp_path / "in"), cache=tmp_path / "cache")
+    line, *notes = paintings.describe().splitlines()
+    assert line.startswith("in: 6 paintings used, 4 left out (2 not a picture")
+    assert "1 a hidden file" in line
+    assert line.endswith(f"; listed in {paintings.folder}/rejected.csv)")
+    assert notes == [
+        "note: the folder 'images' contains all others, so it is not taken as an artist",
+        "note: artist 'MONET' becomes 'Monet'",
+    ]
+    with (paintings.folder / "rejected.csv").open(encoding="utf-8") as file:
+        assert len(file.readlines()) == 1 + 4
+
+
+def test_nothing_left_out_is_said_too(prepared_folder: Path):
+    described = open_data(str(prepared_folder)).describe()
+    assert described == "synthetic: 80 paintings used, 0 left out"
+
+
+def test_long_and_unusual_names_of_folders_are_opened(tmp_path: Path):
+    for name in ("a" * 255, "葛" * 80, "in [x] *?{a,b}~"):
+        write(tmp_path / name, f"Monet/{'b' * 250}.png", "Monet [2]/*.png")
+        assert len(open_data(str(tmp_path / name), cache=tmp_path / "cache")) == 2
+
+
+def test_an_impossible_name_is_one_sentence():
+    for name in ("a" * 256, "a\0b"):
+        with pytest.raises(BrushworkError, match="too long or has a null byte"):
+            open_source(name)
+
+
 # The fork saves the seconds of imports that a fresh process takes.
 OPEN_TWICE = """
 import os, sys

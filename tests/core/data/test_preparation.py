@@ -11,7 +11,7 @@ from pathlib import Path
 
 import datasets
 import pytest
-from tests.core.data.pictures import picture, plain_paintings
+from tests.core.data.pictures import picture, plain_paintings, write
 
 from brushwork.data import preparation as module
 from brushwork.data.decoder_pool import Worker
@@ -241,6 +241,36 @@ def test_a_folder_with_something_else_is_refused(tmp_path: Path):
     (tmp_path / "new.unfinished" / "mine.txt").write_text("mine")
     with pytest.raises(BrushworkError, match=r"new\.unfinished, which contains other files"):
         prepare(synthetic_paintings(3), tmp_path / "new", progress=False)
+
+
+def test_a_folder_inside_the_source_is_refused(tmp_path: Path):
+    paintings = plain_paintings(tmp_path / "in", 3)
+    for out in (tmp_path / "in" / "out", tmp_path / "in" / ".." / "in" / "a" / "out"):
+        with pytest.raises(BrushworkError, match=r"is inside .*in, which contains the paintings"):
+            prepare(paintings, out, side=16, workers=1, progress=False)
+    (tmp_path / "link").symlink_to(tmp_path / "in")
+    with pytest.raises(BrushworkError, match="pass a folder outside it as `out`"):
+        prepare(paintings, tmp_path / "link" / "out", side=16, workers=1, progress=False)
+    assert not (tmp_path / "in" / "out").exists()
+
+
+@pytest.mark.parametrize("length", [230, 244, 255])
+def test_a_long_name_of_the_folder_to_write_is_no_problem(tmp_path: Path, length: int):
+    out = tmp_path / ("o" * length)
+    prepare(plain_paintings(tmp_path / "in", 3), out, side=16, workers=1, progress=False)
+    assert (out / "README.md").exists()
+    assert {path.name for path in tmp_path.iterdir() if not path.name.startswith(".")} == {
+        out.name,
+        "in",
+    }
+
+
+def test_the_notes_are_kept_in_the_record_and_the_card(tmp_path: Path):
+    write(tmp_path / "in", "Monet/a.png", "Monet/b.png", "MONET/c.png")
+    record = prepare(open_source(str(tmp_path / "in")), tmp_path / "out", workers=1, progress=False)
+    assert record["notes"] == ["artist 'MONET' becomes 'Monet'"]
+    card = (tmp_path / "out" / "README.md").read_text(encoding="utf-8")
+    assert "\n- artist 'MONET' becomes 'Monet'\n" in card
 
 
 def test_an_empty_folder_is_filled(tmp_path: Path):

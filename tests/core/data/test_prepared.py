@@ -188,3 +188,16 @@ def test_the_record_holds_no_path(prepared_folder: Path):
     assert str(prepared_folder.parent) not in record
     assert json.loads(record)["name"] == "synthetic"
     assert Image.open(io.BytesIO(open_prepared(prepared_folder).encoded(0))).format == "JPEG"
+
+
+def test_data_prepared_before_there_were_notes_opens_with_the_same_rows(folder: Path):
+    before = open_prepared(folder)
+    record = json.loads((folder / "brushwork.json").read_text(encoding="utf-8"))
+    del record["notes"]
+    (folder / "brushwork.json").write_text(json.dumps(record), encoding="utf-8")
+    after = open_prepared(folder)
+    assert after.table.equals(before.table)
+    assert after.fingerprint == before.fingerprint
+    assert after.notes == ()
+    (folder / "rejected.csv").unlink()
+    assert after.describe() == "synthetic: 80 paintings used, 0 left out"

@@ -108,13 +108,38 @@ def test_a_progress_bar_changes_nothing(folder, capfd):
     assert "5/5" in capfd.readouterr().err
 
 
-def test_grey_and_transparent_files_become_rgb(tmp_path):
+def test_grey_and_transparent_files_become_rgb_on_white(tmp_path):
     Image.new("L", (9, 9), 128).save(tmp_path / "a.png")
-    Image.new("RGBA", (9, 9), (128, 128, 128, 7)).save(tmp_path / "b.PNG")
+    Image.new("RGBA", (9, 9), (1, 1, 1, 127)).save(tmp_path / "b.PNG")
     sixteen_bits = np.full((9, 9), 128 * 256, np.uint16)
     Image.fromarray(sixteen_bits).save(tmp_path / "c.png")
     features = F.extract(tmp_path, F.pixels(8)).features
     assert torch.equal(features[0], features[1]) and torch.equal(features[0], features[2])
+
+
+def test_a_folder_of_pictures_is_seen_as_preparation_sees_it(tmp_path):
+    photo = Image.new("RGB", (80, 60), "white")
+    photo.paste((200, 0, 0), (0, 0, 80, 10))
+    exif = Image.Exif()
+    exif[0x112] = 6
+    photo.save(tmp_path / "a.png", exif=exif)
+    seen = F.thumbnails(F.image_files(tmp_path), 8)[0]
+    assert seen[:, -1, 1].max() < 80, "the red edge is on the right"
+    assert seen[:, 0].min() > 240
+
+
+def test_sidecar_files_are_no_images(folder):
+    before = F.image_files(folder)
+    for name in ("._0.png", ".ipynb_checkpoints/0-checkpoint.png", "__MACOSX/._0.png"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"no picture")
+    assert F.image_files(folder) == before and len(before) == 5
+
+
+def test_a_link_to_a_folder_is_one_sentence(folder):
+    (folder / "more").symlink_to(folder / "sub")
+    with pytest.raises(BrushworkError, match="1 links to folders"):
+        F.image_files(folder)
 
 
 def test_a_broken_file_is_named(folder):

@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 from matplotlib.figure import Figure
+from matplotlib.font_manager import fontManager
+from matplotlib.text import Text
 from PIL import Image
 
 from brushwork.errors import BrushworkError
@@ -162,3 +164,90 @@ def test_each_fake_stands_beside_its_own_neighbours():
     for top, value in ((2, 10), (8, 20)):
         row = sheet[top]
         assert row[row < 255].reshape(4, 4)[:, 0].tolist() == [value + i for i in range(4)]
+
+
+NAMES = [
+    "$x_$",
+    "$miles$",
+    "_Monet",
+    "雪舟等楊",
+    "Ποιος",
+    "\ud83c",
+    "a\tb\0",
+    "\U0010fffd",
+    "\\alpha_{1",
+    "x" * 240,
+]
+
+
+def written(figure):
+    """All texts of a figure, whether drawn yet or not."""
+    return {text.get_text() for text in figure.findobj(Text)}
+
+
+@pytest.fixture
+def snow(tmp_path_factory):
+    """A font with one character, snow, whose glyph is a filled square."""
+    from fontTools.fontBuilder import FontBuilder
+    from fontTools.pens.ttGlyphPen import TTGlyphPen
+
+    pen = TTGlyphPen(None)
+    pen.moveTo((0, 0))
+    for corner in ((0, 1000), (1000, 1000), (1000, 0)):
+        pen.lineTo(corner)
+    pen.closePath()
+    square = pen.glyph()
+    builder = FontBuilder(1000, isTTF=True)
+    builder.setupGlyphOrder([".notdef", "snow"])
+    builder.setupCharacterMap({ord("雪"): "snow"})
+    builder.setupGlyf({".notdef": TTGlyphPen(None).glyph(), "snow": square})
+    builder.setupHorizontalMetrics({".notdef": (500, 0), "snow": (1000, 0)})
+    builder.setupHorizontalHeader(ascent=1000, descent=0)
+    builder.setupNameTable({"familyName": "Snow Test", "styleName": "Regular"})
+    builder.setupOS2(sTypoAscender=1000)
+    builder.setupPost()
+    file = tmp_path_factory.mktemp("fonts") / "snow.ttf"
+    builder.save(file)
+    before = list(fontManager.ttflist)
+    fontManager.ttflist[:] = [font for font in before if font.name.startswith("DejaVu")]
+    fontManager.addfont(file)
+    yield "Snow Test"
+    fontManager.ttflist[:] = before
+    fontManager._findfont_cached.cache_clear()
+
+
+def test_names_are_drawn_as_they_are_in_every_figure(tmp_path, drawn):
+    """Dollar signs, underscores, other scripts, no characters at all: no warning, no mathtext."""
+    size = len(NAMES)
+    matrix, images = np.eye(size, dtype=int), np.zeros((size, 4, 4, 3), np.uint8)
+    figures.confusion(matrix, NAMES, tmp_path / "confusion.png")
+    figures.captioned(images, [f"{name}\n0.5" for name in NAMES], tmp_path / "captioned.png")
+    bins = Reliability(np.array([1]), np.array([0.5]), np.array([0.5]))
+    figures.reliability(dict.fromkeys(NAMES, bins), tmp_path / "reliability.png")
+    points = [(0.0, 1.0), (1.0, 2.0)]
+    panels = {name: dict.fromkeys(NAMES, points) for name in NAMES[:5]}
+    figures.curves(panels, tmp_path / "curves.png")
+    runs = {name: [{"epoch": 1, "metrics": {"artist": {"fid": 3.0}}}] for name in NAMES}
+    figures.compared_curves(runs, "artist", tmp_path / "compared.png")
+    endings = ["", "\n0.5", ": error 0.000", "", ": fid"]
+    for figure, ending in zip(drawn, endings, strict=True):
+        names = ["$x_$", "$miles$", "_Monet", "雪舟等楊", "Ποιος", "\\alpha_{1", "a b "]
+        assert {f"{name}{ending}" for name in names} <= written(figure)
+        assert not any(text.get_parse_math() for text in figure.findobj(Text) if text.get_text())
+    assert max(map(len, written(drawn[0]))) <= 40
+
+
+def test_characters_that_the_usual_font_lacks_come_from_one_that_has_them(tmp_path, snow):
+    """The picture has a black square of the font's size where the character is."""
+    white = np.full((1, 4, 4, 3), 255, np.uint8)
+    sheets = []
+    for number, caption in enumerate(["雪", " "]):
+        file = tmp_path / f"{number}.png"
+        figures.captioned(white, [caption], file)
+        sheets.append(np.asarray(Image.open(file).convert("L")) < 128)
+    ink = sheets[0] & ~sheets[1]
+    rows, columns = (np.flatnonzero(ink.any(axis)) for axis in (1, 0))
+    side = 7 / 72 * 120  # pixels of a font of 7 points at 120 dots an inch
+    assert abs(np.ptp(rows) + 1 - side) <= 2 and abs(np.ptp(columns) + 1 - side) <= 2
+    assert ink[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].mean() > 0.9
+    assert snow in figures._font_families("雪") and snow not in figures._font_families("Monet")

@@ -95,3 +95,11 @@ def test_a_training_that_was_stopped_is_not_finished(folder):
     assert seconds_trained(part, 2) == 9.0
     with pytest.raises(BrushworkError, match="stopped"):
         seconds_trained(part, 3)
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"settings": {}, "parts": 1}'])
+def test_a_broken_journal_is_one_sentence(folder, content):
+    journal = Journal(folder, {})
+    journal.file.write_text(content)
+    with pytest.raises(BrushworkError, match=r"is broken .*; delete it"):
+        Journal(folder, {})

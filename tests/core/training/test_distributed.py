@@ -11,6 +11,7 @@ from torch import nn
 from brushwork.errors import BrushworkError
 from brushwork.gan.augment import Augment
 from brushwork.gan.matching import Matching
+from brushwork.training import launcher
 from brushwork.training.distributed import BatchNorm2d, Means, average_gradients, check_launch
 
 
@@ -117,10 +118,36 @@ def test_what_one_process_saves_all_can_go_on_from(halves):
     torch.testing.assert_close(others, [[signs, recent]])
 
 
-def test_a_launch_that_started_one_process_of_several_is_refused(monkeypatch):
+@pytest.fixture
+def launched(monkeypatch):
+    """One process started by `accelerate launch`, whose environment and command line are given."""
     monkeypatch.delenv("RANK", raising=False)
-    monkeypatch.delenv("MASTER_ADDR", raising=False)
-    check_launch()
     monkeypatch.setenv("MASTER_ADDR", "127.0.0.1")
+    monkeypatch.setenv("ACCELERATE_DYNAMO_MODE", "default")
+
+    def launched(exported, *flags):
+        line = ["python", "-m", "accelerate.commands.launch", *flags, "train_gan.py"]
+        monkeypatch.setattr(launcher, "environment_of", lambda _: exported)
+        monkeypatch.setattr(launcher, "command_line", lambda _: line)
+
+    return launched
+
+
+def test_a_launch_that_started_one_process_of_several_is_refused(launched):
+    launched({})  # the number of processes may come from accelerate's configuration file
     with pytest.raises(BrushworkError, match="multi_gpu"):
         check_launch()
+    launched({"MASTER_ADDR": "node001"}, "--num_processes=2")
+    with pytest.raises(BrushworkError, match="multi_gpu"):
+        check_launch()
+    launched({"MASTER_ADDR": "127.0.0.1"}, "--num-processes", "2")
+    with pytest.raises(BrushworkError, match="multi_gpu"):
+        check_launch()
+
+
+def test_an_address_that_a_job_script_exported_stops_no_single_process(launched, monkeypatch):
+    launched({"MASTER_ADDR": "127.0.0.1"}, "--num_processes", "1")
+    check_launch()
+    monkeypatch.delenv("ACCELERATE_DYNAMO_MODE")  # not started by accelerate
+    launched({})
+    check_launch()

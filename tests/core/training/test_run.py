@@ -4,9 +4,11 @@ import signal
 import pytest
 import torch
 from filelock import FileLock, Timeout
+from safetensors.torch import save_file
 from torch import nn
 
 from brushwork.errors import BrushworkError
+from brushwork.training import launcher
 from brushwork.training.run import StopSignal, open_run, read_metrics
 
 
@@ -127,12 +129,90 @@ def test_nan_is_refused_and_the_last_good_state_kept(tmp_path):
     assert (tmp_path / "run" / "state.safetensors").read_bytes() == before
 
 
+def test_a_last_good_state_is_only_promised_where_there_is_one(tmp_path):
+    run = open_run(tmp_path / "run", {}, resume=False)
+    networks, optimizers = build()
+    with pytest.raises(BrushworkError, match="no state is saved yet: start again in another `out`"):
+        run.log(2, 8, {"loss": float("nan")})
+    with torch.no_grad():
+        networks["net"][0].weight[0] = float("inf")
+    with pytest.raises(BrushworkError, match="no state is saved yet"):
+        run.save_state(2, networks, optimizers)
+    (tmp_path / "run" / ".state.safetensors.new").mkdir()  # where it would write
+    with pytest.raises(BrushworkError, match="no state is saved yet; free some space"):
+        run.save_state(2, *build())
+
+
 def test_a_broken_state_is_one_sentence(tmp_path):
     run = open_run(tmp_path / "run", {}, resume=False)
     run.save_state(1, *build())
     (tmp_path / "run" / "state.safetensors").write_bytes(b"half a file")
     with pytest.raises(BrushworkError, match="is broken"):
         open_run(tmp_path / "run", {}, resume=True)
+
+
+def test_a_state_with_one_changed_byte_is_refused(tmp_path):
+    open_run(tmp_path / "run", {}, resume=False).save_state(1, *build())
+    file = tmp_path / "run" / "state.safetensors"
+    content = bytearray(file.read_bytes())
+    content[-1] ^= 1
+    file.write_bytes(content)
+    with pytest.raises(BrushworkError, match=r"is broken \(its content has changed.*`out`"):
+        open_run(tmp_path / "run", {}, resume=True)
+
+
+@pytest.mark.parametrize("metadata", [None, {"step": "1"}, {"step": "one", "seconds": "0"}])
+def test_a_state_without_its_step_is_broken(tmp_path, metadata):
+    open_run(tmp_path / "run", {}, resume=False)
+    save_file({"net/weight": torch.ones(1)}, tmp_path / "run" / "state.safetensors", metadata)
+    with pytest.raises(BrushworkError, match="is broken"):
+        open_run(tmp_path / "run", {}, resume=True)
+
+
+def test_a_state_of_other_networks_is_one_sentence_with_the_kept_generator(tmp_path):
+    open_run(tmp_path / "run", {}, resume=False).save_state(1, *build())
+    (tmp_path / "run" / "kept" / "step-000001").mkdir(parents=True)
+    (tmp_path / "run" / "kept" / "step-000001" / "config.json").write_text("{}")
+    run = open_run(tmp_path / "run", {}, resume=True)
+    with pytest.raises(BrushworkError, match=r"does not fit these settings.*`start` .*step-000001"):
+        run.restore({"net": nn.Linear(2, 2)}, {})
+
+
+@pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"settings": 1}', b"\xff"])
+def test_a_broken_config_is_one_sentence_and_the_run_continues_without_it(tmp_path, content):
+    open_run(tmp_path / "run", {"lr": 1}, resume=False).save_state(3, *build())
+    config = tmp_path / "run" / "config.json"
+    config.write_bytes(content if isinstance(content, bytes) else content.encode())
+    with pytest.raises(BrushworkError, match=r"config\.json is broken .*; delete it"):
+        open_run(tmp_path / "run", {"lr": 1}, resume=True)
+    config.unlink()
+    assert open_run(tmp_path / "run", {"lr": 1}, resume=True).step == 3
+    assert json.loads(config.read_text())["settings"] == {"lr": 1}
+
+
+@pytest.mark.parametrize(
+    "torn",
+    ['{"step": 4, "metrics": {"fid": 1}', '{"step": 4, "loss": NaN, "x', '{"ste', "\0\0\0\n"],
+)
+def test_a_torn_last_line_of_the_metrics_is_dropped(tmp_path, torn):
+    run = open_run(tmp_path / "run", {}, resume=False)
+    run.log(1, 8, {"loss": 1.0})
+    run.save_state(9, *build())
+    with (tmp_path / "run" / "metrics.jsonl").open("a") as file:
+        file.write(torn)
+    assert [line["step"] for line in read_metrics(tmp_path / "run")] == [1]
+    open_run(tmp_path / "run", {}, resume=True).log(10, 8, {"loss": 1.0})
+    assert [line["step"] for line in read_metrics(tmp_path / "run")] == [1, 10]
+
+
+@pytest.mark.parametrize("broken", [b'{"step": 2, "lo', b"[]", b'{"loss": 1}', b"\xff\xfe"])
+def test_another_broken_line_of_the_metrics_is_named(tmp_path, broken):
+    open_run(tmp_path / "run", {}, resume=False).save_state(9, *build())
+    file = tmp_path / "run" / "metrics.jsonl"
+    file.write_bytes(b'{"step": 1}\n' + broken + b'\n{"step": 3}\n')
+    with pytest.raises(BrushworkError, match=r"line 2 of .*metrics\.jsonl is broken .*delete this"):
+        open_run(tmp_path / "run", {}, resume=True)
+    assert b'{"step": 3}' in file.read_bytes()
 
 
 def test_too_small_a_disk_is_said_before_anything_is_computed(tmp_path):
@@ -167,3 +247,16 @@ def test_a_stop_signal_is_recorded_and_a_second_one_has_its_usual_effect(which):
             assert obeyed
     finally:
         signal.signal(which, handler)
+
+
+def test_the_end_of_the_launcher_stops_and_does_not_count_as_a_signal(monkeypatch):
+    obeyed = []
+    handler = signal.signal(signal.SIGTERM, lambda *_: obeyed.append(True))
+    try:
+        with StopSignal() as stop:
+            monkeypatch.setattr(launcher, "has_ended", lambda: True)
+            assert stop
+            signal.raise_signal(signal.SIGTERM)
+            assert not obeyed
+    finally:
+        signal.signal(signal.SIGTERM, handler)

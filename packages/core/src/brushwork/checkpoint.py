@@ -5,6 +5,7 @@ folder can be local, bundled with the demo, or a repository on the Hugging Face 
 pickle: opening a checkpoint from an unknown source runs no code.
 """
 
+import hashlib
 import re
 import shutil
 from collections.abc import Mapping
@@ -17,6 +18,7 @@ from torch import nn
 
 from brushwork.errors import BrushworkError
 from brushwork.files import read_json, write_json, write_text
+from brushwork.names import near_names
 
 if TYPE_CHECKING:
     from huggingface_hub import CardData
@@ -27,6 +29,16 @@ INDEX, DISCRIMINANTS = "index.safetensors", "discriminants.safetensors"
 
 # Folders of a run that contain its final checkpoint.
 RUN_CHECKPOINTS = ("generator", "classifier")
+
+# The key in the config with the SHA-256 of the weights' file; checkpoints of earlier versions have
+# none.
+DIGEST = "weights_sha256"
+
+# A name that begins so is that of a folder, also where there is no such folder.
+LOCAL_NAMES = ("runs/", "data/")
+
+# Seconds to wait for the Hub's answer.
+HUB_TIMEOUT = 5.0
 
 # Training settings that a checkpoint leaves out, because they describe the author's machine.
 PRIVATE_SETTINGS = ("out", "resume", "tracker")
@@ -80,7 +92,8 @@ def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card_text
         model: its `state_dict` is saved, each tensor with its own dtype.
         folder: created together with its parents; an existing folder is replaced.
         config: JSON values: the shape of the model and, under "training", how it was trained.
-            `PRIVATE_SETTINGS` are left out, and the paths in `PATH_SETTINGS` are shortened.
+            `PRIVATE_SETTINGS` are left out, and the paths in `PATH_SETTINGS` are shortened. A
+            digest of the weights is added.
         card_text: the model card, as `card` formats it.
 
     Raises:
@@ -97,7 +110,7 @@ def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card_text
             shutil.rmtree(leftover, ignore_errors=True)
         staging.mkdir(parents=True)
         save_model(model, str(staging / WEIGHTS))
-        write_json(staging / CONFIG, config)
+        write_json(staging / CONFIG, config | {DIGEST: weights_digest(staging)})
         write_text(staging / CARD, card_text)
         if folder.exists():
             folder.rename(replaced)
@@ -128,10 +141,10 @@ def locate(folder_or_hub_id: str | Path) -> Path:
         hint = f"; did you mean {inside[0]}?" if inside else ""
         raise BrushworkError(f"no checkpoint in {folder}: {CONFIG} or {WEIGHTS} is missing{hint}")
     name = str(folder_or_hub_id)
-    if name.count("/") != 1 or name.startswith((".", "/", "~")):
+    if _is_local(name):
         raise BrushworkError(
-            f"no checkpoint folder {name}; give the folder of a checkpoint or of a run, or a name "
-            "on the Hugging Face Hub (user/model)"
+            f"no checkpoint folder {name}{_near_folder(folder)}; give the folder of a checkpoint "
+            "or of a run, or a name on the Hugging Face Hub (user/model)"
         )
 
     from huggingface_hub import snapshot_download
@@ -139,13 +152,64 @@ def locate(folder_or_hub_id: str | Path) -> Path:
 
     try:
         patterns = [CONFIG, WEIGHTS, CARD, INDEX, DISCRIMINANTS]
-        found = snapshot_download(name, allow_patterns=patterns)
+        found = snapshot_download(name, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise BrushworkError(
             f"no folder {name}, and no model {name} could be downloaded from the Hub "
             f"({type(error).__name__}); give the path of a checkpoint folder"
         ) from error
     return locate(found)
+
+
+def _is_local(name: str) -> bool:
+    """Decide without the network whether a name is that of a folder rather than of a Hub model."""
+    return (
+        re.fullmatch(r"[\w.-]+/[\w.-]+", name) is None
+        or name.startswith((".", *LOCAL_NAMES))
+        or Path(name).exists()
+        or Path(name).parent.is_dir()
+    )
+
+
+def _near_folder(folder: Path) -> str:
+    """Write the end of a message that suggests a folder beside a missing one, or ""."""
+    try:
+        beside = [path.name for path in folder.parent.iterdir() if path.is_dir()]
+    except OSError:
+        return ""
+    near = near_names(dict.fromkeys(beside, 1), folder.name, most=1)
+    return f"; did you mean {folder.parent / near[0]}?" if near else ""
+
+
+def weights_digest(folder: Path) -> str:
+    """Compute the SHA-256 of a checkpoint's weights, which `load_weights` compares."""
+    with (folder / WEIGHTS).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def require_keys(
+    config: Mapping[str, Any], folder: Path, keys: Mapping[str, type | tuple[type, ...]]
+) -> None:
+    """Check that a config contains some keys.
+
+    Args:
+        config: the config of a checkpoint.
+        folder: the checkpoint.
+        keys: the type of each value, by key.
+
+    Raises:
+        BrushworkError: a key is missing, or its value has another type; the message names it.
+    """
+    for key, kind in keys.items():
+        if key not in config:
+            raise BrushworkError(
+                f"{folder / CONFIG} lacks the key {key!r}; copy or download the checkpoint again"
+            )
+        if not isinstance(config[key], kind) or isinstance(config[key], bool):
+            raise BrushworkError(
+                f"{folder / CONFIG} has the value {config[key]!r:.50} for {key!r}, which is of "
+                "another type; copy or download the checkpoint again"
+            )
 
 
 def load_config(folder: Path) -> dict[str, Any]:
@@ -171,14 +235,21 @@ def load_weights(model: nn.Module, folder: Path) -> None:
     """Load the weights of a checkpoint into `model`, whose tensors must match by name and shape.
 
     Raises:
-        BrushworkError: the file is broken, or does not fit the model.
+        BrushworkError: the file is broken, is not the one that was saved with the config, or does
+            not fit the model.
     """
+    expected = load_config(folder).get(DIGEST)
     try:
+        if expected is not None and weights_digest(folder) != expected:
+            raise BrushworkError(
+                f"{folder / WEIGHTS} has changed since it was saved (its SHA-256 differs from "
+                f"{DIGEST} in {CONFIG}); copy or download the checkpoint again"
+            )
         load_model(model, folder / WEIGHTS, strict=True)
     except (OSError, SafetensorError, RuntimeError) as error:
-        first_line = str(error).splitlines()[0]
+        reason = " ".join(str(error).split())[:200]
         raise BrushworkError(
-            f"{folder / WEIGHTS} is broken or does not fit {CONFIG} ({first_line}); copy or "
+            f"{folder / WEIGHTS} is broken or does not fit {CONFIG} ({reason}); copy or "
             "download the checkpoint again"
         ) from error
 
@@ -188,12 +259,15 @@ def update_config(folder: Path, config: dict[str, Any], card_text: str) -> None:
 
     Args:
         folder: the checkpoint folder.
-        config: the new config, which replaces all of the old one.
+        config: the new config, which replaces all of the old one but the digest of the weights.
         card_text: the new model card, as `card` formats it.
 
     Raises:
         BrushworkError: the folder cannot be written.
     """
+    before = load_config(folder)
+    if DIGEST in before:
+        config = config | {DIGEST: before[DIGEST]}
     try:
         write_json(folder / CONFIG, config)
         write_text(folder / CARD, card_text)

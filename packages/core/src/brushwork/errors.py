@@ -73,18 +73,3 @@ def require_positive(settings: Mapping[str, Any], *names: str) -> None:
     for name in names:
         if not settings[name] > 0:
             raise BrushworkError(f"`{name}` is {settings[name]:.12g}; it must be above 0")
-
-
-def require_not_negative(settings: Mapping[str, Any], *names: str) -> None:
-    """Check that settings are zero or above.
-
-    Raises:
-        BrushworkError: a setting is below zero; the message names the first such setting.
-
-    >>> require_not_negative({"seed": -1}, "seed")
-    Traceback (most recent call last):
-    brushwork.errors.BrushworkError: `seed` is -1; it must be at least 0
-    """
-    for name in names:
-        if not settings[name] >= 0:
-            raise BrushworkError(f"`{name}` is {settings[name]:.12g}; it must be at least 0")

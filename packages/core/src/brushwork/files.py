@@ -1,5 +1,6 @@
 """Files: atomic writes, locks between processes, and the cache folder."""
 
+import hashlib
 import json
 import os
 import sys
@@ -11,6 +12,15 @@ from typing import Any
 from filelock import FileLock, Timeout
 
 
+def beside(file: Path, name: str) -> Path:
+    """Return the path of a file beside another one.
+
+    A name of more than 255 bytes, which file systems do not take, is replaced by its hash.
+    """
+    raw = os.fsencode(name)
+    return file.with_name(name if len(raw) <= 255 else f".{hashlib.sha256(raw).hexdigest()}")
+
+
 @contextmanager
 def atomic_write(file: Path) -> Iterator[Path]:
     """Provide a temporary path beside `file`, which replaces `file` when the block ends.
@@ -18,7 +28,7 @@ def atomic_write(file: Path) -> Iterator[Path]:
     A reader sees the old file or the new one, never a part. When the block raises, the old file
     stays and the temporary one is deleted.
     """
-    temporary = file.with_name(f".{file.name}.new")
+    temporary = beside(file, f".{file.name}.new")
     try:
         yield temporary
         temporary.replace(file)
@@ -67,7 +77,7 @@ def lock(file: Path) -> FileLock:
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Let one process at a time work on a path; the others wait."""
-    file = path.with_name(f".{path.name}.lock")
+    file = beside(path, f".{path.name}.lock")
     try:
         held = lock(file)
     except Timeout:

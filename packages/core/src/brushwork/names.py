@@ -1,6 +1,7 @@
-"""Compare names as people type them: match spellings, and suggest near names."""
+"""Compare names as people type them: match spellings, suggest near names, find "unknown"."""
 
 import difflib
+import re
 import unicodedata
 from collections.abc import Iterable, Mapping
 
@@ -72,3 +73,53 @@ def name_key(name: str) -> str:
     plain = unicodedata.normalize("NFKD", name)
     plain = "".join(c if c.isalnum() else " " for c in plain if not unicodedata.combining(c))
     return " ".join(plain.casefold().split())
+
+
+def clean_name(name: str) -> str:
+    """Write a name with composed accents (NFC) and single plain spaces.
+
+    No-break spaces, tabs and line ends become spaces; characters of no width disappear.
+
+    >>> clean_name("Claude\u00a0 Monet "), clean_name("Eugène") == "Eugène"
+    ('Claude Monet', True)
+    """
+    if not name.isascii():
+        name = unicodedata.normalize("NFC", _NO_WIDTH.sub("", name))
+    return " ".join(name.split())
+
+
+_NO_WIDTH = re.compile("[\u200b\u2060\ufeff\u00ad]")
+
+
+_PUNCTUATION = str.maketrans("\u2018\u2019\u02bc\u2010\u2011", "'''--")
+
+
+def spelling_key(name: str) -> str:
+    """Reduce a name to a key of its spellings: case, spaces and Unicode forms make no difference.
+
+    Unlike `name_key`, the key keeps accents and hyphens: "Édouard" and "Edouard" may be two people.
+
+    >>> spelling_key("CLAUDE  Monet") == spelling_key("Claude Monet")
+    True
+    """
+    if not name.isascii():
+        name = unicodedata.normalize("NFKC", name.translate(_PUNCTUATION))
+    return unicodedata.normalize("NFC", clean_name(name).casefold())
+
+
+def is_unknown(name: str, column: str = "artist") -> bool:
+    """Return whether a label says that there is none, such as "Unknown Artist", "nan" or "".
+
+    "NA" and "nan" are what programs write. "Na" and "Nan" are names of people.
+
+    >>> [is_unknown(name) for name in ("unknown", "Anonymous", "nan", "NA", "", "Na", "Nonell")]
+    [True, True, True, True, True, False, False]
+    """
+    name = clean_name(name).strip("()[]<>{}?-_. ")
+    if name in ("", "NA", "nan", "NaN", "NAN", "NaT"):
+        return True
+    nobody = r"(none|null|n/a|n\.a|not available)"
+    words = r"(unknown|unidentified|anonymous|anon|unkown)"
+    kind = rf"({column}|artist|painter|author|maker|master)"
+    pattern = rf"{nobody}|{words}([ _-]{kind}s?)?|{kind}[ _-]{words}"
+    return re.fullmatch(pattern, name, re.IGNORECASE) is not None

@@ -14,6 +14,7 @@ from pathlib import Path
 
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.machine import limit_memory_arenas
+from brushwork_demo.network import bare_host, url_host
 
 
 def parser() -> argparse.ArgumentParser:
@@ -173,8 +174,9 @@ def serve(args: argparse.Namespace) -> None:
         auth = (name, password)
     if args.mcp and find_spec("mcp") is None:
         raise BrushworkError('`mcp` needs another package: `pip install "brushwork-demo[mcp]"`')
-    if args.port is not None:
-        _check_address(args.host, args.port)
+    _check_address(args.host, args.port)
+    # `host` replaces it, and Gradio looks for a free port at this address with IPv4 only.
+    os.environ.pop("GRADIO_SERVER_NAME", None)
     _use_own_temporary_folder()
     limit_memory_arenas(2)
     received = catch_stop_signals()
@@ -214,12 +216,14 @@ def catch_stop_signals() -> list[int]:
     return received
 
 
-def _check_address(host: str, port: int) -> None:
-    if not 1 <= port <= 65535:
+def _check_address(host: str, port: int | None) -> None:
+    """Check that the page can listen on an address; without a port, check the host."""
+    if port is not None and not 1 <= port <= 65535:
         raise BrushworkError(f"`port` is {port}; it must be between 1 and 65535")
     try:
-        family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
+        found = socket.getaddrinfo(bare_host(host), port or 0, type=socket.SOCK_STREAM)
+        family, *_, address = found[0]
+    except (OSError, UnicodeError) as error:
         raise BrushworkError(
             f"`host` is {host}, which is not an address of this machine; use 127.0.0.1 or 0.0.0.0"
         ) from error
@@ -228,9 +232,9 @@ def _check_address(host: str, port: int) -> None:
         try:
             attempt.bind(address)
         except OSError as error:
-            raise BrushworkError(
-                f"cannot listen on {host}:{port} ({error.strerror}); choose another `port`"
-            ) from error
+            place = url_host(host) if port is None else f"{url_host(host)}:{port}"
+            cure = "use another `host`" if port is None else "choose another `port`"
+            raise BrushworkError(f"cannot listen on {place} ({error.strerror}); {cure}") from error
 
 
 def _use_own_temporary_folder() -> None:

@@ -7,7 +7,6 @@ from threading import Thread, main_thread
 from typing import Any
 
 import gradio as gr
-from gradio.components.base import Component
 from gradio.events import api
 from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
@@ -18,13 +17,16 @@ from brushwork.gan.generator import MAX_SEED
 from brushwork_demo import about, compare, identify, paint, serving, theme
 from brushwork_demo.middleware import MAX_BYTES, BodyLimit, ReadableErrors
 from brushwork_demo.models import Models
+from brushwork_demo.network import bypass_proxies, url_host
 from brushwork_demo.sessions import (
     KEEP_SECONDS,
     MAX_VISITORS,
     limit_pending_calls,
     use_small_sessions,
 )
+from brushwork_demo.storage import Storage, UploadLimit
 from brushwork_demo.text import INTERNAL_ERROR, parse_int, visitor_error, visitor_errors
+from brushwork_demo.tools import accept_files_only
 from brushwork_demo.uploads import CLASSIFIER_SIDE, LIMITS, read_upload, refuse_addresses
 
 MAX_WAITING = 200
@@ -38,6 +40,16 @@ class Page(gr.Blocks):
         """Return the name of `gr.Blocks` in Gradio's frontend, which does not know this class."""
         return "blocks"
 
+    def get_api_info(self, *args: Any, **kwargs: Any) -> Any:
+        """Describe the endpoints, with the range and the default of each value."""
+        info: dict[str, Any] = super().get_api_info(*args, **kwargs)  # type: ignore[assignment]
+        for function in self.fns.values():
+            endpoint = info["named_endpoints"].get(f"/{function.api_name}")
+            if function.api_visibility == "public" and endpoint:
+                for value, component in zip(endpoint["parameters"], function.inputs, strict=True):
+                    value["type"] = value["type"] | _accepted_values(component)
+        return info
+
     async def preprocess_data(self, block_fn: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
         """Refuse addresses instead of files, and report values that do not fit."""
         try:
@@ -46,8 +58,7 @@ class Page(gr.Blocks):
         except BrushworkError as error:
             raise visitor_error(str(error)) from None
         except gr.Error as error:
-            error.print_exception = False
-            raise
+            raise visitor_error(str(error.message)) from None
         except Exception:
             names = ", ".join(str(i.label or i.get_block_name()) for i in block_fn.inputs)
             raise visitor_error(
@@ -63,6 +74,16 @@ class Page(gr.Blocks):
         except Exception as error:
             logging.getLogger(__name__).error("a call failed: %r", error)
             raise visitor_error(INTERNAL_ERROR) from None
+
+
+def _accepted_values(component: Any) -> dict[str, Any]:
+    """Describe a component's range and default as a JSON schema; {} for a file."""
+    schema: dict[str, Any] = {}
+    if isinstance(component, gr.Number | gr.Dropdown):
+        schema["default"] = component.value
+    if isinstance(component, gr.Number):
+        schema |= {"minimum": component.minimum, "maximum": component.maximum}
+    return schema
 
 
 def build(models: Models) -> gr.Blocks:
@@ -101,7 +122,8 @@ def build(models: Models) -> gr.Blocks:
 
 
 # The endpoints for programs: `gradio_client`, curl, or tools of the Model Context Protocol (MCP).
-# MCP takes a tool's name and description from the function's name and docstring.
+# MCP takes a tool's name and description from the function's name and docstring, and the types,
+# ranges and defaults of its values from the components.
 
 
 def _add_endpoints(models: Models) -> None:
@@ -115,8 +137,8 @@ def _add_endpoints(models: Models) -> None:
 
         Args:
             painter: one of the names that `models` returns; empty for the first one.
-            seed: from 0 to 4294967295.
-            count: number of pictures, from 1 to 64.
+            seed: a whole number from 0 to 4294967295.
+            count: number of pictures, a whole number from 1 to 64.
             truncation: variety, from 0.05 (hardly any) to 1 (all of it).
             stage: stage of the painter's training, from 1; 0 for the finished painter.
             label: one of the painter's classes; empty for all classes.
@@ -137,8 +159,8 @@ def _add_endpoints(models: Models) -> None:
 
         Args:
             painter: one of the names that `models` returns; empty for the first one.
-            seed: from 0 to 4294967295.
-            count: number of pictures that the walk passes through, from 2 to 12.
+            seed: a whole number from 0 to 4294967295.
+            count: number of pictures that the walk passes through, a whole number from 2 to 12.
             truncation: variety, from 0.05 (hardly any) to 1 (all of it).
             stage: stage of the painter's training, from 1; 0 for the finished painter.
             label: one of the painter's classes; empty for all classes.
@@ -146,6 +168,7 @@ def _add_endpoints(models: Models) -> None:
         num = parse_int(count, "count", 2, paint.MAX_STOPS)
         state = paint.prepare(models, painter, seed, num, truncation, stage, label)
         file = paint.walk_file()
+        film.temp_files.add(str(file))  # otherwise Gradio never deletes it
         paint.walk(state, file, progress)
         return str(file)
 
@@ -155,7 +178,7 @@ def _add_endpoints(models: Models) -> None:
         whether the picture is similar to any artist that the classifier knows.
 
         Args:
-            image: the picture, as an uploaded file.
+            image: the picture, as an uploaded JPEG, PNG or WebP of at most 20 MB.
         """
         picture = read_upload(image, CLASSIFIER_SIDE)
         if picture is None:
@@ -163,15 +186,17 @@ def _add_endpoints(models: Models) -> None:
         return identify.answer(models, picture)
 
     api(_models_endpoint(models), api_name="models", queue=False)
+    finished = [painter.stages[-1] for painter in models.painters.values()]
+    labels = dict.fromkeys(name for folder in finished for name in serving.classes(folder))
+    num_stages = max(len(painter.stages) for painter in models.painters.values())
     with gr.Row(visible=False):
-        settings: list[Component] = [
-            gr.Textbox("", label="painter"),
-            gr.Number(0, label="seed", precision=0, minimum=0, maximum=MAX_SEED),
-            gr.Number(16, label="count", precision=0, minimum=1, maximum=paint.MAX_PICTURES),
-            gr.Number(1, label="truncation", minimum=0.05, maximum=1),
-            gr.Number(0, label="stage", precision=0, minimum=0, maximum=1000),
-            gr.Textbox("", label="label"),
-        ]
+        painter = gr.Dropdown(["", *models.painters], value="", label="painter")
+        seed = gr.Number(0, label="seed", precision=0, minimum=0, maximum=MAX_SEED)
+        count = gr.Number(16, label="count", precision=0, minimum=1, maximum=paint.MAX_PICTURES)
+        stops = gr.Number(6, label="count", precision=0, minimum=2, maximum=paint.MAX_STOPS)
+        truncation = gr.Number(1, label="truncation", minimum=0.05, maximum=1)
+        stage = gr.Number(0, label="stage", precision=0, minimum=0, maximum=num_stages)
+        label = gr.Dropdown(["", paint.ALL_CLASSES, *labels], value="", label="label")
         pictures = gr.Gallery(label="pictures", format="png", interactive=False)
         film = gr.Video(label="film", interactive=False)
         image = gr.Image(label="image")
@@ -179,7 +204,7 @@ def _add_endpoints(models: Models) -> None:
     gr.on(
         [],
         paint_pictures,
-        settings,
+        [painter, seed, count, truncation, stage, label],
         pictures,
         api_name="paint",
         concurrency_limit=16,
@@ -188,7 +213,7 @@ def _add_endpoints(models: Models) -> None:
     gr.on(
         [],
         walk_film,
-        settings,
+        [painter, seed, stops, truncation, stage, label],
         film,
         api_name="walk",
         concurrency_limit=2,
@@ -264,7 +289,8 @@ def launch(
 
     Args:
         models: the models of the page.
-        host: address to listen on; "0.0.0.0" accepts connections from other machines.
+        host: address to listen on, such as "127.0.0.1" or "::1"; "0.0.0.0" accepts connections
+            from other machines.
         port: by default 7860, or the next free port.
         share: also serve the page under a public gradio.live address for a week.
         auth: a name and a password that visitors have to enter.
@@ -273,11 +299,13 @@ def launch(
     Raises:
         BrushworkError: a checkpoint is broken, or the address cannot be used.
     """
-    serving.open_generators(models)
+    serving.open_models(models)
     page = build(models)
+    storage = Storage(page)
+    bypass_proxies(host)
     try:
         page.launch(
-            server_name=host,
+            server_name=url_host(host),
             server_port=port,
             share=share,
             auth=auth,
@@ -296,6 +324,7 @@ def launch(
                 "middleware": [
                     Middleware(ReadableErrors),
                     Middleware(BodyLimit, max_bytes=MAX_BYTES),
+                    Middleware(UploadLimit, storage=storage),
                 ],
             },
             prevent_thread_lock=True,
@@ -306,7 +335,7 @@ def launch(
         )
     except OSError as error:
         raise BrushworkError(
-            f"cannot listen on {host}:{port or 7860} ({error}); choose another `port`"
+            f"cannot listen on {url_host(host)}:{port or 7860} ({error}); choose another `port`"
         ) from error
     if share and not page.share_url:
         print(
@@ -315,6 +344,8 @@ def launch(
             file=sys.stderr,
         )
     use_small_sessions(page)
-    # In a thread, so that the first visitor gets the page while the models are opened.
+    accept_files_only(page)
+    storage.watch()
+    # In a thread, so that the first visitor gets the page meanwhile.
     Thread(target=_warm_up, args=(models,), daemon=True).start()
     return page

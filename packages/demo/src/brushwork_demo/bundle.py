@@ -11,6 +11,7 @@ from safetensors.torch import load_file, save_file
 from brushwork import checkpoint
 from brushwork.classifier.save import read_index, save_index
 from brushwork.errors import BrushworkError
+from brushwork.files import write_json, write_text
 from brushwork.gan.save import model_card
 from brushwork_demo.models import BUNDLED, CURVES, KEPT, is_generator
 
@@ -69,9 +70,9 @@ def bundle(
             _copy_halved(stage, partial / KEPT / stage.name)
     curves = home / CURVES
     if curves.is_file():
-        lines = curves.read_text().splitlines()
+        lines = curves.read_text(encoding="utf-8").splitlines()
         every = -(-len(lines) // MAX_CURVE_POINTS)
-        (partial / CURVES).write_text("\n".join(lines[::every]) + "\n")
+        (partial / CURVES).write_text("\n".join(lines[::every]) + "\n", encoding="utf-8")
     shutil.rmtree(target, ignore_errors=True)
     return partial.rename(target)
 
@@ -101,13 +102,14 @@ def _copy_halved(source: Path, target: Path, additions: Mapping[str, Any] | None
         if file.is_file() and file.name not in (checkpoint.WEIGHTS, checkpoint.INDEX):
             shutil.copy(file, target)
     copy_index(source, target)
-    config = checkpoint.load_config(source) | dict(additions or {})
-    (target / checkpoint.CONFIG).write_text(json.dumps(config, indent=2, ensure_ascii=False) + "\n")
-    if additions and "results" in additions:
-        (target / checkpoint.CARD).write_text(model_card(config))
     weights = load_file(source / checkpoint.WEIGHTS)
     halved = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
     save_file(halved, target / checkpoint.WEIGHTS, metadata={"format": "pt"})
+    config = checkpoint.load_config(source) | dict(additions or {})
+    config[checkpoint.DIGEST] = checkpoint.weights_digest(target)
+    write_json(target / checkpoint.CONFIG, config)
+    if additions and "results" in additions:
+        write_text(target / checkpoint.CARD, model_card(config))
 
 
 def copy_index(source: Path, target: Path) -> None:
@@ -124,7 +126,9 @@ def _metrics(report: Path) -> dict[str, float]:
     """Read the metrics of the first set of fakes, with names such as `fid_pixels` and `n_fake`."""
     metrics: dict[str, float] = {}
     try:
-        reports: dict[str, dict[str, Any]] = json.loads(report.read_text())["reports"]
+        reports: dict[str, dict[str, Any]] = json.loads(report.read_text(encoding="utf-8"))[
+            "reports"
+        ]
         for key, value in next(iter(reports.values())).items():
             if isinstance(value, dict):  # the metrics in one feature space
                 for metric, number in value.items():

@@ -26,6 +26,8 @@ MAX_UPLOADS = 30
 QUIZ_SIDE = 384
 """Side in pixels, approximately, to which the two pictures of the quiz are enlarged."""
 QUIZ_TRUNCATION = 0.9
+OWN_BYTES = 40_000
+"""Largest size of one of a visitor's own pictures, which the server keeps during the quiz."""
 SIDES = ("left", "right")
 
 
@@ -183,10 +185,19 @@ def pair(models: Models, name: str, own: tuple[bytes, ...]) -> tuple[int, list[I
 
 
 def small_jpeg(picture: Image.Image) -> bytes:
-    """Crop the centre of a picture and reduce it to a JPEG of 256 x 256 pixels."""
-    file = io.BytesIO()
-    ImageOps.fit(picture.convert("RGB"), (256, 256)).save(file, "JPEG", quality=90)
-    return file.getvalue()
+    """Crop the centre of a picture and reduce it to a JPEG of 256 x 256 pixels.
+
+    The quality is 90; lower if the file would have more than `OWN_BYTES`.
+    """
+    reduced = ImageOps.fit(picture.convert("RGB"), (256, 256))
+    encoded = b""
+    for quality in (90, 75, 50, 25):
+        file = io.BytesIO()
+        reduced.save(file, "JPEG", quality=quality)
+        encoded = file.getvalue()
+        if len(encoded) <= OWN_BYTES:
+            break
+    return encoded
 
 
 def quiz_genre(painter: Painter) -> str | None:

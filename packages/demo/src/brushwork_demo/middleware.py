@@ -2,7 +2,7 @@
 
 import logging
 
-from gradio.route_utils import FnIndexInferError
+from gradio.route_utils import API_PREFIX, FnIndexInferError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -11,6 +11,8 @@ from brushwork_demo.uploads import LIMITS
 
 MAX_BYTES = LIMITS.max_bytes + 5_000_000
 """Limit of a request's body: the largest upload, and its multipart encoding."""
+MAX_CALL_BYTES = 1_000_000
+"""Limit of the body of a call, which contains no file. The queue keeps the calls that wait."""
 
 
 class ReadableErrors:
@@ -51,20 +53,29 @@ class ReadableErrors:
 
 
 class BodyLimit:
-    """Refuse a request whose body has more than `max_bytes` bytes."""
+    """Refuse a request whose body is too large.
 
-    def __init__(self, app: ASGIApp, max_bytes: int):
+    Args:
+        app: the next application.
+        max_bytes: limit for uploads, and for MCP, whose calls may contain a file.
+        max_call_bytes: limit for all other requests.
+    """
+
+    def __init__(self, app: ASGIApp, max_bytes: int, max_call_bytes: int = MAX_CALL_BYTES):
         self.app = app
         self.max_bytes = max_bytes
+        self.max_call_bytes = max_call_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Check the announced length of the body first; then count the bytes that arrive."""
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        has_file = scope["path"].startswith((f"{API_PREFIX}/upload", f"{API_PREFIX}/mcp"))
+        limit = self.max_bytes if has_file else self.max_call_bytes
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced) > self.max_bytes:
-            message = f"the request has more than {self.max_bytes:,} bytes; send a smaller file"
+        if not announced.isdigit() or int(announced) > limit:
+            message = f"the request has more than {limit:,} bytes; send a smaller one"
             await JSONResponse({"error": message}, 413)(scope, receive, send)
             return
         received = 0
@@ -73,7 +84,7 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.max_bytes:
+            if received > limit:
                 return {"type": "http.disconnect"}
             return message
 

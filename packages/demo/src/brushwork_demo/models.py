@@ -103,6 +103,8 @@ def find_models(generators: Sequence[str] = (), classifier: str | None = None) -
             raise BrushworkError(
                 f"{classifier} is a generator, not an artist classifier; pass it as `generator`"
             )
+    if found:
+        _check_config(found)
     return Models(painters=painters, classifier=found)
 
 
@@ -116,22 +118,57 @@ def _find_painter(place: str | Path) -> Painter:
     config = checkpoint.load_config(folder)
     if not is_generator(config):
         raise BrushworkError(f"{place} is not a generator; pass a classifier as `classifier`")
+    config = _check_config(folder)
     in_a_run = folder.name == "generator"
     name = folder.parent.name if in_a_run else Path(place).name
     home = folder.parent if in_a_run else folder
     kept = sorted(file.parent for file in home.glob(f"{KEPT}/step-*/{checkpoint.CONFIG}"))
-    stages = {_epochs(checkpoint.load_config(stage)): stage for stage in kept}
+    stages = {_epochs(_check_config(stage)): stage for stage in kept}
     stages[_epochs(config)] = folder
     epochs = sorted(stages)
-    curves = home / CURVES
-    lines = curves.read_text().splitlines() if curves.is_file() else []
     return Painter(
         name=name or folder.name,
         stages=tuple(stages[epoch] for epoch in epochs),
         epochs=tuple(epochs),
         config=config,
-        curves=tuple(json.loads(line) for line in lines),
+        curves=_read_curves(home / CURVES),
     )
+
+
+def _read_curves(file: Path) -> tuple[dict[str, float], ...]:
+    """Read the lines of `metrics.jsonl` that are whole; a killed run may have cut the last one."""
+    if not file.is_file():
+        return ()
+    lines = []
+    for text in file.read_text(encoding="utf-8", errors="replace").splitlines():
+        try:
+            line = json.loads(text)
+        except ValueError:
+            continue
+        if isinstance(line, dict):
+            lines.append(line)
+    return tuple(lines)
+
+
+def _check_config(folder: Path) -> dict[str, Any]:
+    """Read a checkpoint's config, and check the parts of it that the page shows.
+
+    Raises:
+        BrushworkError: the file is broken, or such a part is missing.
+    """
+    config = checkpoint.load_config(folder)
+    try:
+        if is_generator(config):
+            int(config["model"]["side"])
+        else:
+            list(config["artists"])
+        _epochs(config)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise BrushworkError(
+            f"{folder / checkpoint.CONFIG} is not that of a checkpoint ({error!r}); copy or "
+            "download the checkpoint again"
+        ) from error
+    return config
 
 
 def _epochs(config: Mapping[str, Any]) -> float:

@@ -53,6 +53,8 @@ class GalleryState:
     """Index of the picture that the visitor chose."""
     kept: PaintRequest | None = None
     """One picture that the visitor keeps for mixing."""
+    origin: tuple[int, ...] = ()
+    """How the gallery was made from that of the seed: the pictures that the visitor chose."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,9 @@ def variations(state: GalleryState, index: int, strength: float = 0.35) -> Paint
     """
     request = only(state.request, index, times=len(state.request.z))
     z = torch.from_numpy(request.z)
-    rng = np.random.default_rng((state.seed, index))
+    # A stream of its own for each picture. default_rng((seed, 0)) would be that of the gallery.
+    stream = np.random.SeedSequence(state.seed, spawn_key=(*state.origin, index))
+    rng = np.random.default_rng(stream)
     others = torch.from_numpy(rng.standard_normal(z.shape, np.float32))
     near = slerp(z, others, torch.full((len(z), 1), strength))
     near[0] = z[0]
@@ -430,7 +434,10 @@ def tab(models: Models) -> TabEvent:
     @visitor_errors
     def more_like(state: GalleryState | None) -> list[Any]:
         state, _ = with_chosen(state)
-        near = replace(state, request=variations(state, state.chosen or 0), chosen=None)
+        index = state.chosen or 0
+        near = replace(
+            state, request=variations(state, index), chosen=None, origin=(*state.origin, index)
+        )
         return show(near, "First the picture that you chose, then variations of it.")
 
     @visitor_errors
@@ -446,7 +453,12 @@ def tab(models: Models) -> TabEvent:
             raise visitor_error("Keep one picture for mixing first.")
         # The kept picture may be from another stage: the gallery's own stage paints all of them.
         start = replace(state.kept, folder=state.request.folder)
-        mixed = replace(state, request=mixtures(start, picture), chosen=None)
+        mixed = replace(
+            state,
+            request=mixtures(start, picture),
+            chosen=None,
+            origin=(*state.origin, MAX_PICTURES + (state.chosen or 0)),
+        )
         return show(mixed, "From the kept picture (first) to the chosen one (last).")
 
     @visitor_errors
@@ -463,6 +475,7 @@ def tab(models: Models) -> TabEvent:
     @visitor_errors
     def make_film(state: GalleryState | None, progress: gr.Progress = gr.Progress()) -> Any:  # noqa: B008
         file = walk_file()
+        film.temp_files.add(str(file))  # otherwise Gradio never deletes it
         walk(started(state), file, progress)
         return gr.update(value=str(file), visible=True)
 

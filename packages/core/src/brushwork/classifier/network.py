@@ -3,7 +3,8 @@
 N images, K artists, D features, S side of an image.
 """
 
-from typing import Literal, NamedTuple
+from collections.abc import Sequence
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -11,7 +12,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from tqdm import tqdm
 
-from brushwork.backbones.create import Backbone
+from brushwork.backbones.create import Backbone, create_backbone, input_statistics, side_options
 from brushwork.backbones.lazy_timm import group_parameters
 from brushwork.classifier.views import whole_views
 from brushwork.errors import BrushworkError
@@ -54,6 +55,83 @@ def normalise(images: Tensor, mean: list[float], std: list[float]) -> Tensor:
     return x.mul_(scale).sub_(shift)
 
 
+def fit_to_sides(
+    architecture: str, side: int, training_sides: Sequence[int] = (), num_views: int = 1
+) -> dict[str, Any]:
+    """Find out how timm must build a network so that it takes images of all these sides.
+
+    The network is built with random weights, and run in training and in evaluation mode on two
+    black images of each side.
+
+    Args:
+        architecture: see `brushwork.backbones.create.create_backbone`.
+        side: side of the images in an evaluation, in pixels.
+        training_sides: the sides to train on.
+        num_views: views in an evaluation.
+
+    Returns:
+        The `options` of `create_backbone`; {} for a network that takes any side.
+
+    Raises:
+        BrushworkError: timm has no such network, or it does not take one of the sides. The message
+            names a side that it takes, if there is one.
+    """
+    with torch.random.fork_rng(devices=[]):  # what is drawn here must not change the training
+        network = create_backbone(architecture, 2)
+        native = network.pretrained_cfg["input_size"][-1]
+        error: Exception | None = None
+        for options in side_options(network, side):
+            try:
+                tried = create_backbone(architecture, 2, options) if options else network
+                _try_sides(tried, side, training_sides, num_views)
+                return options
+            except Exception as failure:  # each network fails in its own way
+                error = error or failure
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        problem = f"{architecture} does not take images of these sides ({reason})"
+        for only in dict.fromkeys((side, native)):
+            # Those for one side come last in the list, and are the likeliest here.
+            for options in reversed(side_options(network, only)):
+                try:
+                    tried = create_backbone(architecture, 2, options) if options else network
+                    _try_sides(tried, only, [only], 2)
+                except Exception:  # each network fails in its own way
+                    continue
+                raise BrushworkError(
+                    f"{problem}; set `side`, `first_side` and `last_side` to {only} and `views` "
+                    "to 1 or 2"
+                )
+    raise BrushworkError(
+        f"{architecture} cannot be trained as a classifier ({reason}); choose another network, "
+        "such as resnet18"
+    )
+
+
+def _try_sides(network: Backbone, side: int, training_sides: Sequence[int], num_views: int) -> None:
+    """Run a network of two classes as in training and evaluation; raise any error if it fails."""
+    network.to(memory_format=torch.channels_last)
+    statistics = input_statistics(network)
+    shapes = {name: buffer.shape for name, buffer in network.named_buffers()}
+
+    def black(side: int) -> Tensor:
+        return torch.zeros(2, 3, side, side, dtype=torch.uint8)
+
+    with torch.no_grad():
+        set_training(network)
+        outputs = [
+            network(normalise(black(side), *statistics)) for side in sorted({*training_sides})
+        ]
+        network.eval()
+        # All views of a painting have one of these sides.
+        sides = {view.shape[-1] for view in whole_views(black(side), num_views)}
+        outputs += [predict(network, black(side), *statistics).logits for side in sorted(sides)]
+    for output in outputs:
+        if not isinstance(output, Tensor) or output.shape != (2, 2):
+            raise BrushworkError("its output is not one logit an artist")
+    if shapes != {name: buffer.shape for name, buffer in network.named_buffers()}:
+        raise BrushworkError("its buffers change their shapes, so they have no average")
+
+
 def freeze_stages(network: Backbone, num_stages: int) -> None:
     """Freeze the first stages of a backbone; the stem is the first.
 
@@ -67,6 +145,9 @@ def freeze_stages(network: Backbone, num_stages: int) -> None:
     Raises:
         BrushworkError: the backbone has too few stages.
     """
+    network.requires_grad_(True)
+    if num_stages == 0:
+        return
     groups = group_parameters(network, network.group_matcher(coarse=True))
     stages = sorted(layer for layer in groups if layer < max(groups))
     if not 0 <= num_stages < len(stages):
@@ -83,8 +164,8 @@ def set_training(network: nn.Module) -> None:
     """Set training mode, except for frozen batch norms."""
     network.train()
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d) and not module.weight.requires_grad:
-            module.eval()
+        if isinstance(module, nn.BatchNorm2d) and module.weight is not None:
+            module.train(module.weight.requires_grad)
 
 
 def artist_weights(labels: Tensor, num_artists: int, balance: float) -> Tensor:
@@ -163,12 +244,25 @@ def predict(
         mean: mean of each channel; see `brushwork.backbones.create.input_statistics`.
         std: standard deviation of each channel.
         num_views: see `brushwork.classifier.views.whole_views`.
+
+    Raises:
+        BrushworkError: the network does not take the corners of the images.
     """
     logits, features, statistics = [], [], []
     for view in whole_views(images, num_views):
-        maps, stages = _maps_and_stages(network, normalise(view, mean, std))
-        hidden = network.forward_head(maps, pre_logits=True)
-        logits.append(network.get_classifier()(hidden))
+        try:
+            maps, stages = _maps_and_stages(network, normalise(view, mean, std))
+        except (AssertionError, RuntimeError, ValueError) as error:
+            if view.shape == images.shape:
+                raise
+            reason = (str(error) or type(error).__name__).splitlines()[0]
+            raise BrushworkError(
+                f"{type(network).__name__} does not take views of {view.shape[-1]} pixels "
+                f"({reason}); average over 1 or 2 views instead of {num_views}"
+            ) from error
+        hidden = network.forward_head(maps, pre_logits=True).flatten(1)
+        # Not by the last layer alone: some networks have two, and the mean of both is the answer.
+        logits.append(network.forward_head(maps))
         features.append(hidden)
         by_stage = [channel_statistics(stage) for stage in stages] or [hidden]
         statistics.append(torch.cat(by_stage, dim=1))
@@ -197,7 +291,7 @@ def channel_statistics(maps: Tensor) -> Tensor:
     return torch.cat([mean, variance.sqrt()], dim=1)
 
 
-def _maps_and_stages(network: Backbone, x: Tensor) -> tuple[Tensor, list[Tensor]]:
+def _maps_and_stages(network: Backbone, x: Tensor) -> tuple[Any, list[Tensor]]:
     """Compute the input of the head, and the last feature maps (N, C, H, W) of each size.
 
     Transformers have feature maps of one size. Some timm networks do not return the feature maps of
@@ -207,6 +301,7 @@ def _maps_and_stages(network: Backbone, x: Tensor) -> tuple[Tensor, list[Tensor]
         maps, stages = network.forward_intermediates(x)
     except AttributeError:
         return network.forward_features(x), []
+    stages = [stage for stage in stages if stage.ndim == 4]
     return maps, list({stage.shape[-1]: stage for stage in stages}.values())
 
 
@@ -229,14 +324,18 @@ def grad_cam(network: Backbone, x: Tensor, label: int) -> Tensor:
     """
     with torch.no_grad():
         maps = network.forward_features(x)
-    if maps.ndim != 4 or maps.shape[1] != network.num_features:
+    is_maps = isinstance(maps, Tensor) and maps.ndim == 4
+    # Some transformers have their channels last.
+    channels = [axis for axis in (1, 3) if is_maps and maps.shape[axis] == network.num_features]
+    if not channels:
         raise BrushworkError(
             f"the last stage of {type(network).__name__} has tokens instead of feature maps, so it "
             "has no heat map; use a convolutional backbone such as resnet18"
         )
+    area = (2, 3) if channels[0] == 1 else (1, 2)
     with torch.enable_grad():
         maps = maps.detach().clone().requires_grad_()
         logit = network.forward_head(maps)[0, label]
         (gradient,) = torch.autograd.grad(logit, maps)
-    weights = gradient.mean(dim=(2, 3), keepdim=True)
-    return (weights * maps.detach()).sum(1)[0].relu()
+    weights = gradient.mean(dim=area, keepdim=True)
+    return (weights * maps.detach()).sum(channels[0])[0].relu()

@@ -17,9 +17,10 @@ import torch
 from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 
 from brushwork import checkpoint
+from brushwork.backbones.create import Backbone, registered_name
 from brushwork.classifier.calibration import Calibration, fit_calibration
 from brushwork.classifier.card import model_card
 from brushwork.classifier.discriminants import Discriminants
@@ -30,9 +31,24 @@ from brushwork.metrics import classification
 KNOWN_RECALL = 0.95
 """Share of the validation paintings that the threshold of "unknown" accepts as known."""
 
+CONFIG_KEYS: dict[str, type | tuple[type, ...]] = {
+    "architecture": str,
+    "artists": list,
+    "side": int,
+    "fit": str,
+    "mean": list,
+    "std": list,
+    "num_views": int,
+    "temperature": (int, float),
+    "threshold": (int, float),
+    "training": dict,
+    "results": dict,
+}
+"""What `config.json` must contain, and of which type."""
+
 
 def save_classifier(
-    network: nn.Module,
+    network: Backbone,
     folder: str | Path,
     training: Mapping[str, Any],
     preprocessing: Mapping[str, Any],
@@ -48,7 +64,8 @@ def save_classifier(
         folder: an older checkpoint in it is replaced.
         training: the settings and data of the training: `model`, `artists` in the order of the
             outputs, `side`, `fit`, `data`, `num_paintings`, `min_paintings`, `fingerprint`,
-            `weights`, `epoch`, `seed`, and others.
+            `weights`, `epoch`, `seed`, and others; also `network_options` if the network was
+            created with `options`.
         preprocessing: `mean`, `std` and `num_views` for `brushwork.classifier.network.predict`.
         val_logits: (N, K) of the validation paintings.
         val_labels: (N,).
@@ -60,7 +77,8 @@ def save_classifier(
     probabilities = calibration.probabilities(val_logits)
     threshold = classification.threshold_at_recall(probabilities.max(1), KNOWN_RECALL)
     config = {
-        "architecture": training["model"],
+        "architecture": registered_name(training["model"], network),
+        "network_options": training.get("network_options", {}),
         "artists": list(training["artists"]),
         "side": training["side"],
         "fit": training["fit"],

@@ -11,7 +11,10 @@ from brushwork.errors import BrushworkError
 
 
 def open_teacher(
-    folder_or_hub_id: str, artists: Sequence[str], device: str | torch.device
+    folder_or_hub_id: str,
+    artists: Sequence[str],
+    device: str | torch.device,
+    sides: Sequence[int] = (),
 ) -> ArtistClassifier:
     """Open a classifier to learn from.
 
@@ -19,9 +22,10 @@ def open_teacher(
         folder_or_hub_id: the classifier's checkpoint folder, or its name on the Hugging Face Hub.
         artists: the artists that the student learns, in the order of its outputs.
         device: where to run the teacher.
+        sides: sides of the images that it will be given, in pixels.
 
     Raises:
-        BrushworkError: the teacher has other artists.
+        BrushworkError: the teacher has other artists, or does not take images of one of the sides.
     """
     teacher = ArtistClassifier.from_pretrained(folder_or_hub_id, device)
     if teacher.artists != tuple(artists):
@@ -30,6 +34,14 @@ def open_teacher(
             f"{len(artists)} artists of this selection; train it on the same `data` with the same "
             "`min_paintings`"
         )
+    for side in sides:
+        try:
+            teacher.logits(torch.zeros(1, 3, side, side, dtype=torch.uint8, device=device))
+        except Exception as error:  # each network fails in its own way
+            raise BrushworkError(
+                f"`teacher` {folder_or_hub_id} does not take images of {side} pixels; set "
+                f"`first_side` and `last_side` to {teacher.side}, or use another teacher"
+            ) from error
     return teacher
 
 

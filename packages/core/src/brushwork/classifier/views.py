@@ -20,6 +20,9 @@ from brushwork.machine import num_cores
 AugmentName = Literal["none", "trivial", "rand"]
 Mix = Literal["none", "mixup", "cutmix"]
 
+SIDE_STAGES = 4
+"""Number of sides that the training views have, one after another."""
+
 
 @dataclass(frozen=True)
 class Views:
@@ -121,7 +124,7 @@ def read_ahead(views: TrainingViews, steps: range, device: torch.device) -> Iter
 
 
 def side_schedule(
-    first: int, last: int, num_steps: int, stages: int = 4, multiple: int = 32
+    first: int, last: int, num_steps: int, stages: int = SIDE_STAGES, multiple: int = 32
 ) -> Callable[[int], int]:
     """Let the side of the views grow in equal stages (Tan & Le 2021, section 4.2).
 

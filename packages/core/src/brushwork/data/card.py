@@ -77,6 +77,9 @@ def dataset_card(
     if reasons:
         rows = [f"| {_cell(reason)} | {num:,} |" for reason, num in reasons.most_common(top)]
         parts.append("\n".join(["| rejected because | files |", "|---|---:|", *rows]) + "\n")
+    if notes := record.get("notes"):
+        parts.append("\n".join(["Read differently from how the source is written:", ""]))
+        parts.append("\n".join(f"- {_cell(note)}" for note in notes) + "\n")
     # As `brushwork.checkpoint.card` does, whose module imports torch: seconds that preparing saves.
     return f"---\n{data.to_yaml()}\n---\n" + "\n".join(parts)
 

@@ -1,20 +1,30 @@
-"""Decode an encoded picture of any kind, and encode it as the JPEG that prepared data holds.
+"""Decode a picture of any kind to RGB, and encode it as the JPEG that prepared data holds.
 
-The result is RGB, upright, on white where the picture was transparent, converted to sRGB if it has
-a colour profile, and at most `side` pixels on its short side. The size is checked before any pixel
-is decoded.
+Every picture that the project opens goes through this module: the paintings of a source, the
+arguments of `ArtistClassifier`, the folders that metrics compare, and uploaded files.
+
+The result is RGB, upright, on white where the picture was transparent, and converted to sRGB if it
+has a colour profile. It has the picture's size, or a short side of at most `side` pixels. The size
+is checked before any pixel is decoded.
 """
 
 import io
+import os
 import re
+import struct
 import warnings
+import zlib
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from threading import Lock
 from typing import Literal
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageCms, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from brushwork.data.readers import Picture
 
@@ -22,10 +32,10 @@ Image.init()  # fills Image.OPEN
 
 
 # Only formats that are decoded in this process; EPS, for example, would start Ghostscript.
-# Pillow may be built without some of these.
+# Pillow may be built without some of these. PNG and HEIF have functions of their own below.
 FORMATS = [
     name
-    for name in ("JPEG", "PNG", "GIF", "TIFF", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")
+    for name in ("JPEG", "GIF", "TIFF", "BMP", "WEBP", "PPM", "JPEG2000", "AVIF")
     if name in Image.OPEN
 ]
 
@@ -35,11 +45,15 @@ SUFFIXES = tuple(
     for name in (
         *("jpg", "jpeg", "jpe", "jfif", "mpo", "png", "apng", "gif", "tif", "tiff", "bmp", "dib"),
         *("webp", "ppm", "pgm", "pbm", "pnm", "jp2", "j2k", "jpx", "avif", "avifs"),
+        *("heic", "heif"),
     )
 )
 
 
 ORIENTATION = 0x0112  # the EXIF tag
+
+
+PHOTOMETRIC, BITS_PER_SAMPLE = 262, 258  # TIFF tags
 
 
 TURNS = {
@@ -56,11 +70,36 @@ TURNS = {
 SRGB = ImageCms.createProfile("sRGB")
 
 
-_LIMIT = Lock()  # guards Image.MAX_IMAGE_PIXELS, which all threads share
+MAX_SRGB_DIFFERENCE = 2  # of 255; profiles of sRGB by different makers differ by 1
+
+
+MAX_NOTE = 16 << 20  # bytes of one profile or text in a PNG file, uncompressed
+
+
+PNG = b"\x89PNG\r\n\x1a\n"
+
+
+HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
+
+
+# Pillow reads 16-bit grey TIFF files whose zero is white in one of the two byte orders only.
+TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16B", "I;16B"))
 
 
 class Rejected(Exception):
-    """The reason why one picture cannot be used; the work continues with the others."""
+    """The reason why one picture cannot be used; the work continues with the others.
+
+    A second argument says how preparation can be told to use the picture after all.
+    """
+
+    def __str__(self) -> str:
+        """Join the reason and the cure."""
+        return "; ".join(map(str, self.args))
+
+    @property
+    def reason(self) -> str:
+        """The reason without the cure."""
+        return str(self.args[0]) if self.args else ""
 
 
 @dataclass(frozen=True)
@@ -71,7 +110,8 @@ class Limits:
     """Largest number of pixels of a sequential JPEG, which is decoded at a reduced size."""
     max_pixels_whole: int = 100_000_000
     """Largest number of pixels of any other picture. It is decoded at its full size, which needs 5
-    to 20 bytes of memory per pixel."""
+    to 20 bytes of memory per pixel. A progressive JPEG may have three times as many, because it
+    needs at most 6 bytes per pixel."""
     max_bytes: int = 1 << 30
     """Largest size of a file."""
     max_aspect: float = 30.0
@@ -88,7 +128,7 @@ def to_jpeg(picture: Picture, side: int, limits: Limits | None = None) -> bytes:
     chroma subsampling.
 
     Args:
-        picture: a file, its bytes, or a Pillow image.
+        picture: a file, its bytes, or a Pillow image, with its EXIF orientation and its profile.
         side: short side of the result, in pixels, at least 1.
         limits: limits of the picture's size; by default `Limits()`.
 
@@ -99,26 +139,33 @@ def to_jpeg(picture: Picture, side: int, limits: Limits | None = None) -> bytes:
     >>> Image.open(io.BytesIO(red)).size
     (200, 100)
     """
-    limits = limits or Limits()
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            if isinstance(picture, Image.Image):
-                _check_size(picture, limits)
-                return _encode(_to_rgb(_reduced(eight_bit(picture), side)))
-            return _file_to_jpeg(picture, side, limits)
-    except Rejected:
-        raise
-    except UnidentifiedImageError:
-        raise Rejected("not a picture, or not in a supported format") from None
-    except MemoryError:
-        raise Rejected("decoding needs more memory than one picture may use") from None
-    except OSError as error:
-        if error.strerror:  # from the file system; str(error) would also contain the path
-            raise Rejected(error.strerror) from None
-        raise Rejected(_reason(error)) from None
-    except Exception as error:  # a decoder may raise anything on a broken file
-        raise Rejected(_reason(error)) from None
+    with _opened(picture, limits or Limits()) as (image, file):
+        _load(image, side, limits or Limits())
+        if file is not None and _is_plain_jpeg(image, side):
+            encoded = file if isinstance(file, bytes) else file.read_bytes()
+            if len(encoded) <= 4 * image.width * image.height:
+                return encoded
+        return _encode(_rgb(image, side))
+
+
+def to_rgb(picture: Picture, side: int | None = None, limits: Limits | None = None) -> Image.Image:
+    """Decode a picture to RGB: upright, on white, in sRGB.
+
+    Args:
+        picture: see `to_jpeg`.
+        side: the short side is reduced to this many pixels; None for the picture's own size.
+        limits: limits of the picture's size; by default `Limits()`.
+
+    Raises:
+        Rejected: see `to_jpeg`.
+
+    >>> clear = Image.new("RGBA", (40, 20), (0, 0, 0, 0))
+    >>> to_rgb(clear).getpixel((0, 0))
+    (255, 255, 255)
+    """
+    with _opened(picture, limits or Limits()) as (image, _):
+        _load(image, side, limits or Limits())
+        return _rgb(image, side)
 
 
 def square(encoded: bytes, side: int, fit: Literal["crop", "squash"]) -> Image.Image:
@@ -146,6 +193,112 @@ def square(encoded: bytes, side: int, fit: Literal["crop", "squash"]) -> Image.I
     return pixels.resize((side, side), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
 
 
+def is_sidecar(name: str) -> bool:
+    """Return whether a file or folder is hidden, or is what macOS adds to archives."""
+    return name.startswith(".") or name == "__MACOSX"
+
+
+def picture_files(folder: str | Path) -> tuple[list[Path], Counter[str]]:
+    """List the picture files in a folder and its subfolders, by their suffix.
+
+    Args:
+        folder: an existing folder.
+
+    Returns:
+        The pictures, sorted by path, with links to files; and how many other files and folders are
+        ignored, for each reason.
+    """
+    pictures: list[Path] = []
+    ignored: Counter[str] = Counter()
+
+    def unreadable(_error: OSError) -> None:
+        ignored["folders that cannot be read"] += 1
+
+    for place, folders, files in os.walk(folder, onerror=unreadable):
+        sidecars = {name for name in (*folders, *files) if is_sidecar(name)}
+        ignored["hidden files and folders"] += len(sidecars)
+        folders[:] = [name for name in folders if name not in sidecars]
+        ignored["links to folders"] += sum(Path(place, name).is_symlink() for name in folders)
+        for name in files:
+            if name in sidecars:
+                continue
+            if Path(name).suffix.lower() in SUFFIXES:
+                pictures.append(Path(place, name))
+            else:
+                ignored["files without a picture's suffix"] += 1
+    return sorted(pictures), +ignored  # without zeros
+
+
+# Opening: a picture of any kind becomes a Pillow image whose size is known.
+
+
+@contextmanager
+def _opened(picture: Picture, limits: Limits) -> Iterator[tuple[Image.Image, Path | bytes | None]]:
+    """Open a picture, and turn whatever its decoder raises into a reason.
+
+    Yields:
+        The image, not decoded yet; and its file, None if there is none.
+    """
+    try:
+        with _pillow_settings():
+            file = _file_of(picture) if isinstance(picture, Image.Image) else picture
+            if file is None:
+                assert isinstance(picture, Image.Image)
+                yield picture, None
+                return
+            num_bytes = len(file) if isinstance(file, bytes) else file.stat().st_size
+            if num_bytes == 0:
+                raise Rejected("empty file")
+            if num_bytes > limits.max_bytes:
+                raise Rejected(f"{num_bytes:,} bytes, more than {limits.max_bytes:,}")
+            with _open(file) as image:
+                yield image, file
+    except Rejected:
+        raise
+    except UnidentifiedImageError:
+        raise Rejected("not a picture, or not in a supported format") from None
+    except MemoryError:
+        raise Rejected("decoding needs more memory than one picture may use") from None
+    except OSError as error:
+        if error.strerror:  # from the file system; str(error) would also contain the path
+            raise Rejected(error.strerror) from None
+        raise Rejected(_reason(error)) from None
+    except Exception as error:  # a decoder may raise anything on a broken file
+        raise Rejected(_reason(error)) from None
+
+
+class _Settings:
+    """What `_pillow_settings` changes for all threads, and how many threads need it."""
+
+    lock = Lock()
+    num_threads = 0
+    max_pixels: int | None = None
+    restore = ExitStack()
+
+
+@contextmanager
+def _pillow_settings() -> Iterator[None]:
+    """Switch off Pillow's warnings and its limit, which ignores that some pictures are reduced.
+
+    They belong to the whole process. So the first thread that decodes switches them off, and the
+    last one restores them.
+    """
+    with _Settings.lock:
+        if _Settings.num_threads == 0:
+            _Settings.max_pixels, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            _Settings.restore.enter_context(warnings.catch_warnings())
+            warnings.simplefilter("ignore")
+        _Settings.num_threads += 1
+    try:
+        yield
+    finally:
+        with _Settings.lock:
+            _Settings.num_threads -= 1
+            if _Settings.num_threads == 0:
+                Image.MAX_IMAGE_PIXELS = _Settings.max_pixels
+                _Settings.restore.close()
+
+
 def _reason(error: Exception) -> str:
     """Simplify a decoder's message, so that the same error has the same text for all files."""
     message = re.sub(r"<.* at 0x[0-9a-f]+>", "the file", str(error)).strip()
@@ -154,37 +307,231 @@ def _reason(error: Exception) -> str:
     return f"cannot be decoded ({message or type(error).__name__})"
 
 
-def _file_to_jpeg(picture: Path | bytes, side: int, limits: Limits) -> bytes:
-    """Convert an encoded picture to JPEG; see `to_jpeg`."""
-    num_bytes = len(picture) if isinstance(picture, bytes) else picture.stat().st_size
-    if num_bytes == 0:
-        raise Rejected("empty file")
-    if num_bytes > limits.max_bytes:
-        raise Rejected(f"{num_bytes:,} bytes, more than {limits.max_bytes:,}")
-    file = io.BytesIO(picture) if isinstance(picture, bytes) else picture
-    with _open(file) as image:
-        _check_size(image, limits)
-        sequential = _is_sequential_jpeg(image)
-        if sequential and min(image.size) > side:
-            # libjpeg reduces to twice the final size; a proper filter does the rest.
-            width, height = _reduced_size(image.size, side)
-            image.draft(None, (2 * width, 2 * height))
-        image.load()
-        orientation = _orientation(image)
-        profile = _foreign_profile(image)
-        if (
-            sequential
-            and image.format == "JPEG"
-            and image.mode == "RGB"
-            and min(image.size) <= side
-            and orientation == 1
-            and profile is None
-            and num_bytes <= 4 * image.width * image.height
-        ):
-            return picture if isinstance(picture, bytes) else picture.read_bytes()
-        small = _to_rgb(_reduced(eight_bit(image), side), profile)
-        turn = TURNS.get(orientation)
-        return _encode(small if turn is None else small.transpose(turn))
+def _file_of(image: Image.Image) -> bytes | None:
+    """Read the file of a Pillow image that is open and not decoded yet; None if it has none.
+
+    The result is then the same as for the file itself.
+    """
+    if not isinstance(image, ImageFile.ImageFile) or image.format not in ("PNG", *FORMATS):
+        return None
+    decoding = not image.tile or getattr(image, "decoderconfig", ())  # set by `draft`
+    if decoding or image.fp is None or image.fp.closed or image.tell() != 0:
+        return None
+    position = image.fp.tell()
+    image.fp.seek(0)
+    content = image.fp.read()
+    image.fp.seek(position)
+    return content
+
+
+def _open(file: Path | bytes) -> Image.Image:
+    """Open a picture without decoding it; `_load` checks its size."""
+    try:
+        image = Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=FORMATS)
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            _convert_ycbcr(image)
+        return image
+    except UnidentifiedImageError:
+        if isinstance(file, bytes):
+            start = file[:64]
+        else:
+            with file.open("rb") as opened:
+                start = opened.read(64)
+        if start.startswith(PNG):
+            return _open_png(file if isinstance(file, bytes) else file.read_bytes())
+        if start[4:8] == b"ftyp" and start[8:12] in HEIF_BRANDS and b"avif" not in start:
+            return _open_heif(file)
+        raise
+
+
+def _convert_ycbcr(image: TiffImagePlugin.TiffImageFile) -> None:
+    """Let libtiff decode uncompressed YCbCr, whose layout Pillow does not know."""
+    if image.tag_v2.get(PHOTOMETRIC) == 6 and image.info.get("compression") == "raw":
+        extents = (0, 0, *image._tile_size)
+        arguments = ("RGBX", "raw", False, image.tag_v2.offset)
+        image.tile = [ImageFile._Tile("libtiff", extents, 0, arguments)]
+        image.use_load_libtiff = True
+
+
+def _open_heif(file: Path | bytes) -> Image.Image:
+    """Open a HEIC file with pillow-heif, which is an optional dependency."""
+    try:
+        from pillow_heif import register_heif_opener  # pyright: ignore[reportMissingImports]
+    except ModuleNotFoundError:
+        raise Rejected(
+            "HEIC pictures need pillow-heif, which is not installed: pip install 'brushwork[heic]'"
+        ) from None
+    register_heif_opener()
+    return Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=["HEIF"])
+
+
+def _open_png(content: bytes) -> Image.Image:
+    """Open a PNG file without its notes.
+
+    Pillow rejects a file with large or broken notes. The chunks that decide what the picture looks
+    like are few: they stay, or become the image's profile and EXIF. An animation becomes its still
+    picture.
+    """
+    kept, info = [content[:8]], {}
+    position = 8
+    while position + 12 <= len(content):
+        length, kind = struct.unpack_from(">I4s", content, position)
+        end = position + 12 + length
+        if end > len(content):
+            break
+        if kind in (b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"):
+            kept.append(content[position:end])
+        else:
+            info |= _png_note(kind, content[position + 8 : end - 4])
+        position = end
+    image = Image.open(io.BytesIO(b"".join([*kept, content[position:]])), formats=["PNG"])
+    image.info |= info
+    # Pillow converts pixels of other depths to 8 bits, but not the value that is transparent.
+    depth, key = content[24], image.info.get("transparency")
+    if isinstance(key, tuple):
+        image.info["transparency"] = tuple(v >> 8 if depth == 16 else v & 0xFF for v in key)
+    elif isinstance(key, int) and image.mode == "L":
+        white = 2**depth - 1
+        image.info["transparency"] = (key & white) * 255 // white
+    return image
+
+
+def _png_note(kind: bytes, data: bytes) -> dict[str, bytes | str]:
+    """Read the chunks of a PNG file that Pillow does not receive, in Pillow's names."""
+    if kind == b"eXIf":
+        return {"exif": b"Exif\0\0" + data}
+    keyword, _, rest = data.partition(b"\0")
+    try:
+        if kind == b"iCCP":
+            return {"icc_profile": zlib.decompressobj().decompress(rest[1:], MAX_NOTE)}
+        # ImageMagick writes EXIF data as text.
+        if kind == b"zTXt" and keyword == b"Raw profile type exif":
+            text = zlib.decompressobj().decompress(rest[1:], MAX_NOTE)
+            return {keyword.decode(): text.decode("latin-1")}
+    except zlib.error:
+        return {}
+    if kind == b"tEXt" and keyword == b"Raw profile type exif":
+        return {keyword.decode(): rest.decode("latin-1")}
+    return {}
+
+
+# Decoding: the image is checked, loaded and converted.
+
+
+def _is_jpeg(image: Image.Image) -> bool:
+    return image.format in ("JPEG", "MPO")
+
+
+def _load(image: Image.Image, side: int | None, limits: Limits) -> None:
+    """Check the size of an image, and decode it; a JPEG at a reduced size if that is enough."""
+    _check_size(image, side, limits)
+    if side is not None and _is_jpeg(image) and min(image.size) > side:
+        # libjpeg reduces to twice the final size; a proper filter does the rest.
+        width, height = _reduced_size(image.size, side)
+        image.draft(None, (2 * width, 2 * height))
+    image.load()
+
+
+def _check_size(image: Image.Image, side: int | None, limits: Limits) -> None:
+    """Reject a picture if its size or the ratio of its sides is beyond the limits."""
+    width, height = image.size
+    most, parameter = limits.max_pixels_whole, "max_megapixels_whole"
+    if side is not None and _is_jpeg(image):
+        if "progressive" in image.info:
+            # libjpeg keeps the coefficients of the whole picture.
+            most = 3 * limits.max_pixels_whole
+        else:
+            most, parameter = limits.max_pixels, "max_megapixels"
+    if min(width, height) < limits.min_side:
+        raise Rejected(f"{width}x{height} pixels, fewer than {limits.min_side} on the short side")
+    if width * height > most:
+        raise Rejected(f"{width}x{height} pixels, more than {most:,}", f"raise `{parameter}`")
+    if max(width, height) > limits.max_aspect * min(width, height):
+        raise Rejected(
+            f"{width}x{height} pixels, a ratio of the sides above {limits.max_aspect:g} to 1"
+        )
+
+
+def _is_plain_jpeg(image: Image.Image, side: int) -> bool:
+    """Return whether prepared data may hold the bytes of a loaded image as they are."""
+    return (
+        image.format == "JPEG"
+        and "progressive" not in image.info
+        and image.mode == "RGB"
+        and min(image.size) <= side
+        and _orientation(image) == 1
+        and _profile_transform(image.info.get("icc_profile"), "RGB") is None
+    )
+
+
+def _rgb(image: Image.Image, side: int | None) -> Image.Image:
+    """Convert a loaded image to RGB: upright, on white, in sRGB, its short side reduced."""
+    small = _eight_bit(image)
+    if side is not None and min(small.size) > side:
+        size = _reduced_size(small.size, side)
+        small = small.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    alpha = None
+    if small.mode in ("LA", "RGBA"):
+        alpha = small.getchannel("A")
+        small = small.convert("L" if small.mode == "LA" else "RGB")
+    profile = None if image.mode == "LAB" else image.info.get("icc_profile")
+    transform = _profile_transform(profile, small.mode)
+    if transform is not None:
+        small = transform.apply(small)
+    elif small.mode != "RGB" or small is image:  # the caller's image keeps its info
+        small = small.convert("RGB")
+    if alpha is not None:
+        small = Image.composite(small, Image.new("RGB", small.size, "white"), alpha)
+    turn = TURNS.get(_orientation(image))
+    result = small if turn is None else small.transpose(turn)
+    result.info = {}  # otherwise its EXIF would turn it again, and Pillow would copy its comments
+    return result
+
+
+def _eight_bit(image: Image.Image) -> Image.Image:
+    """Convert to a mode that a filter can average: L, LA, RGB, RGBA or CMYK, 8 bits each.
+
+    Raises:
+        Rejected: the value of white is not defined for the picture's mode.
+    """
+    if image.mode.startswith("I"):
+        return _grey(image)
+    if image.mode == "F":
+        raise Rejected("floating-point pixels, whose value of white is unknown")
+    if image.mode in ("L", "1"):
+        return image.convert("LA" if "transparency" in image.info else "L")
+    if image.mode == "La":
+        return image.convert("LA")
+    if image.mode == "LAB":
+        return _lab_transform().apply(image)
+    if image.mode == "CMYK":
+        # Pillow inverts every CMYK JPEG, as Adobe writes them. Others do not.
+        return ImageChops.invert(image) if _is_jpeg(image) and "adobe" not in image.info else image
+    if image.mode in ("PA", "RGBa") or (image.mode in ("P", "RGB") and image.has_transparency_data):
+        return image.convert("RGBA")
+    if image.mode == "RGBA":
+        # Programs that know no transparency in BMP files write zeros.
+        unused = image.format in ("BMP", "DIB") and image.getchannel("A").getextrema() == (0, 0)
+        return image.convert("RGB") if unused else image
+    return image if image.mode in ("LA", "RGB") else image.convert("RGB")
+
+
+def _grey(image: Image.Image) -> Image.Image:
+    """Convert 16-bit grey to mode L, or LA if one value is transparent."""
+    values = np.asarray(image)
+    if values.min() < 0 or values.max() > 0xFFFF:
+        raise Rejected("32-bit grey values that do not fit in 16 bits")
+    tags = getattr(image, "tag_v2", {})
+    if tags.get(BITS_PER_SAMPLE) == (12,):
+        values = values << 4
+    if tags.get(PHOTOMETRIC) == 0:
+        values = 0xFFFF - values  # zero is white
+    grey = Image.fromarray((values >> 8).astype(np.uint8))
+    key = image.info.get("transparency")
+    if not isinstance(key, int):
+        return grey
+    alpha = Image.fromarray(np.where(np.asarray(image) == key, 0, 255).astype(np.uint8))
+    return Image.merge("LA", (grey, alpha))
 
 
 def _orientation(image: Image.Image) -> int:
@@ -196,98 +543,45 @@ def _orientation(image: Image.Image) -> int:
     return value if isinstance(value, int) else 1
 
 
-def _open(file: io.BytesIO | Path) -> Image.Image:
-    """Open a picture without decoding it; the caller must call `_check_size` next."""
-    # Pillow's own limit ignores that draft mode decodes fewer pixels.
-    with _LIMIT:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return Image.open(file, formats=FORMATS)
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
-
-
-def _is_sequential_jpeg(image: Image.Image) -> bool:
-    """Return whether libjpeg can decode a picture at 1/8 of its size without storing all of it."""
-    return image.format in ("JPEG", "MPO") and "progressive" not in image.info
-
-
-def _check_size(image: Image.Image, limits: Limits) -> None:
-    """Reject a picture if its size or the ratio of its sides is beyond the limits."""
-    width, height = image.size
-    most = limits.max_pixels if _is_sequential_jpeg(image) else limits.max_pixels_whole
-    if min(width, height) < limits.min_side:
-        raise Rejected(f"{width}x{height} pixels, fewer than {limits.min_side} on the short side")
-    if width * height > most:
-        raise Rejected(f"{width}x{height} pixels, more than {most:,}")
-    if max(width, height) > limits.max_aspect * min(width, height):
-        raise Rejected(
-            f"{width}x{height} pixels, a ratio of the sides above {limits.max_aspect:g} to 1"
-        )
-
-
-def eight_bit(image: Image.Image) -> Image.Image:
-    """Convert to a mode that a filter can average: L, RGB, RGBA or CMYK, 8 bits each.
-
-    Raises:
-        Rejected: the value of white is not defined for the picture's mode.
-    """
-    if image.mode.startswith("I"):
-        values = np.asarray(image)
-        if values.min() < 0 or values.max() > 0xFFFF:
-            raise Rejected("32-bit grey values that do not fit in 16 bits")
-        return Image.fromarray((values >> 8).astype(np.uint8))
-    if image.mode == "F":
-        raise Rejected("floating-point pixels, whose value of white is unknown")
-    if "transparency" in image.info or image.mode in ("LA", "La", "PA", "RGBa"):
-        return image.convert("RGBA")
-    if image.mode == "1":
-        return image.convert("L")
-    return image if image.mode in ("L", "RGB", "RGBA", "CMYK") else image.convert("RGB")
-
-
 def _reduced_size(size: tuple[int, int], side: int) -> tuple[int, int]:
     """Scale width and height so that the shorter one is `side`."""
     scale = side / min(size)
     return max(side, round(size[0] * scale)), max(side, round(size[1] * scale))
 
 
-def _reduced(image: Image.Image, side: int) -> Image.Image:
-    """Reduce a picture's short side to `side` pixels; leave a smaller picture alone."""
-    if min(image.size) <= side:
-        return image
-    size = _reduced_size(image.size, side)
-    return image.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+@lru_cache(maxsize=16)
+def _profile_transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """Make the transform from a colour profile to sRGB.
 
+    A profile is judged by its colours. Its name may be wrong.
 
-def _foreign_profile(image: Image.Image) -> ImageCms.ImageCmsProfile | None:
-    """Read the colour profile; None if it is absent, unreadable or sRGB."""
-    try:
-        profile = ImageCms.ImageCmsProfile(io.BytesIO(image.info["icc_profile"]))
-        is_srgb = "srgb" in ImageCms.getProfileDescription(profile).lower()
-    except (KeyError, TypeError, OSError, ImageCms.PyCMSError):
+    Returns:
+        None if the profile is absent, unreadable, of another mode, or sRGB.
+    """
+    if not isinstance(profile, bytes):
         return None
-    return None if is_srgb else profile
+    try:
+        opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        transform = ImageCms.buildTransform(opened, SRGB, mode, "RGB")
+    except (TypeError, ValueError, OSError, ImageCms.PyCMSError):
+        return None
+    if mode == "RGB":
+        levels = np.linspace(0, 255, 6).round().astype(np.uint8)
+        colours = np.stack(np.meshgrid(levels, levels, levels), axis=-1).reshape(1, -1, 3)
+        converted = np.asarray(transform.apply(Image.fromarray(colours))).astype(int)
+        if np.abs(converted - colours).max() <= MAX_SRGB_DIFFERENCE:
+            return None
+    return transform
 
 
-def _to_rgb(image: Image.Image, profile: ImageCms.ImageCmsProfile | None = None) -> Image.Image:
-    """Convert to RGB on white, and to sRGB if the profile fits the picture's mode."""
-    if image.mode == "RGBA":
-        white = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(white, image).convert("RGB")
-    if profile is not None:
-        try:
-            converted = ImageCms.profileToProfile(image, profile, SRGB, outputMode="RGB")
-        except (ImageCms.PyCMSError, ValueError):
-            converted = None
-        if converted is not None:
-            return converted
-    return image.convert("RGB")
+@lru_cache(maxsize=1)
+def _lab_transform() -> ImageCms.ImageCmsTransform:
+    """Make the transform from CIELAB to sRGB."""
+    return ImageCms.buildTransform(ImageCms.createProfile("LAB"), SRGB, "LAB", "RGB")
 
 
 def _encode(image: Image.Image) -> bytes:
     """Encode as JPEG."""
-    image.info = {}  # otherwise Pillow copies comments into the file
     file = io.BytesIO()
     image.save(file, "JPEG", quality=95, subsampling=0)
     return file.getvalue()

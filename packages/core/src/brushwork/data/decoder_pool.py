@@ -4,26 +4,32 @@ multiprocessing and concurrent.futures do not serve here: their children import 
 script that started them, and one crashed child breaks the whole pool.
 
 The processes here are plain `python` children that import Pillow and NumPy only. When a file
-crashes its process, the file is decoded again, alone in a new process. If it crashes that one too,
-this one painting is rejected.
+crashes its process, the file is decoded again in a new process. If it crashes that one too, this
+one painting is rejected. So is a painting that takes too long: its process is killed.
 """
 
+import math
 import os
 import pickle
 import queue
 import subprocess
 import sys
 import tempfile
+import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
+from threading import Event, Thread
 
 from brushwork.data.decode import Limits, Rejected, to_jpeg
 from brushwork.data.readers import Reader
 from brushwork.errors import BrushworkError
 
 ROWS_PER_MESSAGE = 8
+
+
+MAX_SECONDS = 60.0  # of one picture
 
 
 MAX_MEMORY = 4 << 30  # bytes that one worker may allocate, in case the limits in pixels fail
@@ -40,32 +46,58 @@ Decode = Callable[[Sequence[int]], Iterator[Decoded]]
 class Worker:
     """One decoding process; it starts when it is first needed, and again after a crash."""
 
-    def __init__(self, reader: Reader, side: int, limits: Limits) -> None:
+    def __init__(self, reader: Reader, side: int, limits: Limits, max_seconds: float) -> None:
         self.setup = pickle.dumps((reader, side, limits))
+        self.max_seconds = max_seconds
         self.process: subprocess.Popen[bytes] | None = None
         self.closed = False
+        self.num_rows = 0  # rows that the process was given so far
+        self.row_since = math.inf  # when it began with the last of them
+        self.late_row = 0  # number of the last row that took too long
 
     def decode(self, rows: Sequence[int]) -> list[Decoded]:
-        """Decode rows; a row that crashes the process twice is rejected."""
-        with suppress(EOFError, OSError, pickle.UnpicklingError):
-            return self._send(rows)
-        if self.closed:
-            return []
-        status = self.stop()
-        if len(rows) > 1:
-            return [decoded for row in rows for decoded in self.decode([row])]
-        with suppress(EOFError, OSError, pickle.UnpicklingError):
-            return self._send(rows)
-        self.stop()
-        return [Rejected(f"the decoder crashed twice on this file (exit status {status})")]
+        """Decode rows; a row that takes too long, or crashes the process twice, is rejected."""
+        decoded: list[Decoded] = []
+        crashed_at = -1
+        while len(decoded) < len(rows):
+            try:
+                for answer in self._send(rows[len(decoded) :]):
+                    decoded.append(answer)
+            except (EOFError, OSError, pickle.UnpicklingError):
+                if self.closed:
+                    return []
+                status = self.stop()
+                if self.late_row == self.num_rows:
+                    limit = f"{self.max_seconds:g} s"
+                    reason = f"decoding takes more than {limit}"
+                    decoded.append(Rejected(reason, "raise `max_seconds`"))
+                elif crashed_at == len(decoded):
+                    reason = f"the decoder crashed twice on this file (exit status {status})"
+                    decoded.append(Rejected(reason))
+                else:
+                    crashed_at = len(decoded)
+        return decoded
 
-    def _send(self, rows: Sequence[int]) -> list[Decoded]:
-        """Send rows to the process, started if there is none, and wait for the result."""
+    def _send(self, rows: Sequence[int]) -> Iterator[Decoded]:
+        """Send rows to the process, started if there is none, and wait for each result."""
         process = self.process = self.process or self._start()
         assert process.stdin and process.stdout
         pickle.dump(list(rows), process.stdin)
         process.stdin.flush()
-        return pickle.load(process.stdout)
+        try:
+            for _ in rows:
+                self.num_rows += 1
+                self.row_since = time.monotonic()
+                yield pickle.load(process.stdout)
+        finally:
+            self.row_since = math.inf
+
+    def kill_if_late(self) -> None:
+        """End the process if its present row takes too long; another thread calls this."""
+        row, since, process = self.num_rows, self.row_since, self.process
+        if process and time.monotonic() - since > self.max_seconds and row == self.num_rows:
+            self.late_row = row
+            process.kill()
 
     def _start(self) -> subprocess.Popen[bytes]:
         """Start a process and wait until it has received its reader."""
@@ -109,7 +141,9 @@ class Worker:
 
 
 @contextmanager
-def decoding(reader: Reader, side: int, limits: Limits, workers: int) -> Iterator[Decode]:
+def decoding(
+    reader: Reader, side: int, limits: Limits, workers: int, max_seconds: float = MAX_SECONDS
+) -> Iterator[Decode]:
     """Provide a function that decodes rows, spread over several processes.
 
     Args:
@@ -117,12 +151,13 @@ def decoding(reader: Reader, side: int, limits: Limits, workers: int) -> Iterato
         side: short side of the JPEGs; see `to_jpeg`.
         limits: limits of a picture's size; larger pictures are rejected.
         workers: number of processes, at least 1.
+        max_seconds: longest time to decode one picture; a picture that takes longer is rejected.
 
     Yields:
         A function that takes row numbers and returns, in the same order, a JPEG or the reason of
         the rejection for each. It works until the `with` block ends.
     """
-    pool = [Worker(reader, side, limits) for _ in range(workers)]
+    pool = [Worker(reader, side, limits, max_seconds) for _ in range(workers)]
     idle: queue.SimpleQueue[Worker] = queue.SimpleQueue()
     for worker in pool:
         idle.put(worker)
@@ -146,9 +181,18 @@ def decoding(reader: Reader, side: int, limits: Limits, workers: int) -> Iterato
         while waiting:
             yield from waiting.popleft().result()
 
+    ended = Event()
+
+    def watch() -> None:
+        while not ended.wait(min(1.0, max_seconds / 4)):
+            for worker in pool:
+                worker.kill_if_late()
+
+    Thread(target=watch, name="decode-time-limit", daemon=True).start()
     try:
         yield decode
     finally:
+        ended.set()
         for worker in pool:
             worker.closed = True
             if worker.process:
@@ -165,11 +209,12 @@ def serve() -> None:
     os.dup2(2, 1)  # what a C library prints must not be mixed with the results
     with suppress(EOFError, BrokenPipeError):
         reader, side, limits = pickle.load(tasks)
-        rows: list[int] = []
+        pickle.dump("ready", results)
+        results.flush()
         while True:
-            pickle.dump([_decode(reader, row, side, limits) for row in rows], results)
-            results.flush()
-            rows = pickle.load(tasks)
+            for row in pickle.load(tasks):
+                pickle.dump(_decode(reader, row, side, limits), results)
+                results.flush()
 
 
 def _decode(reader: Reader, row: int, side: int, limits: Limits) -> Decoded:

@@ -7,6 +7,7 @@ paintings in the table + missing + rejected.
 """
 
 import hashlib
+import os
 import re
 from pathlib import Path
 
@@ -37,11 +38,13 @@ def open_data(data: str, cache: str | Path | None = None) -> PreparedPaintings:
         BrushworkError: there is no such data, it has no readable picture, or the cache cannot be
             written.
     """
-    if (Path(data).expanduser() / RECORD).exists():
+    if os.path.exists(Path(data).expanduser() / RECORD):  # noqa: PTH110, see below
         return open_prepared(data)
     paintings = open_source(data)
     key = hashlib.sha256(f"{FORMAT}:{paintings.fingerprint()}".encode()).hexdigest()[:16]
     name = "".join(c if c.isalnum() else "-" for c in paintings.name.lower())
+    if len(os.fsencode(name)) > 200:  # a file system takes 255 bytes, with the key and an ending
+        name = name[:40]
     folder = Path(cache or cache_folder()) / "prepared" / f"{name}-{key}"
     if not (folder / RECORD).exists():
         prepare(paintings, folder)
@@ -54,7 +57,8 @@ def open_source(data: str) -> Paintings:
     Args:
         data: `synthetic` or `synthetic:5000`; a folder (Painter-by-Numbers, a saved dataset,
             Parquet files, prepared data, or pictures in one folder per artist); or the name of a
-            dataset on the Hub, such as `huggan/wikiart`.
+            dataset on the Hub, such as `huggan/wikiart`. `DATASET:CONFIGURATION` chooses one of
+            several configurations.
 
     Raises:
         BrushworkError: there is no such source, or it contains no painting.
@@ -66,22 +70,42 @@ def open_source(data: str) -> Paintings:
                 f"`data` is {data!r}; write how many paintings as a number: synthetic:5000"
             )
         return synthetic_paintings(int(count)) if count else synthetic_paintings()
+    data, configuration = _split_configuration(data)
     path = Path(data).expanduser()
+    if any(len(os.fsencode(part)) > 255 for part in path.parts) or "\0" in data:
+        raise BrushworkError("`data` is not the name of a file: it is too long or has a null byte")
     if path.name == CSV:
         path = path.parent
+    if configuration and path.is_dir() and ((path / CSV).exists() or not is_dataset(path)):
+        raise BrushworkError(f"{data} has no configurations; leave :{configuration} out of `data`")
     if (path / RECORD).exists():
         return prepared_source(path)
     if (path / CSV).exists():
         return painter_by_numbers(path)
     if path.suffix == ".parquet" or is_dataset(path):
-        return wikiart(path)
+        return wikiart(path, configuration)
     if path.is_dir():
         return image_folder(path)
     if path.exists():
         raise BrushworkError(f"{data} is a file; `data` must be a folder, {CSV} or a .parquet file")
     if re.fullmatch(r"[\w.-]+/[\w.-]+", data) and not path.parent.is_dir():
-        return wikiart(data)
+        return wikiart(data, configuration)
     raise BrushworkError(
         f"no folder {data}; `data` must be a folder, a dataset on the Hub such as huggan/wikiart, "
         'or "synthetic"'
     )
+
+
+def _split_configuration(data: str) -> tuple[str, str]:
+    """Split `DATASET:CONFIGURATION`; an existing path may contain a colon itself.
+
+    >>> _split_configuration("huggan/wikiart:small"), _split_configuration("nobody/nothing")
+    (('huggan/wikiart', 'small'), ('nobody/nothing', ''))
+    """
+    before, colon, configuration = data.rpartition(":")
+    # os.path.exists is False for names that are too long, where Path.exists raises an error.
+    if not colon or os.path.exists(os.path.expanduser(data)):  # noqa: PTH110, PTH111
+        return data, ""
+    if Path(before).expanduser().exists() or re.fullmatch(r"[\w.-]+/[\w.-]+", before):
+        return before, configuration
+    return data, ""

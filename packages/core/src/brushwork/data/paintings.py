@@ -1,12 +1,17 @@
 """The table of a source's paintings: columns, splits, and how to read each picture."""
 
 import hashlib
+import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from pathlib import Path
 
 import pandas as pd
 
 from brushwork.data.readers import Reader
+from brushwork.names import clean_name, is_unknown, spelling_key
 
 LABELS = ("artist", "style", "genre")
 
@@ -14,8 +19,13 @@ LABELS = ("artist", "style", "genre")
 COLUMNS = (*LABELS, "title", "date", "split")
 
 
-SPLIT_NAMES = ("test", "validation", "valid", "val", "train")
-"""Names of folders and splits; the first one that exists becomes the test split."""
+SPLITS = {
+    **dict.fromkeys(("train", "training"), "train"),
+    **dict.fromkeys(("validation", "valid", "val", "dev"), "validation"),
+    **dict.fromkeys(("test", "testing", "eval", "evaluation"), "test"),
+}
+"""Names of folders and splits, and the split that each means, as the library `datasets` has them;
+the case makes no difference."""
 
 
 TEST_SHARE = 0.2
@@ -38,6 +48,11 @@ class Paintings:
     """Rows and files that are not usable as paintings, each with the reason."""
     not_selected: int = 0
     """How many paintings a selection left out."""
+    notes: tuple[str, ...] = ()
+    """What was read differently from how it is written, each in a sentence without a full stop. It
+    is not part of the fingerprint: what changes a painting also changes its row."""
+    folder: Path | None = None
+    """The folder of the source, if it is one."""
 
     def selected(self, table: pd.DataFrame) -> "Paintings":
         """Keep only the rows in `table`, whose index still refers to the whole source."""
@@ -73,19 +88,120 @@ def hold_out(table: pd.DataFrame) -> pd.DataFrame:
     return table.assign(split=split)
 
 
+def split_of(name: str) -> str:
+    """Return the split that a name means: "train", "validation", "test", or "" for no split.
+
+    Numbers and separators may follow, as in `train_1` or `test-00000`.
+
+    >>> split_of("Train"), split_of("dev"), split_of("test_2"), split_of("Titian")
+    ('train', 'validation', 'test', '')
+    """
+    return SPLITS.get(re.sub(r"[-._ 0-9]+$", "", name.casefold()), "")
+
+
+def resembles_split(name: str) -> bool:
+    """Return whether a name probably means a split, although `split_names` may not take it so.
+
+    >>> resembles_split("train_images"), resembles_split("Val"), resembles_split("Val Prinsep")
+    (True, True, False)
+    """
+    words = re.split(r"[-._ 0-9]+", name.casefold())
+    certain = {word for word in SPLITS if len(word) > 3 and word != "valid"}
+    sets = {"trainset", "trainingset", "testset", "valset", "trainval", "holdout", "heldout"}
+    return bool(split_of(name)) or not (certain | sets).isdisjoint(words)
+
+
 def split_names(names: Iterable[str]) -> dict[str, str]:
     """Map names of splits to "train" or "test"; leave other names out.
 
+    The validation split is the test split if there is no other. A validation split alone is none.
+
     >>> split_names(["train", "validation", "test", "Rembrandt"])
     {'train': 'train', 'validation': 'train', 'test': 'test'}
-    >>> split_names(["train", "validation"])
-    {'train': 'train', 'validation': 'test'}
+    >>> split_names(["Train", "dev"])
+    {'Train': 'train', 'dev': 'test'}
     """
-    splits = {name: "train" for name in names if name in SPLIT_NAMES}
-    if not {"train", "test"} & splits.keys():
+    splits = {name: split for name in names if (split := split_of(name))}
+    if not {"train", "test"} & set(splits.values()):
         return {}
-    held_out = next((name for name in SPLIT_NAMES[:-1] if name in splits), None)
-    return splits | ({held_out: "test"} if held_out else {})
+    held_out = "test" if "test" in splits.values() else "validation"
+    return {name: "test" if split == held_out else "train" for name, split in splits.items()}
+
+
+def tidy(table: pd.DataFrame) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    """Give each artist, style and genre one spelling, and "" where it is unknown.
+
+    Spellings that differ only in case, spaces or Unicode form become the commonest one.
+
+    Args:
+        table: with the columns `COLUMNS`.
+
+    Returns:
+        The table with the changed labels; and notes that say what was changed.
+
+    >>> rows = [("Monet", "", "", "", "", "train", "1")] * 2
+    >>> table, notes = tidy(as_table([*rows, ("MONET", "nan", "", "", "", "train", "3")]))
+    >>> table["artist"].tolist(), table["style"].tolist(), notes[0]
+    (['Monet', 'Monet', 'Monet'], ['', '', ''], "artist 'MONET' becomes 'Monet'")
+    """
+    notes, columns = [], {}
+    for column in LABELS:
+        renamed, unknown = _spellings(Counter(table[column]), column)
+        changed = {name: new for name, new in renamed.items() if name != new}
+        if changed:
+            shown = [f"{_shown(name)} becomes {new!r}" for name, new in changed.items()]
+            notes.append(f"{column} {listed(shown)}")
+        if unknown:
+            shown = [f"{name!r} ({num:,})" for name, num in unknown.items()]
+            notes.append(f"{column} {listed(shown)} counts as unknown")
+        columns[column] = [renamed.get(name, "") for name in table[column]]
+    columns["title"] = ["" if _is_no_title(title) else title for title in table["title"]]
+    dates = {date: "" if is_unknown(date, "date") else date for date in set(table["date"])}
+    columns["date"] = [dates[date] for date in table["date"]]
+    return table.assign(**columns), tuple(notes)
+
+
+def _spellings(sizes: Counter[str], column: str) -> tuple[dict[str, str], dict[str, int]]:
+    """Find the one spelling of each name.
+
+    Args:
+        sizes: names with their numbers of paintings.
+        column: "artist", "style" or "genre".
+
+    Returns:
+        The new spelling of each known name; and the other names, if not empty, with their numbers.
+    """
+    by_key: dict[str, list[str]] = {}
+    unknown = {}
+    for name, num in sizes.items():
+        if not is_unknown(name, column):
+            by_key.setdefault(spelling_key(name), []).append(name)
+        elif name.strip():
+            unknown[name] = num
+    renamed = {}
+    for names in by_key.values():
+        cleaned: Counter[str] = Counter()
+        for name in names:
+            cleaned[clean_name(name)] += sizes[name]
+        # Of equally frequent spellings, the one with fewer capitals that is not all small.
+        best = min(cleaned, key=lambda name: (-cleaned[name], name.islower(), name.isupper(), name))
+        renamed |= dict.fromkeys(names, best)
+    return renamed, unknown
+
+
+def _is_no_title(title: str) -> bool:
+    return title in ("nan", "NaN", "None") or title.casefold() in ("unknown", "unknown title")
+
+
+def _shown(name: str) -> str:
+    """Quote a name so that unusual spaces and combining accents can be seen."""
+    return repr(name) if unicodedata.is_normalized("NFC", name) else ascii(name)
+
+
+def listed(texts: list[str], most: int = 5) -> str:
+    """Join texts; of more than `most`, say how many more there are."""
+    more = [f"{len(texts) - most:,} more"] if len(texts) > most else []
+    return ", ".join([*texts[:most], *more])
 
 
 def as_table(rows: list[tuple[str, ...]]) -> pd.DataFrame:

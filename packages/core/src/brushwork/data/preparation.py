@@ -33,12 +33,12 @@ from tqdm import tqdm
 
 from brushwork.data.card import dataset_card
 from brushwork.data.decode import Limits, Rejected
-from brushwork.data.decoder_pool import Decode, decoding
+from brushwork.data.decoder_pool import MAX_SECONDS, Decode, decoding
 from brushwork.data.paintings import Paintings
-from brushwork.data.prepared import FORMAT, TEXT, read_table
+from brushwork.data.prepared import FORMAT, REJECTED, TEXT, read_table
 from brushwork.data.readers import RECORD
 from brushwork.errors import BrushworkError, require_positive
-from brushwork.files import exclusive, write_json, write_text
+from brushwork.files import beside, exclusive, read_json, write_json, write_text
 from brushwork.machine import num_cores
 
 ROWS_PER_SHARD = 2000
@@ -66,6 +66,7 @@ def prepare(
     side: int = 256,
     workers: int | None = None,
     limits: Limits | None = None,
+    max_seconds: float = MAX_SECONDS,
     selection: str = "",
     rows_per_shard: int = ROWS_PER_SHARD,
     progress: bool = True,
@@ -78,6 +79,7 @@ def prepare(
         side: the short side of each painting is reduced to this many pixels, never enlarged.
         workers: decoding processes, at least 1; by default one for each core.
         limits: limits of a picture's size; by default `Limits()`.
+        max_seconds: longest time to decode one picture; a picture that takes longer is rejected.
         selection: the filters that made the selection, for the card.
         rows_per_shard: paintings in one Parquet file, before any is rejected.
         progress: show a progress bar.
@@ -87,19 +89,20 @@ def prepare(
         missing + not_selected.
 
     Raises:
-        BrushworkError: `out` contains other files or cannot be written, or no picture of the source
-            can be decoded.
+        BrushworkError: `out` contains other files, is inside the source or cannot be written, or no
+            picture of the source can be decoded.
     """
     require_positive(
         {"side": side, "workers": 1 if workers is None else workers}, "side", "workers"
     )
     out = Path(out).expanduser()
+    _check_outside(out, paintings)
     limits = limits or Limits()
     settings = {"format": FORMAT, "side": side, "rows_per_shard": rows_per_shard}
     settings |= {"limits": asdict(limits), "source": paintings.fingerprint()}
     job = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     shards = _plan(paintings.table, rows_per_shard)
-    work = out.with_name(out.name + ".unfinished")
+    work = beside(out, f"{out.name}.unfinished")
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         with exclusive(out):
@@ -113,6 +116,7 @@ def prepare(
                     side=side,
                     limits=limits,
                     workers=workers or num_cores(),
+                    max_seconds=max_seconds,
                     progress=progress,
                 )
                 record = _finish(work, shards, paintings, job=job, side=side, selection=selection)
@@ -151,6 +155,20 @@ def check_free(out: Path) -> None:
         raise BrushworkError(f"{out} contains other files; pass an empty or new folder as `out`")
 
 
+def _check_outside(out: Path, paintings: Paintings) -> None:
+    """Check that the folder to write is not inside the source, which it would change.
+
+    Raises:
+        BrushworkError: it is inside the source, and does not exist yet.
+    """
+    folder = paintings.folder
+    if folder and not (out / RECORD).exists() and out.resolve().is_relative_to(folder):
+        raise BrushworkError(
+            f"{out} is inside {folder}, which contains the paintings; pass a folder outside it as "
+            "`out`"
+        )
+
+
 def _is_empty(folder: Path) -> bool:
     return not any(folder.iterdir())
 
@@ -164,7 +182,7 @@ def _finished(out: Path, job: str) -> dict[str, Any] | None:
     check_free(out)
     if not (out / RECORD).exists():
         return None
-    record = json.loads((out / RECORD).read_text())
+    record = json.loads((out / RECORD).read_text(encoding="utf-8"))
     if record["job"] != job:
         raise BrushworkError(
             f"{out} already contains data prepared from another source, selection or setting; "
@@ -177,7 +195,7 @@ def _begin(work: Path, job: str) -> None:
     """Keep unfinished work of the same job, and delete that of another one."""
     if work.exists():
         try:
-            same = (work / "job").read_text() == job
+            same = (work / "job").read_text(encoding="utf-8") == job
         except FileNotFoundError:
             if not _is_empty(work):
                 raise BrushworkError(
@@ -200,6 +218,7 @@ def _write_shards(
     side: int,
     limits: Limits,
     workers: int,
+    max_seconds: float,
     progress: bool,
 ) -> None:
     """Write the shards that are not complete yet."""
@@ -209,7 +228,7 @@ def _write_shards(
     num_workers = max(1, min(workers, num_rows - num_done))
     with (
         tqdm(total=num_rows, initial=num_done, unit=" paintings", disable=not progress) as bar,
-        decoding(paintings.read, side, limits, num_workers) as decode,
+        decoding(paintings.read, side, limits, num_workers, max_seconds) as decode,
     ):
         for shard in shards:
             if shard not in done:
@@ -304,7 +323,7 @@ def _finish(
 ) -> dict[str, Any]:
     """Write all files except the shards, from the summary that each shard left."""
     folder = work / "folder"
-    parts = [json.loads((work / "shards" / f"{shard.name}.json").read_text()) for shard in shards]
+    parts = [read_json(work / "shards" / f"{shard.name}.json") for shard in shards]
     places = [np.load(work / "shards" / f"{shard.name}.npy") for shard in shards]
     numbered = [np.insert(place, 0, number, axis=1) for number, place in enumerate(places)]
     np.save(folder / "index.npy", np.concatenate(numbered))
@@ -318,7 +337,7 @@ def _finish(
             "download is complete"
         )
     rejected = [*paintings.rejected, *unreadable]
-    with (folder / "rejected.csv").open("w", newline="", encoding="utf-8") as file:
+    with (folder / REJECTED).open("w", newline="", encoding="utf-8") as file:
         rows = csv.writer(file)
         rows.writerow(("source", "reason"))
         rows.writerows(rejected)
@@ -335,6 +354,7 @@ def _finish(
         "rejected": len(rejected),
         "missing": len(paintings.missing),
         "not_selected": paintings.not_selected,
+        "notes": list(paintings.notes),
         "fingerprint": hashlib.sha256(digests.encode()).hexdigest(),
         "shards": {
             shard.name: {

@@ -1,7 +1,9 @@
 """Prepared data: its table, its paintings, and square pixels for training."""
 
+import csv
 import json
 import os
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
@@ -24,6 +26,10 @@ from brushwork.files import atomic_write, cache_folder, exclusive
 FORMAT = 1
 """Version of prepared data. Increase it when the same source is prepared differently: then cached
 data is prepared again."""
+
+
+REJECTED = "rejected.csv"
+"""The file of prepared data that lists what was left out, with the reasons."""
 
 
 TEXT = (*COLUMNS[:-1], "source")
@@ -54,9 +60,35 @@ class PreparedPaintings:
     read: ShardReader
     fingerprint: str
     """A hash of every picture and label."""
+    num_left_out: int = 0
+    """How many files and rows of the source are not paintings here: rejected or missing."""
+    num_not_selected: int = 0
+    """How many paintings the selection left out with which the data was prepared."""
+    notes: tuple[str, ...] = ()
+    """What was read differently from how the source is written."""
 
     def __len__(self) -> int:
         return len(self.table)
+
+    def describe(self) -> str:
+        """Say how many paintings are used, how many were left out and why, and the notes."""
+        text = f"{self.name}: {len(self):,} paintings used, {self.num_left_out:,} left out"
+        if self.num_left_out:
+            text += f" ({self._reasons()}; listed in {self.folder / REJECTED})"
+        if self.num_not_selected:
+            text += f", {self.num_not_selected:,} not selected when the data was prepared"
+        return "\n".join([text, *(f"note: {note}" for note in self.notes)])
+
+    def _reasons(self, most: int = 5) -> str:
+        """Count the most frequent reasons for which files and rows were left out."""
+        try:
+            with (self.folder / REJECTED).open(newline="", encoding="utf-8") as file:
+                reasons = Counter(row["reason"] for row in csv.DictReader(file))
+        except (OSError, KeyError):
+            return "the list of the reasons is not readable"
+        listed = [f"{num:,} {reason}" for reason, num in reasons.most_common(most)]
+        others = reasons.total() - sum(num for _, num in reasons.most_common(most))
+        return ", ".join([*listed, *[f"{others:,} for other reasons"] * bool(others)])
 
     def encoded(self, row: int) -> bytes:
         """Return the JPEG of a painting."""
@@ -139,7 +171,7 @@ def open_prepared(folder: str | Path) -> PreparedPaintings:
             f"no prepared data in {folder}; write it first:\n"
             f"  uv run experiments/prepare_data.py --data SOURCE --out {folder}"
         )
-    record = json.loads((folder / RECORD).read_text())
+    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     for name, shard in record["shards"].items():
         file = folder / "data" / name
         if not file.exists() or file.stat().st_size != shard["bytes"]:
@@ -152,7 +184,16 @@ def open_prepared(folder: str | Path) -> PreparedPaintings:
         fingerprint=record["fingerprint"],
     )
     table = read_table(folder, record)
-    return PreparedPaintings(folder, record["name"], table, read, record["fingerprint"])
+    return PreparedPaintings(
+        folder=folder,
+        name=record["name"],
+        table=table,
+        read=read,
+        fingerprint=record["fingerprint"],
+        num_left_out=record["rejected"] + record["missing"],
+        num_not_selected=record["not_selected"],
+        notes=tuple(record.get("notes", ())),
+    )
 
 
 def _is_writable(folder: Path) -> bool:

@@ -210,6 +210,29 @@ def split_by_artist(
     )
 
 
+def describe_unused(selected: pd.DataFrame, used: pd.DataFrame) -> str:
+    """Say which selected paintings a classifier cannot use; "" if it uses all.
+
+    Args:
+        selected: the result of `select`.
+        used: the result of `identifiable`.
+
+    >>> table = pd.DataFrame({"artist": ["Monet", "Degas", "", "Monet"]})
+    >>> describe_unused(table, table[table["artist"] == "Monet"])
+    '2 paintings not used for training or tests: 1 of unknown artists, Degas 1'
+    """
+    unused = selected.drop(used.index)
+    if unused.empty:
+        return ""
+    sizes = counts(unused, "artist")
+    num_unknown = len(unused) - int(sizes.sum())
+    parts = [f"{num_unknown:,} of unknown artists"] * bool(num_unknown)
+    parts += [f"{name} {size:,}" for name, size in sizes.head(10).items()]
+    if len(sizes) > 10:
+        parts.append(f"{int(sizes.iloc[10:].sum()):,} of {len(sizes) - 10:,} more artists")
+    return f"{len(unused):,} paintings not used for training or tests: {', '.join(parts)}"
+
+
 def rows_and_labels(
     table: pd.DataFrame, kind: str | None
 ) -> tuple[NDArray[np.int64], NDArray[np.int64], tuple[str, ...]]:

@@ -25,6 +25,7 @@ from brushwork.metrics.features import (
     content_fingerprint,
     extract,
     image_files,
+    read_image,
 )
 from brushwork.metrics.pictures import (
     COLUMNS,
@@ -86,14 +87,9 @@ def open_pictures(
     folder = Path(source)
     if _is_folder_of_images(folder):
         files = image_files(folder)
-        try:
-            with Image.open(files[0]) as first:
-                side = min(first.size)
-        except (OSError, Image.DecompressionBombError) as error:
-            raise BrushworkError(f"cannot read {files[0]} as an image; remove it") from error
         return Pictures(
             num=len(files),
-            side=side,
+            side=min(read_image(files[0]).size),
             images=lambda rows: [files[row] for row in rows],
             fingerprint=content_fingerprint(files),
         )

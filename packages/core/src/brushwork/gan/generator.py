@@ -76,8 +76,11 @@ class PaintingGenerator:
             make_config, make_network, _ = ARCHITECTURES[config["architecture"]]
             network = make_network(make_config(**config["model"]))
         except (KeyError, TypeError) as error:
+            missing = [key for key in ("architecture", "model") if key not in config]
+            reason = f" ({checkpoint.CONFIG} lacks the key {missing[0]!r})" if missing else ""
             raise BrushworkError(
-                f"{folder} is not the checkpoint of a generator; give one that train_gan.py wrote"
+                f"{folder} is not the checkpoint of a generator{reason}; give one that "
+                "train_gan.py wrote"
             ) from error
         checkpoint.load_weights(network, folder)
         return cls(network.to(device), config)

@@ -15,6 +15,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
+from itertools import chain
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,12 +29,16 @@ from torch import Tensor, nn
 from brushwork.backbones.create import create_backbone
 from brushwork.backbones.folding import fold_batch_norms
 from brushwork.backbones.weights import load_backbone
-from brushwork.data.decode import Rejected, eight_bit
+from brushwork.data.decode import SUFFIXES, Limits, Rejected, picture_files, to_rgb
 from brushwork.errors import BrushworkError
 from brushwork.files import atomic_write, cache_folder, exclusive
 from brushwork.machine import num_cores
 
-SUFFIXES = frozenset([".bmp", ".jpg", ".jpeg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp"])
+LIMITS = Limits(max_aspect=float("inf"), min_side=1)
+"""Limits of the pictures that are compared: any shape, but not larger than the memory."""
+
+DECODING = b"brushwork.data.decode 2\n"
+"""Part of the fingerprint of files; it changes when the same file gives other pixels."""
 
 INCEPTION_FILE = "inception-2015-12-05.pt"
 
@@ -190,7 +195,7 @@ def content_fingerprint(images: object) -> str:
     if isinstance(images, np.ndarray):
         return digest_of([str(images.shape).encode(), *(image.tobytes() for image in images)])
     if isinstance(images, list | tuple) and all(isinstance(i, str | Path) for i in images):
-        return digest_of(Path(path).read_bytes() for path in images)
+        return digest_of(chain([DECODING], (Path(path).read_bytes() for path in images)))
     raise BrushworkError(
         f"cannot compute a fingerprint of a {type(images).__name__}; pass `fingerprint`"
     )
@@ -316,13 +321,19 @@ def thumbnails(images: object, side: int) -> np.ndarray:
 def image_files(folder: str | Path) -> list[Path]:
     """List the image files in a folder and its subfolders, sorted by path.
 
+    Hidden files and what macOS adds to archives are left out; see `picture_files`.
+
     Raises:
-        BrushworkError: there is no such folder, or no image file in it.
+        BrushworkError: there is no such folder, no image file in it, or a subfolder is a link or
+            cannot be read.
     """
     folder = Path(folder)
     if not folder.is_dir():
         raise BrushworkError(f"no folder {folder}; pass a folder of images")
-    files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES)
+    files, ignored = picture_files(folder)
+    for reason in ("links to folders", "folders that cannot be read"):
+        if reason in ignored:
+            raise BrushworkError(f"{folder} contains {ignored[reason]} {reason}; remove them")
     if not files:
         raise BrushworkError(
             f"no images in {folder}; their suffixes must be among {', '.join(sorted(SUFFIXES))}"
@@ -347,16 +358,23 @@ def _single_images(images: object) -> Iterator[object]:
         yield from array if array.ndim == 4 else [array]
 
 
+def read_image(image: str | Path | Image.Image) -> Image.Image:
+    """Decode a picture at its full size as preparation does: RGB, upright, on white, in sRGB.
+
+    Raises:
+        BrushworkError: the picture cannot be read; the message names the file and the reason.
+    """
+    try:
+        return to_rgb(Path(image) if isinstance(image, str) else image, limits=LIMITS)
+    except Rejected as error:
+        name = "a PIL image" if isinstance(image, Image.Image) else image
+        raise BrushworkError(f"cannot read {name}: {error.reason}; remove it") from error
+
+
 def _load(item: object, side: int) -> np.ndarray:
-    """Decode an image if it is a file, and resize it: float32 (3, side, side)."""
-    if isinstance(item, str | Path):
-        try:
-            with Image.open(item) as file:
-                item = eight_bit(file).convert("RGB")  # Pillow alone makes 16-bit grey white
-        except (OSError, ValueError, SyntaxError, Image.DecompressionBombError, Rejected) as error:
-            raise BrushworkError(f"cannot read {item} as an image ({error}); remove it") from error
-    if isinstance(item, Image.Image):
-        return resize(np.asarray(item.convert("RGB")), side)
+    """Decode an image if it is a file or a PIL image, and resize it: float32 (3, side, side)."""
+    if isinstance(item, str | Path | Image.Image):
+        return resize(np.asarray(read_image(item)), side)
     array = np.asarray(item)
     if array.shape[2] != 3 and array.shape[0] == 3:
         array = array.transpose(1, 2, 0)

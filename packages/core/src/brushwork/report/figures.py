@@ -1,7 +1,10 @@
 """Figures: grids of images, animations, curves, confusion and reliability diagrams."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+import warnings
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +31,12 @@ METRIC_PANELS = {
     "authenticity (copies lower it)": ["authenticity"],
     "fakes of the intended class": ["agreement", "intended", "cas"],
 }
+
+# Longest name in a figure; longer ones are cut.
+MAX_NAME = 40
+
+# Number of installed fonts in which a missing character is looked up.
+MAX_FONTS = 200
 
 Point = tuple[float, float]
 
@@ -99,6 +108,56 @@ def _save_mp4(frames: Iterable[Image.Image], file: Path, fps: int) -> None:
             container.mux(stream.encode())
 
 
+@contextmanager
+def _plain_text(names: Iterable[str]) -> Iterator[None]:
+    """Let matplotlib draw any name inside a block.
+
+    Dollar signs are drawn as they are. Characters that the usual font lacks are drawn in the first
+    installed font that has them, or as a box if there is none.
+
+    Args:
+        names: all names in the figure.
+    """
+    import matplotlib
+
+    settings = {"text.parse_math": False, "font.family": _font_families("".join(names))}
+    with matplotlib.rc_context(settings), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
+        yield
+
+
+def _font_families(text: str) -> list[str]:
+    """Choose installed fonts that together have all characters, the usual font first."""
+    from matplotlib.font_manager import FontProperties, findfont, fontManager, get_font
+
+    usual = FontProperties()
+    families = list(usual.get_family())
+    missing = {ord(c) for c in text if c.isprintable()} - get_font(
+        findfont(usual)
+    ).get_charmap().keys()
+    # Those with many languages come first; a font without a style is in many files.
+    upright = {f.name: f.fname for f in fontManager.ttflist if f.style == "normal"}
+    order = sorted(upright, key=lambda name: ("CJK" not in name, "Noto" not in name, name))
+    for name in order[:MAX_FONTS]:
+        if not missing:
+            break
+        found = missing & get_font(upright[name]).get_charmap().keys()
+        if found:
+            families.append(name)
+            missing -= found
+    return families
+
+
+def _shown(name: str) -> str:
+    r"""Make a name fit for a figure: replace control characters, and cut a long name.
+
+    >>> _shown("Claude\tMonet"), len(_shown("x" * 99))
+    ('Claude Monet', 40)
+    """
+    plain = "".join(" " if unicodedata.category(c) in ("Cc", "Cs") else c for c in name)
+    return plain if len(plain) <= MAX_NAME else plain[: MAX_NAME - 1] + "…"
+
+
 def curves(
     panels: Mapping[str, Mapping[str, Sequence[Point]]], file: str | Path, x: str = "step"
 ) -> None:
@@ -114,19 +173,24 @@ def curves(
 
     columns = max(1, min(4, len(panels)))
     rows = max(1, math.ceil(len(panels) / columns))
-    figure = Figure(figsize=(4.5 * columns, 3.2 * rows), layout="constrained")
-    for number, (title, lines) in enumerate(panels.items(), 1):
-        axis = figure.add_subplot(rows, columns, number)
-        for label, points in lines.items():
-            if points:
-                marker = "." if len(points) < 20 else None
-                axis.plot(*zip(*points, strict=True), label=label, linewidth=1.2, marker=marker)
-        axis.set_title(title, fontsize=10)
-        axis.set_xlabel(x)
-        axis.grid(alpha=0.3)
-        if axis.lines:
-            axis.legend(fontsize=8)
-    figure.savefig(file, dpi=120)
+    labels = [label for lines in panels.values() for label in lines]
+    with _plain_text([*panels, *labels]):
+        figure = Figure(figsize=(4.5 * columns, 3.2 * rows), layout="constrained")
+        for number, (title, lines) in enumerate(panels.items(), 1):
+            axis = figure.add_subplot(rows, columns, number)
+            for label, points in lines.items():
+                if points:
+                    marker = "." if len(points) < 20 else None
+                    axis.plot(*zip(*points, strict=True), label=label, linewidth=1.2, marker=marker)
+            axis.set_title(_shown(title), fontsize=10)
+            axis.set_xlabel(x)
+            axis.grid(alpha=0.3)
+            if axis.lines:
+                # matplotlib leaves labels that begin with "_" out, unless they are set afterwards.
+                legend = axis.legend(axis.lines, [" "] * len(axis.lines), fontsize=8)
+                for text, line in zip(legend.get_texts(), axis.lines, strict=True):
+                    text.set_text(_shown(str(line.get_label())))
+        figure.savefig(file, dpi=120)
 
 
 def gan_curves(records: Sequence[Mapping[str, Any]], file: str | Path) -> None:
@@ -268,22 +332,25 @@ def confusion(
     chosen = np.sort(np.argsort(-matrix.sum(1), kind="stable")[:most])
     shares = matrix[chosen] / np.maximum(matrix[chosen].sum(1, keepdims=True), 1)
     shares = shares[:, chosen]
-    labels: list[str] = [names[int(i)] for i in chosen]
-    side = 2.5 + 0.24 * len(labels)
-    figure = Figure(figsize=(side + 1, side), layout="constrained")
-    axis = figure.subplots()
-    image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axis.set_xticks(range(len(labels)), labels, rotation=90, fontsize=8)
-    axis.set_yticks(range(len(labels)), labels, fontsize=8)
-    axis.set_xlabel("predicted artist")
-    axis.set_ylabel("artist")
-    if len(labels) <= 30:
-        for (i, j), share in np.ndenumerate(shares):
-            if share >= 0.005:
-                colour = "white" if share > 0.5 else "black"
-                axis.text(j, i, f"{share:.0%}"[:-1], ha="center", va="center", color=colour, size=6)
-    figure.colorbar(image, label="share of the artist's paintings", shrink=0.7)
-    figure.savefig(file, dpi=120)
+    labels = [_shown(names[int(i)]) for i in chosen]
+    # Long names need more room beside the matrix.
+    margin = 2.5 + 0.06 * max(0, max(map(len, labels), default=0) - 20)
+    side = margin + 0.24 * len(labels)
+    with _plain_text(labels):
+        figure = Figure(figsize=(side + 1, side), layout="constrained")
+        axis = figure.subplots()
+        image = axis.imshow(shares, cmap="Blues", vmin=0, vmax=1)
+        axis.set_xticks(range(len(labels)), labels, rotation=90, fontsize=8)
+        axis.set_yticks(range(len(labels)), labels, fontsize=8)
+        axis.set_xlabel("predicted artist")
+        axis.set_ylabel("artist")
+        if len(labels) <= 30:
+            for (i, j), share in np.ndenumerate(shares):
+                if share >= 0.005:
+                    colour, percent = "white" if share > 0.5 else "black", f"{share:.0%}"[:-1]
+                    axis.text(j, i, percent, ha="center", va="center", color=colour, size=6)
+        figure.colorbar(image, label="share of the artist's paintings", shrink=0.7)
+        figure.savefig(file, dpi=120)
 
 
 def reliability(bins: Mapping[str, Any], file: str | Path) -> None:
@@ -295,32 +362,38 @@ def reliability(bins: Mapping[str, Any], file: str | Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(4 * len(bins), 4), layout="constrained")
-    axes = figure.subplots(1, len(bins), squeeze=False)[0]
-    for axis, (title, diagram) in zip(axes, bins.items(), strict=True):
-        filled = diagram.count > 0
-        axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
-        axis.bar(
-            (np.arange(len(diagram.count)) + 0.5)[filled] / len(diagram.count),
-            diagram.accuracy[filled],
-            width=0.9 / len(diagram.count),
-            alpha=0.5,
-            label="accuracy",
-        )
-        size = 100 * diagram.count[filled] / diagram.count.max()
-        axis.scatter(
-            diagram.confidence[filled],
-            diagram.accuracy[filled],
-            size,
-            color="C1",
-            label="paintings",
-        )
-        gap = (
-            np.abs(diagram.confidence - diagram.accuracy) * diagram.count
-        ).sum() / diagram.count.sum()
-        axis.set(xlim=(0, 1), ylim=(0, 1), xlabel="confidence", title=f"{title}: error {gap:.3f}")
-        axis.legend(fontsize=8, loc="upper left")
-    figure.savefig(file, dpi=120)
+    with _plain_text(bins):
+        figure = Figure(figsize=(4 * len(bins), 4), layout="constrained")
+        axes = figure.subplots(1, len(bins), squeeze=False)[0]
+        for axis, (title, diagram) in zip(axes, bins.items(), strict=True):
+            filled = diagram.count > 0
+            axis.plot([0, 1], [0, 1], color="grey", linewidth=0.8)
+            axis.bar(
+                (np.arange(len(diagram.count)) + 0.5)[filled] / len(diagram.count),
+                diagram.accuracy[filled],
+                width=0.9 / len(diagram.count),
+                alpha=0.5,
+                label="accuracy",
+            )
+            size = 100 * diagram.count[filled] / diagram.count.max()
+            axis.scatter(
+                diagram.confidence[filled],
+                diagram.accuracy[filled],
+                size,
+                color="C1",
+                label="paintings",
+            )
+            gap = (
+                np.abs(diagram.confidence - diagram.accuracy) * diagram.count
+            ).sum() / diagram.count.sum()
+            axis.set(
+                xlim=(0, 1),
+                ylim=(0, 1),
+                xlabel="confidence",
+                title=f"{_shown(title)}: error {gap:.3f}",
+            )
+            axis.legend(fontsize=8, loc="upper left")
+        figure.savefig(file, dpi=120)
 
 
 def captioned(
@@ -330,14 +403,15 @@ def captioned(
     from matplotlib.figure import Figure
 
     rows = math.ceil(len(images) / columns)
-    figure = Figure(figsize=(2.2 * columns, 2.6 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flat
-    for axis, image, caption in zip(axes, images, captions, strict=False):
-        axis.imshow(image)
-        axis.set_title(caption, fontsize=7)
-    for axis in figure.axes:
-        axis.axis("off")
-    figure.savefig(file, dpi=120)
+    with _plain_text(captions):
+        figure = Figure(figsize=(2.2 * columns, 2.6 * rows), layout="constrained")
+        axes = figure.subplots(rows, columns, squeeze=False).flat
+        for axis, image, caption in zip(axes, images, captions, strict=False):
+            axis.imshow(image)
+            axis.set_title("\n".join(map(_shown, caption.split("\n"))), fontsize=7)
+        for axis in figure.axes:
+            axis.axis("off")
+        figure.savefig(file, dpi=120)
 
 
 def overlay(picture: Image.Image, heat: NDArray[np.floating]) -> Image.Image:

@@ -70,11 +70,11 @@ class Journal:
             settings: everything that determines the results.
 
         Raises:
-            BrushworkError: the journal in the folder has other settings.
+            BrushworkError: the journal in the folder has other settings, or is broken.
         """
         self.file = folder / FILE
         self.settings = json.loads(json.dumps(settings, default=str))
-        kept = read_json(self.file) if self.file.exists() else {}
+        kept = _read_journal(self.file)
         before = kept.get("settings", self.settings)
         for name in before:
             if before[name] != self.settings.get(name):
@@ -150,8 +150,23 @@ def _speed(run: Path) -> float:
 
 def settings_of(folder: Path) -> dict[str, Any]:
     """Read the settings of the journal in a folder; {} without a journal."""
-    file = folder / FILE
-    return read_json(file)["settings"] if file.exists() else {}
+    return _read_journal(folder / FILE).get("settings", {})
+
+
+def _read_journal(file: Path) -> dict[str, Any]:
+    if not file.exists():
+        return {}
+    try:
+        record = read_json(file)
+        if all(isinstance(record[name], dict) for name in ("settings", "parts")):
+            return record
+        problem = "it is not a journal"
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        problem = str(error)
+    raise BrushworkError(
+        f"{file} is broken ({problem}); delete it to evaluate again and to resume the trainings, "
+        "or pass another `out`"
+    )
 
 
 def seconds_trained(job: Job, length: int) -> float:

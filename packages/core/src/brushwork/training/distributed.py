@@ -6,6 +6,7 @@ As in StyleGAN and EDM, one flat all-reduce averages the gradients before each o
 """
 
 import os
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, overload
 
@@ -14,6 +15,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from brushwork.errors import BrushworkError
+from brushwork.training import launcher
 
 
 def num_processes() -> int:
@@ -30,12 +32,19 @@ def check_launch() -> None:
     """Check that the launcher started every process that the user requested.
 
     `accelerate launch --num_processes 2` on a machine without GPUs silently starts one process. It
-    still sets the address of a process group that never forms.
+    still sets the address of a process group that never forms. A job script may also export such an
+    address, for other programs.
 
     Raises:
         BrushworkError: only one process was started; the message has the command that starts more.
     """
-    if "MASTER_ADDR" in os.environ and "RANK" not in os.environ:
+    if "RANK" in os.environ or not {"MASTER_ADDR", "ACCELERATE_DYNAMO_MODE"} <= os.environ.keys():
+        return
+    parent = os.getppid()
+    flag = re.search(r"--num[-_]processes[ =](\d+)", " ".join(launcher.command_line(parent)))
+    requests_several = flag is not None and int(flag.group(1)) > 1
+    exported = launcher.environment_of(parent).get("MASTER_ADDR")
+    if requests_several or exported != os.environ["MASTER_ADDR"]:
         raise BrushworkError(
             "accelerate started one process although several were requested; on CPUs use\n"
             "  ACCELERATE_USE_CPU=true accelerate launch --multi_gpu --num_processes 2 ..."

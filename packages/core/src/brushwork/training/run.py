@@ -17,6 +17,7 @@ import shutil
 import signal
 import sys
 import time
+import zlib
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -33,7 +34,8 @@ from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
 from brushwork.errors import BrushworkError
-from brushwork.files import atomic_write, lock, write_json, write_text
+from brushwork.files import atomic_write, lock, read_json, write_json, write_text
+from brushwork.training import launcher
 from brushwork.training.state import pack, unpack
 
 # Settings that a resumed run may change, besides those that end in "_every".
@@ -55,9 +57,10 @@ class Run:
     def __init__(self, folder: Path, is_writer: bool, lock: FileLock | None = None) -> None:
         self.folder, self._lock = folder, lock  # the lock is held while the run is open
         self.is_writer = is_writer
+        self._has_state = (folder / STATE).exists()
         self.step, self._seconds, self._tensors = _read_state(folder / STATE)
-        lines = read_metrics(folder) if (folder / METRICS).exists() else []
-        self.records = [line for line in lines if line["step"] <= self.step]
+        lines = _metrics_with_steps(folder / METRICS)
+        self.records = [record for _, record in lines if record["step"] <= self.step]
         self._began = self._last_time = time.monotonic()
         self._last_step = self.step
 
@@ -67,10 +70,22 @@ class Run:
         optimizers: Mapping[str, Optimizer],
         scaler: GradScaler | None = None,
     ) -> None:
-        """Load the saved state, if there is one, into freshly built networks and optimisers."""
-        if self._tensors:
+        """Load the saved state, if there is one, into freshly built networks and optimisers.
+
+        Raises:
+            BrushworkError: the state does not fit them.
+        """
+        if not self._tensors:
+            return
+        try:
             unpack(self._tensors, networks, optimizers, scaler)
-            self._tensors = {}
+        except (RuntimeError, LookupError, ValueError) as error:
+            reason = " ".join(str(error).split())[:200]
+            raise BrushworkError(
+                f"{self.folder / STATE} does not fit these settings ({reason}); "
+                f"{_way_on(self.folder)}"
+            ) from error
+        self._tensors = {}
 
     def log(self, step: int, batch_size: int, values: Mapping[str, float]) -> dict[str, float]:
         """Append a line of numbers and the speed since the last call to `metrics.jsonl`.
@@ -84,7 +99,7 @@ class Run:
             `values` with `images_per_second` and `seconds` (of training, over all starts).
 
         Raises:
-            BrushworkError: a value is NaN or infinite; the last good state is kept.
+            BrushworkError: a value is NaN or infinite; the last saved state, if any, is kept.
         """
         if not all(map(math.isfinite, values.values())):
             raise self._diverged(f"the metrics of step {step} contain NaN or infinity: {values}")
@@ -102,11 +117,20 @@ class Run:
 
         Returns:
             `values`.
+
+        Raises:
+            BrushworkError: the file cannot be written.
         """
         self._last_time += values.get("eval_seconds", 0)
         if self.is_writer:
-            with (self.folder / METRICS).open("a") as file:
-                file.write(json.dumps({"step": step, **values}) + "\n")
+            try:
+                with (self.folder / METRICS).open("a", encoding="utf-8") as file:
+                    file.write(json.dumps({"step": step, **values}) + "\n")
+            except OSError as error:
+                raise BrushworkError(
+                    f"cannot write the metrics of step {step} ({error}); free some space and run "
+                    "the same command with `resume`"
+                ) from error
         return dict(values)
 
     def save_state(
@@ -119,31 +143,46 @@ class Run:
         """Save the state from which training continues after `step` steps, in place of the last.
 
         Raises:
-            BrushworkError: a tensor is not finite, or the file cannot be written; the last good
-                state is kept.
+            BrushworkError: a tensor is not finite, or the file cannot be written; the last saved
+                state, if any, is kept.
         """
         tensors = pack(networks, optimizers, scaler)
         for name, tensor in tensors.items():
             if tensor.is_floating_point() and not tensor.isfinite().all():
                 raise self._diverged(f"{name} contains NaN or infinity after step {step}")
         if self.is_writer:
-            metadata = {"step": str(step), "seconds": str(self._elapsed())}
+            tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
+            metadata = {
+                "step": str(step),
+                "seconds": str(self._elapsed()),
+                "crc32": str(_checksum(tensors)),
+            }
             try:
                 with atomic_write(self.folder / STATE) as partial:
-                    save_file({k: t.contiguous() for k, t in tensors.items()}, partial, metadata)
+                    save_file(tensors, partial, metadata)
                     with partial.open("rb+") as file:
                         os.fsync(file.fileno())
             except (OSError, SafetensorError) as error:
+                kept = (
+                    f"{self.folder} keeps the state of step {self.step}; free some space and "
+                    "continue with `resume`"
+                    if self._has_state
+                    else "no state is saved yet; free some space and start again with `resume`"
+                )
                 raise BrushworkError(
-                    f"cannot write the state of step {step} ({error}); {self.folder} keeps the "
-                    f"state of step {self.step}; free some space and continue with `resume`"
+                    f"cannot write the state of step {step} ({error}); {kept}"
                 ) from error
-        self.step = step
+        self.step, self._has_state = step, True
 
     def _elapsed(self) -> float:
         return self._seconds + time.monotonic() - self._began
 
     def _diverged(self, problem: str) -> BrushworkError:
+        if not self._has_state:
+            return BrushworkError(
+                f"{problem}; no state is saved yet: start again in another `out` with a lower `lr` "
+                "or with `precision` no"
+            )
         return BrushworkError(
             f"{problem}; {self.folder} keeps the last good state, of step {self.step}: continue "
             "from it with `resume`, or start again with a lower `lr` or with `precision` no"
@@ -172,12 +211,13 @@ def open_run(
     Raises:
         BrushworkError: the folder contains a run and `resume` is False; another process is
             training in the folder; the folder cannot be written or has too little space; or the
-            settings of its run differ from `settings`, or the state of its run is broken.
+            settings of its run differ from `settings`, or a file of its run is broken.
     """
     folder = Path(folder)
     if not is_writer:
         return Run(folder, is_writer=False)
     config_file, now = folder / CONFIG, environment()
+    has_run = config_file.exists() or (resume and (folder / STATE).exists())
     record = {"settings": dict(settings), "environment": now}
     if config_file.exists():
         if not resume:
@@ -185,9 +225,12 @@ def open_run(
                 f"{folder} already contains a run; add `resume` to continue it, or pass another "
                 "`out`"
             )
-        before = json.loads(config_file.read_text())
+        before = _read_config(config_file)
         _check_same(before["settings"], settings, folder)
-        record |= {"environment": before["environment"], "resumed": now}
+        record |= {"environment": before.get("environment"), "resumed": now}
+    elif has_run:
+        # The user deleted a broken config.json, as its message says.
+        record["resumed"] = now
     elif folder.is_dir() and any(not f.name.startswith(".") for f in folder.iterdir()):
         raise BrushworkError(f"{folder} contains other files; pass an empty or new folder as `out`")
 
@@ -198,9 +241,9 @@ def open_run(
         raise BrushworkError(
             f"another process is training in {folder}; stop that process or pass another `out`"
         ) from None
+    run = Run(folder, is_writer=True, lock=held)  # before config.json changes, if a file is broken
     write_json(config_file, record)
     (folder / "samples").mkdir(exist_ok=True)
-    run = Run(folder, is_writer=True, lock=held)
     _forget_metrics_after(run.step, folder / METRICS)
     return run
 
@@ -236,18 +279,49 @@ def _check_same(old: dict[str, Any], new: Mapping[str, Any], folder: Path) -> No
         )
 
 
+def _read_config(file: Path) -> dict[str, Any]:
+    try:
+        record = read_json(file)
+        if isinstance(record, dict) and isinstance(record.get("settings"), dict):
+            return record
+        problem = "it has no settings"
+    except (OSError, ValueError) as error:
+        problem = str(error)
+    raise BrushworkError(
+        f"{file} is broken ({problem}); delete it to continue the run with the settings of this "
+        "command, or pass another `out`"
+    )
+
+
 def _read_state(file: Path) -> tuple[int, float, dict[str, Tensor]]:
     if not file.exists():
         return 0, 0.0, {}
     try:
         with safe_open(file, "pt") as state:
-            metadata = state.metadata()
+            metadata = state.metadata() or {}
             tensors = {name: state.get_tensor(name) for name in state.keys()}  # noqa: SIM118
+        if "crc32" in metadata and int(metadata["crc32"]) != _checksum(tensors):
+            raise ValueError("its content has changed since it was written")
         return int(metadata["step"]), float(metadata["seconds"]), tensors
-    except (OSError, SafetensorError, KeyError) as error:
-        raise BrushworkError(
-            f"{file} is broken ({error}); pass another `out` to start a new run"
-        ) from error
+    except (OSError, SafetensorError, KeyError, ValueError) as error:
+        problem = f"no {error}" if isinstance(error, KeyError) else str(error)
+        raise BrushworkError(f"{file} is broken ({problem}); {_way_on(file.parent)}") from error
+
+
+def _checksum(tensors: Mapping[str, Tensor]) -> int:
+    """Compute the CRC-32 of the tensors' names and bytes."""
+    value = 0
+    for name in sorted(tensors):
+        value = zlib.crc32(tensors[name].reshape(-1).view(torch.uint8).numpy().data, value)
+        value = zlib.crc32(name.encode(), value)
+    return value
+
+
+def _way_on(folder: Path) -> str:
+    """Say how to continue without the state of a run."""
+    kept = sorted(config.parent for config in folder.glob(f"kept/*/{CONFIG}"))
+    initialise = f", which `start` {kept[-1]} can initialise" if kept else ""
+    return f"pass another `out` to start a new run{initialise}"
 
 
 def _make_writable(folder: Path, expected_bytes: int) -> None:
@@ -271,32 +345,65 @@ def _forget_metrics_after(step: int, file: Path) -> None:
     """Delete the lines of steps that the resumed run will repeat, and a line cut by a kill."""
     if not file.exists():
         return
-    kept = []
-    for line in file.read_text().splitlines(keepends=True):
-        try:
-            if line.endswith("\n") and json.loads(line)["step"] <= step:
-                kept.append(line)
-        except ValueError:
-            continue
-    write_text(file, "".join(kept))
+    kept = [line for line, record in _metrics_with_steps(file) if record["step"] <= step]
+    write_text(file, "".join(f"{line}\n" for line in kept))
 
 
 def read_metrics(folder: str | Path) -> list[dict[str, Any]]:
-    """Read the lines of a run's `metrics.jsonl`, oldest first, except a line cut by a kill.
+    """Read the lines of a run's `metrics.jsonl`, oldest first, except a last line cut by a kill.
 
     Raises:
-        BrushworkError: the folder has no such file.
+        BrushworkError: the folder has no such file, or a line is broken that is not the last one.
     """
     file = Path(folder) / METRICS
     if not file.exists():
         raise BrushworkError(f"no {METRICS} in {folder}; pass the folder of a run")
-    return [json.loads(line) for line in file.read_text().splitlines() if line.endswith("}")]
+    return [record for _, record in _metrics_lines(file)]
+
+
+def _metrics_lines(file: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Read the lines and their records, except a last line that was not written to its end."""
+    try:
+        lines = file.read_bytes().split(b"\n")
+    except OSError as error:
+        raise BrushworkError(f"cannot read {file} ({error}); pass another `out`") from error
+    read: list[tuple[str, dict[str, Any]]] = []
+    last = max((number for number, line in enumerate(lines) if line.strip()), default=-1)
+    for number, line in enumerate(lines[: last + 1]):
+        try:
+            text = line.decode()
+            record = json.loads(text)
+            if not isinstance(record, dict):
+                raise ValueError("it is not a JSON object")
+            read.append((text, record))
+        except ValueError as error:
+            if number == last:
+                break
+            raise _broken_line(file, number, str(error)) from error
+    return read
+
+
+def _metrics_with_steps(file: Path) -> list[tuple[str, dict[str, Any]]]:
+    """Read the lines and their records, each of which must have a step; none without a file."""
+    lines = _metrics_lines(file) if file.exists() else []
+    for number, (_, record) in enumerate(lines):
+        if not isinstance(record.get("step"), int):
+            raise _broken_line(file, number, "it has no step")
+    return lines
+
+
+def _broken_line(file: Path, number: int, problem: str) -> BrushworkError:
+    return BrushworkError(
+        f"line {number + 1} of {file} is broken ({problem}); delete this line and run the same "
+        "command again"
+    )
 
 
 class StopSignal:
     """Record of Ctrl-C and SIGTERM inside a block, so that a loop can save its state and end.
 
-    It is true after the first signal. A second signal has its usual effect.
+    It is true after the first signal, and when the launcher has ended; see
+    `brushwork.training.launcher`. A second signal has its usual effect.
 
     >>> with StopSignal() as stop:
     ...     signal.raise_signal(signal.SIGTERM)
@@ -306,6 +413,8 @@ class StopSignal:
 
     def __enter__(self) -> "StopSignal":
         self._noted = False
+        self._deferred = launcher.deferred()
+        self._deferred.__enter__()
         self._before = {
             which: signal.signal(which, self._note) for which in (signal.SIGINT, signal.SIGTERM)
         }
@@ -316,8 +425,9 @@ class StopSignal:
         signal.signal(which, self._before[signal.Signals(which)])
 
     def __bool__(self) -> bool:
-        return self._noted
+        return self._noted or launcher.has_ended()
 
     def __exit__(self, *_: object) -> None:
         for which, handler in self._before.items():
             signal.signal(which, handler)
+        self._deferred.__exit__(None, None, None)

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from brushwork.data.decode import SUFFIXES, is_sidecar
 from brushwork.errors import BrushworkError
 
 
@@ -20,7 +21,7 @@ def existing_folder(folder: str | Path) -> Path:
     return root.resolve()
 
 
-def scan(root: Path, below: str = "") -> Iterator[tuple[str, bool]]:
+def scan(root: Path, hidden: list[str], below: str = "") -> Iterator[tuple[str, bool]]:
     """List every ordinary file below a folder.
 
     One pass over the directories, without a system call per file: a folder may contain 100,000.
@@ -28,6 +29,7 @@ def scan(root: Path, below: str = "") -> Iterator[tuple[str, bool]]:
 
     Args:
         root: a resolved folder.
+        hidden: receives the paths of hidden files whose suffix is that of a picture.
         below: a folder inside it, ending in "/"; all of `root` if empty.
 
     Yields:
@@ -44,19 +46,37 @@ def scan(root: Path, below: str = "") -> Iterator[tuple[str, bool]]:
         ) from None
     for entry in entries:
         path = below + entry.name
-        if entry.name.startswith(".") or entry.name == "__MACOSX":
+        if is_sidecar(entry.name):
+            if Path(entry.name).suffix.lower() in SUFFIXES:
+                hidden.append(path)
             continue
-        if entry.is_dir():
+        if _is_folder(entry):
             if entry.is_symlink():
                 raise BrushworkError(
                     f"{root / path} is a link to a folder, and such links are not followed; "
                     "replace the link by the folder"
                 )
-            yield from scan(root, path + "/")
+            yield from scan(root, hidden, path + "/")
         elif entry.is_symlink():
-            yield path, Path(entry.path).resolve().is_relative_to(root)
+            yield path, _is_inside(Path(entry.path), root)
         elif entry.is_file():
             yield path, True
+
+
+def _is_folder(entry: os.DirEntry) -> bool:
+    """Return whether an entry is a folder or a link to one; a link to itself is none."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
+
+
+def _is_inside(link: Path, root: Path) -> bool:
+    """Return whether the target of a link is inside a folder, or cannot be found."""
+    try:
+        return link.resolve().is_relative_to(root)
+    except (OSError, RuntimeError):  # a link to itself; decoding gives the reason
+        return True
 
 
 def is_text(text: str) -> bool:

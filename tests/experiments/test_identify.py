@@ -1,0 +1,203 @@
+"""Identify the pictures of a folder with a tiny classifier: the table, the sheet, continuing."""
+
+import csv
+import html
+import os
+import re
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from brushwork import ArtistClassifier
+from brushwork.errors import BrushworkError
+
+POSIX = pytest.mark.skipif(os.name != "posix", reason="other systems forbid these names")
+
+
+@pytest.fixture(scope="module")
+def identify(run_script, classifier_folder):
+    def identify(folder, out, *flags, classifier=classifier_folder):
+        run_script("identify", folder, "--classifier", classifier, "--out", out, *flags)
+        return read_table(out)
+
+    return identify
+
+
+def read_table(out):
+    """Read a table as a spreadsheet program does; its rows by the cell of their file."""
+    content = out.read_bytes()
+    assert content.startswith(b"\xef\xbb\xbf"), "a byte order mark"
+    assert content.count(b"\xef\xbb\xbf") == 1
+    with out.open(encoding="utf-8-sig", newline="") as file:
+        rows = list(csv.DictReader(file, strict=True))
+    assert len({row["file"] for row in rows}) == len(rows)
+    return {row["file"]: row for row in rows}
+
+
+def titles(sheet):
+    """List the titles of a contact sheet's figures, each of them on one line."""
+    lines = sheet.read_text(encoding="utf-8").split("\n")
+    found = [re.match(r'<figure title="([^"]*)">.*</figure>$', line) for line in lines]
+    return [html.unescape(title[1]) for title in found if title]
+
+
+def picture(file, seed=0):
+    pixels = np.random.default_rng(seed).integers(0, 256, (50, 70, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(file)
+
+
+@pytest.fixture
+def folder(tmp_path):
+    folder = tmp_path / "in"
+    (folder / "sub").mkdir(parents=True)
+    for i in range(5):
+        picture(folder / "sub" / f'ä\'s "{i}" <b>.png', seed=i)
+    (folder / "broken.jpg").write_bytes(b"\xff\xd8 no")
+    (folder / "empty.png").touch()
+    return folder
+
+
+def test_every_picture_file_has_a_row_with_its_artists_or_the_reason(
+    identify, folder, classifier_folder, tmp_path
+):
+    out = tmp_path / "out.csv"
+    rows = identify(folder, out, "--batch-size", 2)
+    assert len(rows) == 7 and rows["empty.png"]["error"] == "empty file"
+    assert rows["broken.jpg"]["error"] and not rows["broken.jpg"]["artist"]
+    first = 'sub/ä\'s "0" <b>.png'
+    answer = ArtistClassifier.from_pretrained(classifier_folder).identify(folder / first)
+    assert rows[first]["artist"] == answer.artist
+    assert rows[first]["artist_1"] == answer.candidates[0].artist
+    probability = answer.candidates[0].probability
+    assert float(rows[first]["probability_1"]) == pytest.approx(probability, abs=1e-3)
+    assert b"\r" not in out.read_bytes(), "one line ending"
+
+
+def test_the_sheet_shows_the_unreadable_files_with_the_reason(identify, folder, tmp_path):
+    rows = identify(folder, tmp_path / "out.csv")
+    sheet = tmp_path / "out.html"
+    assert sorted(titles(sheet)) == sorted(rows)
+    text = sheet.read_text(encoding="utf-8")
+    assert text.count("data:image/jpeg") == 10, "five pictures, and a heat map of each"
+    assert 'broken.jpg<br><b class="unreadable">' in text
+    assert text.count(html.escape(rows["broken.jpg"]["error"])) == 1
+
+
+@pytest.mark.parametrize("cut", [3, 40])
+def test_a_killed_command_continues_to_the_same_table(identify, folder, tmp_path, cut):
+    out = tmp_path / "out.csv"
+    identify(folder, out, "--batch-size", 2)
+    whole = out.read_bytes()
+    lines = whole.splitlines(keepends=True)
+    out.write_bytes(b"".join(lines[:4]) + lines[4][:cut])
+    identify(folder, out, "--batch-size", 2)
+    assert out.read_bytes() == whole
+    assert len(titles(tmp_path / "out.html")) == 7
+
+
+ODD_NAMES = ["=1+1.png", "+1.png", "-1.png", "@a.png", "\ta.png", "\ra.png", "'=1+1.png",
+             "two\nlines.png", '"\n".png', "sep\u2028arated\x0c.png", "a,b;c.png"]  # fmt: skip
+
+
+@POSIX
+def test_no_name_is_a_formula_or_breaks_the_table_or_the_sheet(identify, tmp_path):
+    folder, out = tmp_path / "in", tmp_path / "out.csv"
+    folder.mkdir()
+    for name in ODD_NAMES:
+        picture(folder / name)
+    (folder / "un\nreadable.png").write_bytes(b"no picture")
+    rows = identify(folder, out)
+    assert not any(cell.startswith(tuple("=+-@\t\r")) for row in rows.values()
+                   for cell in row.values())  # fmt: skip
+    for name in [*ODD_NAMES, "un\nreadable.png"]:
+        harmless = f"'{name}" if name.startswith((*"=+-@\t\r", "'=")) else name
+        assert harmless in rows
+    assert sorted(titles(tmp_path / "out.html")) == sorted([*ODD_NAMES, "un\nreadable.png"])
+
+    # The same command, also after a kill, neither repeats nor drops a file.
+    whole, sheet = out.read_bytes(), (tmp_path / "out.html").read_bytes()
+    identify(folder, out)
+    assert (out.read_bytes(), (tmp_path / "out.html").read_bytes()) == (whole, sheet)
+    out.write_bytes(whole[: whole.index(b"lines.png") + 5])
+    assert identify(folder, out) == rows
+    assert len(titles(tmp_path / "out.html")) == len(rows)
+
+
+@POSIX
+def test_a_name_that_is_not_utf8_is_escaped(identify, tmp_path):
+    (tmp_path / "in").mkdir()
+    picture(tmp_path / "in" / "a.png")
+    (tmp_path / "in" / "a.png").rename(tmp_path / "in" / os.fsdecode(b"C\xe9zanne.png"))
+    for _ in range(2):
+        assert list(identify(tmp_path / "in", tmp_path / "o.csv")) == [r"C\xe9zanne.png"]
+        assert titles(tmp_path / "o.html") == [r"C\xe9zanne.png"]
+
+
+def test_what_is_ignored_is_counted_in_the_last_line(identify, folder, tmp_path, capsys):
+    (folder / "notes.txt").write_text("not a picture")
+    (folder / "._sidecar.jpg").write_bytes(b"\x00\x05\x16\x07")
+    for name in (".ipynb_checkpoints", "__MACOSX"):
+        (folder / name).mkdir()
+        picture(folder / name / "copy.png")
+    (folder / "gone.png").symlink_to(folder / "nowhere.png")
+    rows = identify(folder, tmp_path / "o.csv", "--no-sheet")
+    assert len(rows) == 8
+    assert rows["gone.png"]["error"] == "a link to a file that does not exist"
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert "3 unreadable" in last
+    assert "ignored 3 hidden files and folders" in last
+    assert "ignored 1 files without a picture's suffix" in last
+
+
+def test_a_table_of_an_older_version_is_continued(identify, folder, tmp_path):
+    out = tmp_path / "o.csv"
+    rows = identify(folder, out, "--no-sheet")
+    head, *lines = out.read_text(encoding="utf-8-sig").splitlines()
+    out.write_bytes((head + "\n" + "\r\n".join(lines[:3]) + "\r\n").encode())
+    assert identify(folder, out, "--no-sheet") == rows
+    assert b"\r" not in out.read_bytes()
+
+
+def test_a_table_is_of_one_folder_and_one_classifier(
+    identify, classifier_folder, tmp_path, monkeypatch
+):
+    for name in ("a", "b"):
+        (tmp_path / name).mkdir()
+        Image.new("RGB", (20, 20)).save(tmp_path / name / "1.png")
+    out = tmp_path / "o.csv"
+    identify(tmp_path / "a", out, "--no-sheet")
+    with pytest.raises(BrushworkError, match="made with another folder; pass another `out`"):
+        identify(tmp_path / "b", out, "--no-sheet")
+    other = tmp_path / "other"
+    shutil.copytree(classifier_folder, other)
+    with (other / "model.safetensors").open("ab") as file:
+        file.write(b"\0")
+    opened = ArtistClassifier.from_pretrained(classifier_folder)
+    monkeypatch.setattr(ArtistClassifier, "from_pretrained", lambda *_: opened)
+    with pytest.raises(BrushworkError, match="another weights"):
+        identify(tmp_path / "a", out, "--no-sheet", classifier=other)
+
+
+@pytest.mark.parametrize(
+    ("mistake", "words"),
+    [
+        ({"folder": "nowhere"}, "no folder nowhere"),
+        ({"out": "x.txt"}, "must end in .csv"),
+        ({"classifier": "./nowhere"}, "no checkpoint folder"),
+    ],
+)
+def test_mistakes_in_identifying_are_one_sentence(identify, tmp_path, mistake, words):
+    Image.new("RGB", (20, 20)).save(tmp_path / "a.png")
+    arguments = {"folder": tmp_path, "classifier": "./nowhere", "out": tmp_path / "o.csv"}
+    with pytest.raises(BrushworkError, match=re.escape(words)):
+        identify(**arguments | mistake)
+
+
+@pytest.mark.parametrize("number", ["-1", "0"])
+def test_a_batch_without_pictures_is_refused_before_a_table_is_written(identify, folder, number):
+    out = folder.parent / "o.csv"
+    with pytest.raises(BrushworkError, match=f"`batch_size` is {number}; it must be"):
+        identify(folder, out, "--batch-size", number)
+    assert not out.exists()
