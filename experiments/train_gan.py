@@ -32,7 +32,7 @@ from brushwork.gan.augment import POLICIES, Augment, augmentation_numbers
 from brushwork.gan.losses import has_collapsed
 from brushwork.gan.matching import match_paintings
 from brushwork.gan.monitor import Monitor
-from brushwork.gan.networks import build_networks
+from brushwork.gan.networks import Discriminator, build_networks
 from brushwork.gan.objective import Objective, split_batch
 from brushwork.gan.optimizer import gan_adam
 from brushwork.gan.start import initialise_from
@@ -74,13 +74,16 @@ class PaintingsConfig:
 
 @dataclass(frozen=True)
 class NetworksConfig:
-    """Settings of the generator G and the discriminator D."""
+    """Settings of the generator G (latents to images) and the discriminator D (real or fake)."""
 
     model: Literal["dcgan", "modern"] = "dcgan"
+    """dcgan, the DC-GAN of 2015; modern, a small style-based GAN, which can learn classes."""
     condition: Literal["artist", "style", "genre"] | None = None
-    """Learn the artists, styles or genres as classes, to generate each by name."""
+    """Learn the artists, styles or genres as classes, to generate each by name; needs --model
+    modern."""
     backbone: str = ""
-    """Pretrained network, ARCHITECTURE:WEIGHTS. D uses its features in addition to pixels."""
+    """Pretrained network, ARCHITECTURE:WEIGHTS, whose features D uses in addition to pixels.
+    WEIGHTS is hub (timm's weights), a file or a package."""
     start: str = ""
     """Initialise from this run or checkpoint, for example one trained on many paintings."""
     side: Annotated[int, Range(32, 256)] = 64
@@ -94,21 +97,23 @@ class ObjectiveConfig:
     """Settings of the losses of G and D."""
 
     loss: Literal["logistic", "hinge", "relativistic"] = "logistic"
+    """logistic, the loss of the original GAN; hinge, which ignores images that D classifies with a
+    margin; relativistic, which compares each painting with a fake."""
     augment: Literal["none", "diff", "ada"] = "none"
     """Distort the images that D receives: none, never; diff, always; ada, with a probability that
     rises while D overfits."""
     gamma: NotNegative = 0
     """Weight of the gradient penalties R1 and R2; they are inexact with batch normalisation."""
     match: NotNegative = 0
-    """Weight of the Fréchet distance in G's loss. It is the distance between fakes and training set
-    in the backbone's features."""
+    """Weight in G's loss of the Fréchet distance between fakes and training set; needs --backbone,
+    because it compares features of the backbone."""
     others: NotNegative = 0
-    """Weight of unselected paintings in D's loss, where they are extra negatives."""
+    """Weight in D's loss of a term in which unselected paintings take the place of fakes."""
 
 
 @dataclass(frozen=True)
 class OptimisationConfig:
-    """Length of training, batch size and learning rate."""
+    """Settings of the training steps."""
 
     steps: Count = 1500
     epochs: Annotated[float, Range(0, 1_000_000)] = 0
@@ -120,7 +125,8 @@ class OptimisationConfig:
     lr: Positive = 2e-4
     """Adam's learning rate at width 64; it is multiplied by 64 / width."""
     ema_half_life: Count = 10_000
-    """Half-life, in paintings, of the moving average of G's weights."""
+    """Half-life, in paintings, of the moving average of G's weights. The average is saved as
+    generator/ and makes the samples."""
     precision: Precision = "auto"
     seed: Seed = 0
 
@@ -141,6 +147,7 @@ class OutputConfig:
     keep_every: Count = 500
     """Steps between two checkpoints of the generator in kept/."""
     tracker: Tracker | None = "tensorboard"
+    """Also send the metrics to an experiment tracker."""
 
 
 @dataclass(frozen=True)
@@ -176,7 +183,7 @@ class TrainingSet:
         rows: (R,) the selected paintings.
         labels: (R,) the class of each; all 0 without classes.
         classes: names of the classes, in the order of their labels.
-        others: (Q,) the unselected paintings, if the objective uses them.
+        others: (Q,) the unselected paintings; None if the objective does not use them.
     """
 
     rows: np.ndarray
@@ -189,7 +196,8 @@ def main(cfg: Config) -> None:
     """Train G and D, and write the run folder."""
     check_settings(cfg)
     precision = choose_precision(cfg.optimisation.precision)
-    batch_size, seed = cfg.optimisation.batch_size, cfg.optimisation.seed
+    batch_size = cfg.optimisation.batch_size
+    seed = cfg.optimisation.seed
     out = cfg.output.out
 
     # Open the data first, so that a wrong path leaves no run folder behind.
@@ -208,19 +216,24 @@ def main(cfg: Config) -> None:
         classes=training_set.classes,
         backbone=cfg.networks.backbone,
     )
-    if cfg.networks.start and not (out / STATE).exists():
+    if cfg.networks.start and not (out / STATE).exists():  # a resumed run has its own weights
         initialise_from(cfg.networks.start, G, D)
+
+    # Decoding takes long, so it comes after the errors of the networks' settings.
     pixels = paintings.pixels(cfg.networks.side, cfg.paintings.fit)  # (M, S, S, 3) uint8
 
-    # Accelerate chooses the device and joins the processes, each of which takes a share of a batch.
+    # Accelerate chooses the device and joins the processes; each trains on a slice of every batch.
     accelerator = Accelerator(
         mixed_precision=precision, log_with=cfg.output.tracker, project_dir=out
     )
-    device, world = accelerator.device, accelerator.num_processes
+    device = accelerator.device
+    world = accelerator.num_processes
     share = share_of(batch_size, process=accelerator.process_index, world=world)
     use_all_cores()
 
-    # Move the networks to the device; add the moving average of G and the optimisers.
+    # Copy G for the moving average, in full precision. Then move G and D to the device and set
+    # their precision, in place. `evaluation_mode` keeps Accelerate from wrapping them in
+    # DistributedDataParallel; `average_gradients` replaces it.
     ema = copy.deepcopy(G).to(device)
     for network in (G, D):
         accelerator.prepare_model(
@@ -229,30 +242,11 @@ def main(cfg: Config) -> None:
     opt_G = accelerator.prepare(gan_adam(G, cfg.optimisation.lr))
     opt_D = accelerator.prepare(gan_adam(D, cfg.optimisation.lr))
 
-    # Build the objective, with the augmentation and the features to match.
-    augment = Augment(
-        policy=() if cfg.objective.augment == "none" else POLICIES,
-        adaptive=cfg.objective.augment == "ada",
-    ).to(device)
-    matching = None
-    if cfg.objective.match:
-        matching = match_paintings(
-            D,
-            pixels=pixels,
-            rows=training_set.rows,
-            autocast=accelerator.autocast,
-            device=device,
-        )
-    objective = Objective(
-        loss=cfg.objective.loss,
-        augment=augment,
-        gamma=cfg.objective.gamma,
-        match=cfg.objective.match,
-        matching=matching,
-        others=cfg.objective.others,
+    objective = build_objective(
+        cfg.objective, D, pixels=pixels, rows=training_set.rows, accelerator=accelerator
     )
 
-    # Open the run folder and restore the state that it contains.
+    # Prepare the samples and evaluations.
     settings = flat(cfg) | {
         "data": paintings.name,
         "fingerprint": paintings.fingerprint,
@@ -271,6 +265,8 @@ def main(cfg: Config) -> None:
         ),
         device=device,
     )
+
+    # Open the run folder, and restore the state that it contains.
     run = open_run(
         out,
         settings,
@@ -278,18 +274,20 @@ def main(cfg: Config) -> None:
         expected_bytes=estimate_bytes(G, num_steps=num_steps, keep_every=cfg.output.keep_every),
         is_writer=accelerator.is_main_process,
     )
-    networks: dict[str, nn.Module] = {"G": G, "D": D, "ema": ema, "augment": augment}
-    if matching is not None:
-        networks["matching"] = matching
+    networks = {"G": G, "D": D, "ema": ema, "augment": objective.augment}
+    if objective.matching is not None:
+        networks["matching"] = objective.matching
     state: dict[str, Any] = {
         "networks": networks,
         "optimizers": {"opt_G": opt_G, "opt_D": opt_D},
         "scaler": accelerator.scaler,
     }
     run.restore(**state)
-    accelerator.init_trackers("brushwork", config={k: str(v) for k, v in settings.items()})
+    tracked = {name: str(value) for name, value in settings.items()}
+    accelerator.init_trackers("brushwork", config=tracked)
     accelerator.print(f"{num_paintings:,} paintings on {world} x {device}, precision {precision}")
 
+    # Train from the step of the restored state; `step` is the number of steps done.
     batches = gan_batches(
         pixels,
         rows=training_set.rows,
@@ -302,14 +300,17 @@ def main(cfg: Config) -> None:
         labels=training_set.labels,
         others=training_set.others,
     )
-    step, stopping = run.step, False
-    means, losses_D = Means(), []
+    step = run.step
+    stopping = False
+    means = Means()
+    losses_D = []
     with (
         StopSignal() as stop,
         tqdm(total=num_steps, initial=step, disable=not run.is_writer) as bar,
     ):
         while step < num_steps and not stopping:
-            # Read paintings, latents and labels, and generate fakes.
+            # Read paintings, latents and labels, and generate fakes. Both halves of the step use
+            # the same fakes; the discriminator's half detaches them.
             micro_batches = split_batch(
                 next(batches),
                 u=augmentation_numbers(step, batch_size=batch_size, seed=seed)[share],
@@ -318,7 +319,7 @@ def main(cfg: Config) -> None:
             )
             fakes = [G(part.z, part.y) for part in micro_batches]  # (N, 3, S, S) in [-1, 1]
 
-            # Discriminator: tell real from fake.
+            # Discriminator: tell real from fake. `objective` computes losses and gradients.
             D.requires_grad_(True)
             opt_D.zero_grad()
             output_D = objective.discriminator(
@@ -336,19 +337,23 @@ def main(cfg: Config) -> None:
             average_gradients(G.parameters())
             opt_G.step()
 
-            # Update the moving average of G and the statistics of the step.
+            # Update the moving average of G, the adaptive augmentation and the means to log.
             step += 1
             images_seen = step * batch_size
-            update_ema(ema, G, decay_after(images_seen, batch_size, cfg.optimisation.ema_half_life))
-            augment.observe(output_D.real_logits, step=step, batch_size=batch_size)
+            decay = decay_after(
+                images_seen, batch_size=batch_size, half_life=cfg.optimisation.ema_half_life
+            )
+            update_ema(ema, G, decay)
+            objective.augment.observe(output_D.real_logits, step=step, batch_size=batch_size)
             means.add(output_D.metrics() | {"loss_G": loss_G})
             bar.update()
 
-            # Log the means since the last time, and let the processes agree whether to stop.
-            epoch = {"epoch": images_seen / num_paintings}
+            # Log the means since the last line. Several processes must stop at the same step, so
+            # they compare their signals here; a single process stops after any step.
+            epoch = images_seen / num_paintings
             if step % cfg.output.log_every == 0 or step == num_steps or (world == 1 and stop):
                 stopping = any_process(bool(stop))
-                values = run.log(step, batch_size, means.fetch() | epoch)
+                values = run.log(step, batch_size, means.fetch() | {"epoch": epoch})
                 accelerator.log(values, step)
                 bar.set_postfix(values)
                 losses_D.append(values["loss_D"])
@@ -367,12 +372,12 @@ def main(cfg: Config) -> None:
                 measure=is_evaluated(cfg.evaluation, step, num_steps),
             )
             if evaluation:
-                run.note(step, epoch | evaluation)
-                accelerator.log(epoch | flat_metrics(evaluation["metrics"]), step)
+                run.note(step, {"epoch": epoch} | evaluation)
+                accelerator.log({"epoch": epoch} | flat_metrics(evaluation["metrics"]), step)
             if is_last or step % cfg.output.save_every == 0:
                 run.save_state(step, **state)
 
-    # Write the final generators, the curves and the report.
+    # Write the averaged and the raw generator, the curves and the report.
     accelerator.end_training()
     if run.is_writer:
         monitor.finish(step, G)
@@ -381,7 +386,7 @@ def main(cfg: Config) -> None:
 
 
 def check_settings(cfg: Config) -> None:
-    """Check whatever can be checked before the data are opened."""
+    """Check what can be checked before the data is opened."""
     check_tracker(cfg.output.tracker)
     check_launch()
     follow_launcher()
@@ -403,10 +408,48 @@ def count_steps(cfg: OptimisationConfig, num_paintings: int) -> int:
     return cfg.steps
 
 
+def build_objective(
+    cfg: ObjectiveConfig,
+    D: Discriminator,
+    pixels: np.ndarray,
+    rows: np.ndarray,
+    accelerator: Accelerator,
+) -> Objective:
+    """Build the losses, with the augmentation and the features to match.
+
+    Args:
+        cfg: settings of the losses.
+        D: the discriminator, on its device; matching uses its backbone.
+        pixels: (M, S, S, 3) uint8.
+        rows: (R,) the selected paintings.
+        accelerator: sets the device and the precision.
+    """
+    augment = Augment(
+        policy=() if cfg.augment == "none" else POLICIES, adaptive=cfg.augment == "ada"
+    )
+    matching = None
+    if cfg.match:
+        matching = match_paintings(
+            D, pixels=pixels, rows=rows, autocast=accelerator.autocast, device=accelerator.device
+        )
+    return Objective(
+        loss=cfg.loss,
+        augment=augment.to(accelerator.device),
+        gamma=cfg.gamma,
+        match=cfg.match,
+        matching=matching,
+        others=cfg.others,
+    )
+
+
 def estimate_bytes(G: nn.Module, num_steps: int, keep_every: int) -> int:
-    """Estimate the size of a run: about ten copies of G, and the generators that are kept."""
+    """Estimate the size of a run: about ten copies of G, and the generators that are kept.
+
+    The state has seven if D is as large as G: G, D, the average, and Adam's two moments for G and
+    for D. The final generators are two more.
+    """
     num_weights = sum(p.numel() for p in G.parameters())
-    return 4 * num_weights * (10 + num_steps // keep_every)
+    return 4 * num_weights * (10 + num_steps // keep_every)  # 4 bytes per weight
 
 
 def is_evaluated(cfg: EvaluationConfig, step: int, num_steps: int) -> bool:

@@ -15,11 +15,36 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from tests.forks import ForkServer
+
+# Before anything else is imported: its children have nothing but torch.
+TORCH_ONLY = ForkServer()
 
 from brushwork.data.preparation import prepare
 from brushwork.data.sources.synthetic import synthetic_paintings
 
 REAL = Path(__file__).parents[2] / "shared" / "paintings"
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Start the server of `forked` once all tests are imported, and with them all packages."""
+    if any("forked" in getattr(item, "fixturenames", ()) for item in session.items):
+        session.config.stash[FORKED] = ForkServer()
+
+
+FORKED = pytest.StashKey[ForkServer]()
+
+
+@pytest.fixture(scope="session")
+def forked(request: pytest.FixtureRequest) -> ForkServer:
+    """Start Python processes that have imported already what the tests and scripts import."""
+    return request.config.stash[FORKED]
+
+
+@pytest.fixture(scope="session")
+def torch_only() -> ForkServer:
+    """Start Python processes that have imported torch and nothing else of what we use."""
+    return TORCH_ONLY
 
 
 @pytest.fixture(scope="session")

@@ -70,23 +70,10 @@ def evaluate(cache, monkeypatch, prepared_folder, run_script):
 
 
 @pytest.fixture(scope="module")
-def shell(cache, prepared_folder):
-    """The script by its command line, in one process or two."""
-
-    def call(*flags, launcher=(sys.executable,)):
-        line = [*launcher, script.__file__, *flags, "--data", prepared_folder, *TINY]
-        environment = {"BRUSHWORK_CACHE": cache, "CUDA_VISIBLE_DEVICES": ""}
-        if len(launcher) > 1:
-            environment["ACCELERATE_USE_CPU"] = "true"
-        return subprocess.run(
-            [str(part) for part in line],
-            env=os.environ | environment,
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-
-    return call
+def line(run, prepared_folder):
+    """The command line of an evaluation; without the folder that it writes."""
+    flags = [script.__file__, run, "--split", "train", "--data", prepared_folder, *TINY]
+    return [*map(str, flags), "--out"]
 
 
 def read(out):
@@ -95,9 +82,12 @@ def read(out):
 
 
 @pytest.fixture(scope="module")
-def single(shell, run, tmp_path_factory):
+def single(line, cache, tmp_path_factory):
+    """The evaluation by its real command line."""
     out = tmp_path_factory.mktemp("single")
-    done = shell(run, "--split", "train", "--out", out)
+    environment = os.environ | {"BRUSHWORK_CACHE": cache, "CUDA_VISIBLE_DEVICES": ""}
+    command = [sys.executable, *line, str(out)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert done.returncode == 0, done.stderr
     return done, out
 
@@ -131,16 +121,14 @@ def test_a_run_is_measured_drawn_and_written(single, run):
     assert "21/21" in done.stderr
 
 
-def test_two_processes_give_the_numbers_of_one(single, shell, run, tmp_path):
-    launcher = [
-        *(sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu"),
-        *("--num_processes", "2", "--main_process_port", "0"),
-    ]
-    done = shell(run, "--split", "train", "--out", tmp_path, launcher=launcher)
-    assert done.returncode == 0, done.stderr
+def test_two_processes_give_the_numbers_of_one(single, line, forked, cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("BRUSHWORK_CACHE", cache)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    first, second = forked.run_two(*line, tmp_path)
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
     (ours,), (expected,) = read(tmp_path).values(), read(single[1]).values()
     assert ours["pixels"] == pytest.approx(expected["pixels"], rel=1e-9)
-    assert "11/11" in done.stderr, "the first process sees 11 of the 21 pictures"
+    assert "11/11" in first.stderr, "the first process sees 11 of the 21 pictures"
 
 
 def test_the_numbers_are_those_of_the_metrics(run, evaluate, tmp_path):

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
@@ -50,19 +48,24 @@ def wait_for(condition, process):
         time.sleep(0.02)
 
 
+def epochs_logged(metrics):
+    return len(metrics.read_text().splitlines()) if metrics.exists() else 0
+
+
 @pytest.fixture(scope="module")
-def killed(prepared_folder, tmp_path_factory):
+def killed(prepared_folder, forked, tmp_path_factory):
     """A run that was killed in its second part, then resumed and stopped by Ctrl-C in that part.
 
     The folder, the parts that were finished when it was killed, what the stopped one printed, and
     the epochs in the state that it saved.
     """
     out = tmp_path_factory.mktemp("reproduce") / "results"
-    line = [sys.executable, str(SCRIPT), *flags(prepared_folder, out)]
-    with subprocess.Popen(line, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
+    line = [SCRIPT, *flags(prepared_folder, out)]
+    run = out / "runs" / "test_resnet"
+    with forked.start(*line, fork_children=True) as process:
         wait_for(lambda: "test_resnet-speed" in finished(out), process)
         parent = psutil.Process(process.pid)
-        wait_for(parent.children, process)
+        wait_for(lambda: parent.children() and run.exists(), process)
         children = parent.children(recursive=True)
         process.kill()
     _, alive = psutil.wait_procs(children, timeout=60)
@@ -74,15 +77,13 @@ def killed(prepared_folder, tmp_path_factory):
     assert journal["parts"]["test_resnet"]["length"] == 1
     journal["parts"]["test_resnet"]["length"] = LENGTH
     (out / "parts.json").write_text(json.dumps(journal))
-    metrics = out / "runs" / "test_resnet" / "metrics.jsonl"
-    with subprocess.Popen(
-        line, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
-        wait_for(metrics.exists, process)
+    metrics = run / "metrics.jsonl"
+    with forked.start(*line, fork_children=True) as process:
+        wait_for(lambda: epochs_logged(metrics), process)
         process.send_signal(signal.SIGINT)
-        _, printed = process.communicate(timeout=120)
+        process.wait(120)
     assert process.returncode == 1
-    return out, before, printed, len(metrics.read_text().splitlines())
+    return out, before, process.stderr, epochs_logged(metrics)
 
 
 @pytest.fixture(scope="module")

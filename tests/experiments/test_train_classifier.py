@@ -3,12 +3,9 @@
 import csv
 import json
 import math
-import os
 import re
 import shutil
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -48,7 +45,7 @@ def flags_of(settings):
 def command(data, out, **settings):
     script = ROOT / "experiments" / "train_classifier.py"
     flags = flags_of({"data": data, "out": out} | TINY | settings)
-    return [sys.executable, str(script), *flags]
+    return [script, *flags]
 
 
 @pytest.fixture(scope="module")
@@ -89,35 +86,30 @@ def test_a_run_writes_a_classifier_with_its_artists_and_an_index_of_paintings(ru
 
 
 def test_a_run_that_a_signal_stopped_resumes_to_the_same_weights(
-    train, run, prepared_folder, tmp_path
+    train, run, forked, prepared_folder, tmp_path
 ):
     out = tmp_path / "run"
+    environment = {"CUDA_VISIBLE_DEVICES": ""}
     line = command(prepared_folder, out, resume=True)
-    # One thread, as in the other run: sums over more threads are rounded differently.
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "LOCAL_WORLD_SIZE": "1000"}
-    process = subprocess.Popen(line, env=environment, stdout=subprocess.PIPE, text=True,
-                               stderr=subprocess.PIPE)  # fmt: skip
-    while not (out / "metrics.jsonl").exists() and process.poll() is None:
-        time.sleep(0.01)
-    process.send_signal(signal.SIGTERM)
-    process.communicate(timeout=120)
-    assert process.returncode == 0
+    with forked.start(*line, environment=environment, niceness=5) as process:
+        while not (out / "metrics.jsonl").exists() and process.poll() is None:
+            time.sleep(0.01)
+        process.send_signal(signal.SIGTERM)
+        process.wait(120)
+    assert process.returncode == 0, process.stderr
     train(prepared_folder, out, resume=True)
     assert same(out, run)
     assert [m["loss"] for m in read_metrics(out)][-1] > 0
 
 
-def test_two_processes_share_the_paintings_of_one(run, prepared_folder, tmp_path):
+def test_two_processes_share_the_paintings_of_one(
+    run, forked, prepared_folder, tmp_path, monkeypatch
+):
     """Batch norms differ, so the curves do too; but each validation painting counts once."""
-    line = command(prepared_folder, tmp_path / "two", epochs=1)
-    launch = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes",
-              "2", "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
-              "--main_process_port", "0"]  # fmt: skip
-    environment = {**os.environ, "CUDA_VISIBLE_DEVICES": "", "ACCELERATE_USE_CPU": "true"}
-    done = subprocess.run([*launch, *line[1:]], env=environment, capture_output=True, text=True,
-                          timeout=300)  # fmt: skip
-    assert done.returncode == 0, done.stderr
-    assert "on 2 x cpu" in done.stdout
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    first, second = forked.run_two(*command(prepared_folder, tmp_path / "two", epochs=1))
+    assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+    assert "on 2 x cpu" in first.stdout
     one, two = (ArtistClassifier.from_pretrained(r / "classifier") for r in (run, tmp_path / "two"))
     counts = [k.config["results"]["validation"]["num_paintings"] for k in (one, two)]
     assert counts[0] == counts[1]

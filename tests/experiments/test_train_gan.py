@@ -63,62 +63,11 @@ def train(run_script):
     return train
 
 
-def one_core():
-    """Let a process compute with one thread, as `run_script` does: sums differ with more.
-
-    It gives way to this process, which has to send its signals in time.
-    """
-    os.nice(5)
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-
-
-def start(*arguments):
-    """Start a process of its own."""
-    return subprocess.Popen(
-        [sys.executable, *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        preexec_fn=one_core,
-    )
-
-
-def launch(script, *arguments, launcher_flags=("--multi_gpu",)):
-    """Run a script by `accelerate launch` in two processes on the CPU."""
-    line = [sys.executable, "-m", "accelerate.commands.launch", *launcher_flags]
-    line += ["--num_processes", "2", "--num_machines", "1", "--mixed_precision", "no"]
-    line += ["--dynamo_backend", "no", "--main_process_port", "0", str(script)]
-    return subprocess.run(
-        [*line, *map(str, arguments)],
-        env={**os.environ, "ACCELERATE_USE_CPU": "true"},
-        capture_output=True,
-        text=True,
-        timeout=300,
-    )
-
-
-# The script with one list of flags after the other: starting a process takes seconds.
-RUN_IN_TURN = """
-import json, runpy, sys
-from accelerate import PartialState
-script, runs = sys.argv[1], json.loads(sys.argv[2])
-sys.path.insert(0, script.rpartition("/")[0])
-leave_group = PartialState.destroy_process_group
-PartialState.destroy_process_group = lambda *_: None
-for flags in runs:
-    sys.argv = [script, *flags]
-    runpy.run_path(script, run_name="__main__")
-leave_group(PartialState())
-"""
-
-
-@pytest.fixture(scope="module")
-def run_in_turn(tmp_path_factory):
-    """A program that runs the script with several lists of flags."""
-    file = tmp_path_factory.mktemp("program") / "run_in_turn.py"
-    file.write_text(RUN_IN_TURN)
-    return file
+# `accelerate launch` of two processes.
+LAUNCH = [
+    *("-m", "accelerate.commands.launch", "--num_processes", "2", "--num_machines", "1"),
+    *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
+]
 
 
 def weights(run):
@@ -176,24 +125,26 @@ def test_a_run_in_this_process_leaves_it_as_it_was(train, tmp_path):
 
 
 def test_killed_or_stopped_at_any_moment_and_resumed_it_ends_with_the_same_weights(
-    train, finished, run_in_turn, tmp_path
+    train, finished, forked, tmp_path
 ):
     out = tmp_path / "run"
     flags = [*THIRTY_STEPS, "--save-every", "1", "--resume"]
-    line = [*TINY, "--out", str(out), *flags]
-    with start(SCRIPT, *line) as process:
-        signal_when_steps_are_logged(process, signal.SIGKILL, out)
-    assert process.returncode == -signal.SIGKILL
-    assert not (out / "generator").exists()
-    with start(run_in_turn, SCRIPT, json.dumps([line, line])) as process:
-        for which in (signal.SIGINT, signal.SIGTERM):
+    for which in (signal.SIGKILL, signal.SIGINT, signal.SIGTERM):
+        # It gives way to this process, which has to send its signals in time.
+        with forked.start(SCRIPT, *TINY, "--out", out, *flags, niceness=5) as process:
             signal_when_steps_are_logged(process, which, out)
-            assert "paintings used, 0 left out" in process.stdout.readline()
-            assert "paintings on 1 x cpu" in process.stdout.readline()
-            assert "--resume continues the run" in process.stdout.readline()
+            process.wait(120)
+        if which == signal.SIGKILL:
+            assert process.returncode == -signal.SIGKILL
+            assert not (out / "generator").exists()
+        else:
+            assert process.returncode == 0, process.stderr
+            first, second, third = process.stdout.splitlines()
+            assert "paintings used, 0 left out" in first
+            assert "paintings on 1 x cpu" in second
+            assert "--resume continues the run" in third
             assert (out / "generator").is_dir()
-            assert steps_logged(out) < 30
-    assert process.returncode == 0
+        assert steps_logged(out) < 30
     train(out, *flags)
     assert_same(weights(out), weights(finished))
     losses = [[line["loss_D"] for line in read_metrics(run)] for run in (out, finished)]
@@ -223,7 +174,9 @@ def test_a_training_whose_launcher_is_killed_saves_and_ends(train, tmp_path):
     launcher = ["-m", "accelerate.commands.launch", "--num_processes", 1, "--num_machines", 1]
     launcher += ["--mixed_precision", "no", "--dynamo_backend", "no", SCRIPT]
     line = [*TINY, *flags, "--steps", 10**6, "--sample-every", 10**6, "--log-every", 1]
-    with start(*launcher, *line, "--out", out) as process:
+    command = [sys.executable, *map(str, [*launcher, *line, "--out", out])]
+    quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
+    with subprocess.Popen(command, **quiet) as process:
         while steps_logged(out) < 2 and process.poll() is None:
             time.sleep(0.005)
         process.kill()
@@ -347,24 +300,33 @@ FAMILIES = {
 
 
 @pytest.fixture(scope="module")
-def shared(train, run_in_turn, tmp_path_factory):
-    """Each family, trained by one process and by two; what the two printed."""
+def shared(train, forked, tmp_path_factory):
+    """Each family, trained by one process and by two; the two of `dcgan` by `accelerate launch`."""
     folder = tmp_path_factory.mktemp("shared")
     for name, flags in FAMILIES.items():
         train(folder / name / "one", *flags)
-    runs = [
-        [*TINY, "--out", str(folder / name / "two"), *flags] for name, flags in FAMILIES.items()
-    ]
-    done = launch(run_in_turn, SCRIPT, json.dumps(runs))
-    assert done.returncode == 0, done.stderr
-    return folder, done.stdout
+        line = [*map(str, (SCRIPT, *TINY, "--out", folder / name / "two", *flags))]
+        if name == "dcgan":
+            done = subprocess.run(
+                [sys.executable, *LAUNCH, "--multi_gpu", *line],
+                env={**os.environ, "ACCELERATE_USE_CPU": "true"},
+                capture_output=True,
+                text=True,
+                timeout=300,
+            )
+            assert done.returncode == 0, done.stderr
+            printed = done.stdout
+        else:
+            first, second = forked.run_two(*line)
+            assert first.returncode == second.returncode == 0, first.stderr + second.stderr
+            printed = first.stdout + second.stdout
+        assert printed.count("on 2 x cpu") == 1
+    return folder
 
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_two_processes_follow_one(shared, family):
-    folder, printed = shared
-    assert printed.count("on 2 x cpu") == len(FAMILIES)
-    runs = [folder / family / name for name in ("one", "two")]
+    runs = [shared / family / name for name in ("one", "two")]
     curves = [
         [(line["loss_D"], line["loss_G"]) for line in read_metrics(run) if "loss_D" in line]
         for run in runs
@@ -378,16 +340,17 @@ def test_two_processes_follow_one(shared, family):
 
 
 def test_two_processes_evaluate_as_one_does_and_end(shared):
-    folder, _ = shared
-    (one,), (two,) = (evaluations(folder / "dcgan" / name) for name in ("one", "two"))
+    (one,), (two,) = (evaluations(shared / "dcgan" / name) for name in ("one", "two"))
     one, two = one["metrics"]["pixels"], two["metrics"]["pixels"]
     assert one["n_fake"] == two["n_fake"] == 30
     assert one["fid"] == pytest.approx(two["fid"], rel=0.02)
-    assert (folder / "dcgan" / "two" / "report" / "report.html").exists()
+    assert (shared / "dcgan" / "two" / "report" / "report.html").exists()
 
 
-def test_a_launch_that_would_run_one_process_of_two_is_refused(tmp_path):
-    done = launch(SCRIPT, *TINY, "--out", tmp_path / "run", "--steps", 2, launcher_flags=())
+def test_a_launch_that_would_run_one_process_of_two_is_refused(forked, tmp_path):
+    line = [*LAUNCH, SCRIPT, *TINY, "--out", tmp_path / "run", "--steps", 2]
+    cpu = {"ACCELERATE_USE_CPU": "true"}
+    done = forked.run(*line, environment=cpu, fork_children=True)
     assert done.returncode != 0
     assert "accelerate launch --multi_gpu" in done.stderr
     assert not (tmp_path / "run").exists()

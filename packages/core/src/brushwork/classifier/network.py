@@ -56,7 +56,10 @@ def normalise(images: Tensor, mean: list[float], std: list[float]) -> Tensor:
 
 
 def fit_to_sides(
-    architecture: str, side: int, training_sides: Sequence[int] = (), num_views: int = 1
+    architecture: str,
+    side: int,
+    training_sides: Sequence[int] = (),
+    num_views: Literal[1, 2, 10] = 1,
 ) -> dict[str, Any]:
     """Find out how timm must build a network so that it takes images of all these sides.
 
@@ -107,7 +110,9 @@ def fit_to_sides(
     )
 
 
-def _try_sides(network: Backbone, side: int, training_sides: Sequence[int], num_views: int) -> None:
+def _try_sides(
+    network: Backbone, side: int, training_sides: Sequence[int], num_views: Literal[1, 2, 10]
+) -> None:
     """Run a network of two classes as in training and evaluation; raise any error if it fails."""
     network.to(memory_format=torch.channels_last)
     statistics = input_statistics(network)

@@ -120,7 +120,7 @@ def _plain_text(names: Iterable[str]) -> Iterator[None]:
     """
     import matplotlib
 
-    settings = {"text.parse_math": False, "font.family": _font_families("".join(names))}
+    settings: Any = {"text.parse_math": False, "font.family": _font_families("".join(names))}
     with matplotlib.rc_context(settings), warnings.catch_warnings():
         warnings.filterwarnings("ignore", message=r"Glyph \d+ .* missing from")
         yield
