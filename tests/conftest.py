@@ -13,11 +13,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 import torch
-
 from tests.forks import ForkServer
-
-# Before anything else is imported: its children have nothing but torch.
-TORCH_ONLY = ForkServer()
 
 from brushwork.data.preparation import prepare
 from brushwork.data.sources.synthetic import synthetic_paintings
@@ -38,12 +34,6 @@ FORKED = pytest.StashKey[ForkServer]()
 def forked(request: pytest.FixtureRequest) -> ForkServer:
     """Start Python processes that have imported already what the tests and scripts import."""
     return request.config.stash[FORKED]
-
-
-@pytest.fixture(scope="session")
-def torch_only() -> ForkServer:
-    """Start Python processes that have imported torch and nothing else of what we use."""
-    return TORCH_ONLY
 
 
 @pytest.fixture(scope="session")

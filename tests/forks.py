@@ -2,8 +2,8 @@
 
 A process of its own costs up to ten seconds of imports. A `ForkServer` is a process with a single
 thread that has imported packages and then waits; for each request it forks a child, which runs a
-script, a module or code as its main program. The child is a real process, with its own memory, files
-and signals; only the imports are those of the server.
+script, a module or code as its main program. The child is a real process, with its own memory,
+files and signals; only the imports are those of the server.
 """
 
 import atexit
@@ -84,9 +84,14 @@ class ForkServer:
             free.bind(("127.0.0.1", 0))
             port = free.getsockname()[1]
         group = {
-            **{"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1"},
-            **{"MASTER_PORT": str(port), "ACCELERATE_USE_CPU": "true", "OMP_NUM_THREADS": "1"},
-            **{"ACCELERATE_MIXED_PRECISION": "no", "ACCELERATE_DYNAMO_BACKEND": "no"},
+            "WORLD_SIZE": "2",
+            "LOCAL_WORLD_SIZE": "2",
+            "MASTER_ADDR": "127.0.0.1",
+            "MASTER_PORT": str(port),
+            "OMP_NUM_THREADS": "1",
+            "ACCELERATE_USE_CPU": "true",
+            "ACCELERATE_MIXED_PRECISION": "no",
+            "ACCELERATE_DYNAMO_BACKEND": "no",
         }
         ranks = [{"RANK": str(rank), "LOCAL_RANK": str(rank)} for rank in range(2)]
         processes = [self.start(*line, environment=group | rank) for rank in ranks]

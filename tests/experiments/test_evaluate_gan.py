@@ -120,9 +120,7 @@ def test_a_run_is_measured_drawn_and_written(single, run):
     assert "21/21" in done.stderr
 
 
-def test_two_processes_give_the_numbers_of_one(
-    single, line, forked, cache, tmp_path, monkeypatch
-):
+def test_two_processes_give_the_numbers_of_one(single, line, forked, cache, tmp_path, monkeypatch):
     monkeypatch.setenv("BRUSHWORK_CACHE", cache)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     first, second = forked.run_two(*line, tmp_path)
