@@ -17,9 +17,6 @@ import torch
 from PIL import Image
 from tests.forks import ForkServer
 
-# Before anything else is imported: its children have nothing but torch.
-TORCH_ONLY = ForkServer()
-
 from brushwork.data.preparation import prepare
 from brushwork.data.sources.synthetic import synthetic_paintings
 
@@ -39,12 +36,6 @@ FORKED = pytest.StashKey[ForkServer]()
 def forked(request: pytest.FixtureRequest) -> ForkServer:
     """Start Python processes that have imported already what the tests and scripts import."""
     return request.config.stash[FORKED]
-
-
-@pytest.fixture(scope="session")
-def torch_only() -> ForkServer:
-    """Start Python processes that have imported torch and nothing else of what we use."""
-    return TORCH_ONLY
 
 
 @pytest.fixture(scope="session")

@@ -2,8 +2,8 @@
 
 A process of its own costs up to ten seconds of imports. A `ForkServer` is a process with a single
 thread that has imported packages and then waits; for each request it forks a child, which runs a
-script, a module or code as its main program. The child is a real process, with its own memory, files
-and signals; only the imports are those of the server.
+script, a module or code as its main program. The child is a real process, with its own memory,
+files and signals; only the imports are those of the server.
 """
 
 import atexit
@@ -88,8 +88,8 @@ class ForkServer:
             "LOCAL_WORLD_SIZE": "2",
             "MASTER_ADDR": "127.0.0.1",
             "MASTER_PORT": str(port),
-            "ACCELERATE_USE_CPU": "true",
             "OMP_NUM_THREADS": "1",
+            "ACCELERATE_USE_CPU": "true",
             "ACCELERATE_MIXED_PRECISION": "no",
             "ACCELERATE_DYNAMO_BACKEND": "no",
         }
