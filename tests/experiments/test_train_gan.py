@@ -176,7 +176,11 @@ def test_a_training_whose_launcher_is_killed_saves_and_ends(train, tmp_path):
     line = [*TINY, *flags, "--steps", 10**6, "--sample-every", 10**6, "--log-every", 1]
     command = [sys.executable, *map(str, [*launcher, *line, "--out", out])]
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL, "text": True}
-    with subprocess.Popen(command, **quiet) as process:
+    # One core and so one thread, as in this process: sums over more are rounded differently.
+    core = {min(os.sched_getaffinity(0))}
+    with subprocess.Popen(
+        command, preexec_fn=lambda: os.sched_setaffinity(0, core), **quiet
+    ) as process:
         while steps_logged(out) < 2 and process.poll() is None:
             time.sleep(0.005)
         process.kill()

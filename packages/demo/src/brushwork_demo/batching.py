@@ -24,7 +24,9 @@ class Batcher(Generic[Item, Result]):
     42
     """
 
-    def __init__(self, function: Callable[[list[Item]], Sequence[Result]], max_batch_size: int):
+    def __init__(
+        self, function: Callable[[list[Item]], Sequence[Result]], max_batch_size: int
+    ) -> None:
         self._function = function
         self._max_batch_size = max_batch_size
         self._waiting: deque[tuple[Item, Future[Result]]] = deque()

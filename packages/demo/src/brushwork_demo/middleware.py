@@ -21,7 +21,7 @@ class ReadableErrors:
     If the answer has already begun, end it, so that the client does not wait for the rest.
     """
 
-    def __init__(self, app: ASGIApp):
+    def __init__(self, app: ASGIApp) -> None:
         self.app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -61,7 +61,7 @@ class BodyLimit:
         max_call_bytes: limit for all other requests.
     """
 
-    def __init__(self, app: ASGIApp, max_bytes: int, max_call_bytes: int = MAX_CALL_BYTES):
+    def __init__(self, app: ASGIApp, max_bytes: int, max_call_bytes: int = MAX_CALL_BYTES) -> None:
         self.app = app
         self.max_bytes = max_bytes
         self.max_call_bytes = max_call_bytes

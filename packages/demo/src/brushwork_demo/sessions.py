@@ -28,7 +28,7 @@ os.environ["GRADIO_ANALYTICS_CACHE_FREQUENCY"] = str(10**9)
 class VisitorState(SessionState):
     """One visitor's state, without descriptions of components."""
 
-    def __init__(self, page: gr.Blocks):
+    def __init__(self, page: gr.Blocks) -> None:
         no_components: Any = SimpleNamespace(default_config=page.default_config, blocks=())
         super().__init__(no_components)
         self.STATE_TTL_WHEN_CLOSED = KEEP_SECONDS
@@ -50,7 +50,7 @@ class VisitorState(SessionState):
 class VisitorStates(StateHolder):
     """The states of all visitors; the state of an API call ends with the call."""
 
-    def __init__(self, page: gr.Blocks):
+    def __init__(self, page: gr.Blocks) -> None:
         super().__init__()
         self.set_blocks(page)
 

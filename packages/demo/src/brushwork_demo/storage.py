@@ -33,7 +33,7 @@ class Storage:
         max_bytes: int = MAX_BYTES,
         max_visitor_bytes: int = MAX_VISITOR_BYTES,
         max_visitor_files: int = MAX_VISITOR_FILES,
-    ):
+    ) -> None:
         self.page = page
         self.max_bytes = max_bytes
         self.max_visitor_bytes = max_visitor_bytes
@@ -82,7 +82,7 @@ class Storage:
 class UploadLimit:
     """ASGI middleware that tells a `Storage` of each upload."""
 
-    def __init__(self, app: ASGIApp, storage: Storage):
+    def __init__(self, app: ASGIApp, storage: Storage) -> None:
         self.app = app
         self.storage = storage
 

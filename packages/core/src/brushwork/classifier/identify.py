@@ -108,7 +108,7 @@ class ArtistClassifier:
         config: dict[str, Any],
         index: Mapping[str, Any] | None = None,
         discriminants: Discriminants | None = None,
-    ):
+    ) -> None:
         self.config = config
         self.artists: tuple[str, ...] = tuple(config["artists"])
         self.side: int = config["side"]

@@ -70,7 +70,7 @@ class TrainingViews(Dataset):
         views: Views,
         seed: int,
         share: slice = slice(None),
-    ):
+    ) -> None:
         from torchvision.transforms import v2  # takes seconds to import; only training needs it
 
         self.pixels, self.rows, self.labels = pixels, rows, labels

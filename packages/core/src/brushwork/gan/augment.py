@@ -69,7 +69,7 @@ class Augment(nn.Module):
     probability: Tensor
     signs: Tensor
 
-    def __init__(self, policy: tuple[str, ...] = POLICIES, adaptive: bool = False):
+    def __init__(self, policy: tuple[str, ...] = POLICIES, adaptive: bool = False) -> None:
         super().__init__()
         self.policy = policy
         self.adaptive = adaptive

@@ -72,7 +72,9 @@ class BackboneDiscriminator(nn.Module):
     mean: Tensor
     std: Tensor
 
-    def __init__(self, config: HeadsConfig, backbone: Backbone, pixel_discriminator: nn.Module):
+    def __init__(
+        self, config: HeadsConfig, backbone: Backbone, pixel_discriminator: nn.Module
+    ) -> None:
         """Add untrained heads to a backbone.
 
         Args:
@@ -176,7 +178,7 @@ class Head(nn.Module):
     Spectrally normalised convolutions halve the side until it is at most 4.
     """
 
-    def __init__(self, width: int, side: int, num_classes: int):
+    def __init__(self, width: int, side: int, num_classes: int) -> None:
         super().__init__()
         layers: list[nn.Module] = []
         while side > 4 or not layers:

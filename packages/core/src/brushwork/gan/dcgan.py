@@ -58,7 +58,7 @@ class DCGANConfig:
 class Generator(nn.Module):
     """Generator without classes: normal latents (N, Z) to images (N, 3, S, S) in [-1, 1]."""
 
-    def __init__(self, config: DCGANConfig):
+    def __init__(self, config: DCGANConfig) -> None:
         super().__init__()
         self.config = config
         layers: list[nn.Module] = []
@@ -94,7 +94,7 @@ class Discriminator(nn.Module):
     A logit above 0 means real.
     """
 
-    def __init__(self, config: DCGANConfig):
+    def __init__(self, config: DCGANConfig) -> None:
         super().__init__()
         self.config = config
         layers = downsampling_layers(config.channels)

@@ -55,7 +55,7 @@ class Matching(nn.Module):
     recent: Tensor
     num_recent: Tensor
 
-    def __init__(self, extract: Callable[[Tensor], Tensor], features: Tensor):
+    def __init__(self, extract: Callable[[Tensor], Tensor], features: Tensor) -> None:
         """Compute the mean and covariance of the paintings' features.
 
         Args:

@@ -72,7 +72,7 @@ class StyledConfig:
 class Generator(nn.Module):
     """Generator: normal latents (N, Z) and class labels (N,) to images (N, 3, S, S) in [-1, 1]."""
 
-    def __init__(self, config: StyledConfig):
+    def __init__(self, config: StyledConfig) -> None:
         super().__init__()
         self.config = config
         Z, (coarsest, *finer) = config.latent_dim, config.channels[::-1]
@@ -142,7 +142,7 @@ class Discriminator(nn.Module):
     A logit above 0 means real.
     """
 
-    def __init__(self, config: StyledConfig):
+    def __init__(self, config: StyledConfig) -> None:
         super().__init__()
         self.config = config
         channels_in = config.channels[-1]
@@ -179,7 +179,7 @@ def upsampling_convolution(channels_in: int, channels_out: int) -> nn.Sequential
 class Level(nn.Module):
     """One level of the generator: feature maps (N, C, H, W), styles (N, Z) to (N, C', 2 H, 2 W)."""
 
-    def __init__(self, channels_in: int, channels_out: int, style_dim: int):
+    def __init__(self, channels_in: int, channels_out: int, style_dim: int) -> None:
         super().__init__()
         self.up = upsampling_convolution(channels_in, channels_out)
         self.norm = StyledBatchNorm(channels_out, style_dim)
@@ -195,7 +195,7 @@ class StyledBatchNorm(nn.Module):
     Conditional instance normalisation (Dumoulin et al. 2017) with statistics of the batch.
     """
 
-    def __init__(self, channels: int, style_dim: int):
+    def __init__(self, channels: int, style_dim: int) -> None:
         super().__init__()
         self.norm = BatchNorm2d(channels)
         self.style = nn.Linear(style_dim, 2 * channels)
@@ -212,7 +212,7 @@ class SkipLayerExcitation(nn.Module):
     FastGAN (Liu et al. 2021), equation 1. The weights go from 0 to 2.
     """
 
-    def __init__(self, channels_coarse: int, channels_fine: int):
+    def __init__(self, channels_coarse: int, channels_fine: int) -> None:
         super().__init__()
         self.weigh = nn.Sequential(
             nn.AdaptiveAvgPool2d(4),
