@@ -21,12 +21,17 @@ def test_an_architecture_with_weights_is_its_timm_space(tmp_path):
     weights = tmp_path / "resnet.safetensors"
     save_file(timm.create_model("test_resnet", pretrained=False).state_dict(), weights)
     images = np.random.default_rng(0).integers(0, 256, (3, 40, 40, 3), dtype=np.uint8)
-    by_name, direct = open_space(f"test_resnet:{weights}"), timm_space("test_resnet", weights)
-    assert (by_name.name, by_name.key) == ("test_resnet", direct.key)
-    assert torch.equal(extract(images, by_name).features, extract(images, direct).features)
+    direct = timm_space("test_resnet", weights)
+    for name in ("test_resnet", "timm/test_resnet", "hf_hub:timm/test_resnet"):
+        by_name = open_space(f"{name}:{weights}")
+        assert (by_name.name, by_name.key) == ("test_resnet", direct.key)
+        assert torch.equal(extract(images, by_name).features, extract(images, direct).features)
 
 
-@pytest.mark.parametrize("spec", ["", "pixel", "pixels:0", "pixels:x", "resnet10t", "artist"])
+@pytest.mark.parametrize(
+    "spec",
+    ["", "pixel", "pixels:0", "pixels:x", "resnet10t", "artist", "hf_hub:timm/resnet18.a1_in1k"],
+)
 def test_an_unknown_space_is_refused_and_the_known_ones_are_named(spec):
     with pytest.raises(BrushworkError, match=r"no feature space .*artist:CLASSIFIER"):
         open_space(spec)

@@ -4,7 +4,7 @@ import pytest
 import timm
 import torch
 
-from brushwork.backbones.create import create_backbone, load_pretrained, registered_name
+from brushwork.backbones.create import create_backbone, load_pretrained, registered_name, split_spec
 from brushwork.errors import BrushworkError
 
 
@@ -26,6 +26,25 @@ def test_a_network_of_timm_needs_no_hub(name, monkeypatch):
     assert network(torch.zeros(1, 3, 32, 32)).shape == (1, 3)
     again = registered_name(name, network)
     assert again in ("test_resnet", "test_resnet.r160_in1k")
+
+
+@pytest.mark.parametrize(
+    "weights", ["hub", "resnet.pth", "C:\\nets\\resnet.pth", "runs/a:b.pth", ""]
+)
+@pytest.mark.parametrize(
+    "name",
+    [
+        "resnet18",
+        "timm/resnet18.a1_in1k",
+        "hf_hub:timm/resnet18.a1_in1k",
+        "hf-hub:timm/resnet18.a1_in1k@main",
+        "HF_HUB:ann/painter",
+        "https://huggingface.co/timm/resnet18.a1_in1k",
+    ],
+)
+def test_a_name_on_the_hub_is_split_from_its_weights(name, weights):
+    assert split_spec(f"{name}:{weights}") == (name, weights)
+    assert split_spec(name) == (name, "")
 
 
 @pytest.mark.parametrize("name", ["hf-hub:nobody/no-such-network", "nobody/no-such-network"])

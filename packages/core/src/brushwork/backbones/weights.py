@@ -34,8 +34,7 @@ def load_backbone(model: nn.Module, source: str | Path) -> bool:
         source: a .safetensors, .pth, .pt or .bin file with timm's tensor names (torchvision's
             ResNets use the same), which is read without unpickling objects; or the name of an
             installed package that is in `PACKAGES`. The tensors of a file may be in a dictionary,
-            such as "state_dict", and all their names may share a
-            prefix, such as "module.".
+            such as "state_dict", and all their names may share a prefix, such as "module.".
 
     Returns:
         Whether the head was filled too. It is not when the model has another number of classes.
@@ -47,12 +46,7 @@ def load_backbone(model: nn.Module, source: str | Path) -> bool:
     state = _package_state(str(source)) if is_package else _file_state(Path(source))
     own = model.state_dict()
     head = head_prefixes(model)
-    state = _without_prefix(state, own)
-    state = {
-        name: tensor
-        for name, tensor in state.items()
-        if not (name.startswith(head) and (name not in own or own[name].shape != tensor.shape))
-    }
+    state = without_other_head(_without_prefix(state, own), model)
     reshaped = [name for name, t in state.items() if name in own and own[name].shape != t.shape]
     missing = [
         name
@@ -149,6 +143,16 @@ def _without_prefix(state: dict[str, Tensor], own: Mapping[str, Tensor]) -> dict
             break
         state = shorter
     return state
+
+
+def without_other_head(state: Mapping[str, Tensor], model: nn.Module) -> dict[str, Tensor]:
+    """Leave out the tensors of a head if the model has another head, or none."""
+    own, head = model.state_dict(), head_prefixes(model)
+    return {
+        name: tensor
+        for name, tensor in state.items()
+        if not name.startswith(head) or (name in own and own[name].shape == tensor.shape)
+    }
 
 
 def head_prefixes(model: nn.Module) -> tuple[str, ...]:

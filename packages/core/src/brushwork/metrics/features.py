@@ -26,9 +26,14 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from brushwork.backbones.create import create_backbone
+from brushwork.backbones.create import (
+    NONE,
+    create_backbone,
+    load_pretrained,
+    registered_name,
+    side_options_for,
+)
 from brushwork.backbones.folding import fold_batch_norms
-from brushwork.backbones.weights import load_backbone
 from brushwork.data.decode import SUFFIXES, Limits, Rejected, picture_files, to_rgb
 from brushwork.errors import BrushworkError
 from brushwork.files import atomic_write, cache_folder, exclusive
@@ -37,7 +42,7 @@ from brushwork.machine import num_cores
 LIMITS = Limits(max_aspect=float("inf"), min_side=1)
 """Limits of the pictures that are compared: any shape, but not larger than the memory."""
 
-DECODING = b"brushwork.data.decode 2\n"
+DECODING = b"brushwork.data.decode 3\n"
 """Part of the fingerprint of files; it changes when the same file gives other pixels."""
 
 INCEPTION_FILE = "inception-2015-12-05.pt"
@@ -90,6 +95,8 @@ def extract(
     total: int | None = None,
 ) -> Features:
     """Compute features of every image, in order, and probabilities if the space has classes.
+
+    Files are decoded in this process, without a time limit.
 
     Args:
         images: a folder of image files, read with all its subfolders in the order of their paths;
@@ -252,19 +259,31 @@ def timm_space(
     """Open a timm backbone: its last hidden layer, and the probabilities of its classes.
 
     Args:
-        architecture: such as "resnet34" or "tf_efficientnet_lite0"; it names the space.
-        weights: a local file or a package; see `brushwork.backbones.weights.load_backbone`.
-        num_classes: number of classes of the file; if the file has another number, the space has
+        architecture: such as "resnet34" or "hf_hub:timm/resnet34.a1_in1k"; the space has its name
+            without the Hub's prefix.
+        weights: "hub", a local file or a package; see
+            `brushwork.backbones.create.load_pretrained`.
+        num_classes: number of classes of the weights; if they have another number, the space has
             no probabilities.
         side: side of the square to which images are squashed; by default the architecture's own.
         device: where to run it.
+
+    Raises:
+        BrushworkError: timm has no such network, its weights cannot be loaded, or it does not take
+            images of this side.
     """
+    if str(weights) == NONE:
+        raise BrushworkError(
+            "`weights` is none; a feature space needs trained weights: hub, a file or a package"
+        )
     model: Any = create_backbone(architecture, num_classes)
-    has_head = load_backbone(model, weights)
-    key = digest_of(t.numpy().tobytes() for t in model.state_dict().values())
-    model = model.eval().requires_grad_(False).to(device)
     config = model.pretrained_cfg
     size: int = side or config["input_size"][-1]
+    options = side_options_for(architecture, model, size)
+    model = create_backbone(architecture, num_classes, options) if options else model
+    has_head = load_pretrained(model, architecture, weights, options)
+    key = digest_of(t.numpy().tobytes() for t in model.state_dict().values())
+    model = model.eval().requires_grad_(False).to(device)
     # Folded batch norms and this memory layout make networks up to twice as fast on CPUs.
     example = torch.randn(1, 3, size, size, generator=torch.Generator().manual_seed(0))
     model = fold_batch_norms(model, example.to(device)).to(memory_format=torch.channels_last)
@@ -274,10 +293,12 @@ def timm_space(
 
     def embed(images: Tensor) -> tuple[Tensor, Tensor | None]:
         x = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
-        features = model.forward_head(model.forward_features(x), pre_logits=True)
-        return features, model.get_classifier()(features).softmax(1) if has_head else None
+        maps = model.forward_features(x)
+        features = model.forward_head(maps, pre_logits=True).flatten(1)
+        # Not by the last layer alone: some networks have two, and the mean of both is the answer.
+        return features, model.forward_head(maps).softmax(1) if has_head else None
 
-    return FeatureSpace(architecture, size, embed, key, device)
+    return FeatureSpace(registered_name(architecture, model), size, embed, key, device)
 
 
 def pixels(side: int = 32) -> FeatureSpace:
