@@ -57,7 +57,7 @@ from brushwork.classifier.views import (
     side_schedule,
 )
 from brushwork.data.batches import share_of
-from brushwork.data.open import open_data
+from brushwork.data.open import check_data, open_data
 from brushwork.data.selection import Split, describe_unused, select, split_by_artist
 from brushwork.errors import report_errors
 from brushwork.metrics.classification import top_k_accuracy
@@ -247,6 +247,7 @@ class Learner:
 def main(cfg: Config) -> None:
     """Open the data, build the learner, open the run, train, and finish the checkpoint."""
     check_settings(cfg)
+    check_data(cfg.paintings.data)
     options = check_network(cfg)
     data = open_paintings(cfg)  # before the run folder is made, so that a wrong path leaves nothing
     set_seed(cfg.optimisation.seed)
@@ -273,7 +274,7 @@ def check_settings(cfg: Config) -> None:
 
 
 def check_network(cfg: Config) -> dict[str, Any]:
-    """Check that the network takes all sides, and that its weights fit, before any other work.
+    """Check before any decoding that the network takes all sides, and that its weights fit.
 
     Returns:
         How timm must build the network: `options` of `create_backbone`.

@@ -208,6 +208,7 @@ def test_the_learning_rate_depends_on_the_step_alone(num_steps):
         ({"freeze": 40}, "choose between 0 and"),
         ({"epochs": 0}, "`epochs` is 0"),
         ({"data": "nowhere/at/all"}, "nowhere/at/all"),
+        ({"data": "nowhere/at/all", "model": "resnet_18"}, "nowhere/at/all"),
         ({"genre": "landscpe"}, "did you mean 'landscape'"),
         ({"tracker": "mlflow"}, "`tracker` is mlflow, which is not installed"),
     ],
@@ -222,6 +223,14 @@ def test_a_mistake_is_reported_before_anything_is_written(
     with pytest.raises(BrushworkError, match=re.escape(words)):
         train(out=tmp_path / "run", **settings)
     assert not (tmp_path / "run").exists()
+
+
+def test_a_network_that_does_not_fit_is_refused_before_paintings_are_decoded(
+    train, tmp_path, monkeypatch
+):
+    monkeypatch.setattr("brushwork.data.open.prepare", lambda *_, **__: pytest.fail("decoded"))
+    with pytest.raises(BrushworkError, match="did you mean"):
+        train(data="synthetic:7", out=tmp_path / "run", model="resnet_18")
 
 
 @pytest.fixture(scope="module")

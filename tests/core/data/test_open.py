@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from tests.core.data.pictures import plain_paintings, write
 
-from brushwork.data.open import open_data, open_source
+from brushwork.data.open import check_data, open_data, open_source
 from brushwork.errors import BrushworkError
 
 
@@ -37,6 +37,20 @@ def test_a_changed_source_is_prepared_anew(tmp_path: Path):
     write(tmp_path / "in", "Monet/b.png", size=(90, 70), colour="blue")
     paintings = open_data(str(tmp_path / "in"), cache=tmp_path / "cache")
     assert {paintings.image(row).size for row in range(2)} == {(60, 40), (90, 70)}
+
+
+def test_data_is_checked_without_decoding_or_downloading(
+    tmp_path: Path, prepared_folder: Path, monkeypatch
+):
+    for name in ("prepare", "wikiart"):
+        monkeypatch.setattr(f"brushwork.data.open.{name}", lambda *_, **__: pytest.fail("work"))
+    write(tmp_path / "in", "Monet/a.png")
+    (tmp_path / "empty").mkdir()
+    for data in (tmp_path / "in", prepared_folder, "synthetic:5", "nobody/nothing", "a/b:small"):
+        check_data(str(data))
+    for data in (tmp_path / "empty", tmp_path / "nowhere", "nowhere", "synthetic:many", "a" * 300):
+        with pytest.raises(BrushworkError):
+            check_data(str(data))
 
 
 def test_what_a_source_leaves_out_is_said(tmp_path: Path):

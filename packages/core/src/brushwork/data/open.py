@@ -23,6 +23,8 @@ from brushwork.data.sources.wikiart import is_dataset, wikiart
 from brushwork.errors import BrushworkError
 from brushwork.files import cache_folder
 
+HUB_NAME = r"[\w.-]+/[\w.-]+"
+
 
 def open_data(data: str, cache: str | Path | None = None) -> PreparedPaintings:
     """Open data for training; prepare it first, if it is not prepared data.
@@ -49,6 +51,23 @@ def open_data(data: str, cache: str | Path | None = None) -> PreparedPaintings:
     if not (folder / RECORD).exists():
         prepare(paintings, folder)
     return open_prepared(folder)
+
+
+def check_data(data: str) -> None:
+    """Check that `open_data` can open data, without decoding a picture or downloading anything.
+
+    A dataset on the Hub is not checked.
+
+    Args:
+        data: see `open_data`.
+
+    Raises:
+        BrushworkError: there is no such data, or it contains no painting.
+    """
+    if os.path.exists(Path(data).expanduser() / RECORD):  # noqa: PTH110, see below
+        open_prepared(data)
+    elif not _is_hub_name(_split_configuration(data)[0]):
+        open_source(data)
 
 
 def open_source(data: str) -> Paintings:
@@ -88,12 +107,18 @@ def open_source(data: str) -> Paintings:
         return image_folder(path)
     if path.exists():
         raise BrushworkError(f"{data} is a file; `data` must be a folder, {CSV} or a .parquet file")
-    if re.fullmatch(r"[\w.-]+/[\w.-]+", data) and not path.parent.is_dir():
+    if _is_hub_name(data):
         return wikiart(data, configuration)
     raise BrushworkError(
         f"no folder {data}; `data` must be a folder, a dataset on the Hub such as huggan/wikiart, "
         'or "synthetic"'
     )
+
+
+def _is_hub_name(data: str) -> bool:
+    """Return whether data is looked for on the Hub; a path in an existing folder is not."""
+    is_local = os.path.isdir(Path(data).parent)  # noqa: PTH112, see below
+    return re.fullmatch(HUB_NAME, data) is not None and not is_local
 
 
 def _split_configuration(data: str) -> tuple[str, str]:
@@ -106,6 +131,6 @@ def _split_configuration(data: str) -> tuple[str, str]:
     # os.path.exists is False for names that are too long, where Path.exists raises an error.
     if not colon or os.path.exists(os.path.expanduser(data)):  # noqa: PTH110, PTH111
         return data, ""
-    if Path(before).expanduser().exists() or re.fullmatch(r"[\w.-]+/[\w.-]+", before):
+    if Path(before).expanduser().exists() or re.fullmatch(HUB_NAME, before):
         return before, configuration
     return data, ""
