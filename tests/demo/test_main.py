@@ -29,6 +29,8 @@ def test_help_names_every_flag_without_opening_a_model():
         (["--auth", "name"], "--auth is 'name'; it must be NAME:PASSWORD"),
         (["--port", "70000"], "--port is 70000; it must be between 1 and 65535"),
         (["--host", "no.such.host.invalid", "--port", "7860"], "--host is no.such.host.invalid"),
+        (["--port", "-1"], "--port is -1; it must be between 1 and 65535"),
+        (["bundle", "folder", "name", "--stages", "-1"], "--stages is -1; it must be at least 0"),
         (["--host", "[::1"], "--host is [::1, which is not an address of this machine"),
         (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1 ("),
     ],

@@ -125,6 +125,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if args.command is None:
             serve(args)
         elif args.command == "bundle":
+            if args.stages < 0:
+                raise BrushworkError(f"`stages` is {args.stages}; it must be at least 0")
             from brushwork_demo.bundle import bundle
 
             folder = bundle(

@@ -173,6 +173,8 @@ class ArtistClassifier:
     ) -> Identification | list[Identification]:
         """Find the likeliest artists of a painting, or of each painting in a list.
 
+        Files are decoded in this process, without a time limit.
+
         Args:
             images: a path, a PIL image, the bytes of an image file or uint8 (H, W, 3), or a list or
                 tuple of these. The EXIF orientation and the colour profile of a PIL image are used

@@ -3,6 +3,9 @@
 Every picture that the project opens goes through this module: the paintings of a source, the
 arguments of `ArtistClassifier`, the folders that metrics compare, and uploaded files.
 
+These functions limit the size of a picture, not the time: only the end of its process stops a
+decoder that hangs. Preparation decodes in processes that it can end, see `decoder_pool`.
+
 The result is RGB, upright, on white where the picture was transparent, and converted to sRGB if it
 has a colour profile. It has the picture's size, or a short side of at most `side` pixels. The size
 is checked before any pixel is decoded.
@@ -77,6 +80,10 @@ MAX_NOTE = 16 << 20  # bytes of one profile or text in a PNG file, uncompressed
 
 
 PNG = b"\x89PNG\r\n\x1a\n"
+
+
+# In the info of a 16-bit PNG in colour: its transparent colour, and the file.
+CLEAR_COLOUR = "brushwork transparent colour"
 
 
 HEIF_BRANDS = (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1")
@@ -384,12 +391,15 @@ def _open_png(content: bytes) -> Image.Image:
         else:
             info |= _png_note(kind, content[position + 8 : end - 4])
         position = end
-    image = Image.open(io.BytesIO(b"".join([*kept, content[position:]])), formats=["PNG"])
+    plain = b"".join([*kept, content[position:]])
+    image = Image.open(io.BytesIO(plain), formats=["PNG"])
     image.info |= info
     # Pillow converts pixels of other depths to 8 bits, but not the value that is transparent.
     depth, key = content[24], image.info.get("transparency")
-    if isinstance(key, tuple):
-        image.info["transparency"] = tuple(v >> 8 if depth == 16 else v & 0xFF for v in key)
+    if isinstance(key, tuple) and depth == 16:
+        image.info[CLEAR_COLOUR] = (image.info.pop("transparency"), plain)
+    elif isinstance(key, tuple):
+        image.info["transparency"] = tuple(v & 0xFF for v in key)
     elif isinstance(key, int) and image.mode == "L":
         white = 2**depth - 1
         image.info["transparency"] = (key & white) * 255 // white
@@ -500,6 +510,8 @@ def _eight_bit(image: Image.Image) -> Image.Image:
         raise Rejected("floating-point pixels, whose value of white is unknown")
     if image.mode in ("L", "1"):
         return image.convert("LA" if "transparency" in image.info else "L")
+    if CLEAR_COLOUR in image.info:
+        return _with_clear_colour(image)
     if image.mode == "La":
         return image.convert("LA")
     if image.mode == "LAB":
@@ -532,6 +544,19 @@ def _grey(image: Image.Image) -> Image.Image:
         return grey
     alpha = Image.fromarray(np.where(np.asarray(image) == key, 0, 255).astype(np.uint8))
     return Image.merge("LA", (grey, alpha))
+
+
+def _with_clear_colour(image: Image.Image) -> Image.Image:
+    """Convert a 16-bit PNG in colour to RGBA, where one colour of 16 bits is transparent."""
+    colour, content = image.info[CLEAR_COLOUR]
+    # Pillow keeps the high bytes only. Read in the other byte order, the file gives the low ones.
+    with Image.open(io.BytesIO(content), formats=["PNG"]) as low:
+        low.tile = [tile._replace(args="RGB;16L") for tile in low.tile]
+        is_clear = np.all(np.asarray(image) == [value >> 8 for value in colour], axis=-1)
+        is_clear &= np.all(np.asarray(low) == [value & 0xFF for value in colour], axis=-1)
+    result = image.convert("RGBA")
+    result.putalpha(Image.fromarray(np.where(is_clear, 0, 255).astype(np.uint8)))
+    return result
 
 
 def _orientation(image: Image.Image) -> int:
