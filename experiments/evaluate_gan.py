@@ -73,7 +73,8 @@ class MeasurementConfig:
 
     spaces: tuple[str, ...] = ("pixels",)
     """Feature spaces: pixels, inception, inception:FILE, artist:CLASSIFIER, or ARCHITECTURE:WEIGHTS
-    of timm. The figures show nearest neighbours in the first one."""
+    of timm, where WEIGHTS is hub, a file or a package. The figures show nearest neighbours in the
+    first one."""
     fetch: bool = False
     """Download the weights of inception if they are absent (91 MB)."""
     num_fakes: Annotated[int, Range(1, 10_000_000)] = 1000

@@ -315,7 +315,7 @@ def test_transformers_are_feature_spaces_too(architecture, side, tmp_path):
 
 
 def test_a_side_that_a_backbone_does_not_take_is_one_sentence(tmp_path):
-    with pytest.raises(BrushworkError, match=r"of 20 pixels \(.*; set `side` to 224"):
+    with pytest.raises(BrushworkError, match=r"of 20 x 20 pixels \(.*; set `side` to 224"):
         F.timm_space("mixer_s32_224", tmp_path / "weights.safetensors", side=20)
 
 

@@ -97,10 +97,10 @@ def test_the_folder_of_a_single_artist_is_the_artist(tmp_path: Path):
 def test_what_resembles_a_split_and_is_an_artist_is_said(tmp_path: Path):
     write(tmp_path, "train_images/Monet/a.jpg", "test_images/Monet/a.jpg", "Val Prinsep/a.jpg")
     [note] = image_folder(tmp_path).notes
-    assert "'test_images', 'train_images' resembles the name of a split" in note
+    assert "taken as artists: 'test_images', 'train_images'; if these folders are splits" in note
     write(tmp_path / "alone", "val/a.jpg", "Monet/a.jpg")
     [note] = image_folder(tmp_path / "alone").notes
-    assert note.startswith("'val' resembles the name of a split and is taken as an artist")
+    assert note.startswith("taken as artists: 'val'; if")
 
 
 def test_folders_beside_the_splits_are_said(tmp_path: Path):

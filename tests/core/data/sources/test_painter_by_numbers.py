@@ -226,8 +226,8 @@ def test_a_file_name_with_decomposed_accents_is_found(tmp_path: Path):
 def test_pictures_that_no_row_names_are_said(tmp_path: Path):
     write(tmp_path, "1.jpg", "2.jpg", "._1.jpg")
     assert painter_by_numbers(kaggle(tmp_path, row("1.jpg"))).notes == (
-        f"1 pictures in the folder are in no valid row of {CSV}: 2.jpg",
-        "1 pictures in the folder are hidden: ._1.jpg",
+        f"pictures that are not used, because no valid row of {CSV} names them: 1 (2.jpg)",
+        "pictures that are not used, because they are hidden: 1 (._1.jpg)",
     )
 
 

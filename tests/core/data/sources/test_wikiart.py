@@ -135,9 +135,7 @@ NAMED = {
 @pytest.mark.parametrize("kind", NAMED)
 def test_a_dataset_that_names_its_pictures_says_so(tmp_path: Path, write_parquet, kind: str):
     write_parquet("in/a.parquet", image=NAMED[kind])
-    reason = (
-        r"names its picture files and does not contain them .*a\.jpg.*save it with `save_to_disk`"
-    )
+    reason = r"contains paths of pictures, such as .*a\.jpg.*with `save_to_disk`"
     with pytest.raises(BrushworkError, match=reason):
         open_source(str(tmp_path / "in"))
 
@@ -148,7 +146,7 @@ def test_a_row_that_only_names_its_picture_is_rejected(tmp_path: Path, write_par
     paintings = open_source(str(tmp_path / "in"))
     assert [*paintings.table["source"]] == ["train/0", "train/1"]
     assert dict(paintings.rejected) == {
-        "train/2": "the dataset names the picture file and does not contain it",
+        "train/2": "the dataset contains the path of the picture, and not the picture",
         "train/3": "no image in this row",
     }
 

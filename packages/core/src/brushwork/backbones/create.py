@@ -219,7 +219,7 @@ def side_options_for(architecture: str, network: Backbone, side: int) -> dict[st
             error = error or failure
     reason = (str(error) or type(error).__name__).splitlines()[0]
     raise BrushworkError(
-        f"{architecture} does not take images of {side} pixels ({reason}); set `side` to "
+        f"{architecture} does not take images of {side} x {side} pixels ({reason}); set `side` to "
         f"{trained_side}"
     )
 

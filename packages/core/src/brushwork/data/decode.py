@@ -96,7 +96,7 @@ TiffImagePlugin.OPEN_INFO.setdefault((b"MM", 0, (1,), 1, (16,), ()), ("I;16B", "
 class Rejected(Exception):
     """The reason why one picture cannot be used; the work continues with the others.
 
-    A second argument says how preparation can be told to use the picture after all.
+    A second argument, if there is one, says how preparation can use the picture after all.
     """
 
     def __str__(self) -> str:

@@ -114,7 +114,8 @@ def resembles_split(name: str) -> bool:
 def split_names(names: Iterable[str]) -> dict[str, str]:
     """Map names of splits to "train" or "test"; leave other names out.
 
-    The validation split is the test split if there is no other. A validation split alone is none.
+    The validation split is the test split if there is no other. If it is the only split, its name
+    is left out, too.
 
     >>> split_names(["train", "validation", "test", "Rembrandt"])
     {'train': 'train', 'validation': 'train', 'test': 'test'}

@@ -98,7 +98,7 @@ def _take_splits(
 
     Args:
         folders: the folders of each picture, outermost first.
-        notes: what was said before.
+        notes: the notes so far.
 
     Returns:
         The folders inside the splits; the split of each picture, or ""; and all notes.
@@ -120,7 +120,7 @@ def _take_splits(
     if alike := sorted(filter(resembles_split, artists)):
         notes = [
             *notes,
-            f"{listed([repr(name) for name in alike])} resembles the name of a split and is taken "
-            "as an artist; name the splits train, validation and test",
+            f"taken as artists: {listed([repr(name) for name in alike])}; if these folders are "
+            "splits, name them train, validation or test",
         ]
     return inside, splits, notes

@@ -89,8 +89,8 @@ def painter_by_numbers(folder: str | Path) -> Paintings:
             f"({len(missing):,} missing, {len(rejected):,} rejected); unpack the archives in {root}"
         )
     table, more_notes = tidy(as_table(rows))
-    notes += _unused(sorted(files.keys() - lines.keys()), f"in no valid row of {CSV}")
-    notes += _unused(sorted(hidden), "hidden")
+    notes += _unused(sorted(files.keys() - lines.keys()), f"no valid row of {CSV} names them")
+    notes += _unused(sorted(hidden), "they are hidden")
     return Paintings(
         name="Painter by Numbers",
         table=table,
@@ -106,7 +106,8 @@ def _unused(files: list[str], reason: str) -> list[str]:
     """Write a note on the pictures that are in the folder and are not used."""
     pictures = [file for file in files if Path(file).suffix.lower() in SUFFIXES]
     shown = [file if is_text(file) else ascii(file) for file in pictures]
-    return [f"{len(shown):,} pictures in the folder are {reason}: {listed(shown)}"] * bool(shown)
+    note = f"pictures that are not used, because {reason}: {len(shown):,} ({listed(shown)})"
+    return [note] * bool(shown)
 
 
 def _csv_records(path: Path, notes: list[str]) -> Iterator[tuple[int, dict[str, str] | str]]:

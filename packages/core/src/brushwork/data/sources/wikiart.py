@@ -37,7 +37,7 @@ NO_PAINTING = ("mask", "thumb", "depth", "segment", "sketch", "edge", "condition
 """Parts of names of columns whose images are not paintings."""
 
 
-OUTSIDE = "the dataset names the picture file and does not contain it"
+OUTSIDE = "the dataset contains the path of the picture, and not the picture"
 
 
 Configurations = dict[str, dict[str, list[Path]]]
@@ -60,7 +60,7 @@ def wikiart(name_or_path: str | Path, configuration: str = "") -> Paintings:
 
     Raises:
         BrushworkError: the dataset cannot be loaded, has several configurations or no column of
-            images, or names its files and does not contain them.
+            images, or contains paths instead of pictures.
     """
     import datasets
 
@@ -354,9 +354,9 @@ def _refuse(name: str | Path, column: str, paths: list[str]) -> NoReturn:
     if not paths:
         raise BrushworkError(f"{name} contains no image; check that the download is complete")
     raise BrushworkError(
-        f"this dataset names its picture files and does not contain them (column `{column}` of "
-        f"{name}, such as {paths[0]!r}); load it where the files are, cast the column to "
-        "`datasets.Image`, and save it with `save_to_disk`"
+        f"the column `{column}` of {name} contains paths of pictures, such as {paths[0]!r}, and "
+        "not the pictures; load the dataset where the files are, cast the column to "
+        "`datasets.Image`, and save the dataset with `save_to_disk`"
     )
 
 
