@@ -112,10 +112,16 @@ def test_heads_compute_in_float32_under_autocast(backbone):
     assert logits.dtype == torch.float32 and logits[:, :4].equal(torch.stack(expected, 1))
 
 
-@pytest.mark.parametrize("wrong", ["resnet18", "resnet99:none", "vit_tiny_patch16_224:none"])
+@pytest.mark.parametrize(
+    "wrong", ["resnet18", "hf_hub:timm/resnet18", "resnet99:none", "vit_tiny_patch16_224:none"]
+)
 def test_an_unusable_backbone_is_an_error(wrong):
     with pytest.raises(BrushworkError, match="backbone"):
         frozen_backbone(wrong)
+
+
+def test_a_backbone_may_have_its_name_on_the_hub():
+    assert type(frozen_backbone("hf_hub:timm/resnet18.a1_in1k:none")).__name__ == "ResNet"
 
 
 def test_build_networks_adds_a_backbone_to_the_models_own_discriminator():

