@@ -11,6 +11,12 @@ checkpoint of the best epoch, for identify.py), `metrics.jsonl`, `curves.png`, t
 and the state from which --resume continues.
 """
 
+if __name__ == "__main__":
+    # Before the imports below, which take seconds: the launcher may be killed meanwhile.
+    from brushwork.training.launcher import follow_launcher
+
+    follow_launcher()
+
 import copy
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -64,7 +70,6 @@ from brushwork.metrics.classification import top_k_accuracy
 from brushwork.report import figures
 from brushwork.training import distributed
 from brushwork.training.ema import decay_after, update_ema
-from brushwork.training.launcher import follow_launcher
 from brushwork.training.precision import Precision, choose_precision
 from brushwork.training.run import METRICS, Run, StopSignal, open_run, read_metrics
 from brushwork.training.schedule import is_over
@@ -269,7 +274,6 @@ def main(cfg: Config) -> None:
 def check_settings(cfg: Config) -> None:
     """Check what can be checked before the data is opened."""
     distributed.check_launch()
-    follow_launcher()
     check_tracker(cfg.output.tracker)
 
 

@@ -10,6 +10,12 @@ Writes to --out: the trained `generator/`, sample grids in `samples/`, earlier g
 run that was stopped or killed. experiments/README.md describes every file.
 """
 
+if __name__ == "__main__":
+    # Before the imports below, which take seconds: the launcher may be killed meanwhile.
+    from brushwork.training.launcher import follow_launcher
+
+    follow_launcher()
+
 import copy
 import math
 from dataclasses import dataclass, field
@@ -40,7 +46,6 @@ from brushwork.metrics.evaluate import flat_metrics
 from brushwork.metrics.pictures import selected_pictures
 from brushwork.training.distributed import Means, any_process, average_gradients, check_launch
 from brushwork.training.ema import decay_after, update_ema
-from brushwork.training.launcher import follow_launcher
 from brushwork.training.precision import Precision, choose_precision
 from brushwork.training.run import STATE, StopSignal, open_run
 from brushwork.training.threads import use_all_cores
@@ -389,7 +394,6 @@ def check_settings(cfg: Config) -> None:
     """Check what can be checked before the data is opened."""
     check_tracker(cfg.output.tracker)
     check_launch()
-    follow_launcher()
 
 
 def select_training_set(cfg: Config, table: pd.DataFrame) -> TrainingSet:

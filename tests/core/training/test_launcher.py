@@ -1,15 +1,19 @@
 """Processes that end with their launcher; the processes here import no torch."""
 
+import os
 import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
 from brushwork.training import launcher
 
 linux = pytest.mark.skipif(sys.platform != "linux", reason="launchers are found in /proc")
+
+EXPERIMENTS = Path(__file__).parents[3] / "experiments"
 
 LAUNCHER = """
 import os, subprocess, sys
@@ -102,7 +106,34 @@ def test_a_launcher_that_is_gone_at_the_start_is_noticed(launch):
     process.kill()
     process.wait()
     out, error = read_to_end(process)
-    assert out == "" and "run the same command to start again" in error
+    assert out == "" and "the launcher was stopped" in error
+
+
+@linux
+@pytest.mark.parametrize("script", ["train_gan.py", "train_classifier.py"])
+@pytest.mark.parametrize("which", [signal.SIGTERM, signal.SIGKILL])
+def test_a_training_ends_while_it_still_imports(script, which, tmp_path):
+    """The first package that takes seconds to import is replaced by one that takes a minute."""
+    for package in ("accelerate", "numpy", "pandas", "torch", "tyro"):
+        slow = "import time; print('importing', flush=True); time.sleep(60)"
+        (tmp_path / f"{package}.py").write_text(slow)
+    (tmp_path / "launch.py").write_text(LAUNCHER)
+    paths = os.environ.get("PYTHONPATH", "")
+    process = subprocess.Popen(
+        [sys.executable, tmp_path / "launch.py", EXPERIMENTS / script],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{paths}"},
+    )
+    try:
+        assert process.stdout.readline() == "importing\n"
+        process.send_signal(which)
+        assert "the launcher was stopped" in read_to_end(process)[1]
+    finally:
+        process.kill()
+        process.communicate()
 
 
 def test_a_process_without_a_launcher_follows_none(monkeypatch):

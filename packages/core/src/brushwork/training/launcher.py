@@ -13,8 +13,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from brushwork.errors import BrushworkError
-
 # `accelerate launch` or `torchrun` sets one of these variables in each process that it starts.
 LAUNCH_VARIABLES = ("ACCELERATE_DYNAMO_MODE", "TORCHELASTIC_RUN_ID")
 
@@ -29,19 +27,17 @@ def follow_launcher() -> None:
     """End this process when its launcher ends; without a launcher, do nothing.
 
     From now on a thread checks every half second whether the launcher is alive. When it is not,
-    the process receives a SIGTERM, or, inside a block of `deferred`, `has_ended` becomes true.
+    the process receives a SIGTERM, or, inside a block of `deferred`, `has_ended` becomes true. If
+    the launcher ended before this call, the process receives a SIGTERM at once.
 
-    Raises:
-        BrushworkError: the launcher ended before this call.
+    This module imports little, so a script can call this before the imports that take seconds.
     """
     global _watch
     if _watch is not None:
         return
     launchers = find_launchers()
     if _is_launched() and not _may_be_launcher(os.getppid()):
-        raise BrushworkError(
-            "the launcher of this process was stopped; run the same command to start again"
-        )
+        _end()
     if launchers:
         _watch = threading.Thread(
             target=_follow, args=(launchers,), name="follow-launcher", daemon=True
@@ -138,9 +134,13 @@ def _follow(launchers: list[int]) -> None:
         time.sleep(SECONDS_BETWEEN_CHECKS)
     _ended.set()
     if not _num_deferrals:
-        with suppress(OSError):
-            print("the launcher was stopped, so its process ends, too", file=sys.stderr, flush=True)
-        os.kill(os.getpid(), signal.SIGTERM)
+        _end()
+
+
+def _end() -> None:
+    with suppress(OSError):
+        print("the launcher was stopped, so this process ends, too", file=sys.stderr, flush=True)
+    os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _ancestors(num: int) -> list[int]:
