@@ -1,17 +1,21 @@
 """Compare fakes with real paintings. They come from checkpoints, runs or folders of images.
 
     uv run experiments/evaluate_gan.py runs/gan --data paintings/ --genre landscape
+    uv run experiments/evaluate_gan.py landscapes monet --data paintings/ --spaces artist:artists
     uv run experiments/evaluate_gan.py runs/a runs/b fakes/ --real photographs/ --spaces inception
     uv run experiments/evaluate_gan.py runs/gan --kept --spaces resnet34:resnet34.safetensors
 
 Writes to --out `report.json` with the metrics in each feature space, `report.html` with the tables
 and figures in one file, and the figures: real paintings beside fakes, the fakes that are nearest to
-paintings, and with --kept the curves of a run. On several GPUs, replace `uv run` by
+paintings, and with --kept the curves of a run. `rejected.csv` lists the files of a folder that
+cannot be read, with the reasons. On several GPUs, replace `uv run` by
 `accelerate launch`; the processes share the fakes. The features of real paintings are cached.
 
 Compare generators with one command, because every metric depends on the number of pictures.
 """
 
+import csv
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,7 +26,10 @@ import tyro
 from accelerate import Accelerator
 from PIL import Image
 
+from brushwork.data.decode import picture_files
 from brushwork.data.open import open_data
+from brushwork.data.paintings import listed
+from brushwork.data.prepared import REJECTED
 from brushwork.data.selection import select
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.files import write_json
@@ -94,7 +101,7 @@ class Config:
     """Settings of an evaluation."""
 
     fakes: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FAKES")]
-    """Checkpoints, run folders or folders of images."""
+    """Checkpoints, run folders, names of bundled generators, or folders of images."""
     selection: Selection = field(default_factory=Selection)
     paintings: RealConfig = field(default_factory=RealConfig)
     measurement: MeasurementConfig = field(default_factory=MeasurementConfig)
@@ -155,6 +162,8 @@ def main(cfg: Config) -> None:
     for pictures in fakes.values():
         num_real = reals[pictures.side].compared.num
         require_enough(num_real, pictures.num, cfg.measurement.num_pairs)
+    if accelerator.is_main_process:
+        report_folders(cfg, fakes, reals)
 
     # All processes share the fakes; the first one does the rest.
     features = {
@@ -226,6 +235,35 @@ def open_real(cfg: Config, side: int) -> RealPaintings:
         for table in (compared, chosen.drop(compared.index))
     )
     return RealPaintings(first, others if others.num else None)
+
+
+def report_folders(
+    cfg: Config, fakes: Mapping[str, Pictures], reals: Mapping[int, RealPaintings]
+) -> None:
+    """Print how many pictures of each folder are used, and list those that cannot be read."""
+    sets = [(str(cfg.paintings.real), next(iter(reals.values())).compared), *fakes.items()]
+    folders = {name: pictures for name, pictures in sets if pictures.left_out is not None}
+    rejected = cfg.out / REJECTED
+    rejected.unlink(missing_ok=True)  # that of an earlier evaluation
+    rows = [row for pictures in folders.values() for row in (pictures.left_out or {}).items()]
+    if rows:
+        cfg.out.mkdir(parents=True, exist_ok=True)
+        with rejected.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file:
+            csv.writer(file).writerows([("source", "reason"), *rows])
+    for name, pictures in folders.items():
+        report_data(describe_folder(name, pictures, rejected))
+
+
+def describe_folder(name: str, pictures: Pictures, rejected: Path) -> str:
+    """Say how many pictures of a folder are used, and how many files are left out and why."""
+    left_out = pictures.left_out or {}
+    text = f"{name}: {pictures.num:,} pictures used, {len(left_out):,} left out"
+    if left_out:
+        counts = Counter(left_out.values()).most_common()
+        reasons = listed([f"{num:,} {reason}" for reason, num in counts])
+        text += f" ({reasons}; listed in {rejected})"
+    ignored = picture_files(name)[1]
+    return text + "".join(f"; ignored {num:,} {reason}" for reason, num in ignored.items())
 
 
 def compare_all(

@@ -1,5 +1,6 @@
 r"""Identify the artist of every picture in a folder.
 
+    uv run experiments/identify.py pictures/
     uv run experiments/identify.py pictures/ --classifier runs/classifier/classifier \
         --out attributions.csv
 
@@ -33,8 +34,9 @@ import tyro
 from PIL import Image
 from tqdm import tqdm
 
-from brushwork.checkpoint import WEIGHTS, locate
+from brushwork.checkpoint import WEIGHTS
 from brushwork.classifier.identify import ArtistClassifier, Identification, read_picture
+from brushwork.classifier.save import locate_classifier
 from brushwork.data.decode import SUFFIXES, picture_files
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.files import atomic_write, read_json, write_json
@@ -59,8 +61,9 @@ class Config:
 
     folder: Annotated[Path, tyro.conf.Positional]
     """Identify the pictures in this folder and its subfolders."""
-    classifier: str = "runs/classifier/classifier"
-    """The classifier's checkpoint folder, or its name on the Hugging Face Hub."""
+    classifier: str | None = None
+    """The classifier's checkpoint folder, or its name on the Hugging Face Hub; by default the
+    bundled classifier."""
     out: Path = Path("attributions.csv")
     """The table to write."""
     sheet: bool = True
@@ -74,8 +77,9 @@ def main(cfg: Config) -> None:
     pictures, ignored = find_pictures(cfg)
     use_all_cores()
     device = "cuda" if torch.cuda.is_available() else "cpu"
-    classifier = ArtistClassifier.from_pretrained(cfg.classifier, device)
-    check_same_command(cfg.out, cfg.folder, locate(cfg.classifier))
+    checkpoint = locate_classifier(cfg.classifier)
+    classifier = ArtistClassifier.from_pretrained(checkpoint, device)
+    check_same_command(cfg.out, cfg.folder, checkpoint)
     done = open_table(cfg.out)
     if cfg.sheet:
         open_sheet(cfg.out.with_suffix(".html"), done)

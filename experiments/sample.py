@@ -1,34 +1,62 @@
-"""Make pictures with a trained generator: single files, a grid, or an animated walk between them.
+"""Make pictures with a trained generator: single files, a grid, a walk, mixed styles, inversions.
 
+    uv run experiments/sample.py --list
+    uv run experiments/sample.py landscapes
     uv run experiments/sample.py runs/gan/generator --num 16 --out paintings/
     uv run experiments/sample.py runs/gan/generator --num 6 --walk walk.mp4
     uv run experiments/sample.py runs/genres/generator --label landscape --truncation 0.7
+    uv run experiments/sample.py portraits --mix 4 6
+    uv run experiments/sample.py landscapes --invert painting.jpg photograph.png
 
-Writes seed-SEED-000.png and so on and grid.png into the folder `--out`; with `--walk`, it writes
-only the animation. The same seed gives the same pictures.
+Writes seed-SEED-000.png and so on and grid.png into the folder `--out`. The same seed gives the
+same pictures. Instead of these:
+
+    --walk    writes only the animation
+    --mix     writes the pictures, their mixtures seed-SEED-COARSE-FINE.png, and mix.png: the grid
+              with the pictures in its margins
+    --invert  writes inversion-000.png and so on, and inversions.png: each given picture beside the
+              most similar one that the generator can make
 """
 
+import textwrap
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
+import torch
 import tyro
-from PIL import Image
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
 from tqdm import tqdm
 
+from brushwork.checkpoint import DEMO_ON_PYPI, bundled_checkpoints, load_config
+from brushwork.data.decode import Rejected, to_rgb
 from brushwork.errors import BrushworkError, report_errors
-from brushwork.gan.generator import PaintingGenerator
+from brushwork.gan.generator import PaintingGenerator, to_arrays
+from brushwork.gan.invert import invert
+from brushwork.gan.networks import ARCHITECTURES
+from brushwork.gan.save import names_of
 from brushwork.report import figures
-from settings import PositiveShare, Range, Seed, read_flags
+from settings import Count, PositiveShare, Range, Seed, read_flags
+
+# The margins of a grid of mixed styles are this many pixels away from it.
+MARGIN = 8
+
+# Characters of a line of the classes in --list.
+CLASSES_WIDTH = 42
 
 
 @dataclass(frozen=True)
 class Config:
     """Settings: the pictures to make, and the files to write."""
 
-    generator: Annotated[str, tyro.conf.Positional]
-    """A generator's checkpoint: a folder, or a name on the Hugging Face Hub."""
+    generator: Annotated[str | None, tyro.conf.Positional] = None
+    """A generator's checkpoint: a folder, the name of a bundled generator (see --list), or a name
+    on the Hugging Face Hub."""
+    list: bool = False
+    """List the bundled generators, and do nothing else."""
     num: Annotated[int, Range(1, 1_000_000)] = 16
     """Number of pictures."""
     label: str | None = None
@@ -45,22 +73,73 @@ class Config:
     pictures."""
     frames: Annotated[int, Range(1, 10_000)] = 24
     """Frames of the walk from one picture to the next."""
+    mix: tuple[Annotated[int, Range(1, 100)], Annotated[int, Range(1, 100)]] | None = None
+    """Mix the styles of COARSE pictures with those of FINE others: the coarse styles decide the
+    composition, the fine ones the colours and the brushwork."""
+    level: Annotated[int, Range(0, 100)] | None = None
+    """The first level that takes the fine styles; by default, the upper half of the levels does."""
+    invert: tuple[Path, ...] = ()
+    """For each of these pictures, search for the most similar one that the generator can make."""
+    steps: Count = 200
+    """Steps of this search."""
     enlarge: Annotated[int, Range(1, 100)] = 1
-    """Factor by which the grid and the walk are enlarged."""
+    """Factor by which grids and the walk are enlarged."""
 
 
 def main(cfg: Config) -> None:
-    """Open the generator, then write pictures or a walk."""
-    generator = PaintingGenerator.from_pretrained(cfg.generator)
+    """Open the generator, then write what the flags choose."""
+    if cfg.list:
+        print(table_of_generators())
+        return
+    if cfg.generator is None:
+        raise BrushworkError("no generator is given; pass a checkpoint, or `list` to see some")
+    if sum(map(bool, (cfg.walk, cfg.mix, cfg.invert))) > 1:
+        raise BrushworkError("only one of `walk`, `mix` and `invert` is possible; pass one of them")
+    # The search is the only slow part. The rest gives the same bytes on every machine.
+    device = "cuda" if cfg.invert and torch.cuda.is_available() else "cpu"
+    generator = PaintingGenerator.from_pretrained(cfg.generator, device)
     try:
         if cfg.walk:
             write_walk(generator, cfg, cfg.walk)
+        elif cfg.mix:
+            write_mixtures(generator, cfg, *cfg.mix)
+        elif cfg.invert:
+            write_inversions(generator, cfg)
         else:
             write_pictures(generator, cfg)
     except OSError as error:
         raise BrushworkError(
             f"cannot write the pictures ({error}); pass another `out` or `walk`"
         ) from error
+
+
+def table_of_generators() -> str:
+    """List the bundled generators: their names, what they paint, their side and their classes."""
+    rows = [("name", "paints", "side", ["classes"])]
+    for name, folder in bundled_checkpoints().items():
+        config = load_config(folder)
+        if config.get("architecture") not in ARCHITECTURES:
+            continue
+        training, classes = config["training"], config["model"].get("classes") or ()
+        selected = [names_of(training, kind) for kind in ("genre", "style", "artist")]
+        paints = ", ".join(filter(None, selected)) or "all paintings"
+        if classes:
+            paints = f"{len(classes)} {training.get('condition') or 'label'}s"
+        unbroken = ", ".join(name.replace(" ", "\xa0") for name in classes)
+        lines = [line.replace("\xa0", " ") for line in textwrap.wrap(unbroken, CLASSES_WIDTH)]
+        rows.append((name, paints, str(config["model"]["side"]), lines or ["none"]))
+    if len(rows) == 1:
+        raise BrushworkError(
+            f"there are no bundled generators, because {DEMO_ON_PYPI} is not installed; install it"
+        )
+    first, second, third = (max(len(row[column]) for row in rows) for column in range(3))
+    return "\n".join(
+        f"{name:<{first}}  {paints:<{second}}  {side:>{third}}  {line}"
+        for row in rows
+        for (name, paints, side), line in zip(
+            [row[:3], *[("", "", "")] * (len(row[3]) - 1)], row[3], strict=True
+        )
+    )
 
 
 def write_pictures(generator: PaintingGenerator, cfg: Config) -> None:
@@ -71,8 +150,7 @@ def write_pictures(generator: PaintingGenerator, cfg: Config) -> None:
     cfg.out.mkdir(parents=True, exist_ok=True)
     for i, array in enumerate(arrays):
         Image.fromarray(array).save(cfg.out / f"seed-{cfg.seed}-{i:03d}.png")
-    enlarged = arrays.repeat(cfg.enlarge, axis=1).repeat(cfg.enlarge, axis=2)
-    figures.grid(enlarged).save(cfg.out / "grid.png")
+    figures.grid(enlarged(arrays, cfg.enlarge)).save(cfg.out / "grid.png")
     print(f"wrote {cfg.num} pictures and grid.png to {cfg.out}")
 
 
@@ -85,6 +163,98 @@ def write_walk(generator: PaintingGenerator, cfg: Config, file: Path) -> None:
     progress = tqdm(enlarge(frames, cfg.enlarge), total=cfg.num * cfg.frames, unit="frame")
     figures.save_animation(progress, file)
     print(f"wrote the walk to {file}")
+
+
+def write_mixtures(
+    generator: PaintingGenerator, cfg: Config, num_coarse: int, num_fine: int
+) -> None:
+    """Write the pictures whose styles are mixed, the mixtures, and the grid of all.
+
+    Args:
+        generator: a generator with styles.
+        cfg: the script's settings.
+        num_coarse: the first pictures of the seed, which give the coarse styles.
+        num_fine: the pictures after them, which give the fine styles.
+    """
+    num = num_coarse + num_fine
+    z, y = generator.latents(num, cfg.seed), generator.labels(num, cfg.label, cfg.seed)
+    pairs = [(i, j) for i in range(num_coarse) for j in range(num_coarse, num)]
+    coarse, fine = map(list, zip(*pairs, strict=True))
+    level = generator.num_levels // 2 if cfg.level is None else cfg.level
+    styles = generator.mix(z[coarse], z[fine], level, y[coarse], y[fine], cfg.truncation)
+    mixed = to_arrays(generator.paint_styles(styles))
+    pictures = to_arrays(generator.paint(z, y, cfg.truncation))
+
+    cfg.out.mkdir(parents=True, exist_ok=True)
+    for i, array in enumerate(pictures):
+        Image.fromarray(array).save(cfg.out / f"seed-{cfg.seed}-{i:03d}.png")
+    for (i, j), array in zip(pairs, mixed, strict=True):
+        Image.fromarray(array).save(cfg.out / f"seed-{cfg.seed}-{i:03d}-{j:03d}.png")
+    pictures, mixed = (enlarged(arrays, cfg.enlarge) for arrays in (pictures, mixed))
+    grid_with_margins(pictures[:num_coarse], pictures[num_coarse:], mixed).save(cfg.out / "mix.png")
+    print(
+        f"wrote {num} pictures, {len(pairs)} mixtures and mix.png to {cfg.out}: the coarse styles "
+        f"are those of the left margin, the fine ones (from level {level} of "
+        f"{generator.num_levels}) those of the top"
+    )
+
+
+def grid_with_margins(
+    left: NDArray[np.uint8], top: NDArray[np.uint8], inside: NDArray[np.uint8]
+) -> Image.Image:
+    """Draw a grid of R x C images with an image in front of each row and above each column.
+
+    Args:
+        left: (R, S, S, 3).
+        top: (C, S, S, 3).
+        inside: (R * C, S, S, 3), row by row.
+    """
+    columns = len(top)
+    parts = [figures.grid(left, 1), figures.grid(top, columns), figures.grid(inside, columns)]
+    x, y = parts[0].width + MARGIN, parts[1].height + MARGIN
+    sheet = Image.new("RGB", (x + parts[1].width, y + parts[0].height), "white")
+    for part, corner in zip(parts, [(0, y), (x, 0), (x, y)], strict=True):
+        sheet.paste(part, corner)
+    return sheet
+
+
+def write_inversions(generator: PaintingGenerator, cfg: Config) -> None:
+    """Write the picture that is most similar to each given one, and the grid of the pairs."""
+    given = [read(file, generator.side) for file in cfg.invert]  # before the long search
+    cfg.out.mkdir(parents=True, exist_ok=True)
+    pairs = []
+    for i, (file, picture) in enumerate(zip(cfg.invert, given, strict=True)):
+        with tqdm(total=cfg.steps, desc=file.name, unit="step") as bar:
+
+            def show(_step: int, loss: float, _picture: Image.Image, bar: tqdm = bar) -> None:
+                bar.set_postfix_str(f"difference {loss:.3g}", refresh=False)
+                bar.update()
+
+            found = invert(generator, picture, cfg.steps, show, label=cfg.label, seed=cfg.seed)
+        found.picture.save(cfg.out / f"inversion-{i:03d}.png")
+        pairs += [ImageOps.fit(picture, found.picture.size), found.picture]
+    arrays = enlarged(np.stack(pairs), cfg.enlarge)
+    figures.grid(arrays, columns=2).save(cfg.out / "inversions.png")
+    print(f"wrote {len(given)} pictures and inversions.png to {cfg.out}")
+
+
+def read(file: Path, side: int) -> Image.Image:
+    """Read a picture of any kind, its short side reduced to `side` pixels.
+
+    Raises:
+        BrushworkError: it cannot be read.
+    """
+    try:
+        return to_rgb(file, side)
+    except Rejected as error:
+        raise BrushworkError(
+            f"cannot read {file}: {error.reason}; pass another picture to `invert`"
+        ) from error
+
+
+def enlarged(arrays: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
+    """Repeat every pixel of images (N, S, S, 3) `times` by `times`."""
+    return arrays.repeat(times, axis=1).repeat(times, axis=2)
 
 
 def enlarge(pictures: Iterator[Image.Image], times: int) -> Iterator[Image.Image]:

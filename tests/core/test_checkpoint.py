@@ -1,5 +1,7 @@
 import hashlib
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -136,6 +138,49 @@ def test_a_folder_without_a_checkpoint_suggests_the_one_inside(tmp_path):
     for nowhere in (tmp_path / "nowhere", "nowhere", "a/b/c"):
         with pytest.raises(BrushworkError, match="no checkpoint folder"):
             checkpoint.locate(nowhere)
+
+
+def test_a_bundled_checkpoint_is_found_by_its_name_unless_a_folder_has_it(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert checkpoint.locate("landscapes") == BUNDLED / "landscapes"
+    assert {folder.name for folder in BUNDLED.iterdir()} == checkpoint.bundled_checkpoints().keys()
+    checkpoint.save(nn.Linear(1, 1), tmp_path / "landscapes", {}, "")
+    assert checkpoint.locate("landscapes").resolve() == tmp_path / "landscapes"
+    (tmp_path / "landscapes/config.json").unlink()
+    with pytest.raises(BrushworkError, match=f"the bundled model of this name is in {BUNDLED}"):
+        checkpoint.locate("landscapes")
+
+
+def test_a_misspelt_name_lists_the_bundled_ones_without_the_hub(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("huggingface_hub.snapshot_download", None)
+    with pytest.raises(BrushworkError) as raised:
+        checkpoint.locate("landscape")
+    assert "(did you mean landscapes?)" in str(raised.value)
+    assert all(folder.name in str(raised.value) for folder in BUNDLED.iterdir())
+
+
+def test_without_the_demo_a_name_is_one_sentence_that_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "brushwork_demo", None)  # as if it were not installed
+    for opened in (PaintingGenerator.from_pretrained, ArtistClassifier.from_pretrained):
+        with pytest.raises(BrushworkError, match=r"no checkpoint folder landscapes; .*install bru"):
+            opened("landscapes")
+    with pytest.raises(BrushworkError, match=r"no classifier is given.*install it, or pass the"):
+        ArtistClassifier.from_pretrained()
+
+
+def test_models_open_by_name_without_an_import_of_the_demo(tmp_path):
+    code = """
+import sys
+from brushwork import ArtistClassifier, PaintingGenerator
+print(PaintingGenerator.from_pretrained("portraits").side)
+print(len(ArtistClassifier.from_pretrained().artists))
+print("brushwork_demo" in sys.modules)
+"""
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert done.stdout.split() == ["64", "14", "False"], done.stderr
 
 
 @pytest.mark.parametrize("part", ["generator", "classifier"])

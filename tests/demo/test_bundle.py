@@ -76,8 +76,9 @@ def test_a_report_is_refused_for_a_classifier(classifier_folder, tmp_path):
         bundle(str(classifier_folder), "artists", report=report, into=tmp_path)
 
 
-def test_artists_are_described_from_the_data(prepared_folder):
+def test_artists_are_described_from_the_data(prepared_folder, capsys):
     lines = describe_artists(str(prepared_folder), ["Haruo Minazuki", "Nobody"])
+    assert "80 paintings used, 0 left out" in capsys.readouterr().out
     assert set(lines) == {"Haruo Minazuki"}
     assert lines["Haruo Minazuki"].startswith("Ukiyo-e; 18")
     assert lines["Haruo Minazuki"].endswith("paintings here")

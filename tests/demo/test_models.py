@@ -36,6 +36,15 @@ def test_a_generator_is_refused_as_a_classifier(run_folder):
         find_models(classifier=str(run_folder / "generator"))
 
 
+def test_bundled_models_are_the_default_and_have_names():
+    painters = find_models().painters
+    assert {"landscapes", "monet"} <= painters.keys() and "artists" not in painters
+    (chosen,) = find_models(["monet"]).painters.values()
+    assert chosen == painters["monet"]
+    classifier = find_models().classifier
+    assert classifier and classifier == find_models(classifier="artists").classifier
+
+
 def test_a_missing_folder_is_named():
     with pytest.raises(BrushworkError, match="nowhere"):
         find_models(["nowhere"])

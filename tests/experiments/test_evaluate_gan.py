@@ -1,11 +1,13 @@
 """The script on tiny generators and folders, once by its real command line."""
 
+import csv
 import json
 import os
 import re
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -243,6 +245,47 @@ def test_a_run_that_copies_its_paintings_is_seen(evaluate, prepared_folder, tmp_
     assert report["pixels"]["one_nn"] < 0.4
 
 
+def test_what_is_left_out_of_folders_is_printed_and_listed(evaluate, run, tmp_path, capsys):
+    fakes = PaintingGenerator.from_pretrained(run / "generator").sample(23, seed=0)
+    for name in ("real", "fake"):
+        (tmp_path / name).mkdir()
+        for i, image in enumerate(fakes):
+            image.save(tmp_path / name / f"{i:02}.png")
+    (tmp_path / "real" / "00.png").write_bytes(b"")
+    (tmp_path / "real" / "notes.txt").write_text("no picture")
+    for i in (1, 2):
+        (tmp_path / "fake" / f"{i:02}.png").write_bytes(b"no picture")
+    out, flags = tmp_path / "out", ["--real", tmp_path / "real", "--out", tmp_path / "out"]
+    evaluate(tmp_path / "fake", run, *flags)
+    real, fake, *others = capsys.readouterr().out.splitlines()
+    rejected = out / "rejected.csv"
+    assert real == (
+        f"{tmp_path / 'real'}: 22 pictures used, 1 left out (1 empty file; listed in {rejected}); "
+        "ignored 1 files without a picture's suffix"
+    )
+    assert fake.startswith(f"{tmp_path / 'fake'}: 21 pictures used, 2 left out (2 not a picture")
+    assert not any("pictures used" in line for line in others), "a generator leaves out nothing"
+    with rejected.open(newline="") as file:
+        rows = list(csv.DictReader(file))
+    assert [row["source"].removeprefix(f"{tmp_path}/") for row in rows] == [
+        "real/00.png", "fake/01.png", "fake/02.png",
+    ]  # fmt: skip
+    of_fakes, _ = read(out).values()
+    assert (of_fakes["pixels"]["n_real"], of_fakes["pixels"]["n_fake"]) == (22, 21)
+    # The list of an earlier evaluation goes.
+    for file in rows:
+        Path(file["source"]).unlink()
+    evaluate(tmp_path / "fake", *flags)
+    assert not rejected.exists()
+    assert "22 pictures used, 0 left out; ignored" in capsys.readouterr().out
+
+
+def test_bundled_models_are_measured_by_their_names(evaluate, tmp_path):
+    evaluate("portraits", "--out", tmp_path)
+    assert list(read(tmp_path)) == ["portraits"]
+    assert len(open_space("artist:artists").labels) == 14
+
+
 def test_held_out_are_the_same_artists_even_where_there_are_none(prepared_folder, monkeypatch):
     table = open_prepared(prepared_folder).table
     sizes = table[table["split"] == "train"]["artist"].value_counts()
@@ -274,6 +317,7 @@ def test_held_out_are_the_same_artists_even_where_there_are_none(prepared_folder
     ("flags", "sentence"),
     [
         (["nowhere/at/all"], "no checkpoint"),
+        (["landscape"], r"did you mean landscapes\?"),
         (["RUN", "--spaces", "inception"], "no Inception weights at"),
         (["RUN", "--spaces", "resnet10t:gone.pth"], r"no weights at gone\.pth"),
         (["RUN", "--spaces", "artist:EMPTY"], "no checkpoint folder EMPTY"),

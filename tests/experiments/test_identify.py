@@ -85,6 +85,15 @@ def test_the_sheet_shows_the_unreadable_files_with_the_reason(identify, folder, 
     assert text.count(html.escape(rows["broken.jpg"]["error"])) == 1
 
 
+def test_the_bundled_classifier_is_the_default(run_script, tmp_path):
+    (tmp_path / "in").mkdir()
+    picture(tmp_path / "in" / "a.png")
+    run_script("identify", tmp_path / "in", "--out", tmp_path / "o.csv", "--no-sheet")
+    (row,) = read_table(tmp_path / "o.csv").values()
+    answer = ArtistClassifier.from_pretrained().identify(tmp_path / "in" / "a.png")
+    assert row["artist_1"] == answer.candidates[0].artist
+
+
 @pytest.mark.parametrize("cut", [3, 40])
 def test_a_killed_command_continues_to_the_same_table(identify, folder, tmp_path, cut):
     out = tmp_path / "out.csv"

@@ -1,3 +1,4 @@
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,8 +10,8 @@ import torch
 from PIL import Image, ImageSequence
 
 from brushwork.errors import BrushworkError
-from brushwork.gan import styled
-from brushwork.gan.generator import PaintingGenerator
+from brushwork.gan import dcgan, styled
+from brushwork.gan.generator import PaintingGenerator, to_arrays
 from brushwork.gan.save import save_generator
 from brushwork.training.ema import refresh_statistics
 from experiments import sample
@@ -93,6 +94,77 @@ def test_a_label_and_truncation_change_the_pictures(folder, tmp_path, run_script
             assert written.tobytes() == picture.tobytes()
 
 
+def test_the_bundled_generators_are_listed_and_opened_by_name(tmp_path, run_script, capsys):
+    run_script("sample", "--list")
+    head, *lines = capsys.readouterr().out.splitlines()
+    assert head.split() == ["name", "paints", "side", "classes"]
+    assert re.search(r"^landscapes +landscape +256  none$", "\n".join(lines), re.M)
+    assert re.search(r"^monet +Claude Monet +256  none$", "\n".join(lines), re.M)
+    assert any("14 artists" in line for line in lines)
+    assert not any(line.startswith("artists") for line in lines), "the classifier paints nothing"
+    assert max(map(len, lines)) <= 80 and not [*tmp_path.iterdir()]
+    run_script("sample", "portraits", "--num", 1, "--out", tmp_path)
+    with Image.open(tmp_path / "seed-0-000.png") as written:
+        assert written.size == (64, 64)
+
+
+@pytest.mark.parametrize("flags", [["--mix", 2, 3], ["--mix", 2, 3, "--level", 2]])
+def test_styles_are_mixed_in_a_grid_with_both_margins(folder, tmp_path, run_script, flags):
+    run_script("sample", folder, *flags, "--seed", 3, "--truncation", 0.8, "--out", tmp_path)
+    generator = PaintingGenerator.from_pretrained(folder)
+    pictures = [np.asarray(x) for x in generator.sample(5, seed=3, truncation=0.8)]
+    z, y = generator.latents(5, 3), generator.labels(5, seed=3)
+    with Image.open(tmp_path / "mix.png") as sheet:
+        assert sheet.size == (36 + 8 + 104, 36 + 8 + 70)
+        cells = np.asarray(sheet)
+    assert (cells[:44, :44] == 255).all(), "the corner is empty"
+    for i in range(2):
+        row = slice(46 + 34 * i, 78 + 34 * i)
+        assert np.array_equal(cells[row, 2:34], pictures[i])
+        for j in range(3):
+            column = slice(46 + 34 * j, 78 + 34 * j)
+            assert np.array_equal(cells[2:34, column], pictures[2 + j])
+            a, b = [i], [2 + j]
+            level = 2 if "--level" in flags else 1  # of three levels
+            styles = generator.mix(z[a], z[b], level, y[a], y[b], truncation=0.8)
+            expected = to_arrays(generator.paint_styles(styles))[0].astype(int)
+            with Image.open(tmp_path / f"seed-3-{i:03d}-{2 + j:03d}.png") as written:
+                assert np.abs(np.asarray(written) - expected).max() <= 1
+                assert np.array_equal(cells[row, column], np.asarray(written))
+
+
+def test_an_inversion_stands_beside_the_given_picture(folder, tmp_path, run_script, capfd):
+    generator = PaintingGenerator.from_pretrained(folder)
+    (target,) = generator.sample(1, label="sea", seed=9)
+    wide = Image.new("RGB", (64, 32), "red")
+    wide.paste(target, (16, 0))
+    exif = Image.Exif()
+    exif[0x112] = 6  # to be turned a quarter clockwise, as the one decoder does
+    wide.transpose(Image.Transpose.ROTATE_90).save(tmp_path / "a.png", exif=exif)
+    Image.new("L", (40, 40), 128).save(tmp_path / "b.png")
+    files = [tmp_path / "a.png", tmp_path / "b.png"]
+    flags = ["--invert", *files, "--steps", 40, "--label", "sea", "--out", tmp_path / "out"]
+    run_script("sample", folder, *flags)
+    assert "a.png: 100%" in (shown := capfd.readouterr().err) and "40/40" in shown
+    with Image.open(tmp_path / "out" / "inversions.png") as sheet:
+        cells = np.asarray(sheet)
+    assert cells.shape == (2 * 34 + 2, 2 * 34 + 2, 3)
+    assert np.array_equal(cells[2:34, 2:34], np.asarray(target))
+    with Image.open(tmp_path / "out" / "inversion-000.png") as written:
+        found = np.asarray(written)
+    assert np.array_equal(cells[2:34, 36:68], found)
+    others = generator.sample(20, label="sea", seed=1)
+    assert distance(found, target) < min(distance(other, target) for other in others)
+
+
+def test_a_generator_without_styles_is_one_sentence(tmp_path, run_script):
+    network = dcgan.Generator(dcgan.DCGANConfig(side=32, width=2))
+    save_generator(network, tmp_path / "generator", TRAINING, 1, "averaged")
+    with pytest.raises(BrushworkError, match="a DC-GAN has no styles"):
+        run_script("sample", tmp_path / "generator", "--mix", 2, 2, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "message"),
     [
@@ -103,6 +175,11 @@ def test_a_label_and_truncation_change_the_pictures(folder, tmp_path, run_script
         (["--truncation", 2], "`truncation` is 2; it must be above 0 and at most 1"),
         (["--label", "portraits"], "has no class 'portraits'; did you mean 'portrait'"),
         (["--walk", "walk.avi"], r"\.avi"),
+        (["--mix", 0, 2], "`mix` is 0; it must be between 1 and 100"),
+        (["--mix", 2, 2, "--level", 4], "`level` is 4; it must be between 0 and 3"),
+        (["--mix", 2, 2, "--walk", "walk.gif"], "only one of `walk`, `mix` and `invert`"),
+        (["--invert", "nowhere.jpg"], "cannot read nowhere.jpg: No such file"),
+        (["--invert", "nowhere.jpg", "--steps", 0], "`steps` is 0"),
     ],
 )
 def test_a_wrong_flag_is_an_error_and_writes_nothing(
@@ -117,6 +194,8 @@ def test_a_wrong_flag_is_an_error_and_writes_nothing(
 def test_a_folder_without_a_checkpoint_is_an_error(tmp_path, run_script):
     with pytest.raises(BrushworkError, match="no checkpoint"):
         run_script("sample", tmp_path)
+    with pytest.raises(BrushworkError, match=r"no generator is given; .* `list`"):
+        run_script("sample")
 
 
 def test_a_folder_that_cannot_be_written_is_an_error(folder, tmp_path, run_script):

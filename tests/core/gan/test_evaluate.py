@@ -66,6 +66,7 @@ def test_kept_checkpoints_come_by_step(run, tmp_path):
     assert list(kept_checkpoints(run)) == [200, 1000]
     with pytest.raises(BrushworkError, match="`keep_every`"):
         kept_checkpoints(tmp_path)
+    assert list(kept_checkpoints("portraits")) == [490, 980], "a bundled generator has some, too"
 
 
 def test_a_folder_is_taken_whole(tmp_path):
@@ -74,8 +75,23 @@ def test_a_folder_is_taken_whole(tmp_path):
     some = open_pictures(tmp_path, num=2)
     assert (some.num, some.side) == (3, 10) and some.fingerprint
     assert some.thumbnails([2, 0], 4)[:, 0, 0, 0].tolist() == [2, 0]
-    (tmp_path / "0.png").write_bytes(b"no image")
-    with pytest.raises(BrushworkError, match=r"0\.png"):
+
+
+def test_pictures_that_cannot_be_read_are_left_out_with_the_reason(tmp_path):
+    for i in range(3):
+        Image.new("RGB", (20, 10), (i, 0, 0)).save(tmp_path / f"{i}.png")
+    whole = open_pictures(tmp_path)
+    assert whole.left_out == {}
+    first = tmp_path / "0.png"
+    first.write_bytes(first.read_bytes()[:50])
+    some = open_pictures(tmp_path)
+    assert some.num == 2 and some.side == 10
+    assert some.thumbnails([0, 1], 4)[:, 0, 0, 0].tolist() == [1, 2]
+    assert some.fingerprint != whole.fingerprint
+    assert some.left_out and list(some.left_out) == [first] and some.left_out[first]
+    for i in (1, 2):
+        (tmp_path / f"{i}.png").write_bytes(b"")
+    with pytest.raises(BrushworkError, match=r"none of the 3 images .* can be read .*0\.png: "):
         open_pictures(tmp_path)
 
 

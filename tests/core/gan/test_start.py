@@ -73,6 +73,11 @@ def test_a_checkpoint_of_another_model_is_an_error(folder, settings, difference)
         initialised(folder, **settings)
 
 
+def test_a_bundled_generator_initialises_by_its_name():
+    G, _ = initialised("portraits", "modern", side=64, width=32)
+    assert_same_weights(G, PaintingGenerator.from_pretrained("portraits").network)
+
+
 def test_a_run_that_does_not_exist_is_an_error():
     with pytest.raises(BrushworkError, match="no-such-run"):
         initialised("no-such-run")

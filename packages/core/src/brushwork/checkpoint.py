@@ -8,7 +8,8 @@ pickle: opening a checkpoint from an unknown source runs no code.
 import hashlib
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -29,6 +30,9 @@ INDEX, DISCRIMINANTS = "index.safetensors", "discriminants.safetensors"
 
 # Folders of a run that contain its final checkpoint.
 RUN_CHECKPOINTS = ("generator", "classifier")
+
+# The package that includes checkpoints, in its folder `checkpoints`, and its name for pip.
+DEMO, DEMO_ON_PYPI = "brushwork_demo", "brushwork-demo"
 
 # The key in the config with the SHA-256 of the weights' file; checkpoints of earlier versions have
 # none.
@@ -120,18 +124,33 @@ def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card_text
         raise BrushworkError(f"cannot write the checkpoint {folder}: {error}") from error
 
 
+def bundled_checkpoints() -> dict[str, Path]:
+    """List the checkpoints that the demo includes: folders by name, such as "landscapes".
+
+    The demo is not imported. The result is empty if it is not installed.
+    """
+    demo = find_spec(DEMO)
+    places = demo.submodule_search_locations if demo else None
+    configs = [
+        file for place in places or () for file in Path(place).glob(f"checkpoints/*/{CONFIG}")
+    ]
+    return {file.parent.name: file.parent for file in sorted(configs)}
+
+
 def locate(folder_or_hub_id: str | Path) -> Path:
     """Find the folder of a checkpoint.
 
     Args:
         folder_or_hub_id: a checkpoint's folder; a run's folder, for the generator or the classifier
-            in it; or a name on the Hugging Face Hub, such as "user/model", which is downloaded
-            unless the Hub's cache has it.
+            in it; the name of a checkpoint that the demo includes, such as "landscapes", unless
+            there is a folder of that name; or a name on the Hugging Face Hub, such as "user/model",
+            which is downloaded unless the Hub's cache has it.
 
     Raises:
         BrushworkError: there is no such folder, or it contains no checkpoint, or the Hub model
             cannot be downloaded.
     """
+    bundled = bundled_checkpoints()
     folder = Path(folder_or_hub_id)
     if folder.is_dir():
         for candidate in (folder, *(folder / name for name in RUN_CHECKPOINTS)):
@@ -139,12 +158,21 @@ def locate(folder_or_hub_id: str | Path) -> Path:
                 return candidate
         inside = sorted(str(config.parent) for config in folder.glob(f"*/{CONFIG}"))
         hint = f"; did you mean {inside[0]}?" if inside else ""
+        if str(folder_or_hub_id) in bundled:
+            hint = f"; the bundled model of this name is in {bundled[str(folder_or_hub_id)]}"
         raise BrushworkError(f"no checkpoint in {folder}: {CONFIG} or {WEIGHTS} is missing{hint}")
     name = str(folder_or_hub_id)
+    if name in bundled:
+        return locate(bundled[name])
     if _is_local(name):
+        cure = "give the folder of a checkpoint or of a run"
+        if folder.name == name and bundled:
+            cure += f", the name of a bundled model ({', '.join(bundled)})"
+        elif folder.name == name:
+            cure += f", install {DEMO_ON_PYPI} to use its models by name"
         raise BrushworkError(
-            f"no checkpoint folder {name}{_near_folder(folder)}; give the folder of a checkpoint "
-            "or of a run, or a name on the Hugging Face Hub (user/model)"
+            f"no checkpoint folder {name}{_near_checkpoint(folder, bundled)}; {cure}, or a "
+            "name on the Hugging Face Hub (user/model)"
         )
 
     from huggingface_hub import snapshot_download
@@ -171,14 +199,16 @@ def _is_local(name: str) -> bool:
     )
 
 
-def _near_folder(folder: Path) -> str:
-    """Write the end of a message that suggests a folder beside a missing one, or ""."""
+def _near_checkpoint(folder: Path, bundled: Iterable[str]) -> str:
+    """Suggest a folder beside a missing one, or a bundled name; "" if none is near."""
     try:
-        beside = [path.name for path in folder.parent.iterdir() if path.is_dir()]
+        names = [path.name for path in folder.parent.iterdir() if path.is_dir()]
     except OSError:
-        return ""
-    near = near_names(dict.fromkeys(beside, 1), folder.name, most=1)
-    return f"; did you mean {folder.parent / near[0]}?" if near else ""
+        names = []
+    if folder.parent == Path():
+        names += bundled
+    near = near_names(dict.fromkeys(names, 1), folder.name, most=1)
+    return f" (did you mean {folder.parent / near[0]}?)" if near else ""
 
 
 def weights_digest(folder: Path) -> str:

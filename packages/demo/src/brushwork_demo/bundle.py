@@ -33,7 +33,7 @@ def bundle(
     """Copy a checkpoint in half precision, with earlier stages of its run and its metrics.
 
     Args:
-        folder_or_hub_id: a checkpoint folder or a name on the Hub.
+        folder_or_hub_id: a checkpoint folder, the name of a bundled one or a name on the Hub.
         name: the model's name on the page; an older bundle of this name is replaced.
         num_stages: number of checkpoints to copy from `kept/` beside it, evenly spaced.
         report: `report.json` of `evaluate_gan.py`; the metrics of its first set of fakes are shown.
@@ -145,13 +145,17 @@ def _metrics(report: Path) -> dict[str, float]:
 def describe_artists(data: str, artists: Sequence[str]) -> dict[str, str]:
     """Write a line about each artist from a table of paintings: style, years, number of paintings.
 
+    It also prints how many paintings are used, and what is left out.
+
     Args:
         data: paintings as `train_classifier.py` takes them.
         artists: names; those without paintings in the data are left out.
     """
     from brushwork.data.open import open_data
 
-    table = open_data(data).table
+    paintings = open_data(data)
+    print(paintings.describe())
+    table = paintings.table
     return {
         str(name): _line(paintings)  # type: ignore[arg-type]
         for name, paintings in table[table["artist"].isin(list(artists))].groupby("artist")

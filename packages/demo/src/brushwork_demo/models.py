@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from brushwork import checkpoint
+from brushwork.classifier.save import bundled_classifier
 from brushwork.errors import BrushworkError
 from brushwork.gan.networks import ARCHITECTURES
 
@@ -80,23 +81,23 @@ def find_models(generators: Sequence[str] = (), classifier: str | None = None) -
     """Find the checkpoints of a page; without arguments, the bundled ones.
 
     Args:
-        generators: checkpoint folders or names on the Hugging Face Hub; empty for the bundled ones.
+        generators: checkpoint folders, names of bundled ones or names on the Hugging Face Hub;
+            empty for all bundled ones.
         classifier: a checkpoint folder or a name on the Hub; None for the bundled one.
 
     Raises:
         BrushworkError: a checkpoint is missing, cannot be opened, or is of the wrong kind.
     """
-    bundled = [checkpoint.locate(file.parent) for file in sorted(BUNDLED.glob("*/config.json"))]
-    paints = {folder: is_generator(checkpoint.load_config(folder)) for folder in bundled}
+    bundled = map(checkpoint.locate, checkpoint.bundled_checkpoints().values())
     painters: dict[str, Painter] = {}
-    for place in generators or [folder for folder in bundled if paints[folder]]:
+    for place in generators or [f for f in bundled if is_generator(checkpoint.load_config(f))]:
         painter = _find_painter(place)
         name = _free_name(painter.name, taken=painters)
         painters[name] = replace(painter, name=name)
     if not painters:
         raise BrushworkError(f"no generators in {BUNDLED}; pass one as `generator`")
     if classifier is None:
-        found = next((folder for folder in bundled if not paints[folder]), None)
+        found = bundled_classifier()
     else:
         found = checkpoint.locate(classifier)
         if is_generator(checkpoint.load_config(found)):

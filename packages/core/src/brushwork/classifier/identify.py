@@ -30,7 +30,12 @@ from brushwork.classifier.network import (
     predict,
     predict_rows,
 )
-from brushwork.classifier.save import CONFIG_KEYS, read_discriminants, read_index
+from brushwork.classifier.save import (
+    CONFIG_KEYS,
+    locate_classifier,
+    read_discriminants,
+    read_index,
+)
 from brushwork.data.decode import Rejected, square, to_jpeg
 from brushwork.errors import BrushworkError
 from brushwork.names import did_you_mean
@@ -137,19 +142,20 @@ class ArtistClassifier:
 
     @classmethod
     def from_pretrained(
-        cls, folder_or_hub_id: str | Path, device: str | torch.device = "cpu"
+        cls, folder_or_hub_id: str | Path | None = None, device: str | torch.device = "cpu"
     ) -> "ArtistClassifier":
         """Open the checkpoint of a classifier.
 
         Args:
             folder_or_hub_id: the checkpoint's folder, the folder of its run, or its name on the
-                Hugging Face Hub.
+                Hugging Face Hub; by default the classifier that the package brushwork-demo
+                includes.
             device: where to run the network.
 
         Raises:
             BrushworkError: there is no such checkpoint, or it is not an artist classifier's.
         """
-        folder = checkpoint.locate(folder_or_hub_id)
+        folder = locate_classifier(folder_or_hub_id)
         config = checkpoint.load_config(folder)
         if "model" not in config:  # a generator's
             checkpoint.require_keys(config, folder, CONFIG_KEYS)

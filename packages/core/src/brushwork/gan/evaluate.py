@@ -14,25 +14,19 @@ import numpy as np
 import torch
 from PIL import Image
 
-from brushwork.checkpoint import CONFIG, RUN_CHECKPOINTS
+from brushwork.checkpoint import CONFIG, RUN_CHECKPOINTS, locate
 from brushwork.errors import BrushworkError
 from brushwork.gan.generator import PaintingGenerator, to_arrays
 from brushwork.metrics.distances import nearest
 from brushwork.metrics.evaluate import by_space, class_check, evaluate, label_check, leak_check
-from brushwork.metrics.features import (
-    Features,
-    FeatureSpace,
-    content_fingerprint,
-    extract,
-    image_files,
-    read_image,
-)
+from brushwork.metrics.features import Features, FeatureSpace, extract
 from brushwork.metrics.pictures import (
     COLUMNS,
     PictureFeatures,
     Pictures,
     cached_picture_features,
     extract_shared,
+    folder_pictures,
 )
 from brushwork.names import name_key
 from brushwork.report import figures
@@ -76,23 +70,18 @@ def open_pictures(
     """Open a generator's checkpoint, the run folder around it, or a folder of images.
 
     Args:
-        source: a folder, or the name of a checkpoint on the Hugging Face Hub.
-        num: number of pictures that the generator paints; of a folder, all images are used.
+        source: a folder, or the name of a bundled checkpoint or of one on the Hugging Face Hub.
+        num: number of pictures that the generator paints; of a folder, all images that can be
+            read are used.
         seed: determines the generated pictures, for any number of processes.
         device: where the generator runs.
 
     Raises:
-        BrushworkError: there is no checkpoint and no image, or the first image cannot be read.
+        BrushworkError: there is no checkpoint and no image that can be read.
     """
     folder = Path(source)
     if _is_folder_of_images(folder):
-        files = image_files(folder)
-        return Pictures(
-            num=len(files),
-            side=min(read_image(files[0]).size),
-            images=lambda rows: [files[row] for row in rows],
-            fingerprint=content_fingerprint(files),
-        )
+        return folder_pictures(folder)
     return generated_pictures(PaintingGenerator.from_pretrained(source, device), num, seed)
 
 
@@ -115,13 +104,17 @@ def generated_pictures(generator: PaintingGenerator, num: int, seed: int = 0) ->
 def kept_checkpoints(run: str | Path) -> dict[int, Path]:
     """List the generators that a run kept during training, by step.
 
+    Args:
+        run: the run folder, or the name of a bundled checkpoint.
+
     Raises:
-        BrushworkError: the run kept none.
+        BrushworkError: there is no such run, or it kept none.
     """
-    kept = sorted((Path(run) / "kept").glob(f"step-*/{CONFIG}"))
+    folder = Path(run) if Path(run).is_dir() else locate(run)
+    kept = sorted((folder / "kept").glob(f"step-*/{CONFIG}"))
     if not kept:
         raise BrushworkError(
-            f"no checkpoints in {Path(run) / 'kept'}; train with a lower `keep_every` to keep some"
+            f"no checkpoints in {folder / 'kept'}; train with a lower `keep_every` to keep some"
         )
     return {int(file.parent.name.removeprefix("step-")): file.parent for file in kept}
 

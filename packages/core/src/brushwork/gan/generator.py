@@ -63,8 +63,9 @@ class PaintingGenerator:
         """Open a checkpoint that `train_gan.py` wrote.
 
         Args:
-            folder_or_hub_id: a checkpoint's folder, a run's folder, or a name on the Hugging Face
-                Hub; see `brushwork.checkpoint.locate`.
+            folder_or_hub_id: a checkpoint's folder, a run's folder, the name of a generator that
+                the package brushwork-demo includes, such as "landscapes", or a name on the Hugging
+                Face Hub; see `brushwork.checkpoint.locate`.
             device: where the network runs.
 
         Raises:
@@ -274,6 +275,7 @@ class PaintingGenerator:
         Raises:
             BrushworkError: the model has no styles, or a number is out of range.
         """
+        self._styled()
         if not 0 <= level <= self.num_levels:
             raise BrushworkError(f"`level` is {level}; it must be between 0 and {self.num_levels}")
         a, b = self.styles(z_a, y_a, truncation), self.styles(z_b, y_b, truncation)

@@ -76,15 +76,21 @@ def model_card(config: Mapping[str, Any]) -> str:
     return checkpoint.card(data, f"# {title}\n\n{_body(config)}{_results_table(results)}")
 
 
+def names_of(training: Mapping[str, Any], name: str) -> str:
+    """Write a training setting that is one name, several names or none.
+
+    >>> names_of({"genre": ["landscape", "marina"]}, "genre"), names_of({}, "genre")
+    ('landscape, marina', '')
+    """
+    value = training.get(name) or ""
+    return value if isinstance(value, str) else ", ".join(value)
+
+
 def _body(config: Mapping[str, Any]) -> str:
     """Describe use, data, training and limits in Markdown."""
     model, training = config["model"], config["training"]
-    filters = {name: training.get(name) for name in ("genre", "style", "artist", "split")}
-    selection = "; ".join(
-        f"{name}: {value if isinstance(value, str) else ', '.join(value)}"
-        for name, value in filters.items()
-        if value
-    )
+    filters = {name: names_of(training, name) for name in ("genre", "style", "artist", "split")}
+    selection = "; ".join(f"{name}: {value}" for name, value in filters.items() if value)
     weights = f"- Weights: {training['weights']}"
     if training.get("start"):
         start = checkpoint.shorten_path(training["start"])

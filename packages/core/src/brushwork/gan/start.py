@@ -21,8 +21,9 @@ def initialise_from(start: str | Path, G: Generator, D: Discriminator) -> None:
     without classes; their class embeddings then keep their random values.
 
     Args:
-        start: a run of `train_gan.py`, for both networks; or a generator's checkpoint, a folder or
-            a name on the Hugging Face Hub, for `G` alone: `D` then keeps its random weights.
+        start: a run of `train_gan.py`, for both networks; or a generator's checkpoint, as
+            `PaintingGenerator.from_pretrained` takes it, for `G` alone: `D` then keeps its random
+            weights.
         G: a generator of the same model, side and width. If the trained generator has classes, `G`
             must have the same ones.
         D: a discriminator with the same backbone as the run's discriminator.

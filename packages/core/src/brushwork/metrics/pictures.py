@@ -1,12 +1,27 @@
 """Sets of pictures that are measured, whatever they come from, and their features."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
-from brushwork.metrics.features import Features, FeatureSpace, cached_features, extract, thumbnails
+from brushwork.data.decode import Rejected, to_rgb
+from brushwork.errors import BrushworkError
+from brushwork.machine import num_cores
+from brushwork.metrics.features import (
+    LIMITS,
+    Features,
+    FeatureSpace,
+    cached_features,
+    content_fingerprint,
+    extract,
+    image_files,
+    read_image,
+    thumbnails,
+)
 from brushwork.training.distributed import gather_rows, num_processes, process_index
 
 if TYPE_CHECKING:
@@ -14,6 +29,9 @@ if TYPE_CHECKING:
 
 # The columns of a paintings table that the metrics use.
 COLUMNS = ["artist", "style", "genre", "split"]
+
+# Whether a file can be read is found out at this side, which is faster for JPEG files.
+CHECKED_SIDE = 16
 
 
 @dataclass(frozen=True)
@@ -28,6 +46,8 @@ class Pictures:
         training: the settings of the generator's training, for fakes.
         columns: known labels of each picture (N,): of paintings the artist, style, genre and
             split; of a fake, the class that it was painted for.
+        left_out: the files of a folder that cannot be read, with the reasons; None if the pictures
+            are not those of a folder.
     """
 
     num: int
@@ -36,6 +56,7 @@ class Pictures:
     fingerprint: str = ""
     training: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    left_out: Mapping[Path, str] | None = None
 
     def spread(self, most: int) -> list[int]:
         """Choose up to `most` rows at equal distances, from the first to the last."""
@@ -75,6 +96,54 @@ def selected_pictures(
         fingerprint=f"{fingerprint} {pixels.shape[1]} {rows.tolist()}",
         columns={} if table is None else table.loc[rows, COLUMNS].to_dict("list"),
     )
+
+
+def folder_pictures(folder: str | Path) -> Pictures:
+    """Open the pictures of a folder and its subfolders, without those that cannot be read.
+
+    Raises:
+        BrushworkError: there is no such folder, no image in it, or none that can be read.
+    """
+    from tqdm import tqdm
+
+    files = image_files(folder)
+    quiet = process_index() != 0
+    with ThreadPoolExecutor(num_cores()) as threads:
+        checked = threads.map(_reason_to_leave_out, files)
+        bar = tqdm(
+            checked,
+            f"reading {folder}",
+            len(files),
+            unit="img",
+            delay=2,
+            leave=False,
+            disable=quiet,
+        )
+        reasons = dict(zip(files, bar, strict=True))
+    left_out = {file: reason for file, reason in reasons.items() if reason}
+    used = [file for file in files if file not in left_out]
+    if not used:
+        file, reason = next(iter(left_out.items()))
+        raise BrushworkError(
+            f"none of the {len(files):,} images in {folder} can be read (the first error is "
+            f"{file}: {reason}); check that they are whole"
+        )
+    return Pictures(
+        num=len(used),
+        side=min(read_image(used[0]).size),
+        images=lambda rows: [used[row] for row in rows],
+        fingerprint=content_fingerprint(used),
+        left_out=left_out,
+    )
+
+
+def _reason_to_leave_out(file: Path) -> str:
+    """Say why a picture cannot be read; "" if it can."""
+    try:
+        to_rgb(file, CHECKED_SIDE, LIMITS)
+    except Rejected as error:
+        return error.reason
+    return ""
 
 
 def cached_picture_features(
