@@ -21,7 +21,7 @@ def train(shown, steps, seconds_per_step=1.0):
         shown.update(step, step * seconds_per_step)
 
 
-def test_the_whole_time_is_measured_once_after_the_first_steps(clock, capsys):
+def test_the_whole_time_is_measured_once_after_the_first_steps(capsys):
     with Progress(600, math.inf, step=0, seconds=0) as shown:
         train(shown, 12)
         assert capsys.readouterr().out == ""
@@ -30,13 +30,13 @@ def test_the_whole_time_is_measured_once_after_the_first_steps(clock, capsys):
         assert shown.state() == "step 100 of 600, about 8 min left"
 
 
-def test_slow_steps_are_measured_sooner(clock, capsys):
+def test_slow_steps_are_measured_sooner(capsys):
     with Progress(600, math.inf, step=0, seconds=0) as shown:
         train(shown, 4, seconds_per_step=30)
     assert "about 4 h 58 min" in capsys.readouterr().out
 
 
-def test_a_limit_of_time_decides_what_is_left_and_is_not_measured(clock, capsys):
+def test_a_limit_of_time_decides_what_is_left_and_is_not_measured():
     with Progress(math.inf, limit=120, step=0, seconds=0) as shown:
         train(shown, 60)
         assert shown.state() == "step 60, about 1 min left"
@@ -45,7 +45,7 @@ def test_a_limit_of_time_decides_what_is_left_and_is_not_measured(clock, capsys)
         assert shown.state() == "step 60 of 1,000,000, about 1 min left"
 
 
-def test_a_resumed_training_measures_its_own_speed(clock):
+def test_a_resumed_training_measures_its_own_speed():
     with Progress(1000, math.inf, step=900, seconds=9 * 3600) as shown:
         for step in range(901, 941):
             shown.update(step, 9 * 3600 + step - 900)
@@ -81,7 +81,7 @@ def test_lines_that_take_long_come_rarely(clock):
         assert shown.is_due()
 
 
-def test_a_log_file_gets_no_bar(clock, capsys):
+def test_a_log_file_gets_no_bar(capsys):
     with Progress(10_000, math.inf, step=0, seconds=0) as shown:
         train(shown, 9_000, seconds_per_step=0.5)
     printed = capsys.readouterr()

@@ -293,7 +293,7 @@ def test_fixed_settings_do_not_change(tmp_path):
     open_run(out, {"side": 32}).save_state(7, *build())
     with pytest.raises(BrushworkError, match="side was 32 and is now 64; pass the same settings"):
         open_run(out, {"side": 64}, resume=True, change=True, fixed=("side",))
-    with pytest.raises(BrushworkError, match="`change` .* add `resume`"):
+    with pytest.raises(BrushworkError, match=r"`change` .* add `resume`"):
         open_run(tmp_path / "new", {"side": 64}, change=True)
     assert not (tmp_path / "new").exists()
 
