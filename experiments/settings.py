@@ -11,6 +11,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import tyro
 
 from brushwork.errors import BrushworkError
+from brushwork.training.launcher import LAUNCH_VARIABLES
 
 Config = TypeVar("Config")
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
@@ -177,7 +178,8 @@ def as_flags(config: Any, **changes: Any) -> str:
 def launch_command(world: int, device: str) -> str:
     """Write the start of the command that trains in as many processes as this one."""
     if world == 1:
-        return "uv run accelerate launch"
+        is_launched = any(name in os.environ for name in LAUNCH_VARIABLES)
+        return "uv run accelerate launch" if is_launched else "uv run"
     cpu = "ACCELERATE_USE_CPU=true " if device == "cpu" else ""
     return f"{cpu}uv run accelerate launch --multi_gpu --num_processes {world}"
 

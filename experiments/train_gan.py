@@ -427,6 +427,7 @@ def main(cfg: Config) -> None:
             is_last = finished or stopping
             evaluation = monitor.record(
                 step,
+                images=images_seen,
                 show=is_last or step % cfg.output.sample_every == 0,
                 keep=step % cfg.output.keep_every == 0,
                 measure=is_evaluated(cfg.evaluation, step, finished),
@@ -440,7 +441,7 @@ def main(cfg: Config) -> None:
     # Write the averaged and the raw generator, the curves and the report.
     accelerator.end_training()
     if run.is_writer:
-        monitor.finish(step, G)
+        monitor.finish(step, G, images=run.images_seen(step, batch_size))
         print(describe_end(cfg, step, finished, launch=launch_command(world, device.type)))
 
 

@@ -300,14 +300,14 @@ def test_the_last_lines_of_a_training_are_commands_that_are_understood():
     given = [*TINY, "--genre", "still life", "--no-flip", "--out", "runs/my gan", "--keep", "best"]
     cfg = read_flags(train_gan.Config, None, [*given, "--steps", "300"])
     text = train_gan.describe_end(cfg, 300, finished=True, launch="uv run accelerate launch")
-    more, resume, page = (line.split(maxsplit=2)[2] for line in text.splitlines()[-3:])
+    more, resume, page = (shlex.split(line) for line in text.splitlines()[-3:])
     assert "kept/best" in text
-    script, *flags = shlex.split(resume.removeprefix("launch "))
-    assert Path(script).samefile(SCRIPT)
-    expected = read_flags(train_gan.Config, None, [*given, "--steps", "600", "--resume"])
-    assert read_flags(train_gan.Config, None, flags) == expected
-    assert read_flags(sample.Config, None, shlex.split(more)).num == 16
-    assert shlex.split(page) == ["--generator", "runs/my gan/generator"]
+    assert resume[:4] == ["uv", "run", "accelerate", "launch"] and Path(resume[4]).samefile(SCRIPT)
+    longer = read_flags(train_gan.Config, None, [*given, "--steps", "600", "--resume"])
+    assert read_flags(train_gan.Config, None, resume[5:]) == longer
+    assert more[:2] == ["uv", "run"] and Path(more[2]).samefile(SCRIPT.with_name("sample.py"))
+    assert read_flags(sample.Config, None, more[3:]).num == 16
+    assert page == ["uv", "run", "brushwork-demo", "--generator", "runs/my gan/generator"]
     stopped = train_gan.describe_end(cfg, 20, finished=False, launch="x")
     assert "--steps 300" in stopped and "stopped at step 20" in stopped
 

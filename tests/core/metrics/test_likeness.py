@@ -47,5 +47,7 @@ def test_a_fault_is_named(paintings, fault, name, word):
 
 
 def test_a_training_set_of_one_colour_divides_nothing_by_zero():
-    one = torch.zeros(4, 3, 32, 32)
-    assert all(np.isfinite(describe(one, one)))
+    one = torch.zeros(1, 3, 32, 32)
+    assert all(np.isfinite(describe(one.expand(4, -1, -1, -1), one)))
+    assert max(describe(torch.rand(4, 3, 32, 32), one)) == 10
+    assert "varied" in str(describe(torch.rand(4, 3, 32, 32), one))

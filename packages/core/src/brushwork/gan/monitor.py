@@ -4,7 +4,7 @@ import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -82,7 +82,13 @@ class Monitor:
         self._measure = evaluator(real, self.space, num=self.num_fakes, seed=self.seed)
 
     def record(
-        self, step: int, *, show: bool = False, keep: bool = False, measure: bool = False
+        self,
+        step: int,
+        *,
+        images: int | None = None,
+        show: bool = False,
+        keep: bool = False,
+        measure: bool = False,
     ) -> dict[str, Any]:
         """Write samples, keep a checkpoint, or measure the generator.
 
@@ -90,6 +96,7 @@ class Monitor:
 
         Args:
             step: number of training steps so far.
+            images: paintings seen in these steps; by default a batch at each step.
             show: write a grid of samples.
             keep: save the generator in `kept/`.
             measure: compute the metrics. The metrics of earlier steps are those in the run's
@@ -106,13 +113,13 @@ class Monitor:
             grid = self.generator.grid(*self._batches[0])
             grid.save(self.folder / f"samples/step-{step:06d}.png")
         if keep and self._is_writer:
-            self._save(f"kept/step-{step:06d}", self.generator.network, step, "averaged")
+            self._save(f"kept/step-{step:06d}", step, images)
             self._delete_old()
         metrics = self._measure(self.generator) if measure else {}
         if not metrics:
             return {}
         if self.settings.get("keep") == "best" and self._is_best(metrics):
-            self._save(BEST, self.generator.network, step, "averaged")
+            self._save(BEST, step, images)
         return {"metrics": metrics, "eval_seconds": time.monotonic() - began}
 
     def look(self) -> Likeness:
@@ -140,7 +147,7 @@ class Monitor:
         sheet = figures.grid(to_arrays(images), columns=1 + PREVIEW_DISTORTIONS)
         sheet.save(self.folder / "samples/augmented.png")
 
-    def finish(self, step: int, raw: Generator) -> None:
+    def finish(self, step: int, raw: Generator, images: int | None = None) -> None:
         """Write the averaged and the raw generator, the curves and, if it was measured, `report/`.
 
         Only the first process calls it, after the last `record`.
@@ -148,9 +155,10 @@ class Monitor:
         Args:
             step: number of training steps.
             raw: the generator with its last weights instead of their average.
+            images: paintings seen in these steps; by default a batch at each step.
         """
-        self._save("generator", self.generator.network, step, "averaged")
-        self._save("generator_raw", raw, step, "raw")
+        self._save("generator", step, images)
+        save_generator(raw, self.folder / "generator_raw", self.settings, step, "raw", images)
         figures.gan_curves(read_metrics(self.folder), self.folder / "curves.png")
         training_report(
             run=self.folder,
@@ -174,21 +182,21 @@ class Monitor:
     def _delete_old(self) -> None:
         """Delete all but the last `keep_last` of the generators that were kept at some steps."""
         last = self.settings.get("keep_last", 0)
-        kept = sorted(
-            (self.folder / "kept").glob("step-*"),
-            key=lambda folder: int(folder.name.removeprefix("step-")),
-        )
-        for folder in kept[:-last] if last else []:
-            shutil.rmtree(folder)
+        steps = {
+            int(folder.name.removeprefix("step-")): folder
+            for folder in (self.folder / "kept").glob("step-*")
+            if folder.name.removeprefix("step-").isdecimal()
+        }
+        for step in sorted(steps)[:-last] if last else []:
+            shutil.rmtree(steps[step])
 
     @property
     def _is_writer(self) -> bool:
         return process_index() == 0
 
-    def _save(
-        self, name: str, network: Generator, step: int, weights: Literal["averaged", "raw"]
-    ) -> None:
-        save_generator(network, self.folder / name, self.settings, step, weights)
+    def _save(self, name: str, step: int, images: int | None) -> None:
+        average = self.generator.network
+        save_generator(average, self.folder / name, self.settings, step, "averaged", images)
 
 
 def distorted(images: Tensor, policy: tuple[str, ...], seed: int) -> Tensor:

@@ -72,7 +72,7 @@ class Likeness(NamedTuple):
 
 
 def look(images: Tensor) -> Look:
-    """Compute the statistics of images (N, 3, S, S) in [-1, 1]; N is at least 2."""
+    """Compute the statistics of images (N, 3, S, S) in [-1, 1]; the variety of one is 0."""
     x = images.float()
     bins = ((x + 1) / 2 * LEVELS).long().clamp_(0, LEVELS - 1)
     index = (bins[:, 0] * LEVELS + bins[:, 1]) * LEVELS + bins[:, 2]
@@ -84,7 +84,7 @@ def look(images: Tensor) -> Look:
         colours=colours.cpu(),
         contrast=lightness.flatten(1).std(1).mean().item(),
         detail=((across + down) / 2).item(),
-        variety=F.pdist(small).mean().item(),
+        variety=F.pdist(small).mean().item() if len(x) > 1 else 0.0,
     )
 
 
@@ -99,7 +99,8 @@ def likeness(fakes: Look, paintings: Look) -> Likeness:
 
 
 def _ratio(fakes: float, paintings: float) -> float:
-    return fakes / max(paintings, 1e-6)
+    """Divide; at most 10, which is also the ratio to paintings without any difference."""
+    return min(10.0, fakes / max(paintings, 1e-6))
 
 
 def _word(value: float, words: dict[float, str]) -> str:
