@@ -65,6 +65,11 @@ def duration(seconds: float) -> str:
     return f"{days} {'day' if days == 1 else 'days'}" + (f" {hours} h" if hours else "")
 
 
+def about(seconds: float) -> str:
+    """Write an estimated duration, such as "about 3 min"."""
+    return duration(seconds) if seconds < 10 else f"about {duration(seconds)}"
+
+
 class Progress(AbstractContextManager["Progress"]):
     """Progress of a training: an estimate after the first steps, then a bar or lines.
 
@@ -110,7 +115,7 @@ class Progress(AbstractContextManager["Progress"]):
         if not self._estimated and self._is_measured():
             self._estimated = True
             if self.num_steps != math.inf:
-                self.say(f"it will take about {duration(self._left())}, as measured just now")
+                self.say(f"it will take {about(self._left())}, as measured just now")
         self._bar.set_description_str(self.state(), refresh=False)
         done = fraction_done(step, self.num_steps, seconds, self.limit)
         self._bar.update(done - self._bar.n)
@@ -118,7 +123,7 @@ class Progress(AbstractContextManager["Progress"]):
     def state(self) -> str:
         """Write the step and the time that is left, such as "step 40 of 1,500, 3 min left"."""
         of = "" if self.num_steps == math.inf else f" of {self.num_steps:,}"
-        left = f", about {duration(self._left())} left" if self._estimated else ""
+        left = f", {about(self._left())} left" if self._estimated else ""
         return f"step {self._step:,}{of}{left}"
 
     def is_due(self) -> bool:
