@@ -3,6 +3,7 @@
 import io
 import math
 import os
+import shlex
 import sys
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
@@ -10,6 +11,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import tyro
 
 from brushwork.errors import BrushworkError
+from brushwork.training.launcher import LAUNCH_VARIABLES
 
 Config = TypeVar("Config")
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
@@ -148,6 +150,38 @@ def flat(config: Any) -> dict[str, Any]:
         value = getattr(config, field.name)
         settings |= flat(value) if is_dataclass(value) else {field.name: value}
     return settings
+
+
+def as_flags(config: Any, **changes: Any) -> str:
+    """Write the settings that differ from their defaults as flags, for a command to paste.
+
+    Args:
+        config: a script's settings.
+        changes: settings that differ from `config`, by name.
+
+    >>> as_flags(Selection(data="my paintings", genre=("portrait",)), min_paintings=3)
+    "--data 'my paintings' --genre portrait --min-paintings 3"
+    """
+    defaults, words = flat(type(config)()), []
+    for name, value in (flat(config) | changes).items():
+        flag = name.replace("_", "-")
+        if value == defaults[name]:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{flag}" if value else f"--no-{flag}")
+            continue
+        for item in value if isinstance(value, tuple) else (value,):
+            words += [f"--{flag}", str(item)]
+    return shlex.join(words)
+
+
+def launch_command(world: int, device: str) -> str:
+    """Write the start of the command that trains in as many processes as this one."""
+    if world == 1:
+        is_launched = any(name in os.environ for name in LAUNCH_VARIABLES)
+        return "uv run accelerate launch" if is_launched else "uv run"
+    cpu = "ACCELERATE_USE_CPU=true " if device == "cpu" else ""
+    return f"{cpu}uv run accelerate launch --multi_gpu --num_processes {world}"
 
 
 def report_data(text: str) -> None:

@@ -18,6 +18,9 @@ if __name__ == "__main__":
     follow_launcher()
 
 import copy
+import math
+import os
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -32,7 +35,6 @@ from timm.scheduler import CosineLRScheduler  # pyright: ignore[reportPrivateImp
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
-from tqdm import tqdm
 
 from brushwork import checkpoint
 from brushwork.backbones.create import (
@@ -71,7 +73,15 @@ from brushwork.report import figures
 from brushwork.training import distributed
 from brushwork.training.ema import decay_after, update_ema
 from brushwork.training.precision import Precision, choose_precision
-from brushwork.training.run import METRICS, Run, StopSignal, open_run, read_metrics
+from brushwork.training.progress import Progress
+from brushwork.training.run import (
+    METRICS,
+    Run,
+    StopSignal,
+    describe_changes,
+    open_run,
+    read_metrics,
+)
 from brushwork.training.schedule import is_over
 from brushwork.training.threads import use_all_cores
 from brushwork.training.trackers import Tracker, check_tracker
@@ -86,13 +96,20 @@ from settings import (
     Selection,
     Share,
     Side,
+    as_flags,
     flat,
+    launch_command,
     read_flags,
     report_data,
 )
 
 SAVE_EVERY = 500
 """Steps between two saves of the state within an epoch."""
+
+
+# Settings that --resume --change must not change: the weights would not fit, or epochs would be
+# counted wrongly.
+FIXED = ("model", "network_options", "artists", "freeze", "batch_size")
 
 
 @dataclass(frozen=True)
@@ -141,6 +158,9 @@ class OptimisationConfig:
     """Settings of the training steps and of the averaging."""
 
     epochs: Annotated[int, Range(1, 1_000_000)] = 12
+    minutes: NotNegative = 0
+    """End the training after this many minutes, over all starts, if epochs are left then; 0 for no
+    limit. The learning rate follows --epochs."""
     batch_size: BatchSize = 32
     """Paintings per step, over all processes."""
     optimizer: Literal["adamw", "adam"] = "adamw"
@@ -169,6 +189,9 @@ class OutputConfig:
     out: Path = Path("runs/classifier")
     resume: bool = False
     """Continue the run in --out; start a new one if there is none."""
+    change: bool = False
+    """With --resume, allow other settings than before, for example of --lr; config.json lists each
+    change with its step."""
 
 
 @dataclass(frozen=True)
@@ -267,6 +290,9 @@ def main(cfg: Config) -> None:
         f"{len(data.validation_rows):,} validation paintings, on {accelerator.num_processes} x "
         f"{accelerator.device}, precision {accelerator.mixed_precision}"
     )
+    if run.changed:
+        accelerator.print(describe_changes(run))
+    accelerator.print(describe_plan(cfg, run.step, count_steps(cfg, data)))
     finished = train(cfg, data, learner, run, accelerator, settings)
     finish(cfg, data, run, accelerator, finished=finished)
 
@@ -436,6 +462,8 @@ def open_training_run(
         # checkpoint. Twice, because an old file stays until its replacement is complete.
         expected_bytes=4 * 2 * 5 * num_weights,
         is_writer=accelerator.is_main_process,
+        change=cfg.output.change,
+        fixed=FIXED,
     )
     run.restore(**learner.state, scaler=accelerator.scaler)
     tracked = {name: str(value) for name, value in settings.items()}
@@ -451,7 +479,7 @@ def train(
     accelerator: Accelerator,
     settings: dict[str, Any],
 ) -> bool:
-    """Train from the run's step to the end, to a stop signal, or until --patience stops it.
+    """Train from the run's step to the end, or until --minutes, --patience or a signal stops it.
 
     Returns:
         Whether training has ended; False if a signal stopped it.
@@ -459,9 +487,11 @@ def train(
     optimisation = cfg.optimisation
     steps_per_epoch = count_epoch_steps(cfg, data)
     num_steps = count_steps(cfg, data)
+    limit = 60 * optimisation.minutes or math.inf  # seconds
     top1 = [record["val_top1"] for record in run.records]  # of each epoch so far
-    if is_over(top1, optimisation.patience):  # a resumed run that --patience has ended
-        return True
+    out_of_time = distributed.any_process(run.seconds() >= limit)
+    if is_over(top1, optimisation.patience) or (top1 and out_of_time):
+        return True  # a resumed run that has ended
 
     step = run.step  # number of steps done
     stopping = False
@@ -469,7 +499,7 @@ def train(
     means = distributed.Means()
     with (
         StopSignal() as stop,
-        tqdm(total=num_steps, initial=step, disable=not run.is_writer) as bar,
+        Progress(num_steps, limit, step, run.seconds(), visible=run.is_writer) as progress,
     ):
         for images, targets in read_ahead(views, range(step, num_steps), accelerator.device):
             loss = training_step(learner, images, targets, step, accelerator)
@@ -482,21 +512,22 @@ def train(
             )
             update_ema(learner.average, learner.network, decay, statistics=True)
             means.add({"loss": loss})
-            bar.update()
+            progress.update(step, run.seconds())
 
-            # Several processes must stop at the same step. They compare their signals at every
-            # tenth step only, because each comparison waits for all of them.
+            # Several processes must stop at the same step. They compare their signals and clocks at
+            # every tenth step only, because each comparison waits for all of them.
             if accelerator.num_processes == 1 or step % 10 == 0:
                 stopping = distributed.any_process(bool(stop))
+                out_of_time = distributed.any_process(run.seconds() >= limit)
 
-            ends_epoch = step % steps_per_epoch == 0
+            # The end of the time is treated as the end of an epoch.
+            ends_epoch = step % steps_per_epoch == 0 or out_of_time
             if ends_epoch:
                 logits = validate(learner, data, accelerator)
                 top1.append(top_k_accuracy(logits, data.validation_labels))
-                epoch = {"epoch": step // steps_per_epoch, "val_top1": top1[-1]}
+                epoch = {"epoch": epoch_after(step, steps_per_epoch), "val_top1": top1[-1]}
                 values = run.log(step, optimisation.batch_size, means.fetch() | epoch)
                 accelerator.log(values, step)
-                bar.set_postfix(values)
                 if run.is_writer and top1[-1] == max(top1):
                     save_classifier(
                         learner.average,
@@ -506,16 +537,32 @@ def train(
                         val_logits=logits,
                         val_labels=data.validation_labels,
                     )
-                if is_over(top1, optimisation.patience):
+                if is_over(top1, optimisation.patience) or out_of_time:
                     stopping = True
 
+            if progress.is_due() or (ends_epoch and (len(top1) == 1 or stopping)):
+                progress.report(describe_accuracy(top1))
             if ends_epoch or step % SAVE_EVERY == 0 or stopping:
                 run.save_state(step, **learner.state, scaler=accelerator.scaler)
             if stopping:
                 break
 
-        # The loop ended at the last step, by --patience or by a signal.
-        return step == num_steps or not distributed.any_process(bool(stop))
+        # The loop ended at the last step, by --minutes, by --patience or by a signal.
+        return step == num_steps or out_of_time or not distributed.any_process(bool(stop))
+
+
+def epoch_after(step: int, steps_per_epoch: int) -> float:
+    """Return the number of epochs done, a whole number at the end of an epoch."""
+    whole, rest = divmod(step, steps_per_epoch)
+    return round(step / steps_per_epoch, 2) if rest else whole
+
+
+def describe_accuracy(top1: list[float]) -> str:
+    """Write how many validation paintings the network identifies, after each epoch so far."""
+    if not top1:
+        return "the first epoch is not finished"
+    best = "the best so far" if top1[-1] == max(top1) else f"best {max(top1):.0%}"
+    return f"the artist is right for {top1[-1]:.0%} of the validation paintings ({best})"
 
 
 def training_views(cfg: Config, data: Data, accelerator: Accelerator) -> TrainingViews:
@@ -611,6 +658,53 @@ def finish(cfg: Config, data: Data, run: Run, accelerator: Accelerator, *, finis
     else:
         result = "no epoch was finished"
     print(f"{folder}: {result}" + ("" if finished else "; stopped, continue with --resume"))
+    launch = launch_command(accelerator.num_processes, accelerator.device.type)
+    print(describe_next(cfg, launch, finished=finished, has_classifier=bool(records)))
+
+
+def describe_plan(cfg: Config, step: int, num_steps: int) -> str:
+    """Write what the training will do, how long it will be, and how to stop it."""
+    out, optimisation = cfg.output.out, cfg.optimisation
+    minutes = f" or {optimisation.minutes:g} min" if optimisation.minutes else ""
+    begin = f"continuing {out} at step {step:,}" if step else f"a new run: {out}"
+    return (
+        f"{begin}; training {cfg.network.model} for {optimisation.epochs} epochs "
+        f"({num_steps:,} steps){minutes}; after each epoch it is tested on the validation "
+        "paintings; Ctrl-C saves and stops"
+    )
+
+
+def describe_next(cfg: Config, launch: str, *, finished: bool, has_classifier: bool) -> str:
+    """Write commands to try next.
+
+    Args:
+        cfg: the settings.
+        launch: the start of the command that continues.
+        finished: whether the training reached its end; otherwise a signal stopped it.
+        has_classifier: whether there is a checkpoint.
+    """
+    folder, optimisation = cfg.output.out / "classifier", cfg.optimisation
+    longer: dict[str, float] = {}
+    if finished:
+        is_limited = optimisation.minutes > 0
+        longer = (
+            {"minutes": 2 * optimisation.minutes}
+            if is_limited
+            else {"epochs": 2 * optimisation.epochs}
+        )
+    script = Path(os.path.relpath(__file__))
+    evaluate = script.with_name("evaluate_classifier.py")
+    resume = f"{launch} {script} {as_flags(cfg, resume=True, change=False, **longer)}"
+    if not has_classifier:
+        return f"continue:\n  {resume}"
+    commands = [
+        shlex.join(["uv", "run", f"{evaluate}", f"{folder}", "--data", cfg.paintings.data]),
+        resume,
+        shlex.join(["uv", "run", "brushwork-demo", "--classifier", f"{folder}"]),
+    ]
+    return "\n  ".join(
+        ["measure it on the test paintings, train longer, or try it in a web page:", *commands]
+    )
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@
 
 Writes to --out: the trained `generator/`, sample grids in `samples/`, earlier generators in
 `kept/`, `curves.png` and `metrics.jsonl`; with --eval-every also `report/`. --resume continues a
-run that was stopped or killed. experiments/README.md describes every file.
+run that was stopped, killed or finished. experiments/README.md describes every file.
 """
 
 if __name__ == "__main__":
@@ -18,6 +18,8 @@ if __name__ == "__main__":
 
 import copy
 import math
+import os
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -28,16 +30,15 @@ import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import nn
-from tqdm import tqdm
 
 from brushwork.data.batches import gan_batches, share_of
 from brushwork.data.open import open_data
 from brushwork.data.selection import rows_and_labels, rows_of_others, select
-from brushwork.errors import report_errors
+from brushwork.errors import BrushworkError, report_errors
 from brushwork.gan.augment import POLICIES, Augment, augmentation_numbers
 from brushwork.gan.losses import has_collapsed
 from brushwork.gan.matching import match_paintings
-from brushwork.gan.monitor import Monitor
+from brushwork.gan.monitor import BEST, Monitor
 from brushwork.gan.networks import Discriminator, build_networks
 from brushwork.gan.objective import Objective, split_batch
 from brushwork.gan.optimizer import gan_adam
@@ -47,7 +48,9 @@ from brushwork.metrics.pictures import selected_pictures
 from brushwork.training.distributed import Means, any_process, average_gradients, check_launch
 from brushwork.training.ema import decay_after, update_ema
 from brushwork.training.precision import Precision, choose_precision
-from brushwork.training.run import STATE, StopSignal, open_run
+from brushwork.training.progress import Progress, duration
+from brushwork.training.run import STATE, StopSignal, describe_changes, open_run
+from brushwork.training.schedule import Decay, learning_rate_factor, scale_learning_rates
 from brushwork.training.threads import use_all_cores
 from brushwork.training.trackers import Tracker, check_tracker
 from settings import (
@@ -59,10 +62,16 @@ from settings import (
     Range,
     Seed,
     Selection,
+    as_flags,
     flat,
+    launch_command,
     read_flags,
     report_data,
 )
+
+# Settings that --resume --change must not change: the weights would not fit, or would have another
+# meaning. --start can initialise a new run with another side and width.
+FIXED = ("model", "side", "width", "condition", "backbone")
 
 
 @dataclass(frozen=True)
@@ -90,7 +99,9 @@ class NetworksConfig:
     """Pretrained network, ARCHITECTURE:WEIGHTS, whose features D uses in addition to pixels.
     WEIGHTS is hub (timm's weights), a file or a package."""
     start: str = ""
-    """Initialise from this run or checkpoint, for example one trained on many paintings."""
+    """Initialise from this run or checkpoint, for example one trained on many paintings. One of
+    another side or width gives the tensors that fit; to grow, take twice the side and half the
+    width."""
     side: Annotated[int, Range(32, 256)] = 64
     """Side of the images in pixels: 32, 64, 128 or 256."""
     width: Annotated[int, Range(1, 1024)] = 16
@@ -123,12 +134,20 @@ class OptimisationConfig:
     steps: Count = 1500
     epochs: Annotated[float, Range(0, 1_000_000)] = 0
     """Passes over the training set; above 0, they replace --steps."""
+    minutes: NotNegative = 0
+    """Minutes of training, over all starts; above 0, they replace --steps. With --epochs, the first
+    of the two ends the training."""
     batch_size: BatchSize = 32
     """Paintings per step, over all processes; 128 in the DC-GAN paper."""
     accumulate: BatchSize = 1
     """Split each batch into this many micro-batches, to save memory."""
     lr: Positive = 2e-4
     """Adam's learning rate at width 64; it is multiplied by 64 / width."""
+    warmup: CountOrZero = 0
+    """Steps at the start in which the learning rate rises."""
+    decay: Decay | None = None
+    """Let the learning rate fall to 0 at the last step, as a line or as half a cosine. It needs a
+    number of steps, so not --minutes alone."""
     ema_half_life: Count = 10_000
     """Half-life, in paintings, of the moving average of G's weights. The average is saved as
     generator/ and makes the samples."""
@@ -143,6 +162,9 @@ class OutputConfig:
     out: Path = Path("runs/gan")
     resume: bool = False
     """Continue the run in --out; start a new one if there is none."""
+    change: bool = False
+    """With --resume, allow other settings than before, for example of --lr, --batch-size or --loss;
+    config.json lists each change with its step."""
     log_every: Count = 10
     """Steps between two lines of metrics.jsonl."""
     sample_every: Count = 100
@@ -151,6 +173,15 @@ class OutputConfig:
     """Steps between two saves of the state from which --resume continues."""
     keep_every: Count = 500
     """Steps between two checkpoints of the generator in kept/."""
+    keep: Literal["every", "best"] = "every"
+    """every, the checkpoints of --keep-every; best, also the generator with the best --keep-by
+    so far, in kept/best; needs --eval-every."""
+    keep_by: Literal["fid", "kid", "mmd", "emd", "coverage"] = "fid"
+    """The metric that decides which generator is best; low values are better, but high ones of
+    coverage."""
+    keep_last: CountOrZero = 0
+    """Keep only this many of the checkpoints of --keep-every, the last ones, beside kept/best; 0 to
+    keep all."""
     tracker: Tracker | None = "tensorboard"
     """Also send the metrics to an experiment tracker."""
 
@@ -210,7 +241,6 @@ def main(cfg: Config) -> None:
     report_data(paintings.describe())
     training_set = select_training_set(cfg, paintings.table)
     num_paintings = len(training_set.rows)
-    num_steps = count_steps(cfg.optimisation, num_paintings)
 
     # Build the networks; the seed determines their weights and all later random numbers.
     set_seed(seed)
@@ -222,7 +252,11 @@ def main(cfg: Config) -> None:
         backbone=cfg.networks.backbone,
     )
     if cfg.networks.start and not (out / STATE).exists():  # a resumed run has its own weights
-        initialise_from(cfg.networks.start, G, D)
+        copied = initialise_from(cfg.networks.start, G, D)
+        report_data(
+            f"{copied.num} of {copied.total} tensors of weights are copies of those in "
+            f"{cfg.networks.start}" + ("; the others are new" if copied.num < copied.total else "")
+        )
 
     # Decoding takes long, so it comes after the errors of the networks' settings.
     pixels = paintings.pixels(cfg.networks.side, cfg.paintings.fit)  # (M, S, S, 3) uint8
@@ -276,8 +310,10 @@ def main(cfg: Config) -> None:
         out,
         settings,
         resume=cfg.output.resume,
-        expected_bytes=estimate_bytes(G, num_steps=num_steps, keep_every=cfg.output.keep_every),
+        expected_bytes=estimate_bytes(cfg, G, num_paintings),
         is_writer=accelerator.is_main_process,
+        change=cfg.output.change,
+        fixed=FIXED,
     )
     networks = {"G": G, "D": D, "ema": ema, "augment": objective.augment}
     if objective.matching is not None:
@@ -287,10 +323,24 @@ def main(cfg: Config) -> None:
         "optimizers": {"opt_G": opt_G, "opt_D": opt_D},
         "scaler": accelerator.scaler,
     }
-    run.restore(**state)
+    # The probability of another augmentation would be wrong for a changed one.
+    stale = {"augment"} & run.changed.keys()
+    restored = {name: network for name, network in networks.items() if name not in stale}
+    run.restore(restored, state["optimizers"], state["scaler"])
     tracked = {name: str(value) for name, value in settings.items()}
     accelerator.init_trackers("brushwork", config=tracked)
+
+    # Say what will happen.
+    num_steps = count_steps(
+        cfg.optimisation, num_paintings, run.step, run.images_seen(run.step, batch_size)
+    )
+    limit = 60 * cfg.optimisation.minutes or math.inf  # seconds
     accelerator.print(f"{num_paintings:,} paintings on {world} x {device}, precision {precision}")
+    if run.changed:
+        accelerator.print(describe_changes(run))
+    accelerator.print(describe_plan(cfg, run.step, num_steps))
+    if run.is_writer and run.step == 0 and objective.augment.policy:
+        monitor.preview(objective.augment.policy)
 
     # Train from the step of the restored state; `step` is the number of steps done.
     batches = gan_batches(
@@ -306,14 +356,21 @@ def main(cfg: Config) -> None:
         others=training_set.others,
     )
     step = run.step
+    finished = step >= num_steps or any_process(run.seconds() >= limit)
     stopping = False
     means = Means()
     losses_D = []
     with (
         StopSignal() as stop,
-        tqdm(total=num_steps, initial=step, disable=not run.is_writer) as bar,
+        Progress(num_steps, limit, step, run.seconds(), visible=run.is_writer) as progress,
     ):
-        while step < num_steps and not stopping:
+        while not finished and not stopping:
+            factor = learning_rate_factor(
+                step, num_steps, cfg.optimisation.warmup, cfg.optimisation.decay
+            )
+            for optimizer in (opt_G, opt_D):
+                scale_learning_rates(optimizer, factor)
+
             # Read paintings, latents and labels, and generate fakes. Both halves of the step use
             # the same fakes; the discriminator's half detaches them.
             micro_batches = split_batch(
@@ -344,54 +401,67 @@ def main(cfg: Config) -> None:
 
             # Update the moving average of G, the adaptive augmentation and the means to log.
             step += 1
-            images_seen = step * batch_size
+            images_seen = run.images_seen(step, batch_size)
             decay = decay_after(
                 images_seen, batch_size=batch_size, half_life=cfg.optimisation.ema_half_life
             )
             update_ema(ema, G, decay)
             objective.augment.observe(output_D.real_logits, step=step, batch_size=batch_size)
             means.add(output_D.metrics() | {"loss_G": loss_G})
-            bar.update()
+            progress.update(step, run.seconds())
 
             # Log the means since the last line. Several processes must stop at the same step, so
-            # they compare their signals here; a single process stops after any step.
+            # they compare their signals and clocks here; a single process stops after any step.
             epoch = images_seen / num_paintings
-            if step % cfg.output.log_every == 0 or step == num_steps or (world == 1 and stop):
+            finished = step >= num_steps or (world == 1 and run.seconds() >= limit)
+            if step % cfg.output.log_every == 0 or finished or (world == 1 and stop):
                 stopping = any_process(bool(stop))
+                finished = finished or any_process(run.seconds() >= limit)
                 values = run.log(step, batch_size, means.fetch() | {"epoch": epoch})
                 accelerator.log(values, step)
-                bar.set_postfix(values)
                 losses_D.append(values["loss_D"])
                 if has_collapsed(losses_D):
-                    bar.write(
+                    progress.say(
                         f"warning: at step {step} the loss of D stays near 0, so G stops learning; "
                         "start again from an earlier checkpoint in kept/"
                     )
+                if any_process(progress.is_due()) or finished:
+                    progress.report(str(monitor.look()))
 
             # Write samples, checkpoints, metrics and the state to resume from.
-            is_last = step == num_steps or stopping
+            is_last = finished or stopping
             evaluation = monitor.record(
                 step,
+                images=images_seen,
                 show=is_last or step % cfg.output.sample_every == 0,
                 keep=step % cfg.output.keep_every == 0,
-                measure=is_evaluated(cfg.evaluation, step, num_steps),
+                measure=is_evaluated(cfg.evaluation, step, finished),
             )
             if evaluation:
                 run.note(step, {"epoch": epoch} | evaluation)
                 accelerator.log({"epoch": epoch} | flat_metrics(evaluation["metrics"]), step)
             if is_last or step % cfg.output.save_every == 0:
-                run.save_state(step, **state)
+                run.save_state(step, **state, images=images_seen)
 
     # Write the averaged and the raw generator, the curves and the report.
     accelerator.end_training()
     if run.is_writer:
-        monitor.finish(step, G)
-        unfinished = f" of {num_steps}; --resume continues the run" if step < num_steps else ""
-        print(f"{out}: wrote samples/ and generator/ at step {step}{unfinished}")
+        monitor.finish(step, G, images=run.images_seen(step, batch_size))
+        print(describe_end(cfg, step, finished, launch=launch_command(world, device.type)))
 
 
 def check_settings(cfg: Config) -> None:
     """Check what can be checked before the data is opened."""
+    if cfg.output.keep == "best" and not cfg.evaluation.eval_every:
+        raise BrushworkError(
+            "`keep` best compares evaluations, and there are none; set `eval_every` to the steps "
+            "between two of them"
+        )
+    if cfg.optimisation.decay and cfg.optimisation.minutes and not cfg.optimisation.epochs:
+        raise BrushworkError(
+            "`decay` needs a number of steps, and `minutes` gives none; pass `epochs` as well, or "
+            "`steps` instead of `minutes`"
+        )
     check_tracker(cfg.output.tracker)
     check_launch()
 
@@ -405,11 +475,21 @@ def select_training_set(cfg: Config, table: pd.DataFrame) -> TrainingSet:
     return TrainingSet(rows=rows, labels=labels, classes=classes, others=others)
 
 
-def count_steps(cfg: OptimisationConfig, num_paintings: int) -> int:
-    """Convert the length of training to steps."""
+def count_steps(
+    cfg: OptimisationConfig, num_paintings: int, step: int = 0, images: int = 0
+) -> float:
+    """Convert the length of training to steps; infinite if only --minutes ends it.
+
+    Args:
+        cfg: settings of the training steps.
+        num_paintings: size of the training set.
+        step: steps done.
+        images: images seen in these steps; their batch size may have been another one.
+    """
     if cfg.epochs:
-        return math.ceil(cfg.epochs * num_paintings / cfg.batch_size)
-    return cfg.steps
+        images_left = math.ceil(cfg.epochs * num_paintings) - images
+        return step + max(0, math.ceil(images_left / cfg.batch_size))
+    return math.inf if cfg.minutes else cfg.steps
 
 
 def build_objective(
@@ -446,19 +526,68 @@ def build_objective(
     )
 
 
-def estimate_bytes(G: nn.Module, num_steps: int, keep_every: int) -> int:
+def describe_plan(cfg: Config, step: int, num_steps: float) -> str:
+    """Write what the training will do, how long it will be, and how to stop it."""
+    model = {"dcgan": "a DC-GAN", "modern": "a modern GAN"}[cfg.networks.model]
+    lengths = [f"{num_steps:,} steps"] if num_steps < math.inf else []
+    lengths += [duration(60 * cfg.optimisation.minutes)] if cfg.optimisation.minutes else []
+    begin = (
+        f"continuing {cfg.output.out} at step {step:,}" if step else f"a new run: {cfg.output.out}"
+    )
+    return (
+        f"{begin}; training {model} of {cfg.networks.side} pixels for {' or '.join(lengths)}\n"
+        "once a minute a line compares its pictures with the paintings (100 % is as in the "
+        f"paintings); {cfg.output.out / 'samples'} shows them; Ctrl-C saves and stops"
+    )
+
+
+def describe_end(cfg: Config, step: int, finished: bool, launch: str) -> str:
+    """Write where the pictures are, and three commands to try next.
+
+    Args:
+        cfg: the settings.
+        step: steps done.
+        finished: whether the training reached its end; otherwise a signal stopped it.
+        launch: the start of the command that continues.
+    """
+    out, length = cfg.output.out, cfg.optimisation
+    longer: dict[str, float] = {}
+    if finished and (length.epochs or length.minutes):
+        longer = {"epochs": 2 * length.epochs, "minutes": 2 * length.minutes}
+    elif finished:
+        longer = {"steps": 2 * step}
+    script = Path(os.path.relpath(__file__))
+    sample, generator = script.with_name("sample.py"), out / "generator"
+    more = ["uv", "run", sample, generator, "--num", 16, "--out", out / "pictures"]
+    resume = f"{launch} {script} {as_flags(cfg, resume=True, change=False, **longer)}"
+    page = ["uv", "run", "brushwork-demo", "--generator", generator]
+    lines = [
+        f"{out}: {'finished' if finished else 'stopped'} at step {step:,}",
+        f"the pictures are in {out / f'samples/step-{step:06d}.png'}",
+        "make more of them, train longer, or open the generator in a web page:",
+        *(f"  {line}" for line in (shlex.join(map(str, more)), resume, shlex.join(map(str, page)))),
+    ]
+    if cfg.output.keep == "best":
+        lines.insert(2, f"the generator with the best {cfg.output.keep_by} is in {out / BEST}")
+    return "\n".join(lines)
+
+
+def estimate_bytes(cfg: Config, G: nn.Module, num_paintings: int) -> int:
     """Estimate the size of a run: about ten copies of G, and the generators that are kept.
 
     The state has seven if D is as large as G: G, D, the average, and Adam's two moments for G and
-    for D. The final generators are two more.
+    for D. The final generators are two more. How many a limit of minutes will keep is not known.
     """
+    num_steps = count_steps(cfg.optimisation, num_paintings)
+    num_kept = 0 if num_steps == math.inf else int(num_steps) // cfg.output.keep_every
+    num_kept = min(num_kept, cfg.output.keep_last or num_kept)
     num_weights = sum(p.numel() for p in G.parameters())
-    return 4 * num_weights * (10 + num_steps // keep_every)  # 4 bytes per weight
+    return 4 * num_weights * (10 + num_kept)  # 4 bytes per weight
 
 
-def is_evaluated(cfg: EvaluationConfig, step: int, num_steps: int) -> bool:
+def is_evaluated(cfg: EvaluationConfig, step: int, finished: bool) -> bool:
     """Return whether the generator is evaluated after `step` steps."""
-    return cfg.eval_every > 0 and (step == num_steps or step % cfg.eval_every == 0)
+    return cfg.eval_every > 0 and (finished or step % cfg.eval_every == 0)
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 import importlib
 import math
 import re
+import shlex
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
 from typing import Annotated, get_type_hints
@@ -10,7 +11,7 @@ from typing import Annotated, get_type_hints
 import pytest
 
 from brushwork.errors import BrushworkError
-from settings import Range, Selection, check_ranges, flat, ranges, read_flags
+from settings import Range, Selection, as_flags, check_ranges, flat, ranges, read_flags
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,17 @@ def test_a_run_records_settings_without_groups():
         "steps": 3,
         "seed": 0,
     }
+
+
+@pytest.mark.parametrize("script", ["train_gan", "train_classifier"])
+def test_settings_written_as_flags_are_read_again(script):
+    module = importlib.import_module(f"experiments.{script}")
+    flags = ["--genre", "still life", "--genre", "a 'b'", "--lr", "0.001", "--tracker", "None"]
+    config = read_flags(module.Config, None, [*flags, "--minutes", "0.5", "--resume"])
+    written = as_flags(config, minutes=2.0, resume=False)
+    assert "--resume" not in written and "--epochs" not in written
+    again = flat(read_flags(module.Config, None, shlex.split(written)))
+    assert again == flat(config) | {"minutes": 2.0, "resume": False}
 
 
 @pytest.mark.parametrize("script", ["train_gan", "train_classifier", "evaluate_gan"])

@@ -22,7 +22,7 @@ from brushwork.data.prepared import open_prepared
 from brushwork.data.sources.synthetic import synthetic_paintings
 from brushwork.errors import BrushworkError
 from brushwork.metrics.classification import classification_report
-from brushwork.training.run import read_metrics
+from brushwork.training.run import Run, read_metrics
 from experiments import evaluate_classifier, train_classifier
 from settings import flat, read_flags
 
@@ -139,6 +139,33 @@ def test_a_run_whose_patience_has_ended_does_not_resume(train, prepared_folder, 
     assert read_metrics(out) == before
 
 
+def test_minutes_end_a_training_within_an_epoch_and_leave_a_classifier(
+    train, prepared_folder, tmp_path, monkeypatch, capsys
+):
+    """With a clock by which each step takes six seconds: three steps, and then two more."""
+    since_start, step = [0], train_classifier.training_step
+
+    def step_and_count(*arguments):
+        since_start[0] += 6
+        return step(*arguments)
+
+    monkeypatch.setattr(train_classifier, "training_step", step_and_count)
+    monkeypatch.setattr(Run, "seconds", lambda run: run._seconds + since_start[0])
+    out = train(prepared_folder, tmp_path / "run", minutes=0.3, epochs=9, batch_size=4)
+    (line,) = read_metrics(out)
+    assert line["step"] == 3 and 0 < line["epoch"] < 1
+    printed = capsys.readouterr().out
+    assert "the artist is right for" in printed and "--minutes 0.6" in printed
+    assert ArtistClassifier.from_pretrained(out / "classifier").config["results"]
+    since_start[0] = 0
+    changed = {"epochs": 9, "batch_size": 4, "resume": True, "lr": 1e-4, "minutes": 0.5}
+    with pytest.raises(BrushworkError, match=r"lr was 0\.001 and is now 0\.0001; .* add `change`"):
+        train(prepared_folder, out, **changed)
+    train(prepared_folder, out, **changed, change=True)
+    assert [line["step"] for line in read_metrics(out)] == [3, 5]
+    assert "changed at step 3: lr from 0.001 to 0.0001" in capsys.readouterr().out
+
+
 def test_a_student_learns_from_a_teachers_predictions(train, run, prepared_folder, tmp_path):
     teacher = run / "classifier"
     taught = train(prepared_folder, tmp_path / "run", epochs=1, teacher=teacher)
@@ -165,6 +192,7 @@ def test_settings_keep_the_names_that_older_runs_recorded():
         "side", "first_side", "last_side", "epochs", "batch_size", "optimizer", "lr", "freeze",
         "layer_decay", "weight_decay", "min_area", "augment", "mix", "label_smoothing", "balance",
         "ema_half_life", "views", "patience", "precision", "seed", "tracker", "out", "resume",
+        "minutes", "change",
     }  # fmt: skip
 
 

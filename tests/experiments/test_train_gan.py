@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import shutil
 import signal
 import subprocess
@@ -25,7 +26,9 @@ from brushwork.gan.networks import build_networks
 from brushwork.metrics import distances
 from brushwork.metrics.features import extract, pixels
 from brushwork.metrics.pictures import selected_pictures
-from brushwork.training.run import read_metrics
+from brushwork.training.run import Run, read_metrics
+from experiments import sample, train_gan
+from settings import read_flags
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "train_gan.py"
 TINY = [
@@ -139,10 +142,11 @@ def test_killed_or_stopped_at_any_moment_and_resumed_it_ends_with_the_same_weigh
             assert not (out / "generator").exists()
         else:
             assert process.returncode == 0, process.stderr
-            first, second, third = process.stdout.splitlines()
+            first, second, *_ = process.stdout.splitlines()
             assert "paintings used, 0 left out" in first
             assert "paintings on 1 x cpu" in second
-            assert "--resume continues the run" in third
+            assert f"{out}: stopped at step " in process.stdout and "--resume" in process.stdout
+            assert "it/s" not in process.stderr, "no bar outside a terminal"
             assert (out / "generator").is_dir()
         assert steps_logged(out) < 30
     train(out, *flags)
@@ -185,7 +189,7 @@ def test_a_training_whose_launcher_is_killed_saves_and_ends(train, tmp_path):
             time.sleep(0.005)
         process.kill()
         printed = process.stdout.read()  # ends when the training does, which has the same stdout
-    assert "--resume continues the run" in printed
+    assert "stopped at step" in printed and "--resume" in printed
     saved = steps_logged(out)
     train(tmp_path / "whole", *flags, "--steps", saved)
     assert_same(weights(out), weights(tmp_path / "whole"))
@@ -194,8 +198,6 @@ def test_a_training_whose_launcher_is_killed_saves_and_ends(train, tmp_path):
 @pytest.mark.parametrize("which", [signal.SIGINT, signal.SIGTERM])
 def test_a_stop_signal_saves_between_two_saves(train, tmp_path, monkeypatch, capsys, which):
     """In this process: the signal comes after the third step, and no save is due for long."""
-    from experiments import train_gan
-
     decays = []
 
     def update_and_signal(_average, _model, decay):
@@ -206,9 +208,114 @@ def test_a_stop_signal_saves_between_two_saves(train, tmp_path, monkeypatch, cap
     monkeypatch.setattr(train_gan, "update_ema", update_and_signal)
     flags = ["--steps", 10**5, "--save-every", 10**5, "--keep-every", 10**5]
     out = train(tmp_path / "run", *flags, "--log-every", 10**5)
-    assert "--resume continues the run" in capsys.readouterr().out
+    assert "stopped at step 3" in capsys.readouterr().out
     assert (out / "state.safetensors").exists() and (out / "generator").is_dir()
     assert [line["step"] for line in read_metrics(out)] == [3]
+
+
+def test_minutes_end_a_run_over_all_starts(train, tmp_path, monkeypatch, capsys):
+    """With a clock by which each step takes six seconds."""
+    since_start, update = [0], train_gan.update_ema
+
+    def update_and_count(*arguments):
+        update(*arguments)
+        since_start[0] += 6
+
+    monkeypatch.setattr(train_gan, "update_ema", update_and_count)
+    monkeypatch.setattr(Run, "seconds", lambda run: run._seconds + since_start[0])
+    flags = ["--keep-every", 2, "--keep-last", 2]
+    out = train(tmp_path / "run", "--minutes", 0.4, *flags)
+    assert "for 20 seconds" in (printed := capsys.readouterr().out)
+    assert f"{out}: finished at step 4" in printed and "--minutes 0.8" in printed
+    assert (out / "generator").is_dir() and (out / "samples" / "step-000004.png").exists()
+    before = weights(out)
+    for minutes, steps in ((0.4, 4), (0.7, 7)):
+        since_start[0] = 0
+        train(out, "--minutes", minutes, *flags, "--resume")
+        assert f"{out}: finished at step {steps}" in capsys.readouterr().out
+        assert (minutes > 0.4) == any((weights(out)[name] != before[name]).any() for name in before)
+    assert {f.name for f in (out / "kept").iterdir()} == {"step-000004", "step-000006"}
+
+
+def stop_after(monkeypatch, num_steps):
+    """Send this process a signal after some more steps of a training."""
+    update, done = train_gan.update_ema, []
+
+    def update_and_signal(*arguments):
+        update(*arguments)
+        done.append(True)
+        if len(done) == num_steps:
+            signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(train_gan, "update_ema", update_and_signal)
+
+
+def test_a_learning_rate_that_rises_and_falls_resumes_exactly(train, tmp_path, monkeypatch):
+    flags = ["--steps", 8, "--warmup", 3, "--decay", "cosine", "--log-every", 1, "--resume"]
+    whole = train(tmp_path / "whole", *flags)
+    with monkeypatch.context() as patch:
+        stop_after(patch, 3)
+        train(tmp_path / "halves", *flags)
+    assert steps_logged(tmp_path / "halves") == 3
+    train(tmp_path / "halves", *flags)
+    assert_same(weights(tmp_path / "halves"), weights(whole))
+    constant = train(tmp_path / "constant", *flags[:2])
+    assert not torch.equal(*(weights(run)["G/layers.0.weight"] for run in (whole, constant)))
+
+
+def test_a_resumed_run_takes_other_settings_when_it_is_said(train, tmp_path, capsys):
+    out = train(tmp_path / "run", "--steps", 4, "--log-every", 1)
+    changed = ["--steps", 8, "--resume", "--lr", 1e-4, "--batch-size", 4, "--loss", "hinge"]
+    changed += ["--augment", "ada", "--log-every", 1]
+    with pytest.raises(BrushworkError, match=r"batch_size was 8 and is now 4; .* add `change`"):
+        train(out, *changed)
+    with pytest.raises(BrushworkError, match="width was 2 and is now 4; pass the same settings"):
+        train(out, *changed, "--change", "--width", 4)
+    capsys.readouterr()
+    train(out, *changed, "--change")
+    assert "changed at step 4: augment from none to ada, batch_size from 8 to 4, loss from " in (
+        capsys.readouterr().out
+    )
+    (change,) = json.loads((out / "config.json").read_text())["changes"]
+    assert change["step"] == 4
+    assert change["settings"]["lr"] == [2e-4, 1e-4]
+    epochs = [line["epoch"] for line in read_metrics(out)]
+    assert epochs[3:5] == pytest.approx([4 * 8 / 60, (4 * 8 + 4) / 60])
+    # The adaptive augmentation begins at 0, and not at the constant 1 of the run without it.
+    assert weights(out)["augment/probability"] < 0.5
+    train(out, *changed)  # now these are the settings of the run
+
+
+def test_a_larger_gan_grows_from_a_smaller_one(train, finished, tmp_path, capsys):
+    train(tmp_path / "run", "--side", 64, "--width", 1, "--start", finished, "--steps", 2)
+    assert re.search(
+        rf"\d+ of 24 tensors .* {finished}; the others are new", capsys.readouterr().out
+    )
+    with pytest.raises(BrushworkError, match="none of its tensors fit; pass the same `width`"):
+        train(tmp_path / "none", "--width", 4, "--start", finished, "--steps", 2)
+    assert not (tmp_path / "none").exists()
+
+
+def test_the_last_lines_of_a_training_are_commands_that_are_understood():
+    given = [*TINY, "--genre", "still life", "--no-flip", "--out", "runs/my gan", "--keep", "best"]
+    cfg = read_flags(train_gan.Config, None, [*given, "--steps", "300"])
+    text = train_gan.describe_end(cfg, 300, finished=True, launch="uv run accelerate launch")
+    more, resume, page = (shlex.split(line) for line in text.splitlines()[-3:])
+    assert "kept/best" in text
+    assert resume[:4] == ["uv", "run", "accelerate", "launch"] and Path(resume[4]).samefile(SCRIPT)
+    longer = read_flags(train_gan.Config, None, [*given, "--steps", "600", "--resume"])
+    assert read_flags(train_gan.Config, None, resume[5:]) == longer
+    assert more[:2] == ["uv", "run"] and Path(more[2]).samefile(SCRIPT.with_name("sample.py"))
+    assert read_flags(sample.Config, None, more[3:]).num == 16
+    assert page == ["uv", "run", "brushwork-demo", "--generator", "runs/my gan/generator"]
+    stopped = train_gan.describe_end(cfg, 20, finished=False, launch="x")
+    assert "--steps 300" in stopped and "stopped at step 20" in stopped
+
+
+def test_a_preview_of_the_augmentation_is_written_where_there_is_one(train, finished, tmp_path):
+    out = train(tmp_path / "run", "--steps", 2, "--augment", "diff")
+    assert (out / "samples" / "augmented.png").exists()
+    assert not (finished / "samples" / "augmented.png").exists()
 
 
 def test_a_run_starts_from_another_and_resumes_when_that_is_gone(train, finished, tmp_path):
@@ -391,6 +498,10 @@ def test_losses_that_are_no_longer_numbers_stop_the_run_in_words(train, tmp_path
         (["--seed", -1], "`seed`"),
         (["--epochs", -1], "`epochs`"),
         (["--eval-every", 5, "--eval-fakes", 5], "at least 6"),
+        (["--keep", "best"], "`eval_every`"),
+        (["--minutes", 1, "--decay", "cosine"], "`decay` needs a number of steps"),
+        (["--minutes", -1], "`minutes`"),
+        (["--change"], "add `resume`"),
     ],
 )
 def test_a_mistake_is_reported_before_anything_is_written(train, tmp_path, flags, words):

@@ -111,3 +111,43 @@ def test_too_few_fakes_are_refused_only_if_they_will_be_measured(folder, network
     with pytest.raises(BrushworkError, match="5 fakes"):
         Monitor(folder, network, few, paintings)
     Monitor(folder, network, few | {"eval_every": 0}, paintings)
+
+
+def test_the_best_generator_by_the_chosen_metric_stays_when_others_are_deleted(
+    folder, network, paintings, monkeypatch
+):
+    settings = SETTINGS | {"keep": "best", "keep_by": "coverage", "keep_last": 2}
+    monitor = Monitor(folder, network, settings, paintings)
+    for step, coverage in enumerate([0.3, 0.6, 0.6, 0.5], start=1):
+        metrics = {"pixels": {"coverage": coverage, "fid": 10.0 - step}}
+        monkeypatch.setattr(monitor, "_measure", lambda _, metrics=metrics: metrics)
+        measured = monitor.record(step, keep=True, measure=True)
+        with (folder / "metrics.jsonl").open("a") as file:
+            file.write(json.dumps({"step": step, **measured}) + "\n")
+    kept = {path.name for path in (folder / "kept").iterdir()}
+    assert kept == {"best", "step-000003", "step-000004"}
+    best = PaintingGenerator.from_pretrained(folder / "kept" / "best")
+    assert best.config["training"]["step"] == 2
+
+
+def test_a_look_compares_the_samples_with_the_training_set(folder, network, paintings):
+    settings = SETTINGS | {"eval_every": 0}
+    monitor = Monitor(folder, network, settings, paintings)
+    assert str(monitor.look()).startswith("other colours")
+    # Its own samples as the training set; the first look has refreshed its batch norms.
+    samples = selected_pictures(monitor.generator.sample(64, seed=4, to="array"), np.arange(64), "")
+    found = Monitor(folder, network, settings, samples).look()
+    assert found == pytest.approx((1, 1, 1, 1), abs=0.05)
+
+
+def test_the_preview_shows_each_painting_beside_distortions_of_it(folder, network, paintings):
+    Monitor(folder, network, SETTINGS, paintings).preview(("translation",))
+    with Image.open(folder / "samples/augmented.png") as sheet:
+        picture = np.asarray(sheet)
+    shown, second = picture[2:34, 2:34], picture[2:34, 36:68]
+    first = next(iter(paintings.images([0])))
+    assert np.array_equal(shown, first)
+    assert not np.array_equal(second, first)
+    # A shifted picture has the pixels of the first one, but at another place.
+    colours = [part.reshape(-1, 3) @ [1, 256, 65536] for part in (shown, second)]
+    assert len(np.intersect1d(*colours)) > 500

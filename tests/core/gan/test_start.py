@@ -61,10 +61,12 @@ def test_a_run_initialises_both_networks(tmp_path, folder):
 @pytest.mark.parametrize(
     ("settings", "difference"),
     [
-        ({"side": 64}, r"\(side 32, not 64\)"),
-        ({"width": 8}, r"\(width 4, not 8\)"),
-        ({"side": 64, "width": 8}, r"\(side 32, not 64; width 4, not 8\)"),
+        ({"width": 8}, r"\(width 4, not 8\), and none of its tensors fit"),
         ({"model": "modern"}, r"\(model 'dcgan', not 'modern'\)"),
+        (
+            {"model": "modern", "side": 64},
+            r"\(model 'dcgan', not 'modern'; side 32, not 64\); pass the same settings",
+        ),
     ],
 )
 def test_a_checkpoint_of_another_model_is_an_error(folder, settings, difference):
@@ -122,3 +124,50 @@ def test_networks_with_the_same_classes_start_with_their_embeddings(tmp_path):
         initialised(tmp_path, "modern", classes=("sea", "sun")), (G, D), strict=True
     ):
         assert_same_weights(ours, theirs)
+
+
+def grown(tmp_path, model, trained, new):
+    """Start networks of another side and width from a run: the run's networks, ours, the count."""
+    torch.manual_seed(0)
+    old = build_networks(model, *trained)
+    save_generator(old[0], tmp_path / "generator", TRAINING, 10, "averaged")
+    save_state(tmp_path, *old)
+    G, D = build_networks(model, *new)
+    before = {name: value.clone() for name, value in pack({"G": G, "D": D}, {}).items()}
+    copied = initialise_from(tmp_path, G, D)
+    after = pack({"G": G, "D": D}, {})
+    changed = {name for name in after if not torch.equal(before[name], after[name])}
+    return pack({"G": old[0], "D": old[1]}, {}), after, changed, copied
+
+
+def test_twice_the_side_and_half_the_width_keeps_the_coarse_levels(tmp_path):
+    old, new, changed, copied = grown(tmp_path, "modern", (32, 8), (64, 4))
+    for name in ("G/start.weight", "G/levels.0.up.1.weight", "G/levels.1.norm.style.weight"):
+        assert torch.equal(new[name], old[name]) and name in changed
+    assert not any(name.startswith(("G/levels.2", "G/to_rgb", "D/layers.0")) for name in changed)
+    # The discriminator's first layer is at the finest level: it is new, and the others move up.
+    assert torch.equal(new["D/layers.5.weight"], old["D/layers.2.weight"])
+    assert torch.equal(new["D/logit.weight"], old["D/logit.weight"])
+    assert 0 < copied.num < copied.total
+
+
+def test_twice_the_side_and_the_same_width_keeps_the_fine_levels(tmp_path):
+    old, new, changed, copied = grown(tmp_path, "dcgan", (32, 4), (64, 4))
+    assert torch.equal(new["G/layers.12.weight"], old["G/layers.9.weight"])  # to the picture
+    assert torch.equal(new["D/layers.0.weight"], old["D/layers.0.weight"])
+    assert not any(name.startswith(("G/layers.0.", "G/layers.1.")) for name in changed)
+    assert (copied.num, copied.total) == (16, 24)
+
+
+def test_networks_of_the_same_shape_are_copied_whole(tmp_path):
+    old, new, _, copied = grown(tmp_path, "modern", (32, 4), (32, 4))
+    assert all(torch.equal(new[name], old[name]) for name in new)
+    assert (
+        copied.num
+        == copied.total
+        == sum(
+            p.requires_grad
+            for network in build_networks("modern", 32, 4)
+            for p in network.parameters()
+        )
+    )

@@ -9,7 +9,7 @@ from torch import nn
 
 from brushwork.errors import BrushworkError
 from brushwork.training import launcher
-from brushwork.training.run import StopSignal, open_run, read_metrics
+from brushwork.training.run import StopSignal, describe_changes, open_run, read_metrics
 
 
 def build(seed=0):
@@ -260,3 +260,88 @@ def test_the_end_of_the_launcher_stops_and_does_not_count_as_a_signal(monkeypatc
             assert not obeyed
     finally:
         signal.signal(signal.SIGTERM, handler)
+
+
+def test_settings_change_only_when_said_so_and_the_run_records_when(tmp_path):
+    out, networks = tmp_path / "run", build()
+    open_run(out, {"lr": 1, "loss": "hinge", "side": 32}).save_state(7, *networks)
+    other = {"lr": 2, "loss": "hinge", "side": 32}
+    with pytest.raises(BrushworkError, match=r"lr was 1 and is now 2; .* add `change`"):
+        open_run(out, other, resume=True)
+    run = open_run(out, other, resume=True, change=True)
+    assert run.changed == {"lr": (1, 2)}
+    assert describe_changes(run) == "changed at step 7: lr from 1 to 2"
+    run.restore(*build())
+    run.save_state(9, *networks)
+    del run
+    run = open_run(out, other | {"loss": "logistic"}, resume=True, change=True)
+    run.restore(*build())
+    del run
+    config = json.loads((out / "config.json").read_text())
+    assert config["settings"] == {"lr": 2, "loss": "logistic", "side": 32}
+    assert config["changes"] == [
+        {"step": 7, "settings": {"lr": [1, 2]}},
+        {"step": 9, "settings": {"loss": ["hinge", "logistic"]}},
+    ]
+    # Without a change nothing is added, and the list stays.
+    open_run(out, config["settings"], resume=True, change=True).restore(*build())
+    assert json.loads((out / "config.json").read_text())["changes"] == config["changes"]
+
+
+def test_fixed_settings_do_not_change(tmp_path):
+    out = tmp_path / "run"
+    open_run(out, {"side": 32}).save_state(7, *build())
+    with pytest.raises(BrushworkError, match="side was 32 and is now 64; pass the same settings"):
+        open_run(out, {"side": 64}, resume=True, change=True, fixed=("side",))
+    with pytest.raises(BrushworkError, match=r"`change` .* add `resume`"):
+        open_run(tmp_path / "new", {"side": 64}, change=True)
+    assert not (tmp_path / "new").exists()
+
+
+def test_a_change_that_does_not_fit_leaves_the_run_as_it_was(tmp_path):
+    out = tmp_path / "run"
+    open_run(out, {"width": 4}).save_state(7, *build())
+    before = (out / "config.json").read_text()
+    run = open_run(out, {"width": 8}, resume=True, change=True)
+    with pytest.raises(BrushworkError, match="does not fit these settings"):
+        run.restore({"net": nn.Linear(2, 2)}, {})
+    assert (out / "config.json").read_text() == before
+
+
+def test_a_network_that_a_change_adds_starts_new(tmp_path):
+    out = tmp_path / "run"
+    open_run(out, {"match": 0}).save_state(7, *build())
+    networks, optimizers = build(seed=1)
+    new = nn.Linear(2, 2)
+    weight = new.weight.clone()
+    run = open_run(out, {"match": 1}, resume=True, change=True)
+    run.restore({**networks, "matching": new}, optimizers)
+    assert torch.equal(new.weight, weight)
+    old = build()[0]["net"][0].weight
+    assert torch.equal(networks["net"][0].weight, old)
+
+
+def test_images_are_counted_over_a_change_of_the_batch_size(tmp_path):
+    out = tmp_path / "run"
+    run = open_run(out, {"batch_size": 8})
+    assert run.images_seen(5, batch_size=8) == 40
+    run.save_state(5, *build(), images=40)
+    del run
+    run = open_run(out, {"batch_size": 2}, resume=True, change=True)
+    assert run.images_seen(5, batch_size=2) == 40
+    assert run.images_seen(8, batch_size=2) == 46
+    run.save_state(8, *build(), images=46)
+    assert run.images_seen(9, batch_size=2) == 48
+
+
+def test_the_seconds_of_training_go_on_in_a_resumed_run(tmp_path, monkeypatch):
+    now = [100.0]
+    monkeypatch.setattr("brushwork.training.run.time.monotonic", lambda: now[0])
+    run = open_run(tmp_path / "run", {})
+    now[0] += 30
+    run.save_state(1, *build())
+    now[0] += 1000  # lost by a kill, with its steps
+    del run
+    run = open_run(tmp_path / "run", {}, resume=True)
+    now[0] += 5
+    assert run.seconds() == 35

@@ -133,7 +133,7 @@ def match_paintings(
             range(0, len(rows), BATCH_SIZE),
             desc="features to match",
             unit="batch",
-            disable=process_index() > 0,
+            disable=True if process_index() > 0 else None,  # None: shown on a terminal only
         ):
             batch = torch.from_numpy(pixels[rows[start : start + BATCH_SIZE]]).permute(0, 3, 1, 2)
             features.append(extract(to_unit_range(batch.to(device))))

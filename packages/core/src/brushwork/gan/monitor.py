@@ -1,24 +1,39 @@
 """Monitor the training of a GAN: samples, kept checkpoints, metrics, and a report at the end."""
 
+import shutil
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
+from brushwork.data.batches import AUGMENTATION, random_numbers, to_unit_range
+from brushwork.gan.augment import NUMBERS_PER_IMAGE, diff_augment
 from brushwork.gan.evaluate import evaluator, training_report
-from brushwork.gan.generator import PaintingGenerator
+from brushwork.gan.generator import PaintingGenerator, to_arrays
 from brushwork.gan.networks import Generator
 from brushwork.gan.save import save_generator
 from brushwork.metrics.distances import optimal_transport
-from brushwork.metrics.evaluate import require_enough
+from brushwork.metrics.evaluate import improves, require_enough
+from brushwork.metrics.likeness import Likeness, Look, likeness, look
 from brushwork.metrics.pictures import Pictures
 from brushwork.report import figures
 from brushwork.spaces import open_space
 from brushwork.training.distributed import process_index
 from brushwork.training.ema import refresh_statistics
-from brushwork.training.run import read_metrics
+from brushwork.training.run import METRICS, read_metrics
+
+BEST = "kept/best"
+"""Folder in a run of the best generator so far."""
+
+# Paintings with which the samples are compared at a glance.
+NUM_LOOKED_AT = 256
+
+# The preview of an augmentation: rows of a painting and distortions of it.
+PREVIEW_PAINTINGS, PREVIEW_DISTORTIONS = 6, 7
 
 
 class Monitor:
@@ -43,7 +58,9 @@ class Monitor:
             average: the network with the moving average of the generator's weights.
             settings: the run's settings. They must contain all that `save_generator` requires;
                 `seed`; `eval_space`, see `brushwork.spaces.open_space`; and `eval_fakes`, the
-                number of fakes. If `eval_every` is 0 or missing, the generator is not measured.
+                number of fakes. If `eval_every` is 0 or missing, the generator is not measured. If
+                `keep` is "best", the generator with the best value of the metric `keep_by` is in
+                `kept/best`. If `keep_last` is above 0, only so many of the others stay in `kept/`.
             real: the training set.
             device: the device of `average`.
 
@@ -61,10 +78,17 @@ class Monitor:
         if settings.get("eval_every"):
             optimal_transport()
             require_enough(real.num, self.num_fakes)
+        self._paintings: Look | None = None
         self._measure = evaluator(real, self.space, num=self.num_fakes, seed=self.seed)
 
     def record(
-        self, step: int, *, show: bool = False, keep: bool = False, measure: bool = False
+        self,
+        step: int,
+        *,
+        images: int | None = None,
+        show: bool = False,
+        keep: bool = False,
+        measure: bool = False,
     ) -> dict[str, Any]:
         """Write samples, keep a checkpoint, or measure the generator.
 
@@ -72,9 +96,11 @@ class Monitor:
 
         Args:
             step: number of training steps so far.
+            images: paintings seen in these steps; by default a batch at each step.
             show: write a grid of samples.
             keep: save the generator in `kept/`.
-            measure: compute the metrics.
+            measure: compute the metrics. The metrics of earlier steps are those in the run's
+                `metrics.jsonl`.
 
         Returns:
             If measured, in the first process, `metrics`, which holds the metrics by feature space
@@ -87,13 +113,41 @@ class Monitor:
             grid = self.generator.grid(*self._batches[0])
             grid.save(self.folder / f"samples/step-{step:06d}.png")
         if keep and self._is_writer:
-            self._save(f"kept/step-{step:06d}", self.generator.network, step, "averaged")
+            self._save(f"kept/step-{step:06d}", step, images)
+            self._delete_old()
         metrics = self._measure(self.generator) if measure else {}
         if not metrics:
             return {}
+        if self.settings.get("keep") == "best" and self._is_best(metrics):
+            self._save(BEST, step, images)
         return {"metrics": metrics, "eval_seconds": time.monotonic() - began}
 
-    def finish(self, step: int, raw: Generator) -> None:
+    def look(self) -> Likeness:
+        """Compare the samples with paintings at a glance; see `brushwork.metrics.likeness`.
+
+        Every process calls it at the same step.
+        """
+        refresh_statistics(self.generator.network, self._batches)
+        if self._paintings is None:
+            images = torch.from_numpy(
+                self.real.thumbnails(self.real.spread(NUM_LOOKED_AT), self.generator.side)
+            )
+            self._paintings = look(to_unit_range(images.permute(0, 3, 1, 2)))
+        return likeness(look(self.generator.paint(*self._batches[0])), self._paintings)
+
+    def preview(self, policy: tuple[str, ...]) -> None:
+        """Write `samples/augmented.png`: paintings, each beside distortions of it by a policy.
+
+        Args:
+            policy: of `brushwork.gan.augment.diff_augment`; every augmentation is applied.
+        """
+        rows = self.real.spread(PREVIEW_PAINTINGS)
+        paintings = torch.from_numpy(self.real.thumbnails(rows, self.generator.side))
+        images = distorted(to_unit_range(paintings.permute(0, 3, 1, 2)), policy, self.seed)
+        sheet = figures.grid(to_arrays(images), columns=1 + PREVIEW_DISTORTIONS)
+        sheet.save(self.folder / "samples/augmented.png")
+
+    def finish(self, step: int, raw: Generator, images: int | None = None) -> None:
         """Write the averaged and the raw generator, the curves and, if it was measured, `report/`.
 
         Only the first process calls it, after the last `record`.
@@ -101,9 +155,10 @@ class Monitor:
         Args:
             step: number of training steps.
             raw: the generator with its last weights instead of their average.
+            images: paintings seen in these steps; by default a batch at each step.
         """
-        self._save("generator", self.generator.network, step, "averaged")
-        self._save("generator_raw", raw, step, "raw")
+        self._save("generator", step, images)
+        save_generator(raw, self.folder / "generator_raw", self.settings, step, "raw", images)
         figures.gan_curves(read_metrics(self.folder), self.folder / "curves.png")
         training_report(
             run=self.folder,
@@ -114,11 +169,49 @@ class Monitor:
             seed=self.seed,
         )
 
+    def _is_best(self, metrics: Mapping[str, Mapping[str, float]]) -> bool:
+        """Return whether these metrics are better than those in the run's `metrics.jsonl`."""
+        has_lines = (self.folder / METRICS).exists()
+        lines = read_metrics(self.folder) if has_lines else []
+        space, name = self.space.name, self.settings["keep_by"]
+        earlier = [
+            line["metrics"][space][name] for line in lines if space in line.get("metrics", {})
+        ]
+        return improves(metrics[space][name], earlier, name)
+
+    def _delete_old(self) -> None:
+        """Delete all but the last `keep_last` of the generators that were kept at some steps."""
+        last = self.settings.get("keep_last", 0)
+        steps = {
+            int(folder.name.removeprefix("step-")): folder
+            for folder in (self.folder / "kept").glob("step-*")
+            if folder.name.removeprefix("step-").isdecimal()
+        }
+        for step in sorted(steps)[:-last] if last else []:
+            shutil.rmtree(steps[step])
+
     @property
     def _is_writer(self) -> bool:
         return process_index() == 0
 
-    def _save(
-        self, name: str, network: Generator, step: int, weights: Literal["averaged", "raw"]
-    ) -> None:
-        save_generator(network, self.folder / name, self.settings, step, weights)
+    def _save(self, name: str, step: int, images: int | None) -> None:
+        average = self.generator.network
+        save_generator(average, self.folder / name, self.settings, step, "averaged", images)
+
+
+def distorted(images: Tensor, policy: tuple[str, ...], seed: int) -> Tensor:
+    """Follow each image by distortions of it, with every augmentation of a policy applied.
+
+    Args:
+        images: (N, 3, S, S) in [-1, 1].
+        policy: of `brushwork.gan.augment.diff_augment`.
+        seed: determines the distortions.
+
+    Returns:
+        (N (1 + `PREVIEW_DISTORTIONS`), 3, S, S): an image, its distortions, the next image.
+    """
+    repeated = images.repeat_interleave(PREVIEW_DISTORTIONS, dim=0)
+    rng = random_numbers(seed, AUGMENTATION, 0)
+    u = torch.from_numpy(rng.random((len(repeated), NUMBERS_PER_IMAGE), dtype=np.float32))
+    others = diff_augment(repeated, u, policy).unflatten(0, (-1, PREVIEW_DISTORTIONS))
+    return torch.cat([images[:, None], others], dim=1).flatten(0, 1)

@@ -17,6 +17,7 @@ def save_generator(
     training: Mapping[str, Any],
     step: int,
     weights: Literal["averaged", "raw"],
+    images: int | None = None,
 ) -> None:
     """Write a generator's checkpoint, for `PaintingGenerator.from_pretrained` to open.
 
@@ -28,11 +29,13 @@ def save_generator(
             and `license`.
         step: the number of training steps so far.
         weights: whether these are the moving average of the weights or the last ones.
+        images: paintings seen in these steps; by default `batch_size` at each step.
 
     Raises:
         BrushworkError: the folder cannot be written.
     """
-    epochs = step * training["batch_size"] / training["num_paintings"]
+    images = step * training["batch_size"] if images is None else images
+    epochs = images / training["num_paintings"]
     config = {
         "architecture": architecture_of(network),
         "model": asdict(network.config),

@@ -7,7 +7,7 @@ metrics and the numbers of images. A report of several sets of fakes has one suc
 """
 
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -232,17 +232,26 @@ def best(values: Mapping[str, float], metric: str) -> set[str]:
     >>> best({"a": 3.0, "b": 2.0}, "fid")
     {'b'}
     """
-    if metric in LOWER_IS_BETTER:
-        loss = dict(values)
-    elif metric in HIGHER_IS_BETTER | CLASS_ACCURACIES:
-        loss = {name: -value for name, value in values.items()}
-    elif metric in HALF_IS_BETTER:
-        loss = {name: abs(value - 0.5) for name, value in values.items()}
-    else:
+    if metric not in LOWER_IS_BETTER | HIGHER_IS_BETTER | CLASS_ACCURACIES | HALF_IS_BETTER:
         return set()
+    loss = {name: _badness(value, metric) for name, value in values.items()}
     least = min(loss.values(), default=0.0)
     winners = {name for name, value in loss.items() if value == least}
     return winners if len(winners) < len(values) else set()
+
+
+def improves(value: float, earlier: Iterable[float], metric: str) -> bool:
+    """Return whether a value of a metric is better than all earlier ones.
+
+    Args:
+        value: the new value.
+        earlier: the earlier values; without any, the new one is the best.
+        metric: name of the metric, which determines whether low or high values are better.
+
+    >>> improves(2.0, [3.0, 2.5], "fid"), improves(2.0, [3.0, 2.5], "coverage")
+    (True, False)
+    """
+    return all(_badness(value, metric) < _badness(other, metric) for other in earlier)
 
 
 def by_space(
@@ -271,6 +280,13 @@ def flat_metrics(metrics: Mapping[str, Mapping[str, float]]) -> dict[str, float]
         for space, values in metrics.items()
         for metric, value in values.items()
     }
+
+
+def _badness(value: float, metric: str) -> float:
+    """Turn a metric into a number of which low values are better."""
+    if metric in LOWER_IS_BETTER:
+        return value
+    return abs(value - 0.5) if metric in HALF_IS_BETTER else -value
 
 
 def _metrics_of_pairs(x: Tensor, y: Tensor, chosen: set[str]) -> dict[str, float]:

@@ -1,1 +1,1 @@
-"""Parts of every training: run folder, state, processes, precision, weight average, schedule."""
+"""Parts of every training: run folder, state, processes, precision, average, rates, progress."""

@@ -82,6 +82,15 @@ def any_process(here: bool) -> bool:
     return answer.item() > 0
 
 
+def value_of_first_process(value: Any) -> Any:
+    """Return the value that process 0 passed; it can be pickled. Every process must call this."""
+    if num_processes() == 1:
+        return value
+    values = [value]
+    dist.broadcast_object_list(values)
+    return values[0]
+
+
 @overload
 def gather_rows(mine: Tensor) -> Tensor: ...
 @overload

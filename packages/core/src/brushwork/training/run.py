@@ -18,7 +18,7 @@ import signal
 import sys
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -36,10 +36,15 @@ from torch.optim import Optimizer
 from brushwork.errors import BrushworkError
 from brushwork.files import atomic_write, lock, read_json, write_json, write_text
 from brushwork.training import launcher
+from brushwork.training.distributed import value_of_first_process
 from brushwork.training.state import pack, unpack
 
-# Settings that a resumed run may change, besides those that end in "_every".
-MAY_CHANGE = ("out", "resume", "tracker", "steps", "epochs")
+# Settings that a resumed run may always change, besides those that end in "_every".
+MAY_CHANGE = (
+    *("out", "resume", "change", "tracker"),
+    *("steps", "epochs", "minutes"),
+    *("keep", "keep_by", "keep_last"),
+)
 
 CONFIG, METRICS, STATE = "config.json", "metrics.jsonl", "state.safetensors"
 
@@ -51,18 +56,22 @@ class Run:
         folder: the run folder.
         is_writer: whether this process writes into the folder.
         step: steps taken when the state was last saved.
+        changed: settings that differ from those of the saved run, by name: the value before and the
+            value now. Empty unless `open_run` got `change`.
         records: the lines of `metrics.jsonl` up to that step.
     """
 
     def __init__(self, folder: Path, is_writer: bool, lock: FileLock | None = None) -> None:
         self.folder, self._lock = folder, lock  # the lock is held while the run is open
         self.is_writer = is_writer
+        self.changed: dict[str, tuple[Any, Any]] = {}
+        self._config: dict[str, Any] | None = None  # to write once the state is restored
         self._has_state = (folder / STATE).exists()
-        self.step, self._seconds, self._tensors = _read_state(folder / STATE)
+        self.step, self._images, self._seconds, self._tensors = _read_state(folder / STATE)
         lines = _metrics_with_steps(folder / METRICS)
         self.records = [record for _, record in lines if record["step"] <= self.step]
         self._began = self._last_time = time.monotonic()
-        self._last_step = self.step
+        self._first_step = self._last_step = self.step
 
     def restore(
         self,
@@ -72,20 +81,43 @@ class Run:
     ) -> None:
         """Load the saved state, if there is one, into freshly built networks and optimisers.
 
+        In a run with changed settings, a network that the saved run did not have stays new.
+
         Raises:
             BrushworkError: the state does not fit them.
         """
-        if not self._tensors:
-            return
-        try:
-            unpack(self._tensors, networks, optimizers, scaler)
-        except (RuntimeError, LookupError, ValueError) as error:
-            reason = " ".join(str(error).split())[:200]
-            raise BrushworkError(
-                f"{self.folder / STATE} does not fit these settings ({reason}); "
-                f"{_way_on(self.folder)}"
-            ) from error
+        if self._tensors:
+            if self.changed:
+                networks = {name: n for name, n in networks.items() if self._has_saved(name)}
+            try:
+                unpack(self._tensors, networks, optimizers, scaler)
+            except (RuntimeError, LookupError, ValueError) as error:
+                reason = " ".join(str(error).split())[:200]
+                raise BrushworkError(
+                    f"{self.folder / STATE} does not fit these settings ({reason}); "
+                    f"{_way_on(self.folder)}"
+                ) from error
         self._tensors = {}
+        if self._config is not None:
+            write_json(self.folder / CONFIG, self._config)
+            self._config = None
+
+    def seconds(self) -> float:
+        """Return the seconds of training so far, over all starts."""
+        return self._seconds + time.monotonic() - self._began
+
+    def images_seen(self, step: int, batch_size: int) -> int:
+        """Count the images of `step` steps, also if the batch size was changed between them.
+
+        Args:
+            step: steps done, at least as many as at the last start.
+            batch_size: images per step since the last start.
+        """
+        before = self._first_step * batch_size if self._images is None else self._images
+        return before + (step - self._first_step) * batch_size
+
+    def _has_saved(self, network: str) -> bool:
+        return any(name.startswith(f"{network}/") for name in self._tensors)
 
     def log(self, step: int, batch_size: int, values: Mapping[str, float]) -> dict[str, float]:
         """Append a line of numbers and the speed since the last call to `metrics.jsonl`.
@@ -106,7 +138,7 @@ class Run:
         now = time.monotonic()
         speed = (step - self._last_step) * batch_size / (now - self._last_time)
         self._last_step, self._last_time = step, now
-        line = {**values, "images_per_second": speed, "seconds": self._elapsed()}
+        line = {**values, "images_per_second": speed, "seconds": self.seconds()}
         return self.note(step, line)
 
     def note(self, step: int, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -139,8 +171,16 @@ class Run:
         networks: Mapping[str, nn.Module],
         optimizers: Mapping[str, Optimizer],
         scaler: GradScaler | None = None,
+        images: int | None = None,
     ) -> None:
         """Save the state from which training continues after `step` steps, in place of the last.
+
+        Args:
+            step: steps taken.
+            networks: as in `restore`.
+            optimizers: as in `restore`.
+            scaler: as in `restore`.
+            images: images seen, for `images_seen` after a change of the batch size.
 
         Raises:
             BrushworkError: a tensor is not finite, or the file cannot be written; the last saved
@@ -154,9 +194,9 @@ class Run:
             tensors = {name: tensor.cpu().contiguous() for name, tensor in tensors.items()}
             metadata = {
                 "step": str(step),
-                "seconds": str(self._elapsed()),
+                "seconds": str(self.seconds()),
                 "crc32": str(_checksum(tensors)),
-            }
+            } | ({} if images is None else {"images": str(images)})
             try:
                 with atomic_write(self.folder / STATE) as partial:
                     save_file(tensors, partial, metadata)
@@ -173,9 +213,6 @@ class Run:
                     f"cannot write the state of step {step} ({error}); {kept}"
                 ) from error
         self.step, self._has_state = step, True
-
-    def _elapsed(self) -> float:
-        return self._seconds + time.monotonic() - self._began
 
     def _diverged(self, problem: str) -> BrushworkError:
         if not self._has_state:
@@ -195,8 +232,12 @@ def open_run(
     resume: bool = False,
     expected_bytes: int = 0,
     is_writer: bool = True,
+    change: bool = False,
+    fixed: Collection[str] = (),
 ) -> Run:
     """Start a run in `folder`, or continue the one that it contains.
+
+    Every process calls it.
 
     Args:
         folder: the run folder; it is created, with its parent folders, if it does not exist.
@@ -207,18 +248,40 @@ def open_run(
         resume: continue from the last saved state. A folder without a run starts a new one.
         expected_bytes: size of what the run will write, compared with the free space.
         is_writer: True in the one process that writes; the others only read the state.
+        change: continue with these settings although they differ from those of the run. The
+            differences are in the `changed` of the result, and `restore` adds them to the list
+            `changes` of `config.json`, with the step.
+        fixed: settings that must not change even so.
 
     Raises:
         BrushworkError: the folder contains a run and `resume` is False; another process is
             training in the folder; the folder cannot be written or has too little space; or the
             settings of its run differ from `settings`, or a file of its run is broken.
     """
+    if change and not resume:
+        raise BrushworkError("`change` continues a run with other settings; add `resume`")
     folder = Path(folder)
-    if not is_writer:
-        return Run(folder, is_writer=False)
+    if is_writer:
+        run = _open_to_write(folder, settings, resume, expected_bytes, change, fixed)
+    else:
+        run = Run(folder, is_writer=False)
+    if change:
+        run.changed = value_of_first_process(run.changed)
+    return run
+
+
+def _open_to_write(
+    folder: Path,
+    settings: Mapping[str, Any],
+    resume: bool,
+    expected_bytes: int,
+    change: bool,
+    fixed: Collection[str],
+) -> Run:
     config_file, now = folder / CONFIG, environment()
+    changed = {}
     has_run = config_file.exists() or (resume and (folder / STATE).exists())
-    record = {"settings": dict(settings), "environment": now}
+    record: dict[str, Any] = {"settings": dict(settings), "environment": now}
     if config_file.exists():
         if not resume:
             raise BrushworkError(
@@ -226,8 +289,10 @@ def open_run(
                 "`out`"
             )
         before = _read_config(config_file)
-        _check_same(before["settings"], settings, folder)
+        changed = _differences(before["settings"], settings)
+        _check_allowed(changed, change, fixed, folder)
         record |= {"environment": before.get("environment"), "resumed": now}
+        record |= {"changes": before["changes"]} if "changes" in before else {}
     elif has_run:
         # The user deleted a broken config.json, as its message says.
         record["resumed"] = now
@@ -242,7 +307,15 @@ def open_run(
             f"another process is training in {folder}; stop that process or pass another `out`"
         ) from None
     run = Run(folder, is_writer=True, lock=held)  # before config.json changes, if a file is broken
-    write_json(config_file, record)
+    if changed:  # config.json changes only when the state fits the new settings
+        run.changed = changed
+        record["changes"] = [
+            *(record.get("changes") or []),
+            {"step": run.step, "settings": {name: list(pair) for name, pair in changed.items()}},
+        ]
+        run._config = record
+    else:
+        write_json(config_file, record)
     (folder / "samples").mkdir(exist_ok=True)
     _forget_metrics_after(run.step, folder / METRICS)
     return run
@@ -262,21 +335,44 @@ def environment() -> dict[str, Any]:
     }
 
 
-def _check_same(old: dict[str, Any], new: Mapping[str, Any], folder: Path) -> None:
+def _differences(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
+    """List the settings that a run may not silently change: the value before and the value now."""
     new = json.loads(json.dumps(new, default=str))
-    changed = [
-        f"{name} was {old.get(name)!r} and is now {new.get(name)!r}"
+    return {
+        name: (old.get(name), new.get(name))
         for name in sorted({*old, *new} - set(MAY_CHANGE))
         if not name.endswith("_every")
         and old.get(name) != new.get(name)
         # A run that is older than a setting was trained without it.
         and (name in old or new[name])
-    ]
-    if changed:
-        raise BrushworkError(
-            f"{folder} contains a run with other settings: {'; '.join(changed)}; "
-            "pass the same settings to continue it, or pass another `out`"
+    }
+
+
+def _check_allowed(
+    changed: Mapping[str, tuple[Any, Any]], change: bool, fixed: Collection[str], folder: Path
+) -> None:
+    refused = changed.keys() & set(fixed) if change else changed.keys()
+    if not refused:
+        return
+    shown = "; ".join(
+        f"{name} was {old!r} and is now {new!r}"
+        for name, (old, new) in changed.items()
+        if name in refused
+    )
+    if changed.keys() & set(fixed):
+        way = "pass the same settings to continue it, or pass another `out`"
+    else:
+        way = (
+            "pass the same settings to continue it, add `change` to continue it with these, or "
+            "pass another `out`"
         )
+    raise BrushworkError(f"{folder} contains a run with other settings: {shown}; {way}")
+
+
+def describe_changes(run: Run) -> str:
+    """Write the changed settings of a resumed run in one line; "" if there are none."""
+    changes = [f"{name} from {old} to {new}" for name, (old, new) in run.changed.items()]
+    return f"changed at step {run.step:,}: {', '.join(changes)}" if changes else ""
 
 
 def _read_config(file: Path) -> dict[str, Any]:
@@ -293,16 +389,17 @@ def _read_config(file: Path) -> dict[str, Any]:
     )
 
 
-def _read_state(file: Path) -> tuple[int, float, dict[str, Tensor]]:
+def _read_state(file: Path) -> tuple[int, int | None, float, dict[str, Tensor]]:
     if not file.exists():
-        return 0, 0.0, {}
+        return 0, 0, 0.0, {}
     try:
         with safe_open(file, "pt") as state:
             metadata = state.metadata() or {}
             tensors = {name: state.get_tensor(name) for name in state.keys()}  # noqa: SIM118
         if "crc32" in metadata and int(metadata["crc32"]) != _checksum(tensors):
             raise ValueError("its content has changed since it was written")
-        return int(metadata["step"]), float(metadata["seconds"]), tensors
+        images = int(metadata["images"]) if "images" in metadata else None
+        return int(metadata["step"]), images, float(metadata["seconds"]), tensors
     except (OSError, SafetensorError, KeyError, ValueError) as error:
         problem = f"no {error}" if isinstance(error, KeyError) else str(error)
         raise BrushworkError(f"{file} is broken ({problem}); {_way_on(file.parent)}") from error

@@ -1,6 +1,12 @@
-"""Early stopping."""
+"""The length of a training: early stopping, a limit in minutes, and the learning rate over it."""
 
+import math
 from collections.abc import Sequence
+from typing import Literal
+
+from torch.optim import Optimizer
+
+Decay = Literal["linear", "cosine"]
 
 
 def is_over(scores: Sequence[float], patience: int) -> bool:
@@ -14,3 +20,39 @@ def is_over(scores: Sequence[float], patience: int) -> bool:
     (True, False)
     """
     return bool(scores) and 0 < patience <= len(scores) - 1 - scores.index(max(scores))
+
+
+def learning_rate_factor(
+    step: int, num_steps: float, warmup: int = 0, decay: Decay | None = None
+) -> float:
+    """Compute the factor of the learning rate at one step.
+
+    It rises linearly to 1 over the first `warmup` steps (Goyal et al. 2017, section 2.2). After
+    these it stays 1, or falls towards 0 at the end, as a line or as half a cosine (Loshchilov &
+    Hutter 2017, eq. 5, without restarts). It depends on the step alone, so a resumed run needs no
+    state of a schedule.
+
+    Args:
+        step: steps done before this one.
+        num_steps: steps of the whole training; may be infinite if `decay` is None.
+        warmup: number of steps in which the factor rises.
+        decay: the form of the fall; None for a constant factor after the warm-up.
+
+    Returns:
+        Above 0 for every step below `num_steps`, and at most 1.
+
+    >>> [learning_rate_factor(step, 6, warmup=2, decay="linear") for step in range(6)]
+    [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
+    """
+    if step < warmup:
+        return (step + 1) / warmup
+    if decay is None:
+        return 1.0
+    done = min(1.0, (step - warmup) / max(1, num_steps - warmup))
+    return 1 - done if decay == "linear" else (1 + math.cos(math.pi * done)) / 2
+
+
+def scale_learning_rates(optimizer: Optimizer, factor: float) -> None:
+    """Set the learning rate of each parameter group to its first one times `factor`."""
+    for group in optimizer.param_groups:
+        group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor

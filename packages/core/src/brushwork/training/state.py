@@ -48,13 +48,17 @@ def unpack(
         state: dict[int, dict[str, Tensor]] = {}
         for key, value in _under(f"{name}/", tensors).items():
             index, moment = key.split("/")
-            if value.shape == (parameter := parameters[int(index)]).shape:
+            parameter = parameters[int(index)]
+            if value.dim() and value.shape != parameter.shape:
+                raise RuntimeError(f"{name}/{key} has another shape")
+            if value.shape == parameter.shape:
                 # Fused optimisers step through weights and moments in memory order.
                 value = torch.empty_like(parameter, requires_grad=False).copy_(value)
             state.setdefault(int(index), {})[moment] = value
         optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    if scaler is not None:
-        scaler.load_state_dict({k: v.item() for k, v in _under("scaler/", tensors).items()})
+    # A run that was begun in another precision has no state of a scaler.
+    if scaler is not None and (saved := _under("scaler/", tensors)):
+        scaler.load_state_dict({k: v.item() for k, v in saved.items()})
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
