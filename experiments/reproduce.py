@@ -355,9 +355,9 @@ def plan_gans(cfg: Config, choices: Choices) -> list[Job]:
 
 def gan_flags(cfg: Config, gan: str) -> list[str]:
     """List the flags that all GANs of one model share."""
-    flags = ["--model", gan]
+    flags = ["--model", gan, "--loss", "hinge" if gan == "modern" else "logistic"]
     if gan == "modern":
-        flags += ["--loss", "hinge", "--augment", "diff"]
+        flags += ["--augment", "diff"]
         if is_installed(BEST_WEIGHTS):
             flags += ["--backbone", f"{BEST_MODEL}:{BEST_WEIGHTS}", "--match", "0.1"]
     flags += ["--side", str(cfg.gan_side), "--width", str(cfg.width)]

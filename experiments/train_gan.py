@@ -90,7 +90,7 @@ class PaintingsConfig:
 class NetworksConfig:
     """Settings of the generator G (latents to images) and the discriminator D (real or fake)."""
 
-    model: Literal["dcgan", "modern"] = "dcgan"
+    model: Literal["dcgan", "modern"] = "modern"
     """dcgan, the DC-GAN of 2015; modern, a small style-based GAN, which can learn classes."""
     condition: Literal["artist", "style", "genre"] | None = None
     """Learn the artists, styles or genres as classes, to generate each by name; needs --model
@@ -104,7 +104,7 @@ class NetworksConfig:
     width."""
     side: Annotated[int, Range(32, 256)] = 64
     """Side of the images in pixels: 32, 64, 128 or 256."""
-    width: Annotated[int, Range(1, 1024)] = 16
+    width: Annotated[int, Range(1, 1024)] = 32
     """Channels of the finest layer: 64 in the code of the DC-GAN paper, 128 in its figure."""
 
 
@@ -112,7 +112,7 @@ class NetworksConfig:
 class ObjectiveConfig:
     """Settings of the losses of G and D."""
 
-    loss: Literal["logistic", "hinge", "relativistic"] = "logistic"
+    loss: Literal["logistic", "hinge", "relativistic"] = "hinge"
     """logistic, the loss of the original GAN; hinge, which ignores images that D classifies with a
     margin; relativistic, which compares each painting with a fake."""
     augment: Literal["none", "diff", "ada"] = "none"
@@ -131,13 +131,13 @@ class ObjectiveConfig:
 class OptimisationConfig:
     """Settings of the training steps."""
 
-    steps: Count = 1500
+    steps: Count = 3000
     epochs: Annotated[float, Range(0, 1_000_000)] = 0
     """Passes over the training set; above 0, they replace --steps."""
     minutes: NotNegative = 0
     """Minutes of training, over all starts; above 0, they replace --steps. With --epochs, the first
     of the two ends the training."""
-    batch_size: BatchSize = 32
+    batch_size: BatchSize = 16
     """Paintings per step, over all processes; 128 in the DC-GAN paper."""
     accumulate: BatchSize = 1
     """Split each batch into this many micro-batches, to save memory."""
@@ -202,7 +202,8 @@ class EvaluationConfig:
 class Config:
     """Settings of a GAN's training."""
 
-    selection: Selection = field(default_factory=Selection)
+    # Four artists are few enough to be learned in minutes.
+    selection: Selection = field(default_factory=lambda: Selection(data="synthetic:2000:4"))
     paintings: PaintingsConfig = field(default_factory=PaintingsConfig)
     networks: NetworksConfig = field(default_factory=NetworksConfig)
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)

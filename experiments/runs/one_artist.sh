@@ -17,8 +17,9 @@ judge=${JUDGE:-runs/compare/judge/classifier}
 modern=(--model modern --backbone "$backbone" --loss hinge --augment diff)
 
 paint() {  # paint NAME SEED STEPS FLAGS...
-    uv run accelerate launch experiments/train_gan.py --data "$paintings" --width 32 \
-        --batch-size 16 --keep-every 200 --seed "$2" --steps "$3" --out "$out/$1-$2" --resume "${@:4}"
+    uv run accelerate launch experiments/train_gan.py --data "$paintings" --model dcgan \
+        --loss logistic --width 32 --batch-size 16 --keep-every 200 \
+        --seed "$2" --steps "$3" --out "$out/$1-$2" --resume "${@:4}"
 }
 
 artist() {  # artist NAME ARTIST STEPS START FLAGS...

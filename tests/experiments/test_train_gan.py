@@ -33,7 +33,7 @@ from settings import read_flags
 SCRIPT = Path(__file__).parents[2] / "experiments" / "train_gan.py"
 TINY = [
     *("--data", "synthetic:60", "--side", "32", "--width", "2", "--batch-size", "8"),
-    *("--tracker", "None"),
+    *("--model", "dcgan", "--loss", "logistic", "--tracker", "None"),
 ]
 MODERN = ["--model", "modern", "--condition", "genre", "--augment", "ada"]
 BACKBONE = [

@@ -74,7 +74,8 @@ def open_source(data: str) -> Paintings:
     """Recognise the kind of a source, and list its paintings.
 
     Args:
-        data: `synthetic` or `synthetic:5000`; a folder (Painter-by-Numbers, a saved dataset,
+        data: `synthetic`, `synthetic:5000` for 5,000 paintings, or `synthetic:5000:4` for 5,000
+            by four artists; a folder (Painter-by-Numbers, a saved dataset,
             Parquet files, prepared data, or pictures in one folder per artist); or the name of a
             dataset on the Hub, such as `huggan/wikiart`. `DATASET:CONFIGURATION` chooses one of
             several configurations.
@@ -82,13 +83,14 @@ def open_source(data: str) -> Paintings:
     Raises:
         BrushworkError: there is no such source, or it contains no painting.
     """
-    kind, _, count = data.partition(":")
+    kind, *numbers = data.split(":")
     if kind == "synthetic":
-        if count and not count.isdecimal():
+        if len(numbers) > 2 or not all(map(str.isdecimal, numbers)):
             raise BrushworkError(
-                f"`data` is {data!r}; write how many paintings as a number: synthetic:5000"
+                f"`data` is {data!r}; write the numbers of paintings and of artists as in "
+                "synthetic:5000 or synthetic:5000:4"
             )
-        return synthetic_paintings(int(count)) if count else synthetic_paintings()
+        return synthetic_paintings(**dict(zip(("count", "num_artists"), map(int, numbers))))
     data, configuration = _split_configuration(data)
     path = Path(data).expanduser()
     if any(len(os.fsencode(part)) > 255 for part in path.parts) or "\0" in data:

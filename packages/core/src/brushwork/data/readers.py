@@ -116,14 +116,20 @@ def _mapped(file: Path) -> NDArray[np.uint8]:
 
 @dataclass(frozen=True)
 class SyntheticReader:
-    """Draws the paintings of `brushwork.data.synthetic`."""
+    """Draws the paintings of `brushwork.data.synthetic`.
+
+    Attributes:
+        seed: of all paintings.
+        numbers: for each row, the number of its painting.
+    """
 
     seed: int
+    numbers: tuple[int, ...]
 
     def __call__(self, row: int) -> Image.Image:
         """Draw the picture of a row."""
-        return draw(row, self.seed)
+        return draw(self.numbers[row], self.seed)
 
     def identity(self, row: int) -> str:
-        """Return the seed and the row's number."""
-        return f"synthetic:{self.seed}:{row}"
+        """Return the seed and the painting's number."""
+        return f"synthetic:{self.seed}:{self.numbers[row]}"
