@@ -90,9 +90,7 @@ def open_source(data: str) -> Paintings:
                 f"`data` is {data!r}; write the numbers of paintings and of artists as in "
                 "synthetic:5000 or synthetic:5000:4"
             )
-        return synthetic_paintings(
-            **dict(zip(("count", "num_artists"), map(int, numbers), strict=False))
-        )
+        return synthetic_paintings(*map(int, numbers))
     data, configuration = _split_configuration(data)
     path = Path(data).expanduser()
     if any(len(os.fsencode(part)) > 255 for part in path.parts) or "\0" in data:

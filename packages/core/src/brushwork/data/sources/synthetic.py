@@ -14,14 +14,14 @@ NUM_SYNTHETIC = 2000
 
 
 def synthetic_paintings(
-    count: int = NUM_SYNTHETIC, seed: int = 0, num_artists: int = len(ARTISTS)
+    count: int = NUM_SYNTHETIC, num_artists: int = len(ARTISTS), seed: int = 0
 ) -> Paintings:
     """List `count` synthetic paintings, which are drawn when they are read.
 
     Args:
         count: number of paintings, at least 1.
-        seed: the same seed gives the same paintings; a higher `count` appends further ones.
         num_artists: list only paintings by this many artists, those with the most paintings.
+        seed: the same seed gives the same paintings; a higher `count` appends further ones.
 
     Raises:
         BrushworkError: `count` is below 1, or there are not as many artists.
@@ -30,8 +30,8 @@ def synthetic_paintings(
         raise BrushworkError(f"`count` is {count}; it must be at least 1, as in `data` synthetic:1")
     if not 1 <= num_artists <= len(ARTISTS):
         raise BrushworkError(
-            f"`num_artists` is {num_artists}; it must be between 1 and {len(ARTISTS)}, as in `data` "
-            "synthetic:2000:4"
+            f"`num_artists` is {num_artists}; it must be between 1 and {len(ARTISTS)}, as in "
+            "`data` synthetic:2000:4"
         )
     by_share = sorted(ARTISTS, key=lambda artist: -artist.share)
     chosen = {artist.name for artist in by_share[:num_artists]}
