@@ -40,18 +40,8 @@ COLUMNS = ("artist", "date", "genre", "style", "title", "in_train", "new_filenam
 # The script and the flags of one epoch of a tiny network.
 TRAININGS = {
     "gan": [
-        *(
-            "train_gan",
-            "--model",
-            "dcgan",
-            "--width",
-            "8",
-            "--batch-size",
-            "64",
-            "--tracker",
-            "None",
-        ),
-        *("--epochs", "1", "--save-every", "1000"),
+        *("train_gan", "--model", "dcgan", "--width", "8", "--batch-size", "64"),
+        *("--tracker", "None", "--epochs", "1", "--save-every", "1000"),
     ],
     "classifier": [
         *("train_classifier", "--model", "test_resnet", "--weights", "none", "--views", "1"),
