@@ -74,8 +74,8 @@ class Config:
     frames: Annotated[int, Range(1, 10_000)] = 24
     """Frames of the walk from one picture to the next."""
     mix: tuple[Annotated[int, Range(1, 100)], Annotated[int, Range(1, 100)]] | None = None
-    """Mix the styles of COARSE pictures with those of FINE others: the coarse styles decide the
-    composition, the fine ones the colours and the brushwork."""
+    """Two numbers COARSE and FINE: mix the styles of COARSE pictures with those of FINE others. The
+    coarse styles decide the composition, the fine ones the colours and the brushwork."""
     level: Annotated[int, Range(0, 100)] | None = None
     """With --mix: the first level of the generator that uses the fine styles; all later levels use
     them, too. By default, this is the second half of the levels."""
@@ -176,8 +176,8 @@ def write_mixtures(
     Args:
         generator: a generator with styles.
         cfg: the script's settings.
-        num_coarse: the first pictures of the seed, which give the coarse styles.
-        num_fine: the pictures after them, which give the fine styles.
+        num_coarse: number of pictures that give the coarse styles: the first ones of the seed.
+        num_fine: number of pictures that give the fine styles: those after them.
     """
     num = num_coarse + num_fine
     z, y = generator.latents(num, cfg.seed), generator.labels(num, cfg.label, cfg.seed)

@@ -57,7 +57,7 @@ class Run:
         is_writer: whether this process writes into the folder.
         step: steps taken when the state was last saved.
         changed: settings that differ from those of the saved run, by name: the value before and the
-            value now. Empty unless `open_run` got `change`.
+            value now. Empty unless `change` was passed to `open_run`.
         records: the lines of `metrics.jsonl` up to that step.
     """
 
