@@ -1,4 +1,4 @@
-"""Compare fakes with real paintings. They come from checkpoints, runs or folders of images.
+"""Compare fakes (from checkpoints, runs or folders of images) with real paintings.
 
     uv run experiments/evaluate_gan.py runs/gan --data paintings/ --genre landscape
     uv run experiments/evaluate_gan.py landscapes monet --data paintings/ --spaces artist:artists
@@ -80,8 +80,8 @@ class MeasurementConfig:
 
     spaces: tuple[str, ...] = ("pixels",)
     """Feature spaces: pixels, inception, inception:FILE, artist:CLASSIFIER, or ARCHITECTURE:WEIGHTS
-    of timm, where WEIGHTS is hub, a file or a package. The figures show nearest neighbours in the
-    first one."""
+    of timm, where WEIGHTS is hub (timm's weights), a file or a package. The figures show nearest
+    neighbours in the first one."""
     fetch: bool = False
     """Download the weights of inception if they are absent (91 MB)."""
     num_fakes: Annotated[int, Range(1, 10_000_000)] = 1000

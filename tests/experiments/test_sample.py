@@ -97,7 +97,7 @@ def test_a_label_and_truncation_change_the_pictures(folder, tmp_path, run_script
 def test_the_bundled_generators_are_listed_and_opened_by_name(tmp_path, run_script, capsys):
     run_script("sample", "--list")
     head, *lines = capsys.readouterr().out.splitlines()
-    assert head.split() == ["name", "paints", "side", "classes"]
+    assert head.split() == ["name", "trained", "on", "side", "classes"]
     assert re.search(r"^landscapes +landscape +256  none$", "\n".join(lines), re.M)
     assert re.search(r"^monet +Claude Monet +256  none$", "\n".join(lines), re.M)
     assert any("14 artists" in line for line in lines)

@@ -155,7 +155,7 @@ def test_minutes_end_a_training_within_an_epoch_and_leave_a_classifier(
     (line,) = read_metrics(out)
     assert line["step"] == 3 and 0 < line["epoch"] < 1
     printed = capsys.readouterr().out
-    assert "the artist is right for" in printed and "--minutes 0.6" in printed
+    assert "top-1 accuracy on the validation paintings" in printed and "--minutes 0.6" in printed
     assert ArtistClassifier.from_pretrained(out / "classifier").config["results"]
     since_start[0] = 0
     changed = {"epochs": 9, "batch_size": 4, "resume": True, "lr": 1e-4, "minutes": 0.5}

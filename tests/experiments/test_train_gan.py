@@ -289,7 +289,7 @@ def test_a_resumed_run_takes_other_settings_when_it_is_said(train, tmp_path, cap
 def test_a_larger_gan_grows_from_a_smaller_one(train, finished, tmp_path, capsys):
     train(tmp_path / "run", "--side", 64, "--width", 1, "--start", finished, "--steps", 2)
     assert re.search(
-        rf"\d+ of 24 tensors .* {finished}; the others are new", capsys.readouterr().out
+        rf"copied \d+ of 24 weight tensors .* {finished}; the others start", capsys.readouterr().out
     )
     with pytest.raises(BrushworkError, match="none of its tensors fit; pass the same `width`"):
         train(tmp_path / "none", "--width", 4, "--start", finished, "--steps", 2)

@@ -26,7 +26,8 @@ def test_the_whole_time_is_measured_once_after_the_first_steps(capsys):
         train(shown, 12)
         assert capsys.readouterr().out == ""
         train(shown, 100)
-        assert capsys.readouterr().out == "it will take about 10 min, as measured just now\n"
+        printed = capsys.readouterr().out
+        assert printed == "it will take about 10 min, estimated from the first steps\n"
         assert shown.state() == "step 100 of 600, about 8 min left"
 
 

@@ -165,14 +165,14 @@ def locate(folder_or_hub_id: str | Path) -> Path:
     if name in bundled:
         return locate(bundled[name])
     if _is_local(name):
-        cure = "give the folder of a checkpoint or of a run"
+        cure, install = "give the folder of a checkpoint or of a run", ""
         if folder.name == name and bundled:
             cure += f", the name of a bundled model ({', '.join(bundled)})"
         elif folder.name == name:
-            cure += f", install {DEMO_ON_PYPI} to use its models by name"
+            install = f"; for the bundled models, install {DEMO_ON_PYPI}"
         raise BrushworkError(
             f"no checkpoint folder {name}{_near_checkpoint(folder, bundled)}; {cure}, or a "
-            "name on the Hugging Face Hub (user/model)"
+            f"name on the Hugging Face Hub (user/model){install}"
         )
 
     from huggingface_hub import snapshot_download

@@ -28,12 +28,13 @@ def parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="FOLDER",
-        help="checkpoint folder or Hub name, instead of the bundled ones; may be repeated",
+        help="checkpoint folder, bundled name or Hub name, instead of all bundled generators; "
+        "may be repeated",
     )
     top.add_argument(
         "--classifier",
         metavar="FOLDER",
-        help="checkpoint folder or Hub name, instead of the bundled one",
+        help="checkpoint folder, bundled name or Hub name, instead of the bundled classifier",
     )
     top.add_argument(
         "--host",

@@ -3,8 +3,8 @@
 Every picture that the project opens goes through this module: the paintings of a source, the
 arguments of `ArtistClassifier`, the folders that metrics compare, and uploaded files.
 
-These functions limit the size of a picture, not the time: only the end of its process stops a
-decoder that hangs. Preparation decodes in processes that it can end, see `decoder_pool`.
+These functions limit the size of a picture, but not the time that decoding takes. A decoder that
+hangs can only be stopped by ending its process; preparation does this, see `decoder_pool`.
 
 The result is RGB, upright, on white where the picture was transparent, and converted to sRGB if it
 has a colour profile. It has the picture's size, or a short side of at most `side` pixels. The size
@@ -82,7 +82,7 @@ MAX_NOTE = 16 << 20  # bytes of one profile or text in a PNG file, uncompressed
 PNG = b"\x89PNG\r\n\x1a\n"
 
 
-# In the info of a 16-bit PNG in colour: its transparent colour, and the file.
+# Key in `Image.info` of a 16-bit PNG in colour; the value is its transparent colour and the file.
 CLEAR_COLOUR = "brushwork transparent colour"
 
 

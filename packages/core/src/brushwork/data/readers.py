@@ -119,7 +119,7 @@ class SyntheticReader:
     """Draws the paintings of `brushwork.data.synthetic`.
 
     Attributes:
-        seed: of all paintings.
+        seed: the seed of all paintings.
         numbers: for each row, the number of its painting.
     """
 

@@ -29,7 +29,7 @@ from brushwork.training.run import METRICS, read_metrics
 BEST = "kept/best"
 """Folder in a run of the best generator so far."""
 
-# Paintings with which the samples are compared at a glance.
+# Number of paintings with which `Monitor.look` compares the samples.
 NUM_LOOKED_AT = 256
 
 # The preview of an augmentation: rows of a painting and distortions of it.
@@ -60,7 +60,8 @@ class Monitor:
                 `seed`; `eval_space`, see `brushwork.spaces.open_space`; and `eval_fakes`, the
                 number of fakes. If `eval_every` is 0 or missing, the generator is not measured. If
                 `keep` is "best", the generator with the best value of the metric `keep_by` is in
-                `kept/best`. If `keep_last` is above 0, only so many of the others stay in `kept/`.
+                `kept/best`. If `keep_last` is above 0, only this many of the others, the last ones,
+                stay in `kept/`.
             real: the training set.
             device: the device of `average`.
 
@@ -123,7 +124,7 @@ class Monitor:
         return {"metrics": metrics, "eval_seconds": time.monotonic() - began}
 
     def look(self) -> Likeness:
-        """Compare the samples with paintings at a glance; see `brushwork.metrics.likeness`.
+        """Compare samples with paintings by simple statistics; see `brushwork.metrics.likeness`.
 
         Every process calls it at the same step.
         """
@@ -200,7 +201,7 @@ class Monitor:
 
 
 def distorted(images: Tensor, policy: tuple[str, ...], seed: int) -> Tensor:
-    """Follow each image by distortions of it, with every augmentation of a policy applied.
+    """Return each image followed by distortions of it; every augmentation of a policy is applied.
 
     Args:
         images: (N, 3, S, S) in [-1, 1].

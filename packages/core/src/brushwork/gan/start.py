@@ -16,7 +16,7 @@ from brushwork.gan.networks import Discriminator, Generator, architecture_of
 from brushwork.training.run import STATE
 from brushwork.training.state import pack, unpack
 
-# Networks that differ in nothing but these take the tensors that fit.
+# Networks that differ only in these settings take the tensors that fit.
 SIZES = {"side", "width"}
 
 
@@ -101,9 +101,9 @@ def fitting(own: Mapping[str, Tensor], trained: Mapping[str, Tensor]) -> dict[st
 
     Levels are numbered in the names of tensors. They are aligned at the first level, or at the last
     one, whichever gives more tensors of equal shapes. For twice the side and the same width, the
-    fine levels fit: what the trained GAN paints as a whole picture, the new one begins to paint as
-    a detail. For twice the side and half the width, the coarse levels fit and a finer one is added,
-    as in progressive growing (Karras et al. 2018, section 2).
+    fine levels fit: the details of the new GAN then resemble the whole pictures of the trained one.
+    For twice the side and half the width, the coarse levels fit and a finer one is added, as in
+    progressive growing (Karras et al. 2018, section 2).
 
     Args:
         own: the tensors of the networks to initialise, with names such as "G/levels.0.up.1.weight".

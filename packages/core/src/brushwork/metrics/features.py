@@ -274,7 +274,7 @@ def timm_space(
     """
     if str(weights) == NONE:
         raise BrushworkError(
-            "`weights` is none; a feature space needs trained weights: hub, a file or a package"
+            "`weights` is none; a feature space needs trained ones; pass hub, a file or a package"
         )
     model: Any = create_backbone(architecture, num_classes)
     config = model.pretrained_cfg
@@ -295,7 +295,7 @@ def timm_space(
         x = ((images - mean) / std).contiguous(memory_format=torch.channels_last)
         maps = model.forward_features(x)
         features = model.forward_head(maps, pre_logits=True).flatten(1)
-        # Not by the last layer alone: some networks have two, and the mean of both is the answer.
+        # The whole head, because some networks have two last layers and average their answers.
         return features, model.forward_head(maps).softmax(1) if has_head else None
 
     return FeatureSpace(registered_name(architecture, model), size, embed, key, device)

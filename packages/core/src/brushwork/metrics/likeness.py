@@ -1,7 +1,7 @@
-"""How similar fakes are to paintings in what a person sees at a glance: a cheap description.
+"""Compare fakes with paintings by simple statistics: colours, contrast, detail and variety.
 
-These numbers show a person how a training is going. They describe tones, edges and variety, and
-not what a picture depicts; the metrics of `brushwork.metrics.evaluate` compare generators.
+These numbers show a person how a training is going. They do not measure what a picture depicts; use
+the metrics of `brushwork.metrics.evaluate` to compare generators.
 
 N pictures, S side of a picture.
 """
@@ -21,9 +21,9 @@ SMALL_SIDE = 8
 
 # The word for a value below each bound.
 WORDS = {
-    "colours": {0.5: "other colours", 0.8: "colours close", inf: "colours alike"},
-    "contrast": {0.6: "pale", 0.85: "softer contrast", 1.2: "contrast alike", inf: "harsh"},
-    "detail": {0.5: "blurred", 0.8: "a little blurred", 1.25: "detail alike", inf: "grainy"},
+    "colours": {0.5: "different", 0.8: "similar", inf: "alike"},
+    "contrast": {0.6: "pale", 0.85: "a little pale", 1.2: "alike", inf: "harsh"},
+    "detail": {0.5: "blurred", 0.8: "a little blurred", 1.25: "alike", inf: "grainy"},
     "variety": {0.3: "nearly all the same", 0.7: "repetitive", inf: "varied"},
 }
 
@@ -60,13 +60,13 @@ class Likeness(NamedTuple):
     variety: float
 
     def __str__(self) -> str:
-        """Describe the fakes in words and percent, for a person who trains.
+        """Write each value in percent, with a word that describes the fakes.
 
-        >>> print(Likeness(colours=0.93, contrast=0.81, detail=0.4, variety=1.02))
-        colours alike (93 %), softer contrast (81 %), blurred (40 %), varied (102 %)
+        >>> print(Likeness(colours=0.93, contrast=1.1, detail=0.4, variety=1.02))
+        colours 93 % (alike), contrast 110 % (alike), detail 40 % (blurred), variety 102 % (varied)
         """
         return ", ".join(
-            f"{_word(value, WORDS[name])} ({100 * value:.0f} %)"
+            f"{name} {100 * value:.0f} % ({_word(value, WORDS[name])})"
             for name, value in self._asdict().items()
         )
 

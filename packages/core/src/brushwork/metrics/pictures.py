@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # The columns of a paintings table that the metrics use.
 COLUMNS = ["artist", "style", "genre", "split"]
 
-# Whether a file can be read is found out at this side, which is faster for JPEG files.
+# Files are decoded at this side to check that they can be read: JPEG files decode faster so.
 CHECKED_SIDE = 16
 
 
@@ -126,7 +126,7 @@ def folder_pictures(folder: str | Path) -> Pictures:
         file, reason = next(iter(left_out.items()))
         raise BrushworkError(
             f"none of the {len(files):,} images in {folder} can be read (the first error is "
-            f"{file}: {reason}); check that they are whole"
+            f"{file}: {reason}); check that they are complete"
         )
     return Pictures(
         num=len(used),
@@ -138,7 +138,7 @@ def folder_pictures(folder: str | Path) -> Pictures:
 
 
 def _reason_to_leave_out(file: Path) -> str:
-    """Say why a picture cannot be read; "" if it can."""
+    """Return the reason why a picture cannot be read; "" if it can."""
     try:
         to_rgb(file, CHECKED_SIDE, LIMITS)
     except Rejected as error:

@@ -1,6 +1,6 @@
 """Show a person how far a training is and how long it will take.
 
-On a terminal there is a bar. Into a file or a pipe go plain lines only, about one a minute.
+A terminal shows a bar. A file or a pipe receives only plain lines, about one a minute.
 """
 
 import math
@@ -37,7 +37,7 @@ def fraction_done(step: int, num_steps: float, seconds: float, limit: float) -> 
 def seconds_left(
     step: int, num_steps: float, seconds: float, limit: float, seconds_per_step: float
 ) -> float:
-    """Estimate the seconds to the end, which is the first of the last step and the time limit.
+    """Estimate the seconds until the last step or the time limit, whichever comes first.
 
     >>> seconds_left(30, 120, seconds=60, limit=1000, seconds_per_step=2)
     180
@@ -115,7 +115,7 @@ class Progress(AbstractContextManager["Progress"]):
         if not self._estimated and self._is_measured():
             self._estimated = True
             if self.num_steps != math.inf:
-                self.say(f"it will take {about(self._left())}, as measured just now")
+                self.say(f"it will take {about(self._left())}, estimated from the first steps")
         self._bar.set_description_str(self.state(), refresh=False)
         done = fraction_done(step, self.num_steps, seconds, self.limit)
         self._bar.update(done - self._bar.n)

@@ -57,7 +57,7 @@ class Run:
         is_writer: whether this process writes into the folder.
         step: steps taken when the state was last saved.
         changed: settings that differ from those of the saved run, by name: the value before and the
-            value now. Empty unless `open_run` got `change`.
+            value now. Empty unless `change` was passed to `open_run`.
         records: the lines of `metrics.jsonl` up to that step.
     """
 
@@ -81,7 +81,7 @@ class Run:
     ) -> None:
         """Load the saved state, if there is one, into freshly built networks and optimisers.
 
-        In a run with changed settings, a network that the saved run did not have stays new.
+        In a run with changed settings, a network that the saved run did not have keeps its weights.
 
         Raises:
             BrushworkError: the state does not fit them.
@@ -251,7 +251,7 @@ def open_run(
         change: continue with these settings although they differ from those of the run. The
             differences are in the `changed` of the result, and `restore` adds them to the list
             `changes` of `config.json`, with the step.
-        fixed: settings that must not change even so.
+        fixed: settings that must not differ even with `change`.
 
     Raises:
         BrushworkError: the folder contains a run and `resume` is False; another process is
@@ -259,7 +259,7 @@ def open_run(
             settings of its run differ from `settings`, or a file of its run is broken.
     """
     if change and not resume:
-        raise BrushworkError("`change` continues a run with other settings; add `resume`")
+        raise BrushworkError("`change` is only for a run that is continued; add `resume`")
     folder = Path(folder)
     if is_writer:
         run = _open_to_write(folder, settings, resume, expected_bytes, change, fixed)

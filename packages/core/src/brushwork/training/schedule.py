@@ -1,4 +1,4 @@
-"""The length of a training: early stopping, a limit in minutes, and the learning rate over it."""
+"""Early stopping, and the learning rate over the steps of a training."""
 
 import math
 from collections.abc import Sequence
@@ -53,6 +53,6 @@ def learning_rate_factor(
 
 
 def scale_learning_rates(optimizer: Optimizer, factor: float) -> None:
-    """Set the learning rate of each parameter group to its first one times `factor`."""
+    """Set the learning rate of each parameter group to its initial value times `factor`."""
     for group in optimizer.param_groups:
         group["lr"] = group.setdefault("initial_lr", group["lr"]) * factor
