@@ -39,6 +39,8 @@ def test_a_generator_is_refused_as_a_classifier(run_folder):
 def test_bundled_models_are_the_default_and_have_names():
     painters = find_models().painters
     assert {"landscapes", "monet"} <= painters.keys() and "artists" not in painters
+    sides = [painter.side for painter in painters.values()]
+    assert sides == sorted(sides, reverse=True) and sides[0] > sides[-1]
     (chosen,) = find_models(["monet"]).painters.values()
     assert chosen == painters["monet"]
     classifier = find_models().classifier

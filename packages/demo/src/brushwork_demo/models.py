@@ -82,15 +82,14 @@ def find_models(generators: Sequence[str] = (), classifier: str | None = None) -
 
     Args:
         generators: checkpoint folders, names of bundled ones or names on the Hugging Face Hub;
-            empty for all bundled ones.
+            empty for all bundled ones, those of the largest pictures first.
         classifier: a checkpoint folder or a name on the Hub; None for the bundled one.
 
     Raises:
         BrushworkError: a checkpoint is missing, cannot be opened, or is of the wrong kind.
     """
-    bundled = map(checkpoint.locate, checkpoint.bundled_checkpoints().values())
     painters: dict[str, Painter] = {}
-    for place in generators or [f for f in bundled if is_generator(checkpoint.load_config(f))]:
+    for place in generators or bundled_generators():
         painter = _find_painter(place)
         name = _free_name(painter.name, taken=painters)
         painters[name] = replace(painter, name=name)
@@ -107,6 +106,18 @@ def find_models(generators: Sequence[str] = (), classifier: str | None = None) -
     if found:
         _check_config(found)
     return Models(painters=painters, classifier=found)
+
+
+def bundled_generators() -> list[Path]:
+    """List the bundled generators, those of the largest pictures first: a page opens on the first.
+
+    Raises:
+        BrushworkError: a bundled `config.json` is broken.
+    """
+    folders = map(checkpoint.locate, checkpoint.bundled_checkpoints().values())
+    configs = {folder: checkpoint.load_config(folder) for folder in folders}
+    generators = [folder for folder, config in configs.items() if is_generator(config)]
+    return sorted(generators, key=lambda folder: (-configs[folder]["model"]["side"], folder.name))
 
 
 def is_generator(config: Mapping[str, Any]) -> bool:
