@@ -135,8 +135,9 @@ def test_every_number_of_a_script_has_a_range_which_is_checked_before_any_work(s
         flag = f"--{name.replace('_', '-')}"
         assert limit.high == math.inf or 10**400 not in limit
         value = limit.low if limit.above else limit.low - 1
+        values = [str(value)] * (2 if name == "mix" else 1)  # a pair of numbers
         with pytest.raises(BrushworkError) as error:
-            read_flags(config, None, [*positional, flag, str(value)])
+            read_flags(config, None, [*positional, flag, *values])
         sentence = str(error.value)
         assert sentence.startswith(f"`{name}` is {value}") and sentence.endswith(f"must be {limit}")
         assert "\n" not in sentence
