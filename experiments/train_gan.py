@@ -132,7 +132,7 @@ class ObjectiveConfig:
 class OptimisationConfig:
     """Settings of the training steps."""
 
-    steps: Count = 3000
+    steps: Count = 2000
     epochs: Annotated[float, Range(0, 1_000_000)] = 0
     """Passes over the training set; above 0, they replace --steps."""
     minutes: NotNegative = 0
@@ -168,7 +168,7 @@ class OutputConfig:
     --batch-size or --loss; config.json lists each change with its step."""
     log_every: Count = 10
     """Steps between two lines of metrics.jsonl."""
-    sample_every: Count = 100
+    sample_every: Count = 200
     """Steps between two sample grids."""
     save_every: Count = 200
     """Steps between two saves of the state from which --resume continues."""
