@@ -194,7 +194,7 @@ def test_a_wrong_flag_is_an_error_and_writes_nothing(
 def test_a_folder_without_a_checkpoint_is_an_error(tmp_path, run_script):
     with pytest.raises(BrushworkError, match="no checkpoint"):
         run_script("sample", tmp_path)
-    with pytest.raises(BrushworkError, match=r"no generator is given; .* `list`"):
+    with pytest.raises(BrushworkError, match=r"no generator is given; .*`list`"):
         run_script("sample")
 
 

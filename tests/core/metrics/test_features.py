@@ -342,7 +342,7 @@ def test_a_space_on_the_hub_is_called_as_its_architecture(tmp_path, monkeypatch)
 
 
 def test_a_space_of_random_weights_is_refused():
-    with pytest.raises(BrushworkError, match="a feature space needs trained weights"):
+    with pytest.raises(BrushworkError, match="a feature space needs trained ones"):
         F.timm_space("test_resnet", "none")
 
 

@@ -128,7 +128,7 @@ def extract(
 
             if total is None and isinstance(images, Sized):
                 total = len(images)
-            resized = tqdm(resized, desc=space.name, total=total, unit="img", disable=None)
+            resized = tqdm(resized, desc=space.name, total=total, unit="img")
         with torch.inference_mode():
             for batch in _batches(resized, batch_size):
                 parts.append(_on_cpu(space.embed(batch.to(space.device))))
