@@ -32,6 +32,7 @@ from brushwork.backbones.create import (
 )
 from brushwork.backbones.folding import fold_batch_norms
 from brushwork.errors import BrushworkError
+from brushwork.gan.dcgan import FullConvolution
 from brushwork.gan.styled import class_projection
 from brushwork.training.distributed import BatchNorm2d
 
@@ -196,7 +197,7 @@ class Head(nn.Module):
             ]
             side = side // 2 if side > 4 else side
         self.layers = nn.Sequential(*layers)
-        self.logit = spectral_norm(nn.Conv2d(width, 1, side))
+        self.logit = spectral_norm(FullConvolution(width, 1, side))
         self.label = nn.Embedding(num_classes, width) if num_classes else None
         if self.label is not None:
             nn.init.normal_(self.label.weight, 0.0, 0.1)
