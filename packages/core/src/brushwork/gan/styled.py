@@ -174,7 +174,7 @@ MIN_FOLDED_SIDE = 8
 
 
 class UpsamplingConvolution(nn.Sequential):
-    """Double the sides by repeating pixels, then convolve by 3 x 3: (N, C, H, W) to (N, C', 2H, 2W).
+    """Double the sides by repeating pixels, and convolve: (N, C, H, W) to (N, C', 2 H, 2 W).
 
     Both together are one transposed convolution by 4 x 4, which takes 4 instead of 9 products per
     output and reads a quarter of the pixels. On the smallest maps it is not faster, because these
@@ -192,7 +192,8 @@ class UpsamplingConvolution(nn.Sequential):
         """Upsample and convolve feature maps `x` (N, C, H, W)."""
         if x.shape[-1] < MIN_FOLDED_SIDE:
             return super().forward(x)
-        return F.conv_transpose2d(x, fold_upsampling(self[1].weight), stride=2, padding=1)
+        kernel = fold_upsampling(self.get_parameter("1.weight"))
+        return F.conv_transpose2d(x, kernel, stride=2, padding=1)
 
 
 def fold_upsampling(kernel: Tensor) -> Tensor:
