@@ -23,7 +23,7 @@ from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from contextlib import ExitStack
 from dataclasses import dataclass
-from functools import lru_cache, partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, Literal, get_args
 
@@ -155,7 +155,7 @@ def ours(cfg: Config, folder: Path) -> Callable[[int], None]:
 # The next functions run in the process of one method. That of `ours` also measures the roofline.
 
 
-@lru_cache(maxsize=1)
+@cache
 def build(cfg: Config, folder: Path, way: Way) -> Callable[[int], None]:
     """Prepare a method; return a function that runs a number of steps."""
     return ours(cfg, folder) if way == "ours" else usual(cfg, folder, ready=way == "ready")

