@@ -260,6 +260,9 @@ def become(
             os.environ.update(environment)
         torch.set_num_threads(1)
         if fork_children:
+            for module in [*sys.modules.values()]:
+                if vars(module).get("Popen") is subprocess.Popen and module is not subprocess:
+                    module.Popen = ForkingPopen
             subprocess.Popen = ForkingPopen
         code = run_line([part for part in line if part != "-u"])
     except SystemExit as end:
@@ -302,7 +305,7 @@ class ForkingPopen(subprocess.Popen):
                        startupinfo, creationflags, shell, p2cread, p2cwrite, c2pread, c2pwrite,
                        errread, errwrite, restore_signals, gid, gids, uid, umask,
                        start_new_session, *rest):  # fmt: skip
-        if not isinstance(args, list) or args[0] != sys.executable:
+        if not isinstance(args, list | tuple) or args[0] != sys.executable:
             super()._execute_child(
                 *(args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo),
                 *(creationflags, shell, p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite),
@@ -322,5 +325,4 @@ class ForkingPopen(subprocess.Popen):
 
             become(args[1:], env, p2cread, c2pwrite, errwrite, before=before, fork_children=True)
         self._child_created = True
-        for file in {p2cread, c2pwrite, errwrite} - {-1}:
-            os.close(file)
+        self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)
