@@ -18,7 +18,7 @@ Each method has a process of its own, because `ours` changes how the C library k
 --originals, the original files are synthetic paintings of the size that museums publish (1,600
 pixels at the short side). The script prints the medians, a line `ratio NAME VALUE` for each pair,
 and the share of the machine's arithmetic that `ours` reaches. Where `ours` is captured, it first
-trains 50 steps with both and prints how much their generators differ.
+trains --compared-steps with both and prints how much their generators differ.
 """
 
 import copy
@@ -62,7 +62,7 @@ from brushwork.gan.optimizer import gan_adam
 from brushwork.training.ema import update_ema
 from brushwork.training.precision import Precision, choose_precision
 from brushwork.training.threads import use_all_cores
-from settings import BatchSize, Count, NotNegative, Range, read_flags
+from settings import BatchSize, Count, CountOrZero, NotNegative, Range, read_flags
 from speed import (
     count_flops,
     device,
@@ -79,8 +79,8 @@ LATENT_DIM = 100  # as in the tutorial
 # The modern GAN is timed with the terms with which it is trained (`experiments/runs`).
 MATCHED_FAKES, MATCH_EVERY = 400, 2
 
-# Steps after which a captured and an eager training may differ by at most this much.
-COMPARED_STEPS, TOLERANCE = 50, 1e-3
+# The generators of a captured and an eager training may differ by at most this much.
+TOLERANCE = 1e-3
 
 PIXELS = "pixels.npy"
 
@@ -107,6 +107,8 @@ class Config:
     capture: Literal["auto", "off"] = "auto"
     """auto, time `ours` as train_gan.py runs it on this machine: captured on a GPU; off, never
     captured."""
+    compared_steps: CountOrZero = 50
+    """Steps of the comparison of captured and eager training; 0 for no comparison."""
     steps: Count = 4
     """Timed steps of each method in each round."""
     rounds: Count = 5
@@ -367,7 +369,7 @@ def difference(cfg: Config, folder: Path, batch_size: int) -> float:
     torch.backends.cudnn.deterministic = True
     for way in ("ours", "eager"):
         method = build(cfg, folder, way, batch_size, precision="no")
-        method.run(COMPARED_STEPS)
+        method.run(cfg.compared_steps)
         trained.append(parameters_to_vector(method.G.parameters()).detach().double())
     torch.backends.cudnn.deterministic = False
     return float((trained[0] - trained[1]).norm() / trained[1].norm())
@@ -388,8 +390,8 @@ def main(cfg: Config) -> None:
             return processes[way].submit(function, cfg, folder, *arguments).result()
 
         for batch_size in cfg.batch_size:
-            if "eager" in processes:
-                report_difference(ask("eager", difference, batch_size))
+            if "eager" in processes and cfg.compared_steps:
+                report_difference(ask("eager", difference, batch_size), cfg.compared_steps)
             speeds = take_turns(
                 {way: partial(ask, way, images_per_second, batch_size, way) for way in processes},
                 rounds=cfg.rounds,
@@ -399,13 +401,13 @@ def main(cfg: Config) -> None:
             print(roofline(flops, batch_size / statistics.median(speeds["ours"]), peak))
 
 
-def report_difference(value: float) -> None:
+def report_difference(value: float, steps: int) -> None:
     """Print how much the captured and the eager training differ.
 
     Raises:
         BrushworkError: more than `TOLERANCE`.
     """
-    print(f"difference captured_to_eager {value:.1e} after {COMPARED_STEPS} steps")
+    print(f"difference captured_to_eager {value:.1e} after {steps} steps")
     if not value <= TOLERANCE:
         raise BrushworkError(
             f"captured and eager training differ by {value:.1e}, more than {TOLERANCE:g}; train "

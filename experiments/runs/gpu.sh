@@ -4,8 +4,9 @@
 #   experiments/runs/gpu.sh PAINTINGS [OUT] [MINUTES]
 #
 # It ends within MINUTES (9 by default), at the latest. Each part writes its output to OUT/PART.txt.
-# You can interrupt the script at any time; the same command starts with the first part that is not
-# finished, and the training continues where it was. At the end it prints these lines of all parts:
+# If the time is not enough, or you interrupt it, start the same command again: it begins with the
+# first part that is not finished, and the training continues where it was. At the end it prints
+# these lines of all parts:
 #   difference   captured and eager training, 50 steps in float32; a part fails above 1e-3
 #   ratio        ours to the plain loops, and captured (ours) to eager
 #   GFLOP        the share of the machine's arithmetic that a step reaches
@@ -44,16 +45,22 @@ gan() {  # gan NAME SECONDS FLAGS...
     part "$1" "$2" benchmark_gan --capture auto "${@:3}" "${small_gan[@]}"
 }
 
-modern() {  # modern NAME SECONDS FLAGS...
-    gan "$1" "$2" --model modern --width 32 --backbone "$backbone" --match 0.1 \
-        --batch-size 16 64 128 "${@:3}"
+modern() {  # modern SIDE BATCH_SIZE SECONDS FLAGS...
+    gan "modern-$1-$2" "$3" --model modern --side "$1" --batch-size "$2" --width 32 \
+        --backbone "$backbone" --match 0.1 "${@:4}"
 }
 
-gan dcgan-64 90 --model dcgan --width 64 --side 64 --batch-size 128 --steps 20 --rounds 3 --workers 8
-modern modern-64 120 --side 64 --steps 20 --rounds 3
-modern modern-256 150 --side 256 --steps 6 --rounds 2
+# The most important first. Each size is recorded anew, which takes most of the time; two of the
+# trainings are also compared with an eager one.
+gan dcgan-64 120 --model dcgan --side 64 --batch-size 128 --width 64 --steps 20 --rounds 3 --workers 8
+modern 64 16 200 --steps 20 --rounds 3
 part classifier 90 benchmark_classifier --model resnet18 --side 224 --batch-size 128 --steps 20 \
     --rounds 3 --workers 8 "${small_classifier[@]}"
+modern 64 128 120 --steps 10 --rounds 2 --compared-steps 0
+modern 256 16 120 --steps 10 --rounds 2 --compared-steps 0
+modern 64 64 120 --steps 10 --rounds 2 --compared-steps 0
+modern 256 64 120 --steps 6 --rounds 2 --compared-steps 0
+modern 256 128 150 --steps 6 --rounds 2 --compared-steps 0
 
 # The training of the landscapes, for as long as earlier starts trained and the time that is left.
 trained=0

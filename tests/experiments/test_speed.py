@@ -53,11 +53,11 @@ def test_the_peak_is_the_speed_of_a_matrix_product(monkeypatch):
 
 
 def test_captured_training_that_differs_from_eager_is_an_error(capsys):
-    benchmark_gan.report_difference(1e-4)
+    benchmark_gan.report_difference(1e-4, steps=50)
     assert "difference captured_to_eager 1.0e-04 after 50 steps" in capsys.readouterr().out
     for value in (2e-3, float("nan")):
         with pytest.raises(benchmark_gan.BrushworkError, match="`capture` off"):
-            benchmark_gan.report_difference(value)
+            benchmark_gan.report_difference(value, steps=50)
 
 
 @pytest.fixture(scope="module")
@@ -70,17 +70,19 @@ def commands(tmp_path_factory, prepared_folder):
     parts = {file.stem: file.read_text() for file in out.glob("*.txt")}
     parts["landscapes"] = next(line for line in printed.splitlines() if "train_gan" in line)
     # At the end, it prints the ratios of all parts; here, these are the commands.
-    assert sorted(printed.splitlines()[-4:]) == sorted(parts[name].strip() for name in PARTS[:-1])
+    assert sorted(printed.splitlines()[-8:]) == sorted(parts[name].strip() for name in PARTS[:-1])
     # The same command starts no part a second time.
     again = subprocess.check_output(line, env=os.environ | tiny, text=True)
-    assert again == "\n".join(printed.splitlines()[-5:]) + "\n"
+    assert again == "\n".join(printed.splitlines()[-9:]) + "\n"
     return {
         name: re.fullmatch(r"ratio experiments/(\w+)\.py (.*)", command.strip()).groups()
         for name, command in parts.items()
     }
 
 
-PARTS = ("dcgan-64", "modern-64", "modern-256", "classifier", "landscapes")
+BATCHES = (16, 64, 128)
+MODERN = tuple(f"modern-{side}-{batch}" for side in (64, 256) for batch in BATCHES)
+PARTS = ("dcgan-64", *MODERN, "classifier", "landscapes")
 
 
 @pytest.fixture
@@ -105,7 +107,7 @@ def run_part(commands, run_script, monkeypatch, tmp_path):
     ("part", "others"),
     [
         ("dcgan-64", ["tutorial", "decoding"]),
-        ("modern-64", ["plain"]),
+        ("modern-64-16", ["plain"]),
         ("classifier", ["decoding", "ready"]),
     ],
 )
@@ -122,8 +124,10 @@ def test_a_benchmark_prints_ratios_and_the_share_of_the_peak(run_part, part, oth
 
 
 def test_the_parts_differ_in_side_and_the_last_one_trains_landscapes(commands, run_part):
-    sides = [commands[part][1].count("--side 256") for part in PARTS]
-    assert sides == [0, 0, 1, 0, 1]
+    large = [part for part in PARTS if "--side 256" in commands[part][1]]
+    assert large == [*MODERN[3:], "landscapes"]
+    for part, batch in zip(MODERN, BATCHES * 2, strict=True):
+        assert f"--batch-size {batch} " in commands[part][1]
     run_part("landscapes")
     script, flags = commands["landscapes"]
     out = Path(re.search(r"--out (\S+)", flags)[1])
