@@ -38,6 +38,7 @@ from brushwork.gan.generator import PaintingGenerator, to_arrays
 from brushwork.gan.invert import invert
 from brushwork.gan.networks import ARCHITECTURES
 from brushwork.gan.save import names_of
+from brushwork.machine import keep_freed_memory
 from brushwork.report import figures
 from settings import Count, PositiveShare, Range, Seed, read_flags
 
@@ -98,6 +99,7 @@ def main(cfg: Config) -> None:
         )
     if sum(map(bool, (cfg.walk, cfg.mix, cfg.invert))) > 1:
         raise BrushworkError("only one of `walk`, `mix` and `invert` can be used; drop the others")
+    keep_freed_memory()
     # The search is the only slow part. The rest gives the same bytes on every machine.
     device = "cuda" if cfg.invert and torch.cuda.is_available() else "cpu"
     generator = PaintingGenerator.from_pretrained(cfg.generator, device)
