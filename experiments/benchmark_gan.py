@@ -44,20 +44,20 @@ from torch.utils.data import DataLoader, Dataset
 from torchvision import transforms
 
 from brushwork.data import synthetic
-from brushwork.data.batches import gan_batches, to_uint8, to_unit_range
+from brushwork.data.batches import to_uint8, to_unit_range
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.gan.augment import (
     NUMBERS_PER_IMAGE,
     POLICIES,
     Augment,
-    augmentation_numbers,
     diff_augment,
 )
 from brushwork.gan.backbone_discriminator import BackboneDiscriminator
+from brushwork.gan.batches import gan_batches
 from brushwork.gan.dcgan import DCGANConfig, Discriminator, Generator
 from brushwork.gan.matching import match_paintings
 from brushwork.gan.networks import build_networks
-from brushwork.gan.objective import Objective, split_batch
+from brushwork.gan.objective import Objective, captured
 from brushwork.gan.optimizer import gan_adam
 from brushwork.training.ema import update_ema
 from brushwork.training.precision import Precision, choose_precision
@@ -255,7 +255,7 @@ def ours(
     cfg: Config,
     pixels: np.ndarray,
     batch_size: int,
-    capture: Literal["auto", "off"],  # noqa: ARG001
+    capture: Literal["auto", "off"],
     precision: str,
 ) -> Method:
     """Prepare the step of `train_gan.py`, with its batches and its moving average."""
@@ -266,7 +266,8 @@ def ours(
     autocast = partial(torch.autocast, device().type, dtype=dtype, enabled=precision != "no")
     for network in (G, D):
         network.to(device()).to(memory_format=torch.channels_last)
-        network.forward = convert_outputs_to_fp32(autocast()(network.forward))  # as Accelerate does
+        in_precision: Any = convert_outputs_to_fp32(autocast()(network.forward))
+        network.forward = in_precision  # as Accelerate does
     opt_G, opt_D = gan_adam(G, lr=2e-4), gan_adam(D, lr=2e-4)
     rows = np.arange(len(pixels))
     matching = None
@@ -277,7 +278,12 @@ def ours(
         augment=Augment(policy=() if cfg.model == "dcgan" else POLICIES),
         match=cfg.match,
         matching=matching,
+        autocast=autocast,
     )
+    captures = capture == "auto" and device().type == "cuda"
+    if captures:
+        G.compile(fullgraph=True, dynamic=False, mode="reduce-overhead")
+        objective = captured(objective)
     batches = gan_batches(
         pixels,
         rows=rows,
@@ -285,26 +291,24 @@ def ours(
         latent_dim=G.config.latent_dim,
         seed=0,
         flip=True,
+        device=device(),
     )
     steps_taken = itertools.count()
     backward = torch.Tensor.backward
 
     def run(steps: int) -> None:
-        for step, batch in zip(itertools.islice(steps_taken, steps), batches, strict=False):
-            parts = split_batch(
-                batch,
-                u=augmentation_numbers(step, batch_size=batch_size, seed=0),
-                num_micro_batches=1,
-                device=device(),
-            )
+        for step, parts in zip(itertools.islice(steps_taken, steps), batches, strict=False):
+            if captures:
+                torch.compiler.cudagraph_mark_step_begin()
             fakes = [G(part.z, part.y) for part in parts]
+            inputs = objective.fake_inputs(D, parts, fakes)
             D.requires_grad_(True)
             opt_D.zero_grad()
-            output_D = objective.discriminator(D, parts, fakes, step=step, backward=backward)
+            output_D = objective.discriminator(D, parts, inputs, step=step, backward=backward)
             opt_D.step()
             D.requires_grad_(False)
             opt_G.zero_grad()
-            objective.generator(D, parts, fakes, output_D, step=step, backward=backward)
+            objective.generator(D, parts, fakes, inputs, output_D, step=step, backward=backward)
             opt_G.step()
             update_ema(ema, G, decay=0.99)
 
