@@ -252,7 +252,7 @@ def test_kept_checkpoints_make_curves(evaluate, run, tmp_path, monkeypatch):
     assert "KID" in titles and "authenticity (copies lower it)" in titles
     fids = [report["pixels"]["fid"] for report in read(tmp_path).values()]
     line, of_texture = drawn.axes[titles.index("Fréchet distance (FID)")].lines
-    assert (line.get_label(), of_texture.get_label()) == ("pixels", "texture")
+    assert (line.get_label(), of_texture.get_label()) == ("pixels: fid", "texture: fid")
     assert line.get_xydata().tolist() == [[10, fids[0]], [20, fids[1]]]
     with Image.open(tmp_path / "curves.png") as curves:
         assert curves.width > curves.height
