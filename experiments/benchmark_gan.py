@@ -266,7 +266,8 @@ def ours(
     autocast = partial(torch.autocast, device().type, dtype=dtype, enabled=precision != "no")
     for network in (G, D):
         network.to(device()).to(memory_format=torch.channels_last)
-        network.forward = convert_outputs_to_fp32(autocast()(network.forward))  # as Accelerate does
+        in_precision: Any = convert_outputs_to_fp32(autocast()(network.forward))
+        network.forward = in_precision  # as Accelerate does
     opt_G, opt_D = gan_adam(G, lr=2e-4), gan_adam(D, lr=2e-4)
     rows = np.arange(len(pixels))
     matching = None
