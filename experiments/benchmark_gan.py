@@ -318,7 +318,7 @@ def ours(
 # The next functions run in the process of one method. That of `ours` also measures the roofline.
 
 
-@lru_cache(maxsize=1)
+@lru_cache(maxsize=2)
 def build(
     cfg: Config, folder: Path, way: Way, batch_size: int, precision: str | None = None
 ) -> Method:
