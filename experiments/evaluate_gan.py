@@ -17,12 +17,14 @@ feature spaces that no generator was trained with: the tables of the others come
 
 import csv
 import math
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
+import numpy as np
 import torch
 import tyro
 from accelerate import Accelerator
@@ -39,7 +41,8 @@ from brushwork.files import write_json
 from brushwork.gan.evaluate import compare, figures_of, kept_checkpoints, open_pictures
 from brushwork.metrics.distances import frechet_floor, optimal_transport
 from brushwork.metrics.evaluate import by_space, require_enough
-from brushwork.metrics.features import Features, FeatureSpace
+from brushwork.metrics.features import Features, FeatureSpace, thumbnails
+from brushwork.metrics.motifs import NEIGHBOURS, PATCH, SIDE, RepeatedMotif, repeated_motif
 from brushwork.metrics.pictures import (
     PictureFeatures,
     Pictures,
@@ -60,9 +63,12 @@ from settings import BatchSize, Range, Seed, Selection, flat, read_flags, report
 # them by default. Larger fakes are compared with paintings of this side.
 MAX_SIDE = 256
 
-# Pictures whose power spectrum is compared, and the highest frequency at which the difference is
-# told, in cycles per pixel: above it, pictures have little power, and JPEG files even less.
-NUM_SPECTRUM, MAX_FREQUENCY = 256, 0.35
+# Pictures whose power spectrum and motifs are compared, at most.
+NUM_LOOKED_AT = 500
+
+# The highest frequency at which the difference of the power is told, in cycles per pixel: above it,
+# pictures have little power, and JPEG files even less.
+MAX_FREQUENCY = 0.35
 
 # Labels that the notes name for each set of fakes, at most.
 MAX_LABELS = 5
@@ -132,20 +138,34 @@ class RealFeatures(NamedTuple):
     held_out: PictureFeatures | None
 
 
+class Look(NamedTuple):
+    """What a person may see in the fakes, and features of networks hardly show.
+
+    Attributes:
+        spectrum: power of the fakes divided by that of the paintings, by frequency in cycles per
+            pixel.
+        motif: the motif that returns at one place of most fakes; None for too few pictures.
+        examples: fakes with that motif, which is framed.
+    """
+
+    spectrum: dict[float, float]
+    motif: RepeatedMotif | None
+    examples: Image.Image | None
+
+
 class Evaluation(NamedTuple):
     """Results of all sets of fakes.
 
     Attributes:
         reports: metrics by name of the set and feature space.
-        spectra: power of each set divided by that of the paintings, by frequency in cycles per
-            pixel.
+        looks: the power spectrum and the most repeated motif of each set.
         trained_with: the sets of fakes that were trained with each feature space.
         pictures: figures by caption.
         notes: sentences on the results.
     """
 
     reports: dict[str, dict[str, dict[str, float]]]
-    spectra: dict[str, dict[float, float]]
+    looks: dict[str, Look]
     trained_with: dict[str, list[str]]
     pictures: dict[str, Image.Image]
     notes: list[str]
@@ -330,9 +350,14 @@ def compare_all(
                 )
             if space is spaces[0]:
                 shown |= figures_of(real.compared, fake, name)
-    spectra = {
-        name: spectrum_ratios(reals[pictures.side].compared, pictures)
+    looks = {
+        name: look_at(reals[pictures.side].compared, pictures, cfg.measurement.seed)
         for name, pictures in fakes.items()
+    }
+    shown |= {
+        f"Fakes of {name} with the motif that is repeated most": look.examples
+        for name, look in looks.items()
+        if look.examples
     }
     trained_with = {space.name: trained_in(space.name, fakes) for space in spaces}
     selected = cfg.selection.genre + cfg.selection.style + cfg.selection.artist
@@ -342,9 +367,10 @@ def compare_all(
         "fid_floor estimates the FID of as many fresh paintings as there are fakes; fid_to_floor "
         "is the FID divided by it.",
         *label_notes,
-        *(note_on_spectrum(name, ratios) for name, ratios in spectra.items()),
+        *(note_on_spectrum(name, look.spectrum) for name, look in looks.items()),
+        *(note_on_motif(name, look.motif) for name, look in looks.items() if look.motif),
     ]
-    return Evaluation(reports, spectra, trained_with, shown, notes)
+    return Evaluation(reports, looks, trained_with, shown, notes)
 
 
 def with_floor(metrics: Mapping[str, float], floor: float) -> dict[str, float]:
@@ -361,15 +387,45 @@ def trained_in(space: str, fakes: Mapping[str, Pictures]) -> list[str]:
     return [name for name, spec in backbones.items() if spec and space == split_spec(spec)[0]]
 
 
-def spectrum_ratios(real: Pictures, fakes: Pictures) -> dict[float, float]:
-    """Divide the power of the fakes by that of the paintings, by frequency in cycles per pixel."""
+def look_at(real: Pictures, fakes: Pictures, seed: int) -> Look:
+    """Compare the power spectra, and find the motif that the fakes repeat most."""
     side = min(real.side, fakes.side)
-    powers = []
-    for pictures in (fakes, real):
-        images = torch.from_numpy(pictures.thumbnails(pictures.spread(NUM_SPECTRUM), side))
-        powers.append(radial_spectrum(images.permute(0, 3, 1, 2)))
-    ratios = (powers[0] / powers[1].clamp(min=1e-12)).tolist()
-    return {cycles / side: ratio for cycles, ratio in enumerate(ratios, 1)}
+    num = min(NUM_LOOKED_AT, real.num // 2, fakes.num)
+    # Paintings are often sorted by artist, and each half of them must be like the other.
+    chosen = {
+        "real": random.Random(seed).sample(range(real.num), 2 * num),
+        "fake": range(num),
+    }
+    arrays = {
+        "real": real.thumbnails(chosen["real"], side),
+        "fake": fakes.thumbnails(chosen["fake"], side),
+    }
+    power = {name: radial_spectrum(to_tensor(array)) for name, array in arrays.items()}
+    ratios = (power["fake"] / power["real"].clamp(min=1e-12)).tolist()
+    spectrum = {cycles / side: ratio for cycles, ratio in enumerate(ratios, 1)}
+    if num <= NEIGHBOURS:
+        return Look(spectrum, None, None)
+    small = {name: thumbnails(array, SIDE) for name, array in arrays.items()}
+    motif = repeated_motif(to_tensor(small["real"]), to_tensor(small["fake"]))
+    examples = None
+    if motif.rows:
+        examples = figures.framed(small["fake"][motif.rows[:16]], motif.top, motif.left, PATCH)
+    return Look(spectrum, motif, examples)
+
+
+def to_tensor(images: np.ndarray) -> torch.Tensor:
+    """View arrays (N, S, S, 3) as a tensor (N, 3, S, S)."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
+def note_on_motif(name: str, motif: RepeatedMotif) -> str:
+    """Write how many fakes repeat a motif, and how many paintings do by chance."""
+    return (
+        f"Motifs of {name}: {motif.share:.0%} of the fakes repeat a motif at one place, "
+        f"{motif.left} to {motif.left + PATCH} of {SIDE} pixels from the left and {motif.top} to "
+        f"{motif.top + PATCH} from the top; {motif.share_of_real:.0%} of the paintings do so by "
+        "chance."
+    )
 
 
 def note_on_spectrum(name: str, ratios: Mapping[float, float]) -> str:
@@ -418,7 +474,7 @@ def write(cfg: Config, evaluation: Evaluation, has_steps: bool) -> None:
         pictures = {"Metrics over steps": Image.open(cfg.out / "curves.png")} | pictures
     spectrum = cfg.out / "spectrum.png"
     title = "power of the fakes / power of the paintings"
-    lines = {name: [*ratios.items()] for name, ratios in evaluation.spectra.items()}
+    lines = {name: [*look.spectrum.items()] for name, look in evaluation.looks.items()}
     figures.curves({title: lines}, spectrum, x="cycles per pixel")
     pictures = pictures | {"Power spectrum; 1 is as in the paintings": Image.open(spectrum)}
     # The tables of spaces that no generator was trained with come first.
@@ -439,7 +495,10 @@ def write(cfg: Config, evaluation: Evaluation, has_steps: bool) -> None:
     record = {
         "settings": flat(cfg),
         "reports": evaluation.reports,
-        "spectra": evaluation.spectra,
+        "spectra": {name: look.spectrum for name, look in evaluation.looks.items()},
+        "motifs": {
+            name: look.motif._asdict() for name, look in evaluation.looks.items() if look.motif
+        },
         "notes": evaluation.notes,
     }
     write_json(cfg.out / "report.json", record)

@@ -75,7 +75,7 @@ fi
 if ((length > trained)); then
     "${python[@]}" experiments/train_gan.py --data "$paintings" --genre landscape --model modern \
         --side 256 --width 32 --batch-size 32 --backbone "$backbone" --loss hinge --augment diff \
-        --match 0.1 --minutes "$(awk "BEGIN { print $length / 60 }")" --sample-every 1000 \
+        --match 0.1 --capture auto --minutes "$(awk "BEGIN { print $length / 60 }")" --sample-every 1000 \
         --save-every 1000 --keep-every 10000 --out "$out/landscapes" --resume "${small_training[@]}"
 fi
 

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -28,7 +29,8 @@ from brushwork.gan.generator import PaintingGenerator
 from brushwork.gan.save import save_generator
 from brushwork.gan.styled import StyledConfig
 from brushwork.metrics import distances
-from brushwork.metrics.features import extract, pixels
+from brushwork.metrics.features import extract, pixels, thumbnails
+from brushwork.metrics.motifs import repeated_motif
 from brushwork.metrics.texture import radial_spectrum
 from brushwork.spaces import open_space
 from experiments import evaluate_gan as script
@@ -153,8 +155,13 @@ def test_the_numbers_are_those_of_the_metrics(run, evaluate, tmp_path):
     assert of_run["pixels"]["fid_floor"] == pytest.approx(floor)
     assert of_run["pixels"]["fid_to_floor"] == pytest.approx(of_run["pixels"]["fid"] / floor)
     record = json.loads((tmp_path / "out" / "report.json").read_text())
-    tensors = [torch.from_numpy(images).permute(0, 3, 1, 2) for images in (fakes, 255 - fakes)]
+    # The motifs need as many fakes as half of the real pictures, which are drawn by the seed.
+    of_real = (255 - fakes)[random.Random(0).sample(range(21), 20)]
+    tensors = [torch.from_numpy(images).permute(0, 3, 1, 2) for images in (fakes[:10], of_real)]
     ratios = radial_spectrum(tensors[0]) / radial_spectrum(tensors[1])
+    smaller = [torch.from_numpy(thumbnails(x, 64)).permute(0, 3, 1, 2) for x in (of_real, fakes)]
+    motif = repeated_motif(*smaller)
+    assert record["motifs"][str(run)]["share"] == pytest.approx(motif.share)
     assert [*record["spectra"][str(run)].values()] == pytest.approx(ratios.tolist(), rel=1e-4)
     (note,) = [note for note in record["notes"] if note.startswith(f"Power spectrum of {run}")]
     told = ratios[:11]  # up to 11 of 32 cycles per pixel
