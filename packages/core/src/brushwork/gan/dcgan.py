@@ -124,8 +124,9 @@ class FullConvolution(nn.Conv2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """Multiply feature maps `x` (N, C, H, H) by the kernels (C', C, H, H)."""
-        products = F.linear(x.flatten(1), self.weight.flatten(1), self.bias)
-        return products[:, :, None, None]
+        # In this order, tensors in channels-last memory and their gradients are not copied.
+        rows, kernels = (t.permute(0, 2, 3, 1).flatten(1) for t in (x, self.weight))
+        return F.linear(rows, kernels, self.bias)[:, :, None, None]
 
 
 def downsampling_layers(channels: list[int]) -> list[nn.Module]:

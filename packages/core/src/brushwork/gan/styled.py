@@ -170,15 +170,15 @@ class Discriminator(nn.Module):
         return logits
 
 
-MIN_FOLDED_SIDE = 8
+MIN_FOLDED_SIDE = 16
 
 
 class UpsamplingConvolution(nn.Sequential):
     """Double the sides by repeating pixels, and convolve: (N, C, H, W) to (N, C', 2 H, 2 W).
 
     Both together are one transposed convolution by 4 x 4, which takes 4 instead of 9 products per
-    output and reads a quarter of the pixels. On the smallest maps it is not faster, because these
-    have few pixels and many weights. The two layers of the sequence define the result; their names
+    output and reads a quarter of the pixels. On small maps it is not faster, because these have few
+    pixels and many weights. The two layers of the sequence define the result; their names
     are names of saved tensors.
     """
 
