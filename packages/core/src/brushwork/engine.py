@@ -4,7 +4,7 @@ Neither this module nor the engine onnx imports torch.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Union
+from typing import TYPE_CHECKING, Literal
 
 from brushwork import checkpoint
 
@@ -24,7 +24,7 @@ def uses_onnx(folder: Path, engine: Engine = "auto") -> bool:
 
 def open_generator(
     folder_or_hub_id: str | Path, engine: Engine = "auto", device: str = "cpu"
-) -> "Union[PaintingGenerator, ExportedGenerator]":
+) -> "PaintingGenerator | ExportedGenerator":
     """Open a generator's checkpoint with an engine.
 
     Args:
@@ -47,7 +47,7 @@ def open_generator(
 
 def open_classifier(
     folder_or_hub_id: str | Path | None = None, engine: Engine = "auto", device: str = "cpu"
-) -> "Union[ArtistClassifier, ExportedClassifier]":
+) -> "ArtistClassifier | ExportedClassifier":
     """Open a classifier's checkpoint with an engine.
 
     Args:
