@@ -89,7 +89,7 @@ def test_heat_maps_are_exported_only_where_they_are_those_of_grad_cam(checkpoint
 
 def test_other_files_are_never_replaced(checkpoints, tmp_path):
     (tmp_path / "note.txt").write_text("mine")
-    with pytest.raises(BrushworkError, match="`out` is .*, which holds other files"):
+    with pytest.raises(BrushworkError, match=r"`out` is .*, which holds other files"):
         export(checkpoints["dcgan"], tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]
 

@@ -96,6 +96,6 @@ def test_a_checkpoint_without_graphs_is_refused(checkpoints, exports):
 
 
 def test_torch_refuses_a_checkpoint_with_graphs_only(exports):
-    with pytest.raises(BrushworkError, match="holds exported graphs and no model.safetensors"):
+    with pytest.raises(BrushworkError, match=r"holds exported graphs and no model\.safetensors"):
         ArtistClassifier.from_pretrained(exports["classifier"])
     assert torch.is_inference_mode_enabled() is False

@@ -4,7 +4,10 @@ Neither this module nor the engine onnx imports torch.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal, Union
+
+import numpy as np
+from numpy.typing import NDArray
 
 from brushwork import checkpoint
 
@@ -15,6 +18,8 @@ if TYPE_CHECKING:
     from brushwork.runtime.generator import PaintingGenerator as ExportedGenerator
 
 Engine = Literal["auto", "torch", "onnx"]
+Generator = Union["PaintingGenerator", "ExportedGenerator"]
+Classifier = Union["ArtistClassifier", "ExportedClassifier"]
 
 
 def uses_onnx(folder: Path, engine: Engine = "auto") -> bool:
@@ -66,3 +71,14 @@ def open_classifier(
     from brushwork.classifier.identify import ArtistClassifier
 
     return ArtistClassifier.from_pretrained(folder, device)
+
+
+def to_arrays(images: Any) -> NDArray[np.uint8]:
+    """Convert images (N, 3, S, S) in [-1, 1] of either engine to uint8 (N, S, S, 3)."""
+    if isinstance(images, np.ndarray):
+        from brushwork.runtime.generator import to_arrays as arrays_of_arrays
+
+        return arrays_of_arrays(images)
+    from brushwork.gan.generator import to_arrays as arrays_of_tensors
+
+    return arrays_of_tensors(images)

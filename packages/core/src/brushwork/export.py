@@ -169,6 +169,7 @@ def _export_generator(folder: Path, out: Path, precision: Precision) -> dict[str
     graphs["differences"] = {
         "largest": float(difference.max()),
         "mean": float(difference.mean()),
+        "pictures": NUM_COMPARED,
     }
     _write_config(folder, out, graphs)
     return graphs
@@ -277,6 +278,7 @@ def _export_classifier(folder: Path, out: Path, precision: Precision) -> dict[st
     graphs["differences"] = {
         "largest": float(np.abs(found - expected).max()),
         "answers": sum(a.artist != b.artist for a, b in answers),
+        "pictures": NUM_COMPARED,
     }
     _write_config(folder, out, graphs)
     return graphs
