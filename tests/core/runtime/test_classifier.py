@@ -34,7 +34,7 @@ def corpus(tmp_path_factory):
 
 def test_a_corpus_has_the_same_probabilities_features_and_answers(pair, corpus):
     expected, found = (c.probabilities(corpus) for c in pair)
-    assert expected.std(0).min() > 1e-3, "pictures that are all alike compare nothing"
+    assert expected.std(0).max() > 0.05, "pictures that are all alike compare nothing"
     assert found.dtype == np.float64 and np.abs(found - expected).max() <= 1e-4
     assert np.abs(pair[1].embed(corpus) - pair[0].embed(corpus).numpy()).max() <= 1e-4
     for answer, other in zip(*(c.identify(corpus, top=2) for c in pair), strict=True):
@@ -43,12 +43,14 @@ def test_a_corpus_has_the_same_probabilities_features_and_answers(pair, corpus):
     assert pair[1].identify(corpus[0]) == pair[1].identify(corpus[:1])[0]
 
 
-@pytest.mark.parametrize("artist", [None, "Claude Monet"])
-def test_heat_maps_are_the_same(pair, artist):
-    picture = draw(6).resize((300, 200))
-    expected, found = (c.explain(picture, artist) for c in pair)
-    assert found.shape == (200, 300) and found.max() == 1
-    assert np.abs(found - expected).max() <= 1e-4
+def test_heat_maps_are_the_same(pair):
+    picture, largest = draw(6).resize((300, 200)), []
+    for artist in (None, *pair[0].artists):
+        expected, found = (c.explain(picture, artist) for c in pair)
+        assert found.shape == (200, 300)
+        assert np.abs(found - expected).max() <= 1e-4
+        largest.append(found.max())
+    assert 1 in largest, "maps without evidence compare nothing"
 
 
 def test_the_same_training_paintings_are_the_nearest(pair):
