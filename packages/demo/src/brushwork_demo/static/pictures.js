@@ -1,0 +1,250 @@
+// Read a picture as brushwork.data.decode does, from the pixels that the browser decodes.
+//
+// The browser turns the picture upright and converts it to sRGB. What follows are the steps of
+// `read_picture` and `square` in Python: reduce the short side to 256 pixels with Pillow's Lanczos
+// filter, compress as JPEG at quality 95 and decompress, and resize to the network's square.
+
+const SHORT_SIDE = 256;
+const REDUCING_GAP = 3;
+const JPEG_QUALITY = 95;
+
+/** Pixels of a picture: { data: Uint8ClampedArray of RGB triples, width, height }. */
+
+/** Decode the bytes of a picture file. Throws an Error with a sentence for the visitor. */
+export async function decode(blob) {
+  const head = new DataView(await blob.slice(0, 1 << 16).arrayBuffer());
+  let bitmap;
+  try {
+    bitmap = await createImageBitmap(blob, { premultiplyAlpha: "none" });
+  } catch {
+    throw new Error("This file cannot be used: it is not a picture that this browser can decode.");
+  }
+  const { width, height } = bitmap;
+  if (Math.min(width, height) < 16) throw new Error("This picture is smaller than 16 pixels.");
+  if (Math.max(width, height) > 30 * Math.min(width, height))
+    throw new Error("One side of this picture is more than 30 times the other.");
+  const canvas = new OffscreenCanvas(width, height);
+  const context = canvas.getContext("2d", { willReadFrequently: true });
+  context.fillStyle = "white";
+  context.fillRect(0, 0, width, height);
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  const rgba = context.getImageData(0, 0, width, height).data;
+  const data = new Uint8ClampedArray(width * height * 3);
+  for (let i = 0, j = 0; i < rgba.length; i += 4, j += 3) {
+    data[j] = rgba[i];
+    data[j + 1] = rgba[i + 1];
+    data[j + 2] = rgba[i + 2];
+  }
+  return { data, width, height, jpeg: jpegHeader(head), numBytes: blob.size };
+}
+
+/** Read what decides how Python treats a JPEG; null for other files. */
+function jpegHeader(view) {
+  if (view.byteLength < 4 || view.getUint16(0) !== 0xffd8) return null;
+  const header = { plain: true };
+  for (let at = 2; at + 4 <= view.byteLength && view.getUint8(at) === 0xff; ) {
+    const marker = view.getUint8(at + 1);
+    if (marker === 0xda) break;
+    // Only baseline and extended sequential files with three components are kept as they are.
+    if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker))
+      if (marker > 0xc1 || at + 10 > view.byteLength || view.getUint8(at + 9) !== 3)
+        header.plain = false;
+    if (marker === 0xe1 || marker === 0xe2) header.plain = false;  // a turn or a profile
+    at += 2 + view.getUint16(at + 2);
+  }
+  return header;
+}
+
+/** Make the network's input (side, side, 3) from a decoded picture; `fit` is crop or squash. */
+export function toSquare(picture, side, fit) {
+  const small = shrink(picture);
+  const { width, height } = small;
+  const short = Math.min(width, height);
+  const box = fit === "crop"
+    ? [Math.floor((width - short) / 2), Math.floor((height - short) / 2), short, short]
+    : [0, 0, width, height];
+  return resize(small, side, side, box).data;
+}
+
+/** Make the JPEG that prepared data would hold, and decode it again. */
+function shrink(picture) {
+  const { width, height, jpeg } = picture;
+  const short = Math.min(width, height);
+  if (short <= SHORT_SIDE && jpeg?.plain && picture.numBytes <= 4 * width * height) return picture;
+  let small = picture;
+  if (short > SHORT_SIDE) {
+    const scale = SHORT_SIDE / short;
+    const target = [width, height].map((side) => Math.max(SHORT_SIDE, roundHalfEven(side * scale)));
+    if (jpeg) {
+      // libjpeg decodes at 1/2, 1/4 or 1/8 of the size, which is about the mean of each block.
+      const most = Math.min(width / (2 * target[0]), height / (2 * target[1]));
+      const factor = [8, 4, 2].find((f) => f <= most);
+      if (factor) small = reduce(small, factor, factor);
+    }
+    small = resize(small, ...target, [0, 0, small.width, small.height]);
+  }
+  return throughJpeg(small);
+}
+
+function roundHalfEven(value) {
+  const floor = Math.floor(value);
+  if (value - floor !== 0.5) return Math.round(value);
+  return floor % 2 ? floor + 1 : floor;
+}
+
+/** Average blocks of pixels, as Pillow's Image.reduce. */
+function reduce({ data, width, height }, fx, fy) {
+  const w = Math.ceil(width / fx), h = Math.ceil(height / fy);
+  const out = new Uint8ClampedArray(w * h * 3);
+  for (let y = 0; y < h; y++)
+    for (let x = 0; x < w; x++) {
+      const right = Math.min(width, (x + 1) * fx), bottom = Math.min(height, (y + 1) * fy);
+      const count = (right - x * fx) * (bottom - y * fy);
+      for (let c = 0; c < 3; c++) {
+        let sum = 0;
+        for (let j = y * fy; j < bottom; j++)
+          for (let i = x * fx; i < right; i++) sum += data[(j * width + i) * 3 + c];
+        out[(y * w + x) * 3 + c] = Math.floor(sum / count + 0.5);
+      }
+    }
+  return { data: out, width: w, height: h };
+}
+
+/** Resize with the Lanczos filter, as Pillow's Image.resize with reducing_gap=3. */
+function resize(picture, width, height, [left, top, boxWidth, boxHeight]) {
+  const fx = Math.max(1, Math.trunc(boxWidth / width / REDUCING_GAP));
+  const fy = Math.max(1, Math.trunc(boxHeight / height / REDUCING_GAP));
+  if (fx > 1 || fy > 1) {
+    picture = reduce(picture, fx, fy);
+    [left, boxWidth] = [left / fx, boxWidth / fx];
+    [top, boxHeight] = [top / fy, boxHeight / fy];
+  }
+  const across = width === picture.width && left === 0 && boxWidth === width
+    ? picture
+    : convolve(picture, weights(picture.width, left, boxWidth, width), false);
+  return height === picture.height && top === 0 && boxHeight === height
+    ? across
+    : convolve(across, weights(picture.height, top, boxHeight, height), true);
+}
+
+/** For each output pixel: its first input pixel and integer weights, which sum to about 2**22. */
+function weights(size, start, length, outSize) {
+  const scale = length / outSize, stretch = Math.max(scale, 1), support = 3 * stretch;
+  const sinc = (x) => (x === 0 ? 1 : Math.sin(Math.PI * x) / (Math.PI * x));
+  const lanczos = (x) => (x >= -3 && x < 3 ? sinc(x) * sinc(x / 3) : 0);
+  return Array.from({ length: outSize }, (_, i) => {
+    const center = start + (i + 0.5) * scale;
+    const first = Math.max(0, Math.trunc(center - support + 0.5));
+    const last = Math.min(size, Math.trunc(center + support + 0.5));
+    const exact = Array.from({ length: last - first }, (_, j) =>
+      lanczos((j + first - center + 0.5) / stretch));
+    const total = exact.reduce((sum, value) => sum + value, 0);
+    const integers = exact.map((value) => {
+      const scaled = (value / total) * 2 ** 22;
+      return Math.trunc(scaled < 0 ? scaled - 0.5 : scaled + 0.5);
+    });
+    return [first, integers];
+  });
+}
+
+/** Apply the weights along one axis; the results are rounded to 8 bits, as in Pillow. */
+function convolve({ data, width, height }, filter, vertical) {
+  const w = vertical ? width : filter.length, h = vertical ? filter.length : height;
+  const out = new Uint8ClampedArray(w * h * 3);
+  const step = (vertical ? width : 1) * 3;
+  for (let y = 0; y < h; y++)
+    for (let x = 0; x < w; x++) {
+      const [first, kernel] = filter[vertical ? y : x];
+      let from = (vertical ? first * width + x : y * width + first) * 3;
+      let r = 2 ** 21, g = 2 ** 21, b = 2 ** 21;
+      for (const weight of kernel) {
+        r += data[from] * weight;
+        g += data[from + 1] * weight;
+        b += data[from + 2] * weight;
+        from += step;
+      }
+      const to = (y * w + x) * 3;
+      out[to] = Math.floor(r / 2 ** 22);
+      out[to + 1] = Math.floor(g / 2 ** 22);
+      out[to + 2] = Math.floor(b / 2 ** 22);
+    }
+  return { data: out, width: w, height: h };
+}
+
+// The quantisation tables of the JPEG standard (ITU-T T.81, tables K.1 and K.2).
+const LUMINANCE = [
+  16, 11, 10, 16, 24, 40, 51, 61, 12, 12, 14, 19, 26, 58, 60, 55, 14, 13, 16, 24, 40, 57, 69, 56,
+  14, 17, 22, 29, 51, 87, 80, 62, 18, 22, 37, 56, 68, 109, 103, 77, 24, 35, 55, 64, 81, 104, 113,
+  92, 49, 64, 78, 87, 103, 121, 120, 101, 72, 92, 95, 98, 112, 100, 103, 99];
+const CHROMINANCE = [
+  17, 18, 24, 47, 99, 99, 99, 99, 18, 21, 26, 66, 99, 99, 99, 99, 24, 26, 56, 99, 99, 99, 99, 99,
+  47, 66, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99,
+  99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99];
+const atQuality = (table) =>
+  table.map((q) => Math.min(255, Math.max(1, Math.floor((q * (200 - 2 * JPEG_QUALITY) + 50) / 100))));
+const COSINES = Array.from({ length: 8 }, (_, u) =>
+  Array.from({ length: 8 }, (_, x) =>
+    Math.sqrt(u ? 0.25 : 0.125) * Math.cos(((2 * x + 1) * u * Math.PI) / 16)));
+
+/** Compress as JPEG without chroma subsampling and decompress: the losses of the quantisation. */
+function throughJpeg({ data, width, height }) {
+  const w = Math.ceil(width / 8) * 8, h = Math.ceil(height / 8) * 8;
+  const planes = [0, 1, 2].map(() => new Float32Array(w * h));
+  for (let y = 0; y < h; y++)
+    for (let x = 0; x < w; x++) {
+      // The last row and column are repeated to whole blocks.
+      const from = (Math.min(y, height - 1) * width + Math.min(x, width - 1)) * 3;
+      const [r, g, b] = [data[from], data[from + 1], data[from + 2]];
+      const at = y * w + x;
+      planes[0][at] = Math.floor(0.299 * r + 0.587 * g + 0.114 * b + 0.5);
+      planes[1][at] = Math.floor(-0.168735892 * r - 0.331264108 * g + 0.5 * b + 128.4999);
+      planes[2][at] = Math.floor(0.5 * r - 0.418687589 * g - 0.081312411 * b + 128.4999);
+    }
+  const tables = [LUMINANCE, CHROMINANCE, CHROMINANCE].map(atQuality);
+  planes.forEach((plane, p) => {
+    for (let y = 0; y < h; y += 8) for (let x = 0; x < w; x += 8) block(plane, y * w + x, w, tables[p]);
+  });
+  const out = new Uint8ClampedArray(width * height * 3);
+  for (let y = 0; y < height; y++)
+    for (let x = 0; x < width; x++) {
+      const at = y * w + x, to = (y * width + x) * 3;
+      const luma = planes[0][at], blue = planes[1][at] - 128, red = planes[2][at] - 128;
+      out[to] = luma + Math.floor(1.402 * red + 0.5);
+      out[to + 1] = luma + Math.floor(-0.344136286 * blue - 0.714136286 * red + 0.5);
+      out[to + 2] = luma + Math.floor(1.772 * blue + 0.5);
+    }
+  return { data: out, width, height };
+}
+
+const scratch = new Float64Array(64);
+
+/** Quantise one block of 8 x 8 values in the frequencies of the cosine transform. */
+function block(plane, at, stride, table) {
+  for (let u = 0; u < 8; u++)
+    for (let y = 0; y < 8; y++) {
+      let sum = 0;
+      for (let x = 0; x < 8; x++) sum += (plane[at + y * stride + x] - 128) * COSINES[u][x];
+      scratch[y * 8 + u] = sum;
+    }
+  const values = new Float64Array(64);
+  for (let v = 0; v < 8; v++)
+    for (let u = 0; u < 8; u++) {
+      let sum = 0;
+      for (let y = 0; y < 8; y++) sum += scratch[y * 8 + u] * COSINES[v][y];
+      const step = table[v * 8 + u];
+      values[v * 8 + u] = Math.sign(sum) * Math.floor(Math.abs(sum) / step + 0.5) * step;
+    }
+  for (let y = 0; y < 8; y++)
+    for (let u = 0; u < 8; u++) {
+      let sum = 0;
+      for (let v = 0; v < 8; v++) sum += values[v * 8 + u] * COSINES[v][y];
+      scratch[y * 8 + u] = sum;
+    }
+  for (let y = 0; y < 8; y++)
+    for (let x = 0; x < 8; x++) {
+      let sum = 128.5;
+      for (let u = 0; u < 8; u++) sum += scratch[y * 8 + u] * COSINES[u][x];
+      plane[at + y * stride + x] = Math.min(255, Math.max(0, Math.floor(sum)));
+    }
+}
