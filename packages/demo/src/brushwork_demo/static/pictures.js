@@ -183,68 +183,90 @@ const CHROMINANCE = [
   99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99, 99];
 const atQuality = (table) =>
   table.map((q) => Math.min(255, Math.max(1, Math.floor((q * (200 - 2 * JPEG_QUALITY) + 50) / 100))));
-const COSINES = Array.from({ length: 8 }, (_, u) =>
-  Array.from({ length: 8 }, (_, x) =>
-    Math.sqrt(u ? 0.25 : 0.125) * Math.cos(((2 * x + 1) * u * Math.PI) / 16)));
 
-/** Compress as JPEG without chroma subsampling and decompress: the losses of the quantisation. */
+/** Compress as JPEG without chroma subsampling and decompress, in the integers of libjpeg. */
 function throughJpeg({ data, width, height }) {
   const w = Math.ceil(width / 8) * 8, h = Math.ceil(height / 8) * 8;
-  const planes = [0, 1, 2].map(() => new Float32Array(w * h));
+  const planes = [0, 1, 2].map(() => new Int32Array(w * h));
   for (let y = 0; y < h; y++)
     for (let x = 0; x < w; x++) {
       // The last row and column are repeated to whole blocks.
       const from = (Math.min(y, height - 1) * width + Math.min(x, width - 1)) * 3;
-      const [r, g, b] = [data[from], data[from + 1], data[from + 2]];
-      const at = y * w + x;
-      planes[0][at] = Math.floor(0.299 * r + 0.587 * g + 0.114 * b + 0.5);
-      planes[1][at] = Math.floor(-0.168735892 * r - 0.331264108 * g + 0.5 * b + 128.4999);
-      planes[2][at] = Math.floor(0.5 * r - 0.418687589 * g - 0.081312411 * b + 128.4999);
+      const r = data[from], g = data[from + 1], b = data[from + 2], at = y * w + x;
+      planes[0][at] = ((19595 * r + 38470 * g + 7471 * b + 32768) >> 16) - 128;
+      planes[1][at] = (-11059 * r - 21709 * g + 32768 * b + 32767) >> 16;
+      planes[2][at] = (32768 * r - 27439 * g - 5329 * b + 32767) >> 16;
     }
   const tables = [LUMINANCE, CHROMINANCE, CHROMINANCE].map(atQuality);
   planes.forEach((plane, p) => {
-    for (let y = 0; y < h; y += 8) for (let x = 0; x < w; x += 8) block(plane, y * w + x, w, tables[p]);
+    for (let y = 0; y < h; y += 8)
+      for (let x = 0; x < w; x += 8) quantise(plane, y * w + x, w, tables[p]);
   });
   const out = new Uint8ClampedArray(width * height * 3);
   for (let y = 0; y < height; y++)
     for (let x = 0; x < width; x++) {
       const at = y * w + x, to = (y * width + x) * 3;
-      const luma = planes[0][at], blue = planes[1][at] - 128, red = planes[2][at] - 128;
-      out[to] = luma + Math.floor(1.402 * red + 0.5);
-      out[to + 1] = luma + Math.floor(-0.344136286 * blue - 0.714136286 * red + 0.5);
-      out[to + 2] = luma + Math.floor(1.772 * blue + 0.5);
+      const luma = planes[0][at] + 128, blue = planes[1][at], red = planes[2][at];
+      out[to] = luma + ((91881 * red + 32768) >> 16);
+      out[to + 1] = luma + ((-22554 * blue - 46802 * red + 32768) >> 16);
+      out[to + 2] = luma + ((116130 * blue + 32768) >> 16);
     }
   return { data: out, width, height };
 }
 
-const scratch = new Float64Array(64);
+/** Quantise one block of 8 x 8 values around 0 in the frequencies of the cosine transform. */
+function quantise(plane, at, stride, table) {
+  for (let y = 0; y < 8; y++)
+    for (let x = 0; x < 8; x++) block[8 * y + x] = plane[at + y * stride + x];
+  for (let i = 0; i < 8; i++) forward(8 * i, 1, 11, (value) => value * 4);
+  for (let i = 0; i < 8; i++) forward(i, 8, 15, (value) => (value + 2) >> 2);
+  for (let i = 0; i < 64; i++) {
+    const step = 8 * table[i];  // the transform is scaled by 8
+    const size = Math.floor((Math.abs(block[i]) + (step >> 1)) / step) * table[i];
+    block[i] = block[i] < 0 ? -size : size;
+  }
+  for (let i = 0; i < 8; i++) inverse(i, 8, 11);
+  for (let i = 0; i < 8; i++) inverse(8 * i, 1, 18);
+  for (let y = 0; y < 8; y++)
+    for (let x = 0; x < 8; x++)
+      plane[at + y * stride + x] = Math.max(-128, Math.min(127, block[8 * y + x]));
+}
 
-/** Quantise one block of 8 x 8 values in the frequencies of the cosine transform. */
-function block(plane, at, stride, table) {
-  for (let u = 0; u < 8; u++)
-    for (let y = 0; y < 8; y++) {
-      let sum = 0;
-      for (let x = 0; x < 8; x++) sum += (plane[at + y * stride + x] - 128) * COSINES[u][x];
-      scratch[y * 8 + u] = sum;
-    }
-  const values = new Float64Array(64);
-  for (let v = 0; v < 8; v++)
-    for (let u = 0; u < 8; u++) {
-      let sum = 0;
-      for (let y = 0; y < 8; y++) sum += scratch[y * 8 + u] * COSINES[v][y];
-      const step = table[v * 8 + u];
-      values[v * 8 + u] = Math.sign(sum) * Math.floor(Math.abs(sum) / step + 0.5) * step;
-    }
-  for (let y = 0; y < 8; y++)
-    for (let u = 0; u < 8; u++) {
-      let sum = 0;
-      for (let v = 0; v < 8; v++) sum += values[v * 8 + u] * COSINES[v][y];
-      scratch[y * 8 + u] = sum;
-    }
-  for (let y = 0; y < 8; y++)
-    for (let x = 0; x < 8; x++) {
-      let sum = 128.5;
-      for (let u = 0; u < 8; u++) sum += scratch[y * 8 + u] * COSINES[u][x];
-      plane[at + y * stride + x] = Math.min(255, Math.max(0, Math.floor(sum)));
-    }
+const block = new Int32Array(64);
+
+/** The odd half of both cosine transforms (Loeffler, Ligtenberg & Moschytz 1989). */
+function odd(a, b, c, d) {
+  const z5 = (a + c + b + d) * 9633;
+  const z1 = (a + d) * -7373, z2 = (b + c) * -20995;
+  const z3 = (a + c) * -16069 + z5, z4 = (b + d) * -3196 + z5;
+  return [a * 2446 + z1 + z3, b * 16819 + z2 + z4, c * 25172 + z2 + z3, d * 12299 + z1 + z4];
+}
+
+/** Transform one row or column of `block` into frequencies. */
+function forward(at, step, bits, even) {
+  const v = (i) => block[at + i * step], half = 1 << (bits - 1);
+  const [s0, s1, s2, s3] = [v(0) + v(7), v(1) + v(6), v(2) + v(5), v(3) + v(4)];
+  const [p7, p5, p3, p1] = odd(v(3) - v(4), v(2) - v(5), v(1) - v(6), v(0) - v(7));
+  const sum = s0 + s3, middle = s1 + s2, far = s0 - s3, near = s1 - s2;
+  const z = (near + far) * 4433;
+  const put = (i, value) => { block[at + i * step] = value; };
+  put(0, even(sum + middle));
+  put(4, even(sum - middle));
+  put(2, (z + far * 6270 + half) >> bits);
+  put(6, (z - near * 15137 + half) >> bits);
+  [[7, p7], [5, p5], [3, p3], [1, p1]].forEach(([i, p]) => put(i, (p + half) >> bits));
+}
+
+/** Transform one row or column of `block` back. */
+function inverse(at, step, bits) {
+  const v = (i) => block[at + i * step], half = 1 << (bits - 1);
+  const z = (v(2) + v(6)) * 4433;
+  const near = z - v(6) * 15137, far = z + v(2) * 6270;
+  const sum = (v(0) + v(4)) * 8192, difference = (v(0) - v(4)) * 8192;
+  const even = [sum + far, difference + near, difference - near, sum - far];
+  const [o3, o2, o1, o0] = odd(v(7), v(5), v(3), v(1));
+  [o0, o1, o2, o3].forEach((o, i) => {
+    block[at + i * step] = (even[i] + o + half) >> bits;
+    block[at + (7 - i) * step] = (even[i] - o + half) >> bits;
+  });
 }
