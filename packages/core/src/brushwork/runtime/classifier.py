@@ -25,7 +25,7 @@ from brushwork.classifier.answer import (
 from brushwork.errors import BrushworkError
 from brushwork.runtime.graphs import Graph, check_device, load_arrays, open_graph
 
-BATCH_SIZE = 4
+BATCH_SIZE = 1
 """Pictures in one pass; on a CPU larger batches need more memory and are not faster."""
 
 
