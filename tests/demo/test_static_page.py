@@ -144,13 +144,14 @@ def uploads():
     with Image.open(sorted(EXAMPLES.glob("*.jpg"))[0]) as example:
         picture = example.convert("RGB")
     wide, small = picture.resize((700, 430)), picture.resize((200, 150))
-    turned = Image.Exif()
-    turned[0x0112] = 6
+    turned, mirrored = Image.Exif(), Image.Exif()
+    turned[0x0112], mirrored[0x0112] = 6, 7
     clear = wide.convert("RGBA")
     clear.putalpha(Image.linear_gradient("L").resize(clear.size))
     return {
         "large JPEG": as_file(picture.resize((1500, 1900)), "JPEG", quality=90),
         "turned JPEG": as_file(wide, "JPEG", exif=turned),
+        "small mirrored JPEG": as_file(small, "JPEG", exif=mirrored),
         "small JPEG, kept as it is": as_file(small, "JPEG", quality=70),
         "PNG": as_file(wide, "PNG"),
         "small PNG": as_file(small, "PNG"),
@@ -166,7 +167,9 @@ def test_a_file_is_identified_as_in_python(page, exports, kind):
     classifier, content = runtime.ArtistClassifier.from_pretrained(exports["classifier"]), uploads()
     found = page.evaluate(IDENTIFY, base64.b64encode(content[kind]).decode())
     expected = classifier.probabilities([content[kind]])[0]
-    assert np.abs(found["probabilities"] - expected).max() <= 1e-3
+    # Browsers round transparent colours: they store them multiplied by their opacity.
+    most = 1e-2 if kind == "transparent PNG" else 1e-3
+    assert np.abs(found["probabilities"] - expected).max() <= most
     known = classifier.identify(content[kind]).known
     assert (found["knownScore"] >= classifier.threshold) == known
 
@@ -273,17 +276,19 @@ def test_other_files_are_never_replaced(tmp_path):
         export_static(tmp_path)
 
 
-def test_a_page_can_be_exported_again(folder, exports):
-    before = (folder / "service-worker.js").read_text()
-    assert "VERSION" not in before
-    (folder / "models/old").mkdir()
-    export_static(
-        folder, [str(exports["modern"]), str(exports["dcgan"])], str(exports["classifier"])
-    )
-    assert (folder / "service-worker.js").read_text() == before, "the same files, the same version"
-    models = json.loads((folder / "models.json").read_text())
-    assert [one["folder"] for one in models["generators"]] == ["models/modern", "models/dcgan"]
-    assert not (folder / "models/old").exists()
+def test_a_page_can_be_exported_again(page_engine, exports, monkeypatch, tmp_path):
+    assert page_engine.is_file()
+    monkeypatch.setattr("brushwork_demo.static_page.ENGINE_FILES", ("ort.wasm.min.mjs",))
+    models = [str(exports["modern"]), str(exports["dcgan"])], str(exports["classifier"])
+    export_static(tmp_path / "page", *models)
+    worker = (tmp_path / "page/service-worker.js").read_text()
+    assert "VERSION" not in worker
+    (tmp_path / "page/models/old").mkdir()
+    export_static(tmp_path / "page", *models)
+    assert (tmp_path / "page/service-worker.js").read_text() == worker, "the same version"
+    described = json.loads((tmp_path / "page/models.json").read_text())
+    assert [one["folder"] for one in described["generators"]] == ["models/modern", "models/dcgan"]
+    assert not (tmp_path / "page/models/old").exists()
 
 
 def test_a_wrong_engine_is_refused_and_a_missing_npm_is_named(monkeypatch, tmp_path):

@@ -42,7 +42,7 @@ export async function decode(blob) {
 /** Read what decides how Python treats a JPEG; null for other files. */
 function jpegHeader(view) {
   if (view.byteLength < 4 || view.getUint16(0) !== 0xffd8) return null;
-  const header = { plain: true };
+  const header = { plain: true, orientation: 1 };
   for (let at = 2; at + 4 <= view.byteLength && view.getUint8(at) === 0xff; ) {
     const marker = view.getUint8(at + 1);
     if (marker === 0xda) break;
@@ -50,10 +50,46 @@ function jpegHeader(view) {
     if (marker >= 0xc0 && marker <= 0xcf && ![0xc4, 0xc8, 0xcc].includes(marker))
       if (marker > 0xc1 || at + 10 > view.byteLength || view.getUint8(at + 9) !== 3)
         header.plain = false;
-    if (marker === 0xe1 || marker === 0xe2) header.plain = false;  // a turn or a profile
+    if (marker === 0xe1 && at + 18 < view.byteLength) {
+      header.orientation = orientation(view, at + 4);
+      if (header.orientation !== 1) header.plain = false;
+    }
+    if (marker === 0xe2) header.plain = false;  // perhaps a colour profile
     at += 2 + view.getUint16(at + 2);
   }
   return header;
+}
+
+/** Read the orientation, from 1 to 8, in the first directory of EXIF data; 1 if there is none. */
+function orientation(view, start) {
+  try {
+    if (view.getUint32(start) !== 0x45786966) return 1;  // "Exif"
+    const tiff = start + 6, little = view.getUint16(tiff) === 0x4949;
+    const directory = tiff + view.getUint32(tiff + 4, little);
+    for (let i = 0; i < view.getUint16(directory, little); i++) {
+      const entry = directory + 2 + 12 * i;
+      if (view.getUint16(entry, little) === 0x0112) {
+        const value = view.getUint16(entry + 8, little);
+        return value >= 1 && value <= 8 ? value : 1;
+      }
+    }
+  } catch { /* cut off or broken */ }
+  return 1;
+}
+
+/** Turn a picture as stored upright, for an EXIF orientation. */
+function turn({ data, width, height }, orientation) {
+  const [w, h] = orientation > 4 ? [height, width] : [width, height];
+  const out = new Uint8ClampedArray(data.length);
+  for (let y = 0; y < h; y++)
+    for (let x = 0; x < w; x++) {
+      let [i, j] = orientation > 4 ? [y, x] : [x, y];
+      if ([2, 3, 7, 8].includes(orientation)) i = width - 1 - i;
+      if ([3, 4, 6, 7].includes(orientation)) j = height - 1 - j;
+      for (let c = 0; c < 3; c++)
+        out[(y * w + x) * 3 + c] = data[(j * width + i) * 3 + c];
+    }
+  return { data: out, width: w, height: h };
 }
 
 /** Make the network's input (side, side, 3) from a decoded picture; `fit` is crop or squash. */
@@ -72,11 +108,23 @@ function shrink(picture) {
   const { width, height, jpeg } = picture;
   const short = Math.min(width, height);
   if (short <= SHORT_SIDE && jpeg?.plain && picture.numBytes <= 4 * width * height) return picture;
+  // Python turns the reduced picture; the browser has turned the whole one.
+  const turned = jpeg?.orientation ?? 1;
+  const back = { 6: 8, 8: 6 }[turned] ?? turned;
+  const stored = turned === 1 ? picture : turn(picture, back);
+  const upright = turned === 1 ? reduceToShortSide(stored, jpeg)
+    : turn(reduceToShortSide(stored, jpeg), turned);
+  return throughJpeg(upright);
+}
+
+/** Reduce the short side to 256 pixels; a smaller picture stays as it is. */
+function reduceToShortSide(picture, isJpeg) {
+  const { width, height } = picture, short = Math.min(width, height);
   let small = picture;
   if (short > SHORT_SIDE) {
     const scale = SHORT_SIDE / short;
     const target = [width, height].map((side) => Math.max(SHORT_SIDE, roundHalfEven(side * scale)));
-    if (jpeg) {
+    if (isJpeg) {
       // libjpeg decodes at 1/2, 1/4 or 1/8 of the size, which is about the mean of each block.
       const most = Math.min(width / (2 * target[0]), height / (2 * target[1]));
       const factor = [8, 4, 2].find((f) => f <= most);
@@ -84,7 +132,7 @@ function shrink(picture) {
     }
     small = resize(small, ...target, [0, 0, small.width, small.height]);
   }
-  return throughJpeg(small);
+  return small;
 }
 
 function roundHalfEven(value) {
