@@ -20,6 +20,9 @@ from brushwork.runtime.graphs import Graph, check_device, open_graph
 
 Floats = NDArray[np.float32]
 
+BATCH_PIXELS = 256**2
+"""Pixels of one batch. On a CPU, larger batches need more memory and are not faster."""
+
 
 class PaintingGenerator:
     """A trained generator: it maps latents, and labels if it has classes, to pictures.
@@ -138,7 +141,7 @@ class PaintingGenerator:
         z: Floats,
         y: NDArray[np.int64] | None = None,
         truncation: float = 1.0,
-        batch_size: int = 4,
+        batch_size: int | None = None,
     ) -> Floats:
         """Map latents (N, Z) to images (N, 3, S, S) in [-1, 1].
 
@@ -147,8 +150,7 @@ class PaintingGenerator:
             y: labels (N,); None takes those that `labels` draws with seed 0.
             truncation: above 0, at most 1. At 1 the latents are those of the training; lower values
                 move each style (or, for a model without styles, each latent) towards the mean.
-            batch_size: images in one forward pass; on a CPU larger batches need more memory and are
-                not faster.
+            batch_size: images in one forward pass; by default as many as have `BATCH_PIXELS`.
 
         Raises:
             BrushworkError: `truncation` is out of range.
@@ -186,12 +188,12 @@ class PaintingGenerator:
         z = np.ones((len(y), self.latent_dim), np.float32)
         return graph.run(["mean_styles"], z=z, y=y, truncation=np.array(1, np.float32))[0]
 
-    def paint_styles(self, styles: Floats, batch_size: int = 4) -> Floats:
+    def paint_styles(self, styles: Floats, batch_size: int | None = None) -> Floats:
         """Map styles (N, L, Z) to images (N, 3, S, S) in [-1, 1].
 
         Args:
             styles: (N, L, Z), as `styles` and `mix` return them.
-            batch_size: images in one forward pass.
+            batch_size: images in one forward pass; see `paint`.
 
         Raises:
             BrushworkError: the model has no styles.
@@ -269,7 +271,8 @@ class PaintingGenerator:
             for array in to_arrays(self.paint(slerp(start, end, fractions), y, truncation)):
                 yield Image.fromarray(array)
 
-    def _paint(self, inputs: Floats, batch_size: int) -> Floats:
+    def _paint(self, inputs: Floats, batch_size: int | None) -> Floats:
+        batch_size = batch_size or max(1, BATCH_PIXELS // self.side**2)
         batches = (inputs[i : i + batch_size] for i in range(0, len(inputs), batch_size))
         return np.concatenate([self._network.run(["images"], inputs=b)[0] for b in batches])
 
