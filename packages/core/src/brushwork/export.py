@@ -56,7 +56,7 @@ NUM_COMPARED = 16
 
 
 def export(
-    folder_or_hub_id: str | Path | None, out: str | Path, precision: Precision = "fp16"
+    folder_or_hub_id: str | Path, out: str | Path, precision: Precision = "fp16"
 ) -> dict[str, Any]:
     """Export the checkpoint of a generator or of a classifier.
 

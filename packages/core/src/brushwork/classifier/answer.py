@@ -79,7 +79,7 @@ def make_answer(
         top: number of candidates; all artists if there are fewer.
     """
     order = np.argsort(-probabilities, kind="stable")[:top]
-    candidates = tuple(Candidate(artists[i], float(probabilities[i])) for i in order)
+    candidates = tuple(Candidate(artists[int(i)], float(probabilities[i])) for i in order)
     return Identification(candidates, bool(known))
 
 
@@ -169,11 +169,12 @@ def place_heat(
     """
     with Image.open(io.BytesIO(encoded)) as picture:
         width, height = picture.size
-    square = (width, height) if fit == "squash" else (min(width, height),) * 2
-    enlarged = Image.fromarray(heat.astype(np.float32)).resize(square, Image.Resampling.BILINEAR)
-    top, left = (height - square[1]) // 2, (width - square[0]) // 2
+    short = min(width, height)
+    area = (width, height) if fit == "squash" else (short, short)
+    enlarged = Image.fromarray(heat.astype(np.float32)).resize(area, Image.Resampling.BILINEAR)
+    left, top = (width - area[0]) // 2, (height - area[1]) // 2
     whole = np.zeros((height, width), np.float32)
-    whole[top : top + square[1], left : left + square[0]] = np.asarray(enlarged)
+    whole[top : top + area[1], left : left + area[0]] = np.asarray(enlarged)
     most = whole.max()
     return whole / most if most > 0 else whole
 

@@ -158,9 +158,9 @@ class ArtistClassifier:
         similarity = self._index["features"].astype(np.float32) @ query
         best = np.argsort(-similarity, kind="stable")[:k]
         return [
-            Neighbour(*self._index["paintings"][i], float(similarity[i]), thumbnail)
+            Neighbour(artist, title, float(similarity[i]), read_thumbnail(self._index, i))
             for i in best
-            for thumbnail in [read_thumbnail(self._index, i)]
+            for artist, title in [self._index["paintings"][i]]
         ]
 
     def _predict(self, images: Sequence[Picture], *outputs: str) -> list[NDArray[Any]]:

@@ -45,7 +45,8 @@ class Graph:
 
     def run(self, outputs: Sequence[str], **inputs: NDArray[Any]) -> list[NDArray[Any]]:
         """Compute the outputs of these names."""
-        return self._session.run(list(outputs), inputs)
+        found: Any = self._session.run(list(outputs), inputs)
+        return found
 
 
 def open_graph(folder: Path, config: dict[str, Any], name: str) -> Graph:
