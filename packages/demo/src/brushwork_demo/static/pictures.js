@@ -1,6 +1,6 @@
 // Read a picture as brushwork.data.decode does, from the pixels that the browser decodes.
 //
-// The browser turns the picture upright and converts it to sRGB. What follows are the steps of
+// The browser decodes the picture and converts it to sRGB. What follows are the steps of
 // `read_picture` and `square` in Python: reduce the short side to 256 pixels with Pillow's Lanczos
 // filter, compress as JPEG at quality 95 and decompress, and resize to the network's square.
 
@@ -12,7 +12,13 @@ const JPEG_QUALITY = 95;
 
 /** Decode the bytes of a picture file. Throws an Error with a sentence for the visitor. */
 export async function decode(blob) {
-  const head = new DataView(await blob.slice(0, 1 << 16).arrayBuffer());
+  const jpeg = jpegHeader(new DataView(await blob.slice(0, 1 << 16).arrayBuffer()));
+  if (jpeg && jpeg.orientation !== 1) {
+    // Python reduces a picture before it turns it, so the browser must not turn it.
+    const content = await blob.arrayBuffer();
+    new DataView(content).setUint16(jpeg.place, 1, jpeg.little);
+    blob = new Blob([content], { type: blob.type });
+  }
   let bitmap;
   try {
     bitmap = await createImageBitmap(blob, { premultiplyAlpha: "none" });
@@ -36,7 +42,7 @@ export async function decode(blob) {
     data[j + 1] = rgba[i + 1];
     data[j + 2] = rgba[i + 2];
   }
-  return { data, width, height, jpeg: jpegHeader(head), numBytes: blob.size };
+  return { data, width, height, jpeg, numBytes: blob.size };
 }
 
 /** Read what decides how Python treats a JPEG; null for other files. */
@@ -51,7 +57,7 @@ function jpegHeader(view) {
       if (marker > 0xc1 || at + 10 > view.byteLength || view.getUint8(at + 9) !== 3)
         header.plain = false;
     if (marker === 0xe1 && at + 18 < view.byteLength) {
-      header.orientation = orientation(view, at + 4);
+      Object.assign(header, orientation(view, at + 4));
       if (header.orientation !== 1) header.plain = false;
     }
     if (marker === 0xe2) header.plain = false;  // perhaps a colour profile
@@ -60,21 +66,20 @@ function jpegHeader(view) {
   return header;
 }
 
-/** Read the orientation, from 1 to 8, in the first directory of EXIF data; 1 if there is none. */
+/** Find the orientation in the first directory of EXIF data: from 1 to 8, its place and order. */
 function orientation(view, start) {
   try {
-    if (view.getUint32(start) !== 0x45786966) return 1;  // "Exif"
+    if (view.getUint32(start) !== 0x45786966) return {};  // "Exif"
     const tiff = start + 6, little = view.getUint16(tiff) === 0x4949;
     const directory = tiff + view.getUint32(tiff + 4, little);
     for (let i = 0; i < view.getUint16(directory, little); i++) {
-      const entry = directory + 2 + 12 * i;
-      if (view.getUint16(entry, little) === 0x0112) {
-        const value = view.getUint16(entry + 8, little);
-        return value >= 1 && value <= 8 ? value : 1;
-      }
+      const entry = directory + 2 + 12 * i, place = entry + 8;
+      if (view.getUint16(entry, little) !== 0x0112) continue;
+      const value = view.getUint16(place, little);
+      return value >= 1 && value <= 8 ? { orientation: value, place, little } : {};
     }
   } catch { /* cut off or broken */ }
-  return 1;
+  return {};
 }
 
 /** Turn a picture as stored upright, for an EXIF orientation. */
@@ -108,13 +113,8 @@ function shrink(picture) {
   const { width, height, jpeg } = picture;
   const short = Math.min(width, height);
   if (short <= SHORT_SIDE && jpeg?.plain && picture.numBytes <= 4 * width * height) return picture;
-  // Python turns the reduced picture; the browser has turned the whole one.
-  const turned = jpeg?.orientation ?? 1;
-  const back = { 6: 8, 8: 6 }[turned] ?? turned;
-  const stored = turned === 1 ? picture : turn(picture, back);
-  const upright = turned === 1 ? reduceToShortSide(stored, jpeg)
-    : turn(reduceToShortSide(stored, jpeg), turned);
-  return throughJpeg(upright);
+  const small = reduceToShortSide(picture, jpeg);
+  return throughJpeg(jpeg && jpeg.orientation !== 1 ? turn(small, jpeg.orientation) : small);
 }
 
 /** Reduce the short side to 256 pixels; a smaller picture stays as it is. */
