@@ -62,6 +62,11 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument("checkpoint", metavar="FOLDER")
     model.add_argument("name", metavar="USER/NAME")
     for command in (export, publish):
+        command.add_argument(
+            "--static",
+            action="store_true",
+            help="a page that computes in the visitor's browser and needs no server with Python",
+        )
         # SUPPRESS: otherwise a flag that is absent here would reset one given before the command.
         command.add_argument(
             "--generator",
@@ -150,6 +155,15 @@ def _export_or_publish(args: argparse.Namespace) -> str:
         return space.publish_model(
             args.checkpoint, args.name, private=args.private, dry_run=args.dry_run
         )
+    if args.action == "export" and args.static:
+        from brushwork_demo.static_page import export_static
+
+        files = export_static(args.folder, args.generator, args.classifier)
+        num_bytes = sum((Path(args.folder) / file).stat().st_size for file in files)
+        return (
+            f"{args.folder}: {len(files)} files, {num_bytes / 1e6:.1f} MB; try it with "
+            f"`python -m http.server --directory {args.folder}`"
+        )
     if args.action == "export":
         files = space.export(args.folder, args.generator, args.classifier)
         return f"{args.folder}: {len(files)} files; try it with `python {args.folder}/app.py`"
@@ -160,6 +174,7 @@ def _export_or_publish(args: argparse.Namespace) -> str:
         private=args.private,
         dry_run=args.dry_run,
         hardware=args.hardware,
+        static=args.static,
     )
 
 

@@ -114,7 +114,7 @@ class Generator(nn.Module):
     def paint(self, styles: Tensor) -> Tensor:
         """Generate images (N, 3, S, S) in [-1, 1] from styles (N, L, Z)."""
         w = styles.unbind(1)
-        x = self.start(w[0]).view(len(styles), -1, 4, 4)
+        x = self.start(w[0]).unflatten(1, (-1, 4, 4))
         xs = [F.leaky_relu(self.start_norm(x, w[0]), 0.2)]
         for i, level in enumerate(self.levels):
             x = level(xs[-1], w[i + 1])
