@@ -19,9 +19,9 @@ from PIL import Image
 from brushwork.errors import BrushworkError
 from brushwork_demo import paint
 from brushwork_demo.app import build
-from brushwork_demo.identify import EXAMPLES
 from brushwork_demo.middleware import MAX_BYTES, MAX_CALL_BYTES
 from brushwork_demo.models import find_models
+from brushwork_demo.rooms.identify import EXAMPLES
 from brushwork_demo.uploads import decode
 
 EXAMPLE = sorted(EXAMPLES.glob("*.jpg"))[0]
@@ -136,8 +136,8 @@ def test_a_walk_works_with_its_defaults(info, models):
     values = {
         one["parameter_name"]: one["parameter_default"] for one in info["/walk"]["parameters"]
     }
-    state = paint.prepare(models, **values)
-    assert len(state.request.z) == values["count"] <= paint.MAX_STOPS
+    request = paint.prepare(models, **values)
+    assert len(request.z) == values["count"] <= paint.MAX_STOPS
 
 
 def test_the_page_names_no_folder_of_the_server(server):
@@ -367,4 +367,4 @@ def test_the_page_of_the_bundled_models_can_be_built():
         return build(models)
 
     names = {block.elem_id for block in asyncio.run(page()).blocks.values()}
-    assert {"gallery", "upload", "quiz-pair", "comparison"} <= names
+    assert {"paint", "upload", "quiz", "comparison"} <= names

@@ -142,6 +142,16 @@ def parse_float(value: object, name: str, low: float, high: float) -> float:
     return number
 
 
+def title_of(file: Path) -> str:
+    """Turn a file's name into a title.
+
+    >>> title_of(Path("monet-water_lilies.jpg"))
+    'Monet water lilies'
+    """
+    name = file.stem.replace("-", " ").replace("_", " ").strip()
+    return name[:1].upper() + name[1:]
+
+
 def escape(text: object) -> str:
     """Escape text for HTML, because checkpoints and visitors may put markup into it."""
     return html.escape(str(text))

@@ -182,17 +182,23 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
     """
     painters = list(models.painters)
     keys = curve_names(models)
-    with gr.Row(equal_height=True):
-        names = gr.CheckboxGroup(
-            [(title, name) for name, title in models.titles.items()],
-            value=painters[:MAX_COMPARED],
-            label=f"Generators, up to {MAX_COMPARED}",
-            elem_id="compared",
-        )
-        seed = gr.Number(
-            7, label="Seed for all", precision=0, minimum=0, maximum=MAX_SEED, elem_id="same-seed"
-        )
-    again = gr.Button("Another seed", variant="primary", elem_id="another-seed")
+    with gr.Column(elem_id="choice"):
+        with gr.Row(equal_height=True):
+            names = gr.CheckboxGroup(
+                [(title, name) for name, title in models.titles.items()],
+                value=painters[:MAX_COMPARED],
+                label=f"Generators, up to {MAX_COMPARED}",
+                elem_id="compared",
+            )
+            seed = gr.Number(
+                7,
+                label="Seed for all",
+                precision=0,
+                minimum=0,
+                maximum=MAX_SEED,
+                elem_id="same-seed",
+            )
+        again = gr.Button("Another seed", variant="primary", elem_id="another-seed")
     table = gr.HTML(js_on_load=SCRIPT, elem_id="comparison")
     with gr.Accordion("All measures and training curves", open=False):
         measures = gr.HTML(elem_id="measures")

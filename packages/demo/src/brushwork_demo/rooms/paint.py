@@ -28,8 +28,9 @@ SHEET_SIDE = 256
 MAX_AT_ONCE = 16
 """Recipes that the server paints in one call."""
 MAX_FAVOURITES = 60
-KEEP = f"""(kept, recipe) => kept.includes(recipe)
-  ? kept.filter((one) => one != recipe) : [recipe, ...kept].slice(0, {MAX_FAVOURITES})"""
+# A list of one output: the new favourites.
+KEEP = f"""(kept, recipe) => [kept.includes(recipe)
+  ? kept.filter((one) => one != recipe) : [recipe, ...kept].slice(0, {MAX_FAVOURITES})]"""
 
 
 def show(models: Models, recipes: Any) -> list[dict[str, str]]:
@@ -227,10 +228,10 @@ def body(models: Models, shown: dict[str, dict[str, str]]) -> str:
   <button type="button" id="back" disabled>Back</button>
   <button type="button" id="keep" aria-pressed="false">♡ Keep</button>
   <button type="button" id="like">More like this</button>
-  <button type="button" id="mix">Mix with …</button>
+  <button type="button" id="mix">Mix…</button>
   <button type="button" id="stroll">Walk</button>
-  <button type="button" id="share">Share link</button>
-  <button type="button" id="save">Download</button>
+  <button type="button" id="share">Link</button>
+  <button type="button" id="save">Save</button>
   <p id="message" role="status"></p>
 </div>
 <div class="strips">

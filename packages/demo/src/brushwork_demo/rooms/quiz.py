@@ -3,7 +3,6 @@
 import random
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import gradio as gr
@@ -22,6 +21,7 @@ from brushwork_demo.text import (
     data_url,
     escape,
     parse_int,
+    title_of,
     visitor_error,
     visitor_errors,
 )
@@ -143,16 +143,6 @@ def real_picture(
         index = rng.randrange(1_000_000)
         if genre not in synthetic.GENRES or synthetic.describe(index)["genre"] == genre:
             return np.asarray(synthetic.draw(index, side=side)), "Not generated: drawn by code"
-
-
-def title_of(file: Path) -> str:
-    """Turn a file's name into a title.
-
-    >>> title_of(Path("monet-water_lilies.jpg"))
-    'Monet water lilies'
-    """
-    name = file.stem.replace("-", " ").replace("_", " ").strip()
-    return name[:1].upper() + name[1:]
 
 
 def difference(fake: NDArray[np.uint8], real: NDArray[np.uint8]) -> str:
