@@ -30,8 +30,8 @@ def test_each_visitor_has_a_state_of_their_own(states):
 
 
 def test_an_updated_component_is_kept_for_its_visitor_only(states):
-    key = next(k for k, block in states.blocks.blocks.items() if isinstance(block, gr.Slider))
-    shorter = gr.Slider(maximum=3, render=False)
+    key = next(k for k, block in states.blocks.blocks.items() if isinstance(block, gr.Number))
+    shorter = gr.Number(maximum=3, render=False)
     states["Berthe"][key] = shorter
     assert states["Berthe"][key] is shorter
     assert states["Claude"][key] is states.blocks.blocks[key]

@@ -2,7 +2,6 @@
 
 import random
 from dataclasses import dataclass, replace
-from functools import partial
 from typing import Any
 
 import gradio as gr
@@ -240,17 +239,22 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
 
     @visitor_errors
     def guess(game: Game, event: gr.EventData) -> list[Any]:
-        index = parse_int(getattr(event, "index", None), "the picture", 0, 1)
-        game = answer(game, index)
+        game = answer(game, parse_int(guessed(event), "the picture", 0, 1))
         return [game, page(game)]
 
-    start = visitor_errors(partial(start_round, models))
+    @visitor_errors
+    def start(game: Game) -> list[Any]:
+        game = deal(models, game, random.Random())
+        return [game, page(game)]
+
     board.guess(guess, state, [state, board], **limits)  # pyright: ignore[reportAttributeAccessIssue]
     board.deal(start, state, [state, board], **limits)  # pyright: ignore[reportAttributeAccessIssue]
     return start, [state], [state, board]
 
 
-def start_round(models: Models, game: Game) -> list[Any]:
-    """Deal a pair, and show it."""
-    game = deal(models, game, random.Random())
-    return [game, page(game)]
+def guessed(event: gr.EventData) -> Any:
+    """Return which picture the page's script sent; None if another program sent no data."""
+    try:
+        return getattr(event, "index", None)
+    except TypeError:
+        return None
