@@ -104,6 +104,13 @@ def parser() -> argparse.ArgumentParser:
         "--report", type=Path, help="report.json of evaluate_gan.py; the page shows its metrics"
     )
     bundle.add_argument(
+        "--cover",
+        type=int,
+        default=0,
+        metavar="SEED",
+        help="seed of the picture that stands for a generator on the page (default: %(default)s)",
+    )
+    bundle.add_argument(
         "--about",
         metavar="DATA",
         help="data, as train_classifier.py takes it, from which to describe each artist in a line",
@@ -143,6 +150,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 num_stages=args.stages,
                 report=args.report,
                 about=args.about,
+                cover=args.cover,
             )
             print(folder)
         else:

@@ -60,6 +60,9 @@ class _Handler(BaseHTTPRequestHandler):
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
 
+    def handle_error(self, *_: object) -> None:
+        """Print nothing about a visitor who left before the answer was sent."""
+
 
 class _Server6(_Server):
     address_family = socket.AF_INET6

@@ -23,7 +23,7 @@ MEASURES = {
 }
 """The plain name, the metric of `evaluate_gan.py`, and what is counted; more is better."""
 EXPLAINED = (
-    "All three are percentages, and more is better. Closeness counts "
+    "↑ All three are percentages, and more is better. Closeness counts "
     f"{MEASURES['Closeness'][1]}; variety counts {MEASURES['Variety'][1]}; novelty counts "
     f"{MEASURES['Novelty'][1]}. A neural network measures what is near."
 )
@@ -113,7 +113,7 @@ def _figure(models: Models, name: str, seed: int) -> str:
             f'alt="{escape(paint.described(array[0], title))}, seed {seed}{after}">'
         )
     rows = "".join(
-        f"<tr><th scope='row'>{measure}</th><td>{value:.0%}</td></tr>"
+        f"<tr><th scope='row'>{measure} ↑</th><td>{value:.0%}</td></tr>"
         for measure, value in plain_measures(painter)[1].items()
     )
     return (

@@ -203,8 +203,8 @@ def page(game: Game) -> str:
         f"<span>{game.right} right</span><span>Streak {game.streak}</span></p>"
     )
     return (
-        f'<section class="quiz">{score}<div class="pair">{cards}</div>'
-        f'<div class="told" aria-live="polite">{told}</div></section>'
+        f'<section class="quiz">{score}<div class="told" aria-live="polite">{told}</div>'
+        f'<div class="pair">{cards}</div></section>'
     )
 
 
