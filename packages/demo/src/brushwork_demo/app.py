@@ -324,8 +324,7 @@ def launch(
     bypass_proxies(host)
     # The picture of a preview needs no password, so a page that has one offers none.
     routes = [health_route(models)] if auth else [health_route(models), picture_route(models)]
-    first = paint_room.cover_recipe(models, models.painter(None).name)
-    previews = [] if auth else [Middleware(Preview, models=models, first=first)]
+    first = None if auth else paint_room.cover_recipe(models, models.painter(None).name)
     ready()
     try:
         page.launch(
@@ -345,7 +344,7 @@ def launch(
             app_kwargs={
                 "routes": routes,
                 "middleware": [
-                    *previews,
+                    Middleware(Preview, models=models, first=first),
                     Middleware(ReadableErrors),
                     Middleware(BodyLimit, max_bytes=MAX_BYTES),
                     Middleware(BusyLimit, max_calls=MAX_WAITING),
@@ -354,6 +353,7 @@ def launch(
             },
             prevent_thread_lock=True,
             ssr_mode=False,
+            quiet=True,
             enable_monitoring=False,
             # Otherwise Gradio first requests its own page, and gives up if that takes long.
             _frontend=False,
@@ -368,6 +368,7 @@ def launch(
             "only; check the network",
             file=sys.stderr,
         )
+    say(f"serving {page.local_url}" + (f" and {page.share_url}" if page.share_url else ""))
     use_small_sessions(page)
     accept_files_only(page)
     storage.watch()

@@ -61,34 +61,36 @@ def recipe_of(query: Mapping[str, str]) -> dict[str, str]:
     return {field: query[field][: paint.MAX_RECIPE] for field in FIELDS if query.get(field)}
 
 
-def elements(models: Models, request: Request, first: Mapping[str, Any]) -> str:
+def elements(models: Models, request: Request, first: Mapping[str, Any] | None) -> str:
     """Write the elements of a page's head that describe it.
 
     Args:
         models: the models of the page.
         request: of the page, with its address.
-        first: the recipe of the picture on which the page opens.
+        first: the recipe of the picture on which the page opens; None for a page with a password,
+            whose preview has no picture.
     """
     query = request.query_params
-    recipe = recipe_of(query) if query.get("seed") else {key: str(first[key]) for key in first}
-    try:
-        title = models.titles[paint.painter_of(models, recipe.get("painter")).name]
-    except BrushworkError:
-        title, recipe = NAME, {key: str(first[key]) for key in first}
-    if query.get("seed"):
-        heading = f"{title}, picture {recipe['seed'][:12]} · {NAME}"
-    else:
-        heading = f"{ROOMS.get(query.get('room', ''), TEXT)} · {NAME}"
+    heading = f"{ROOMS.get(query.get('room', ''), TEXT)} · {NAME}"
     root = f"{_scheme(request)}://{request.url.netloc}{request.scope.get('root_path', '')}"
     values = {
-        "og:title": heading,
         "og:type": "website",
         "og:site_name": NAME,
         "og:url": f"{root}/?{urlencode(query)}" if query else f"{root}/",
         "og:description": TEXT,
-        "og:image": f"{root}{PICTURE}?{urlencode(recipe)}",
-        "og:image:alt": f"{title}: a picture that a neural network painted",
     }
+    if first is not None:
+        recipe = recipe_of(query) if query.get("seed") else {}
+        try:
+            title = models.titles[paint.painter_of(models, recipe.get("painter")).name]
+        except BrushworkError:  # the link is not valid here
+            recipe = {}
+        if recipe:
+            heading = f"{title}, picture {recipe['seed'][:12]} · {NAME}"
+        shown = recipe or {key: str(value) for key, value in first.items()}
+        values["og:image"] = f"{root}{PICTURE}?{urlencode(shown)}"
+        values["og:image:alt"] = "A picture that a neural network painted"
+    values["og:title"] = heading
     lines = [f"<title>{escape(heading)}</title>", f'<meta name="description" content="{TEXT}">']
     lines += [f'<meta property="{k}" content="{escape(v)}">' for k, v in values.items()]
     return "\n".join([*lines, '<meta name="twitter:card" content="summary_large_image">'])
@@ -106,10 +108,10 @@ class Preview:
     Args:
         app: the next application.
         models: the models of the page.
-        first: the recipe of the picture on which the page opens.
+        first: the recipe of the picture on which the page opens; None for a page with a password.
     """
 
-    def __init__(self, app: ASGIApp, models: Models, first: Mapping[str, Any]) -> None:
+    def __init__(self, app: ASGIApp, models: Models, first: Mapping[str, Any] | None) -> None:
         self.app = app
         self.models = models
         self.first = first

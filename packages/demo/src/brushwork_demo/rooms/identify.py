@@ -63,26 +63,8 @@ def candidates_html(
     found: "Identification", descriptions: Mapping[str, str], heading: str = ""
 ) -> str:
     """Format the candidates: names, probabilities, bars and descriptions below a verdict."""
-    best = found.candidates[0]
-    none = none_of_these(found)
-    if found.known:
-        verdict = escape(best.artist)
-        detail = f"with a probability of {best.probability:.0%}"
-    else:
-        verdict = "None of the known artists"
-        detail = f"If it is one of them, most likely {escape(best.artist)}."
-    rows = "".join(
-        _row(c.artist, c.probability, descriptions.get(c.artist, "")) for c in found.candidates
-    )
-    if none is not None:
-        rows += _row("None of these", none, "An artist that the classifier does not know", "none")
-    elif not found.known:
-        detail += " The bars share out 100 % among the known artists."
-    head = f'<p class="over">{escape(heading)}</p>' if heading else ""
-    return (
-        f'<section class="answer" aria-live="polite">{head}<h3>{verdict}</h3>'
-        f"<p>{detail}</p><ol>{rows}</ol></section>"
-    )
+    rows = [(c.artist, c.probability, descriptions.get(c.artist, "")) for c in found.candidates]
+    return answer_section(rows, found.known, none_of_these(found), traits(found), heading)
 
 
 def none_of_these(_found: "Identification") -> float | None:
@@ -90,7 +72,50 @@ def none_of_these(_found: "Identification") -> float | None:
     return None
 
 
-def _row(name: str, probability: float, line: str, kind: str = "") -> str:
+def traits(_found: "Identification") -> dict[str, str]:
+    """Return the likeliest style, genre and decade, as far as the answer has them."""
+    return {}
+
+
+def answer_section(
+    rows: Sequence[tuple[str, float, str]],
+    known: bool,
+    none: float | None = None,
+    traits: Mapping[str, str] | None = None,
+    heading: str = "",
+) -> str:
+    """Format an answer as HTML.
+
+    Args:
+        rows: name, probability and description of each candidate, the likeliest first.
+        known: whether the first name is the answer.
+        none: the probability that it is none of the known artists; then all of them sum to 1 with
+            it. Without it, the bars share out 1 among the known artists.
+        traits: further answers, such as {"Style": "Impressionism, 80%"}.
+        heading: a line above the verdict.
+    """
+    best, probability, _ = rows[0]
+    if known:
+        verdict, detail = escape(best), f"with a probability of {probability:.0%}"
+    else:
+        verdict = "None of the known artists"
+        detail = f"If it is one of them, most likely {escape(best)}."
+        if none is None:
+            detail += " The bars share out 100% among the known artists."
+    bars = "".join(_bar(*row) for row in rows)
+    if none is not None:
+        bars += _bar("None of these", none, "An artist that the classifier does not know", "none")
+    more = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in (traits or {}).items()
+    )
+    head = f'<p class="over">{escape(heading)}</p>' if heading else ""
+    return (
+        f'<section class="answer" aria-live="polite">{head}<h3>{verdict}</h3>'
+        f"<p>{detail}</p><ol>{bars}</ol>{f'<dl>{more}</dl>' if more else ''}</section>"
+    )
+
+
+def _bar(name: str, probability: float, line: str, kind: str = "") -> str:
     return (
         f'<li class="{kind}"><span class="who">{escape(name)}</span>'
         f'<span class="share">{probability:.1%}</span>'
