@@ -37,6 +37,7 @@ from brushwork.checkpoint import DEMO_ON_PYPI, bundled_checkpoints, load_config
 from brushwork.data.decode import Rejected, to_rgb
 from brushwork.engine import Engine, Generator, open_generator, to_arrays
 from brushwork.errors import BrushworkError, report_errors
+from brushwork.machine import keep_freed_memory
 from brushwork.report import figures
 from settings import Count, PositiveShare, Range, Seed, read_flags
 
@@ -103,6 +104,7 @@ def main(cfg: Config) -> None:
         )
     if sum(map(bool, (cfg.walk, cfg.mix, cfg.invert))) > 1:
         raise BrushworkError("only one of `walk`, `mix` and `invert` can be used; drop the others")
+    keep_freed_memory()
     if cfg.invert:
         with writing_errors():
             write_inversions(open_for_search(cfg, cfg.generator), cfg)

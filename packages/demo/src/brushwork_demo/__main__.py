@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from brushwork.errors import BrushworkError, report_errors
-from brushwork.machine import limit_memory_arenas
+from brushwork.machine import keep_freed_memory, limit_memory_arenas
 from brushwork_demo.network import bare_host, url_host
 
 
@@ -196,7 +196,10 @@ def serve(args: argparse.Namespace) -> None:
     # `host` replaces it, and Gradio looks for a free port at this address with IPv4 only.
     os.environ.pop("GRADIO_SERVER_NAME", None)
     _use_own_temporary_folder()
-    limit_memory_arenas(2)
+    # The page computes in threads. Only the main arena, which with one arena all of them share, can
+    # keep what is freed.
+    limit_memory_arenas(1)
+    keep_freed_memory()
     received = catch_stop_signals()
 
     # torch and gradio take seconds to import, which --help and wrong flags need not wait for.
