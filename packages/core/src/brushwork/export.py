@@ -17,7 +17,6 @@ Inputs and outputs of the graphs, with N pictures, Z latent numbers, S side, K a
 All graphs compute in float32. Their precision is that of the stored weights.
 """
 
-import copy
 import hashlib
 import json
 import shutil
@@ -156,7 +155,7 @@ def _export_generator(folder: Path, out: Path, precision: Precision) -> dict[str
         _save_graph(
             styles, inputs, ["styles", "mean_styles"], out / checkpoint.STYLES_GRAPH, "fp32"
         )
-        painting, inputs = _Paint(_unfolded(network)), {"inputs": network.styles(z, y).clone()}
+        painting, inputs = _Paint(network), {"inputs": network.styles(z, y).clone()}
     else:
         painting, inputs = _PaintLatents(network), {"inputs": z}
     _save_graph(painting, inputs, ["images"], out / checkpoint.GENERATOR_GRAPH, precision)
@@ -174,20 +173,6 @@ def _export_generator(folder: Path, out: Path, precision: Precision) -> dict[str
     }
     _write_config(folder, out, graphs)
     return graphs
-
-
-def _unfolded(network: styled.Generator) -> styled.Generator:
-    """Copy a generator, with its upsampling and its convolutions as two layers.
-
-    Torch computes both as one transposed convolution. Its kernels are almost twice as large, and
-    onnxruntime has faster code for convolutions.
-    """
-    network = copy.deepcopy(network)
-    for name, module in list(network.named_modules()):
-        if isinstance(module, styled.UpsamplingConvolution):
-            parent, _, own_name = name.rpartition(".")
-            setattr(network.get_submodule(parent), own_name, nn.Sequential(*module))
-    return network
 
 
 class _PaintLatents(nn.Module):
