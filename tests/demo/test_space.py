@@ -26,6 +26,7 @@ import brushwork_demo
 from brushwork.classifier.save import read_index
 from brushwork.errors import BrushworkError
 from brushwork_demo import space
+from brushwork_demo.__main__ import main
 from brushwork_demo.network import url_host
 
 GOOD_TOKEN = "hf_" + "a" * 34
@@ -292,6 +293,27 @@ def test_publishing_creates_a_space_and_then_updates_it(hub, generator):
     assert repo["files"]["notes.md"] == b"the owner's own"
 
 
+def test_a_static_page_is_published_as_a_static_space(hub, exports, page_engine, monkeypatch):
+    assert page_engine.is_file()
+    # The binaries are large, and this server takes them as text.
+    monkeypatch.setattr("brushwork_demo.static_page.ENGINE_FILES", ("ort.wasm.min.mjs",))
+    chosen = ["--generator", str(exports["modern"]), "--classifier", str(exports["classifier"])]
+    main(["space", "publish", "painter/static", "--static", *chosen])
+    repo = hub.repos["painter/static"]
+    assert repo["asked"]["sdk"] == "static"
+    names = {"index.html", "ort/ort.wasm.min.mjs", "models/modern/generator.onnx"}
+    assert names | {"models/classifier/classifier.onnx", "models.json"} <= repo["files"].keys()
+    front = yaml.safe_load(repo["files"]["README.md"].decode().split("---")[1])
+    assert front["sdk"] == "static" and front["app_file"] == "index.html"
+    assert front["custom_headers"]["cross-origin-opener-policy"] == "same-origin"
+
+    repo["files"]["models/gone/generator.onnx"] = b"old"
+    main(["space", "publish", "painter/static", "--static", *chosen])
+    assert "models/gone/generator.onnx" not in repo["files"]
+    with pytest.raises(BrushworkError, match="a static Space has no hardware"):
+        space.publish_space("painter/static", static=True, hardware="zero-a10g")
+
+
 def test_a_checkpoint_is_published_with_its_model_card(hub, generator):
     message = space.publish_model(generator, "painter/meadows")
     assert message == f"published: {hub.url}/painter/meadows"
@@ -421,7 +443,9 @@ def test_the_exported_page_opens_without_the_packages_for_training_and_metrics(
     stopped_page, exported
 ):
     assert "Error" not in stopped_page.errors
-    sources = stopped_page.output.splitlines()[-1].split()
+    printed = stopped_page.output.splitlines()  # the messages of the page too, in any order
+    lines = [line.split() for line in printed if line[:1] not in ("", "*")]
+    (sources,) = lines
     assert len(sources) == 2
     assert all(Path(source).is_relative_to(exported) for source in sources)
 

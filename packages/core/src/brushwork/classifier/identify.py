@@ -5,21 +5,33 @@ the outputs, the preprocessing, the discriminant analysis, the calibration, and 
 "unknown". It may also hold an index of the training paintings, for `ArtistClassifier.nearest`.
 """
 
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from brushwork import checkpoint
 from brushwork.backbones.create import Backbone, create_backbone
 from brushwork.backbones.folding import fold_batch_norms
+from brushwork.classifier.answer import UNKNOWN as UNKNOWN
+from brushwork.classifier.answer import Candidate as Candidate
+from brushwork.classifier.answer import Identification as Identification
+from brushwork.classifier.answer import Neighbour as Neighbour
+from brushwork.classifier.answer import (
+    Picture,
+    as_list,
+    check_artist,
+    check_top,
+    make_answer,
+    place_heat,
+    read_picture,
+    read_squares,
+    read_thumbnail,
+)
 from brushwork.classifier.calibration import Calibration
 from brushwork.classifier.discriminants import Discriminants, familiarity, log_likelihoods
 from brushwork.classifier.network import (
@@ -32,63 +44,12 @@ from brushwork.classifier.network import (
 )
 from brushwork.classifier.save import (
     CONFIG_KEYS,
-    locate_classifier,
     read_discriminants,
     read_index,
 )
-from brushwork.data.decode import Rejected, square, to_jpeg
 from brushwork.errors import BrushworkError
-from brushwork.names import did_you_mean
 
-SHORT_SIDE = 256
-"""Pixels of the short side of a picture that is read; the default of prepared data."""
 BATCH_SIZE = 16
-UNKNOWN = "unknown"
-
-Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An artist, and the calibrated probability that this artist painted the painting."""
-
-    artist: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class Identification:
-    """The answer for one painting.
-
-    Attributes:
-        candidates: the likeliest artists, best first.
-        known: whether the painting seems to be by an artist of the classifier.
-    """
-
-    candidates: tuple[Candidate, ...]
-    known: bool
-
-    @property
-    def artist(self) -> str:
-        """The likeliest artist, or "unknown" if `known` is false."""
-        return self.candidates[0].artist if self.known else UNKNOWN
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A training painting of the classifier.
-
-    Attributes:
-        artist: artist of the painting.
-        title: title of the painting.
-        similarity: cosine of its features and those of the query, in [-1, 1].
-        thumbnail: a small picture of it, if the index has one.
-    """
-
-    artist: str
-    title: str
-    similarity: float
-    thumbnail: Image.Image | None
 
 
 class ArtistClassifier:
@@ -103,6 +64,8 @@ class ArtistClassifier:
         calibration: turns logits and the discriminant analysis's log-likelihoods into
             probabilities.
         threshold: a painting with a lower `known_score` is "unknown".
+        statistics: means and standard deviations of the network's inputs, for each channel.
+        discriminants: the discriminant analysis; None until training has finished.
         config: the content of `config.json`; `training` and `results` describe the training data
             and the accuracy.
     """
@@ -125,9 +88,9 @@ class ArtistClassifier:
             config.get("lda_weight", 0.0),
         )
         self.threshold: float = config["threshold"]
-        self._statistics: tuple[list[float], list[float]] = config["mean"], config["std"]
+        self.statistics: tuple[list[float], list[float]] = config["mean"], config["std"]
         self._index = dict(index or {})
-        self._discriminants = discriminants
+        self.discriminants = discriminants
         if self.calibration.lda_weight and discriminants is None:
             raise BrushworkError(
                 f"the classifier's {checkpoint.DISCRIMINANTS} is missing; copy its whole folder, "
@@ -155,7 +118,7 @@ class ArtistClassifier:
         Raises:
             BrushworkError: there is no such checkpoint, or it is not an artist classifier's.
         """
-        folder = locate_classifier(folder_or_hub_id)
+        folder = checkpoint.locate_classifier(folder_or_hub_id)
         config = checkpoint.load_config(folder)
         if "model" not in config:  # a generator's
             checkpoint.require_keys(config, folder, CONFIG_KEYS)
@@ -193,12 +156,13 @@ class ArtistClassifier:
         Raises:
             BrushworkError: an image cannot be read.
         """
-        if top < 1:
-            raise BrushworkError(f"`top` is {top}; it must be at least 1")
-        predictions = self._predict(_as_list(images))
+        check_top(top)
+        predictions = self._predict(as_list(images))
         probabilities = self.calibrated(predictions)
         known = self.known_score(predictions) >= self.threshold
-        answers = [self._answer(*row, top) for row in zip(probabilities, known, strict=True)]
+        answers = [
+            make_answer(self.artists, *row, top) for row in zip(probabilities, known, strict=True)
+        ]
         return answers if isinstance(images, list | tuple) else answers[0]
 
     def probabilities(self, images: Sequence[Picture]) -> NDArray[np.float64]:
@@ -207,7 +171,7 @@ class ArtistClassifier:
 
     def embed(self, images: Picture | Sequence[Picture]) -> Tensor:
         """Compute the features (N, D) of the last hidden layer, float32."""
-        return self._predict(_as_list(images)).features
+        return self._predict(as_list(images)).features
 
     def explain(self, image: Picture, artist: str | None = None) -> NDArray[np.float32]:
         """Map which parts of a painting are evidence for an artist, by Grad-CAM.
@@ -223,30 +187,17 @@ class ArtistClassifier:
         Raises:
             BrushworkError: no such artist, or the backbone has no feature maps.
         """
-        if artist is not None and artist not in self.artists:
-            raise BrushworkError(
-                f"no artist {artist!r} in this classifier{did_you_mean(artist, self.artists)} "
-                f"(it has {', '.join(self.artists)})"
-            )
+        if artist is not None:
+            check_artist(artist, self.artists)
         encoded = read_picture(image)
         pixels = self._pixels([encoded])
-        x = normalise(pixels, *self._statistics)
+        x = normalise(pixels, *self.statistics)
         if artist is None:
             label = int(self.calibrated(self._predict([encoded])).argmax())
         else:
             label = self.artists.index(artist)
-        heat = grad_cam(self.network, x, label)[None, None]
-        with Image.open(io.BytesIO(encoded)) as picture:
-            width, height = picture.size
-        if self.fit == "squash":
-            whole = _resized(heat, (height, width))
-        else:
-            short = min(width, height)
-            top, left = (height - short) // 2, (width - short) // 2
-            whole = torch.zeros(1, 1, height, width)
-            whole[..., top : top + short, left : left + short] = _resized(heat, (short, short))
-        most = whole.max()
-        return (whole / most if most > 0 else whole)[0, 0].numpy()
+        heat = grad_cam(self.network, x, label).float().cpu().numpy()
+        return place_heat(heat, encoded, self.fit)
 
     def nearest(self, image: Picture, k: int = 5) -> list[Neighbour]:
         """Find the k most similar training paintings, the nearest first.
@@ -259,7 +210,7 @@ class ArtistClassifier:
         similarity = self._index["features"].float() @ query
         best = similarity.topk(min(k, len(similarity)))
         return [
-            Neighbour(artist, title, value, self._thumbnail(i))
+            Neighbour(artist, title, value, read_thumbnail(self._index, i))
             for i, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
             for artist, title in [self._index["paintings"][i]]
         ]
@@ -267,7 +218,7 @@ class ArtistClassifier:
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
         """Compute logits (N, K) of uint8 images (N, 3, H, W), on the network's device."""
-        return self.network(normalise(images, *self._statistics))
+        return self.network(normalise(images, *self.statistics))
 
     def predict_rows(
         self,
@@ -288,7 +239,7 @@ class ArtistClassifier:
             The predictions of all N rows, in every process.
         """
         views = num_views or self.num_views
-        mean, std = self._statistics
+        mean, std = self.statistics
         return predict_rows(
             self.network, pixels, rows, mean, std, num_views=views, progress=progress
         )
@@ -303,15 +254,15 @@ class ArtistClassifier:
         Returns:
             Features (N, D) and probabilities (N, K), on the CPU.
         """
-        predictions = predict(self.network, squares, *self._statistics, self.num_views)
+        predictions = predict(self.network, squares, *self.statistics, self.num_views)
         return predictions.features, torch.from_numpy(self.calibrated(predictions)).float()
 
     def calibrated(self, predictions: Predictions) -> NDArray[np.float64]:
         """Compute calibrated probabilities (N, K) of N predictions."""
         likelihoods = None
-        if self._discriminants is not None:
+        if self.discriminants is not None:
             statistics = predictions.channel_statistics
-            likelihoods = log_likelihoods(statistics, self._discriminants).numpy()
+            likelihoods = log_likelihoods(statistics, self.discriminants).numpy()
         return self.calibration.probabilities(predictions.logits.numpy(), likelihoods)
 
     def known_score(self, predictions: Predictions) -> NDArray[np.float64]:
@@ -324,80 +275,26 @@ class ArtistClassifier:
         Returns:
             The scores (N,).
         """
-        if self._discriminants is not None:
+        if self.discriminants is not None:
             statistics = predictions.channel_statistics
-            return familiarity(statistics, self._discriminants).double().numpy()
+            return familiarity(statistics, self.discriminants).double().numpy()
         return self.calibrated(predictions).max(1)
 
     @torch.no_grad()
     def _predict(self, images: Sequence[Picture]) -> Predictions:
-        if not len(images):
-            raise BrushworkError("no images to identify; pass at least one")
         return concatenate(
             [
                 predict(
                     self.network,
                     self._pixels(images[first : first + BATCH_SIZE]),
-                    *self._statistics,
+                    *self.statistics,
                     self.num_views,
                 )
-                for first in range(0, len(images), BATCH_SIZE)
+                for first in range(0, max(len(images), 1), BATCH_SIZE)
             ]
         )
 
     def _pixels(self, images: Sequence[Picture]) -> Tensor:
         """Read images as training data were read: uint8 (N, 3, S, S), on the network's device."""
-        squares = [np.asarray(square(read_picture(image), self.side, self.fit)) for image in images]
-        batch = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
+        batch = torch.from_numpy(read_squares(images, self.side, self.fit)).permute(0, 3, 1, 2)
         return batch.to(next(self.network.parameters()).device)
-
-    def _answer(self, probabilities: NDArray[np.float64], known: bool, top: int) -> Identification:
-        order = np.argsort(-probabilities, kind="stable")[:top]
-        candidates = tuple(Candidate(self.artists[i], float(probabilities[i])) for i in order)
-        return Identification(candidates, bool(known))
-
-    def _thumbnail(self, row: int) -> Image.Image | None:
-        ends = self._index["ends"]
-        first, last = (int(ends[i]) for i in (row, row + 1))
-        if first == last:
-            return None
-        encoded = self._index["thumbnails"][first:last].numpy().tobytes()
-        return Image.open(io.BytesIO(encoded), formats=["JPEG"]).convert("RGB")
-
-
-def read_picture(image: Picture) -> bytes:
-    """Encode a picture as the JPEG that prepared data would hold.
-
-    Raises:
-        BrushworkError: the picture cannot be read; the message has the reason.
-    """
-    name = "an image"
-    if isinstance(image, str | Path):
-        image, name = Path(image), str(image)
-        if not image.is_file():
-            raise BrushworkError(f"no file {image}; pass the path of a picture")
-    elif isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-            raise BrushworkError(
-                f"an image array must be uint8 (H, W, 3), not {image.dtype} {image.shape}"
-            )
-        image = Image.fromarray(image)
-    elif not isinstance(image, bytes | Image.Image):
-        raise BrushworkError(
-            f"an image must be a path, bytes, a PIL image or an array, not {type(image).__name__}"
-        )
-    try:
-        return to_jpeg(image, SHORT_SIDE)
-    except Rejected as error:
-        raise BrushworkError(f"cannot read {name}: {error.reason}") from error
-
-
-def _as_list(images: Picture | Sequence[Picture]) -> Sequence[Picture]:
-    if isinstance(images, list | tuple):
-        return images
-    single: Any = images
-    return [single]
-
-
-def _resized(heat: Tensor, size: tuple[int, int]) -> Tensor:
-    return torch.nn.functional.interpolate(heat.float().cpu(), size=size, mode="bilinear")
