@@ -172,6 +172,9 @@ def finished(before: Path, folder: Path) -> Path:
     from brushwork.data.synthetic import draw
 
     shutil.copytree(before, folder)
+    # For smaller squares, Pillow lets libjpeg reduce the picture, which no browser can repeat.
+    card = (folder / "README.md").read_text()
+    update_config(folder, load_config(folder) | {"side": 128}, card)
     classifier = ArtistClassifier.from_pretrained(folder)
     predictions = classifier._predict([draw(number) for number in range(18)])
     labels = torch.arange(18) % len(ARTISTS)
@@ -179,7 +182,7 @@ def finished(before: Path, folder: Path) -> Path:
     save_discriminants(folder, discriminants)
     threshold = float(familiarity(predictions.channel_statistics, discriminants).median())
     config = load_config(folder) | {"lda_weight": 0.05, "threshold": threshold}
-    update_config(folder, config, (folder / "README.md").read_text())
+    update_config(folder, config, card)
     return folder
 
 

@@ -2,7 +2,8 @@
 //
 // The browser decodes the picture and converts it to sRGB. What follows are the steps of
 // `read_picture` and `square` in Python: reduce the short side to 256 pixels with Pillow's Lanczos
-// filter, compress as JPEG at quality 95 and decompress, and resize to the network's square.
+// filter, compress as JPEG at quality 95 and decompress, and resize to the network's square. For
+// squares of less than 128 pixels, Python lets libjpeg reduce the picture, so the results differ.
 
 const SHORT_SIDE = 256;
 const REDUCING_GAP = 3;
