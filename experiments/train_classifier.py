@@ -145,6 +145,9 @@ class TrainingImagesConfig:
     show (Touvron et al. 2019)."""
     min_area: PositiveShare = 0.5
     """Smallest share of a painting's area in a random crop."""
+    degrade: Share = 0.8
+    """Share of the crops that show a painting as another collection would: other framing, colours,
+    size, sharpness and compression."""
     augment: AugmentName = "none"
     """Random operations on each crop: trivial for one operation, rand for two."""
     mix: Mix = "none"
@@ -578,6 +581,7 @@ def training_views(cfg: Config, data: Data, accelerator: Accelerator) -> Trainin
         side=side_schedule(images.first_side, images.last_side, count_steps(cfg, data)),
         views=Views(
             min_area=images.min_area,
+            degrade=images.degrade,
             augment=images.augment,
             mix=images.mix,
             label_smoothing=images.label_smoothing,
