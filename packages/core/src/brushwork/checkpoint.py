@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from huggingface_hub import CardData
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-# Optional files of a classifier: its training paintings, and its discriminant analysis.
+# Optional files of a classifier: its training paintings, its discriminant analysis of artists, and
+# those of style, genre and decade.
 INDEX, DISCRIMINANTS = "index.safetensors", "discriminants.safetensors"
+TRAITS = "traits.safetensors"
 
 # Folders of a run that contain its final checkpoint.
 RUN_CHECKPOINTS = ("generator", "classifier")
@@ -179,7 +181,7 @@ def locate(folder_or_hub_id: str | Path) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        patterns = [CONFIG, WEIGHTS, CARD, INDEX, DISCRIMINANTS]
+        patterns = [CONFIG, WEIGHTS, CARD, INDEX, DISCRIMINANTS, TRAITS]
         found = snapshot_download(name, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise BrushworkError(

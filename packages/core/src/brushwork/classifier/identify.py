@@ -1,15 +1,16 @@
 """Identify the artists of paintings with the checkpoint of a classifier.
 
 The checkpoint holds everything that decides the answer: the network, its artists in the order of
-the outputs, the preprocessing, the discriminant analysis, the calibration, and the threshold of
-"unknown". It may also hold an index of the training paintings, for `ArtistClassifier.nearest`.
+the outputs, the preprocessing, the discriminant analyses, the calibration, and how probable it is
+that none of the artists painted a picture. It may also hold an index of the training paintings, for
+`ArtistClassifier.nearest`.
 """
 
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal, NamedTuple, overload
 
 import numpy as np
 import torch
@@ -24,6 +25,7 @@ from brushwork.classifier.calibration import Calibration
 from brushwork.classifier.discriminants import Discriminants, familiarity, log_likelihoods
 from brushwork.classifier.network import (
     Predictions,
+    Rows,
     concatenate,
     grad_cam,
     normalise,
@@ -35,7 +37,10 @@ from brushwork.classifier.save import (
     locate_classifier,
     read_discriminants,
     read_index,
+    read_traits,
 )
+from brushwork.classifier.strangers import Strangers, strangeness
+from brushwork.classifier.traits import Trait
 from brushwork.data.decode import Rejected, square, to_jpeg
 from brushwork.errors import BrushworkError
 from brushwork.names import did_you_mean
@@ -57,21 +62,53 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Guess:
+    """A style, a genre or a decade, and its calibrated probability."""
+
+    value: str
+    probability: float
+
+
+@dataclass(frozen=True)
 class Identification:
     """The answer for one painting.
 
     Attributes:
         candidates: the likeliest artists, best first.
         known: whether the painting seems to be by an artist of the classifier.
+        none: the probability that it is by none of them, or is no painting. With the probabilities
+            of all artists it sums to 1. It is for a picture that is as likely by a stranger as by
+            one of the artists. Checkpoints of earlier versions do not know it; then it is 0.
+        style: the likeliest styles, best first; empty if the checkpoint does not know styles.
+        genre: the likeliest genres.
+        decade: the likeliest decades, for example "1870s".
     """
 
     candidates: tuple[Candidate, ...]
     known: bool
+    none: float = 0.0
+    style: tuple[Guess, ...] = ()
+    genre: tuple[Guess, ...] = ()
+    decade: tuple[Guess, ...] = ()
 
     @property
     def artist(self) -> str:
         """The likeliest artist, or "unknown" if `known` is false."""
         return self.candidates[0].artist if self.known else UNKNOWN
+
+
+class Judgement(NamedTuple):
+    """What a classifier says of N pictures.
+
+    Attributes:
+        probabilities: (N, K) of the artists; with `none`, each row sums to 1.
+        none: (N,) the probability that none of the artists painted the picture.
+        known: (N,) whether an artist is named.
+    """
+
+    probabilities: NDArray[np.float64]
+    none: NDArray[np.float64]
+    known: NDArray[np.bool_]
 
 
 @dataclass(frozen=True)
@@ -102,7 +139,12 @@ class ArtistClassifier:
         num_views: views that predictions are averaged over.
         calibration: turns logits and the discriminant analysis's log-likelihoods into
             probabilities.
-        threshold: a painting with a lower `known_score` is "unknown".
+        threshold: without `strangers`, a painting with a lower `known_score` is "unknown".
+        strangers: gives the probability of "none of these artists"; None in a checkpoint of an
+            earlier version, or if training was stopped.
+        operating_points: pairs (precision, threshold): of the names with at least this probability,
+            this share is right if half of the pictures are by strangers.
+        traits: style, genre and decade, as far as the checkpoint knows them.
         config: the content of `config.json`; `training` and `results` describe the training data
             and the accuracy.
     """
@@ -113,6 +155,7 @@ class ArtistClassifier:
         config: dict[str, Any],
         index: Mapping[str, Any] | None = None,
         discriminants: Discriminants | None = None,
+        traits: Mapping[str, Trait] | None = None,
     ) -> None:
         self.config = config
         self.artists: tuple[str, ...] = tuple(config["artists"])
@@ -125,6 +168,13 @@ class ArtistClassifier:
             config.get("lda_weight", 0.0),
         )
         self.threshold: float = config["threshold"]
+        strangers = config.get("strangers")
+        self.strangers = Strangers(**strangers) if strangers and discriminants else None
+        self.operating_points: list[tuple[float, float]] = [
+            (float(precision), float(threshold))
+            for precision, threshold in config.get("operating_points", [])
+        ]
+        self.traits: dict[str, Trait] = dict(traits or {})
         self._statistics: tuple[list[float], list[float]] = config["mean"], config["std"]
         self._index = dict(index or {})
         self._discriminants = discriminants
@@ -163,7 +213,13 @@ class ArtistClassifier:
             options = config.get("network_options", {})
             network = create_backbone(config["architecture"], len(config["artists"]), options)
             checkpoint.load_weights(network, folder)
-            return cls(network.to(device), config, read_index(folder), read_discriminants(folder))
+            return cls(
+                network.to(device),
+                config,
+                read_index(folder),
+                read_discriminants(folder),
+                read_traits(folder, config),
+            )
         except (KeyError, TypeError) as error:
             raise BrushworkError(
                 f"{folder} is not the checkpoint of an artist classifier; give one that "
@@ -171,11 +227,18 @@ class ArtistClassifier:
             ) from error
 
     @overload
-    def identify(self, images: Picture, top: int = ...) -> Identification: ...
-    @overload
-    def identify(self, images: Sequence[Picture], top: int = ...) -> list[Identification]: ...
     def identify(
-        self, images: Picture | Sequence[Picture], top: int = 5
+        self, images: Picture, top: int = ..., precision: float | None = ...
+    ) -> Identification: ...
+    @overload
+    def identify(
+        self, images: Sequence[Picture], top: int = ..., precision: float | None = ...
+    ) -> list[Identification]: ...
+    def identify(
+        self,
+        images: Picture | Sequence[Picture],
+        top: int = 5,
+        precision: float | None = None,
     ) -> Identification | list[Identification]:
         """Find the likeliest artists of a painting, or of each painting in a list.
 
@@ -185,24 +248,69 @@ class ArtistClassifier:
             images: a path, a PIL image, the bytes of an image file or uint8 (H, W, 3), or a list or
                 tuple of these. The EXIF orientation and the colour profile of a PIL image are used
                 as those of a file are.
-            top: number of artists to return; all artists if there are fewer.
+            top: number of artists to return; all artists if there are fewer. It is also the number
+                of styles, genres and decades.
+            precision: name an artist only if at least this share of such names is right, measured
+                on validation paintings and as many paintings by strangers. By default, an artist is
+                named who is at least as probable as "none".
 
         Returns:
             One answer, or a list of them for a list.
 
         Raises:
-            BrushworkError: an image cannot be read.
+            BrushworkError: an image cannot be read, or this precision cannot be reached.
         """
         if top < 1:
             raise BrushworkError(f"`top` is {top}; it must be at least 1")
+        least = None if precision is None else self.threshold_for(precision)
         predictions = self._predict(_as_list(images))
-        probabilities = self.calibrated(predictions)
-        known = self.known_score(predictions) >= self.threshold
-        answers = [self._answer(*row, top) for row in zip(probabilities, known, strict=True)]
+        judged = self.judge(predictions)
+        if least is not None:
+            judged = judged._replace(known=judged.probabilities.max(1) >= least)
+        guesses = {name: self._guesses(name, predictions, top) for name in self.traits}
+        answers = [
+            self._answer(*row, top, {name: column[i] for name, column in guesses.items()})
+            for i, row in enumerate(zip(*judged, strict=True))
+        ]
         return answers if isinstance(images, list | tuple) else answers[0]
 
+    def judge(self, predictions: Predictions) -> Judgement:
+        """Compute the probabilities of the artists and of "none" for N predictions.
+
+        The probability of "none" is 0 without `strangers`.
+        """
+        given_known = self.calibrated(predictions)
+        if self.strangers is None:
+            known = self.known_score(predictions) >= self.threshold
+            return Judgement(given_known, np.zeros(len(known)), known)
+        none = self.strangers.probability(self._strangeness(predictions, given_known))
+        probabilities = given_known * (1 - none)[:, None]
+        return Judgement(probabilities, none, probabilities.max(1) >= none)
+
+    def threshold_for(self, precision: float) -> float:
+        """Find the least probability of a name for which this share of the names is right.
+
+        Raises:
+            BrushworkError: the checkpoint has no operating point of at least this precision.
+        """
+        if not 0 < precision < 1:
+            raise BrushworkError(f"`precision` is {precision}; it must be above 0 and below 1")
+        points = [point for point in self.operating_points if point[0] >= precision - 1e-9]
+        if points and self.strangers is not None:
+            return points[0][1]
+        reached = self.operating_points[-1][0] if self.operating_points else None
+        raise BrushworkError(
+            f"`precision` is {precision}, and this classifier reaches at most {reached}"
+            if reached is not None
+            else "this classifier has no operating points; train it again with "
+            "train_classifier.py, or leave `precision` out"
+        )
+
     def probabilities(self, images: Sequence[Picture]) -> NDArray[np.float64]:
-        """Compute calibrated probabilities (N, K) of N images, in the order of `artists`."""
+        """Compute calibrated probabilities (N, K) of N images, in the order of `artists`.
+
+        They sum to 1: it is assumed that one of the artists painted each image.
+        """
         return self.calibrated(self._predict(images))
 
     def embed(self, images: Picture | Sequence[Picture]) -> Tensor:
@@ -271,7 +379,7 @@ class ArtistClassifier:
 
     def predict_rows(
         self,
-        pixels: NDArray[np.uint8],
+        pixels: Rows,
         rows: NDArray[np.int64],
         num_views: Literal[0, 1, 2, 10] = 0,
         progress: str = "",
@@ -307,27 +415,55 @@ class ArtistClassifier:
         return predictions.features, torch.from_numpy(self.calibrated(predictions)).float()
 
     def calibrated(self, predictions: Predictions) -> NDArray[np.float64]:
-        """Compute calibrated probabilities (N, K) of N predictions."""
+        """Compute calibrated probabilities (N, K) if one of the artists painted each picture."""
         likelihoods = None
         if self._discriminants is not None:
             statistics = predictions.channel_statistics
             likelihoods = log_likelihoods(statistics, self._discriminants).numpy()
+            likelihoods = likelihoods[:, : len(self.artists)]
         return self.calibration.probabilities(predictions.logits.numpy(), likelihoods)
 
     def known_score(self, predictions: Predictions) -> NDArray[np.float64]:
         """Score how likely each painting is by an artist of this classifier.
 
-        Paintings with a score below `threshold` are "unknown". The score is the `familiarity` of
-        the channel statistics. A checkpoint whose training was stopped has no discriminant
-        analysis; then the score is the highest probability.
+        The score is 1 minus the probability of "none". Without `strangers`, it is the `familiarity`
+        of the channel statistics. A checkpoint whose training was stopped has no discriminant
+        analysis; then it is the highest probability.
 
         Returns:
             The scores (N,).
         """
+        if self.strangers is not None:
+            scores = self._strangeness(predictions, self.calibrated(predictions))
+            return 1 - self.strangers.probability(scores)
         if self._discriminants is not None:
             statistics = predictions.channel_statistics
-            return familiarity(statistics, self._discriminants).double().numpy()
+            scores = familiarity(statistics, self._discriminants, len(self.artists))
+            return scores.double().numpy()
         return self.calibrated(predictions).max(1)
+
+    def _strangeness(
+        self, predictions: Predictions, probabilities: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Compute the scores (N, S) of `brushwork.classifier.strangers.strangeness`."""
+        assert self._discriminants is not None
+        statistics = predictions.channel_statistics
+        return strangeness(
+            predictions.logits.numpy(),
+            probabilities,
+            log_likelihoods(statistics, self._discriminants).numpy(),
+            familiarity(statistics, self._discriminants, len(self.artists)).numpy(),
+        )
+
+    def _guesses(self, trait: str, predictions: Predictions, top: int) -> list[tuple[Guess, ...]]:
+        """List the likeliest values of a trait for each picture, best first."""
+        values = self.traits[trait].values
+        rows = self.traits[trait].probabilities(predictions.channel_statistics)
+        orders = np.argsort(-rows, axis=1, kind="stable")[:, :top]
+        return [
+            tuple(Guess(values[i], float(row[i])) for i in order)
+            for row, order in zip(rows, orders, strict=True)
+        ]
 
     @torch.no_grad()
     def _predict(self, images: Sequence[Picture]) -> Predictions:
@@ -351,10 +487,17 @@ class ArtistClassifier:
         batch = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
         return batch.to(next(self.network.parameters()).device)
 
-    def _answer(self, probabilities: NDArray[np.float64], known: bool, top: int) -> Identification:
+    def _answer(
+        self,
+        probabilities: NDArray[np.float64],
+        none: float,
+        known: bool,
+        top: int,
+        guesses: Mapping[str, tuple[Guess, ...]],
+    ) -> Identification:
         order = np.argsort(-probabilities, kind="stable")[:top]
         candidates = tuple(Candidate(self.artists[i], float(probabilities[i])) for i in order)
-        return Identification(candidates, bool(known))
+        return Identification(candidates, bool(known), float(none), **guesses)
 
     def _thumbnail(self, row: int) -> Image.Image | None:
         ends = self._index["ends"]

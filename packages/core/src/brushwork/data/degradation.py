@@ -43,7 +43,25 @@ def degrade(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     for probability, change in CHANGES:
         if rng.random() < probability:
             image = change(image, rng)
-    return np.asarray(image)
+    return np.array(image)  # a copy, because Pillow's own pixels are read-only
+
+
+class Degraded:
+    """Prepared pixels, degraded when they are read: rows (N,) to pictures (N, S, S, 3).
+
+    Args:
+        pixels: (M, S, S, 3) uint8.
+        seed: with the row, it decides how a painting is degraded.
+    """
+
+    def __init__(self, pixels: Pixels, seed: int) -> None:
+        self.pixels, self.seed = pixels, seed
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> Pixels:
+        """Read the paintings (N, S, S, 3) of rows (N,)."""
+        return np.stack(
+            [degrade(self.pixels[row], np.random.default_rng((self.seed, row))) for row in rows]
+        )
 
 
 def reframe(image: Image.Image, rng: np.random.Generator) -> Image.Image:
