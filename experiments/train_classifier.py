@@ -147,7 +147,7 @@ class TrainingImagesConfig:
     show (Touvron et al. 2019)."""
     min_area: PositiveShare = 0.5
     """Smallest share of a painting's area in a random crop."""
-    degrade: Share = 0.8
+    degrade: Share = 0.5
     """Share of the crops that show a painting as another collection would: other framing, colours,
     size, sharpness and compression."""
     augment: AugmentName = "none"

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from brushwork.classifier.traits import MIN_PAINTINGS, decade_of, fit_trait
+from brushwork.classifier.traits import MIN_PICTURES, decade_of, fit_trait
 
 STYLES = ["Baroque", "Rococo", "Ukiyo-e"]
 
@@ -27,7 +27,7 @@ def test_a_trait_is_learned_and_its_probabilities_are_calibrated():
 
 
 def test_rare_and_unknown_values_are_left_out():
-    features, styles = drawn(MIN_PAINTINGS, 0)
+    features, styles = drawn(MIN_PICTURES, 0)
     styles = ["" if style == "Rococo" else style for style in styles]
     styles[2] = "Cubism"  # one Ukiyo-e painting less, so this value is too rare as well
     assert fit_trait(features, styles, features, styles) is None

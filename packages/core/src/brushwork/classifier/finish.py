@@ -34,7 +34,7 @@ from brushwork.data.synthetic.other_pictures import other_picture
 if TYPE_CHECKING:
     import pandas as pd
 
-NUM_OTHER_PICTURES = 140
+NUM_OTHER_PICTURES = 84
 """Pictures that are no paintings, to learn "none of these artists" from."""
 MAX_OTHER_ARTISTS, MAX_OTHER_PAINTINGS = 100, 60
 """Most other artists, and most paintings of each, that the discriminant analysis learns."""

@@ -83,10 +83,13 @@ def fit_answers(
     Args:
         train: training paintings of the K artists.
         validation: their validation pictures.
-        others: paintings by B other artists, with labels from K to K + B - 1; None for none.
+        others: paintings by B other artists, with labels from K to K + B - 1; None for none. Fewer
+            than `NUM_FOLDS` other artists are too few to learn from, and are not used.
         drawn: pictures that are no paintings.
         num_artists: K.
     """
+    if others is not None and int(others.labels.max()) - num_artists + 1 < NUM_FOLDS:
+        others = None
     discriminants = _fit_discriminants(train, others)
     statistics = validation.predictions.channel_statistics
     likelihoods = log_likelihoods(statistics, discriminants)[:, :num_artists]
@@ -125,16 +128,15 @@ def leave_artists_out(
 ) -> Iterator[tuple[Scored, Scored]]:
     """Judge paintings by artists whom the discriminant analysis does not know.
 
-    Groups of the other artists are left out in turn. If there are fewer than `NUM_FOLDS` other
-    artists, groups of the K artists are: then the network knows the strangers, which makes them a
-    little too easy. Nothing can be left out of two artists.
+    Groups of the other artists are left out in turn; without other artists, groups of the K artists
+    are. The network was trained on these, so they are a little too easy. Nothing can be left out of
+    two artists.
 
     Yields:
         The validation pictures of the artists that are left, and the pictures of those left out.
     """
-    num_others = 0 if others is None else int(others.labels.max()) - num_artists + 1
-    if others is not None and num_others >= NUM_FOLDS:
-        fold_of = torch.arange(num_others) % NUM_FOLDS
+    if others is not None:
+        fold_of = torch.arange(int(others.labels.max()) - num_artists + 1) % NUM_FOLDS
         for fold in range(NUM_FOLDS):
             is_out = fold_of[others.labels - num_artists] == fold
             numbers = (fold_of != fold).cumsum(0) - 1  # of those that stay

@@ -19,8 +19,9 @@ from brushwork.metrics.classification import Floats
 
 TRAITS = ("style", "genre", "decade")
 
-MIN_PAINTINGS = 20
-"""Fewest training paintings of a value that is learned."""
+MIN_PICTURES = 40
+"""Fewest training pictures of a value that is learned; each painting is two of them, as it is and
+degraded."""
 
 
 class Trait(NamedTuple):
@@ -61,18 +62,18 @@ def fit_trait(
     """Learn one property of paintings.
 
     Args:
-        channel_statistics: (N, T) of training paintings.
-        values: (N,) of these paintings; "" where unknown. Values of fewer than `MIN_PAINTINGS`
-            paintings are left out.
-        validation_statistics: (M, T) of other paintings, which decide the calibration.
+        channel_statistics: (N, T) of training pictures.
+        values: (N,) of these pictures; "" where unknown. Values of fewer than `MIN_PICTURES`
+            pictures are left out.
+        validation_statistics: (M, T) of other pictures, which decide the calibration.
         validation_values: (M,) of these.
 
     Returns:
-        The trait; None if fewer than two values have enough paintings, or if no validation painting
+        The trait; None if fewer than two values have enough pictures, or if no validation picture
         has one of them.
     """
     sizes = Counter(values)
-    names = tuple(sorted(v for v, size in sizes.items() if v and size >= MIN_PAINTINGS))
+    names = tuple(sorted(v for v, size in sizes.items() if v and size >= MIN_PICTURES))
     label = {name: number for number, name in enumerate(names)}
     rows, validation_rows = (
         [row for row, value in enumerate(column) if value in label]
