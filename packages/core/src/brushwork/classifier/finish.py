@@ -159,7 +159,7 @@ def choose_others(others: "pd.DataFrame | None") -> "pd.DataFrame":
     if others is None or others.empty:
         return pd.DataFrame({"artist": []})
     sizes = others["artist"].value_counts(sort=True)
-    chosen = others.loc[others["artist"].isin(sizes.index[:MAX_OTHER_ARTISTS])]
+    chosen = others.loc[others["artist"].isin(list(sizes.index[:MAX_OTHER_ARTISTS]))]
     return chosen.groupby("artist").head(MAX_OTHER_PAINTINGS)
 
 
@@ -177,17 +177,18 @@ def fit_traits(
     columns = {name: list(table[name]) for name in ("style", "genre") if name in table}
     if "date" in table:
         columns["decade"] = [decade_of(date) for date in table["date"]]
-    is_validation = is_validation.repeat(2)
+    is_learned = (~is_validation).repeat(2)
     traits = {}
     for name in TRAITS:
-        values = np.array(columns.get(name, []) * 2, dtype=object)
-        if len(values):
-            known, held_out = (values[mask.numpy()] for mask in (~is_validation, is_validation))
-            trait = fit_trait(
-                statistics[~is_validation], known, statistics[is_validation], held_out
-            )
-            if trait is not None:
-                traits[name] = trait
+        values = columns.get(name, []) * 2
+        if not values:
+            continue
+        learned, held_out = (
+            [values[int(row)] for row in mask.nonzero()] for mask in (is_learned, ~is_learned)
+        )
+        trait = fit_trait(statistics[is_learned], learned, statistics[~is_learned], held_out)
+        if trait is not None:
+            traits[name] = trait
     return traits
 
 

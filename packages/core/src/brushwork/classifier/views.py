@@ -109,7 +109,7 @@ class TrainingViews(Dataset):
             for place, position in zip(places, positions, strict=True):
                 index = step * self.batch_size + int(place)
                 _seed(self.seed, VIEWS, index)
-                painting = self._painting(self.rows[position], index)
+                painting = self._painting(int(self.rows[position]), index)
                 image = self._augment(crop(torch.from_numpy(painting).permute(2, 0, 1)))
                 images.append(image.flip(2) if torch.rand(()) < 0.5 else image)
             batch = torch.stack(images)
