@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 NUM_OTHER_PICTURES = 84
 """Pictures that are no paintings, to learn "none of these artists" from."""
-MAX_OTHER_ARTISTS, MAX_OTHER_PAINTINGS = 100, 60
+MAX_OTHER_ARTISTS, MAX_OTHER_PAINTINGS = 100, 30
 """Most other artists, and most paintings of each, that the discriminant analysis learns."""
 
 
@@ -88,7 +88,9 @@ def finish_classifier(
     chosen = choose_others(others)
     strange = None
     if len(chosen):
-        strange = predict(Degraded(pixels, seed=2), chosen.index.to_numpy(), "others")
+        numbers = chosen.index.to_numpy()
+        sources: list[Rows] = [pixels, Degraded(pixels, seed=2)]
+        strange = concatenate([predict(source, numbers, "others") for source in sources])
     if not is_writer:
         return
 
@@ -101,7 +103,7 @@ def finish_classifier(
     if strange is not None:
         names = sorted(set(chosen["artist"]))
         numbers = [len(artists) + names.index(artist) for artist in chosen["artist"]]
-        other = Labelled(strange, torch.tensor(numbers))
+        other = Labelled(strange, torch.tensor(numbers).repeat(2))
     fitted = fit_answers(train, validation, other, drawn, len(artists))
     traits = fit_traits(shown.predictions.channel_statistics, table, is_validation)
     write_answers(classifier, folder, fitted, traits, Labelled(plain, labels).take(is_validation))
