@@ -9,22 +9,23 @@ Three methods alternate (A B C A B C ...), so that a drifting machine speed affe
     ready      the same step on a batch that is ready, which times the network alone
     ours       the step of `train_classifier.py` with views and moving average, at the same side
 
-Each run is a process of its own, because `ours` changes how the C library keeps memory. Without
+Each method has a process of its own, because `ours` changes how the C library keeps memory. Without
 --originals, the original files are synthetic paintings with a short side of 1,600 pixels, the size
-that museums publish. The script prints the medians and a line `ratio NAME VALUE` for each pair.
+that museums publish. The script prints the medians, a line `ratio NAME VALUE` for each pair, and
+the share of the machine's arithmetic that `ours` reaches.
 """
 
 import copy
 import itertools
-import multiprocessing
 import statistics
 import tempfile
-import time
-from collections.abc import Callable, Iterator
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Executor
+from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cache, partial
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 import numpy as np
 import timm
@@ -43,8 +44,18 @@ from brushwork.training.ema import update_ema
 from brushwork.training.precision import Precision, choose_precision
 from brushwork.training.threads import use_all_cores
 from settings import BatchSize, Count, Range, Side, read_flags
+from speed import (
+    count_flops,
+    device,
+    matmul_peak,
+    own_process,
+    place,
+    roofline,
+    seconds_of,
+    take_turns,
+)
 
-WAYS = ("decoding", "ready", "ours")
+Way = Literal["decoding", "ready", "ours"]
 
 
 @dataclass(frozen=True)
@@ -79,18 +90,20 @@ def usual(cfg: Config, folder: Path, ready: bool) -> Callable[[int], None]:
         ]
     )
     paintings = datasets.ImageFolder(folder, transform)
-    # Never ends, so that a small folder is enough: a painting is decoded each time it is drawn.
-    endless = torch.utils.data.RandomSampler(paintings, replacement=True, num_samples=10**6)
-    batches: Iterator = iter(
-        DataLoader(paintings, cfg.batch_size, sampler=endless, num_workers=cfg.workers)
-    )
-    if ready:
-        batches = itertools.repeat(next(batches))
-    network = timm.create_model(cfg.model, num_classes=len(paintings.classes))
+
+    def decode(steps: int) -> Iterator:
+        """Draw from the folder with replacement, so that a small one is enough."""
+        num = cfg.batch_size * steps
+        drawn = torch.utils.data.RandomSampler(paintings, replacement=True, num_samples=num)
+        loader = DataLoader(paintings, cfg.batch_size, sampler=drawn, num_workers=cfg.workers)
+        return ((images.to(device()), labels.to(device())) for images, labels in loader)
+
+    batch = next(decode(1)) if ready else None
+    network = timm.create_model(cfg.model, num_classes=len(paintings.classes)).to(device())
     optimizer = torch.optim.Adam(network.parameters(), 1e-3)
 
     def run(steps: int) -> None:
-        for images, labels in itertools.islice(batches, steps):
+        for images, labels in itertools.repeat(batch, steps) if batch else decode(steps):
             loss = cross_entropy(network(images), labels)
             optimizer.zero_grad()
             loss.backward()
@@ -116,17 +129,18 @@ def ours(cfg: Config, folder: Path) -> Callable[[int], None]:
         views=Views(),
         seed=0,
     )
-    network = create_backbone(cfg.model, num_artists)
+    network = create_backbone(cfg.model, num_artists).to(device())
     network.to(memory_format=torch.channels_last)
     mean, std = input_statistics(network)
     average = copy.deepcopy(network)
     optimizer = create_optimizer_v2(network, "adamw", 1e-3, weight_decay=0.05, layer_decay=0.8)
-    autocast = torch.autocast("cpu", torch.bfloat16, choose_precision(cfg.precision) == "bf16")
+    uses_bf16 = choose_precision(cfg.precision) == "bf16"
+    autocast = torch.autocast(device().type, torch.bfloat16, uses_bf16)
     steps_taken = itertools.count()
 
     def run(steps: int) -> None:
         for step in itertools.islice(steps_taken, steps):
-            images, targets = views[step]
+            images, targets = (part.to(device()) for part in views[step])
             with autocast:
                 logits = network(classifier.normalise(images, mean, std))
                 loss = cross_entropy(logits, targets)
@@ -138,15 +152,25 @@ def ours(cfg: Config, folder: Path) -> Callable[[int], None]:
     return run
 
 
-def images_per_second(
-    cfg: Config, folder: Path, way: Literal["decoding", "ready", "ours"]
-) -> float:
-    """Measure the speed of one method: one step to warm up, then `cfg.steps` timed steps."""
-    run = ours(cfg, folder) if way == "ours" else usual(cfg, folder, ready=way == "ready")
-    run(1)
-    start = time.perf_counter()
-    run(cfg.steps)
-    return cfg.steps * cfg.batch_size / (time.perf_counter() - start)
+# The next functions run in the process of one method. That of `ours` also measures the roofline.
+
+
+@cache
+def build(cfg: Config, folder: Path, way: Way) -> Callable[[int], None]:
+    """Prepare a method; return a function that runs a number of steps."""
+    return ours(cfg, folder) if way == "ours" else usual(cfg, folder, ready=way == "ready")
+
+
+def images_per_second(cfg: Config, folder: Path, way: Way) -> float:
+    """Time some steps of a method, which is prepared at the first call."""
+    run = build(cfg, folder, way)
+    return cfg.steps * cfg.batch_size / seconds_of(lambda: run(cfg.steps))
+
+
+def arithmetic(cfg: Config, folder: Path) -> tuple[float, float]:
+    """Count the operations of a step of ours, and measure the machine's peak per second."""
+    run = build(cfg, folder, "ours")
+    return count_flops(lambda: run(1)), matmul_peak(choose_precision(cfg.precision))
 
 
 def main(cfg: Config) -> None:
@@ -155,12 +179,21 @@ def main(cfg: Config) -> None:
         raise BrushworkError(
             f"no folder {cfg.originals}; `originals` must be a folder of artist/painting.jpg"
         )
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory() as scratch, ExitStack() as stack:
         folder = cfg.originals or Path(scratch)
         if not cfg.originals:
             write_originals(folder)
-        speeds = take_turns(cfg, folder)
-    print_speeds(cfg, speeds)
+        processes: dict[Way, Executor] = {
+            way: stack.enter_context(own_process()) for way in get_args(Way)
+        }
+
+        def measure(way: Way) -> float:
+            return processes[way].submit(images_per_second, cfg, folder, way).result()
+
+        speeds = take_turns({way: partial(measure, way) for way in processes}, cfg.rounds)
+        print_speeds(cfg, speeds)
+        flops, peak = processes["ours"].submit(arithmetic, cfg, folder).result()
+        print(roofline(flops, cfg.batch_size / statistics.median(speeds["ours"]), peak))
 
 
 def write_originals(folder: Path) -> None:
@@ -171,24 +204,12 @@ def write_originals(folder: Path) -> None:
         synthetic.draw(i, side=1600).save(file, quality=92)
 
 
-def take_turns(cfg: Config, folder: Path) -> dict[str, list[float]]:
-    """Time the three methods alternately; return the speeds of each, one per round."""
-    speeds: dict[str, list[float]] = {way: [] for way in WAYS}
-    for _ in range(cfg.rounds):
-        for way in WAYS:
-            # A new process each time, so that no method profits from what another one left behind.
-            with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as pool:
-                turn = pool.submit(images_per_second, cfg, folder, way)
-                speeds[way].append(turn.result())
-    return speeds
-
-
-def print_speeds(cfg: Config, speeds: dict[str, list[float]]) -> None:
+def print_speeds(cfg: Config, speeds: Mapping[str, list[float]]) -> None:
     """Print the median speed of each method, and the ratios."""
     precision = choose_precision(cfg.precision)
     print(
-        f"{cfg.model}, {cfg.side} pixels, batch {cfg.batch_size}, {torch.get_num_threads()} "
-        f"threads; precision of ours: {'float32' if precision == 'no' else precision}"
+        f"{cfg.model}, {cfg.side} pixels, batch {cfg.batch_size}, {place()}; "
+        f"precision of ours: {'float32' if precision == 'no' else precision}"
     )
     for way, values in speeds.items():
         median, low, high = statistics.median(values), min(values), max(values)

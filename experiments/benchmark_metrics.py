@@ -33,7 +33,7 @@ from torch import nn
 
 from brushwork.data.synthetic.artists import draw
 from brushwork.errors import report_errors
-from brushwork.machine import num_cores
+from brushwork.machine import keep_freed_memory, num_cores
 from brushwork.metrics import distances
 from brushwork.metrics.evaluate import evaluate
 from brushwork.metrics.features import FeatureSpace, extract, image_files, timm_space
@@ -93,6 +93,7 @@ def print_row(name: str, theirs: float, ours: float, note: str) -> str:
 def main(cfg: Config) -> None:
     """Run the comparisons and print the table."""
     warnings.simplefilter("ignore")  # clean-fid's calls to what SciPy deprecates
+    keep_freed_memory()  # as evaluate_gan.py does; both libraries profit
     cores = num_cores()
     print(f"{cores} cores, {torch.get_num_threads()} threads, float32 networks, float64 distances,")
     print(f"{platform.machine()}, torch {torch.__version__}, medians of {cfg.repeats} runs each\n")

@@ -11,21 +11,26 @@ paintings, and with --kept the curves of a run. `rejected.csv` lists the files o
 cannot be read, with the reasons. On several GPUs, replace `uv run` by
 `accelerate launch`; the processes share the fakes. The features of real paintings are cached.
 
-Compare generators with one command, because every metric depends on the number of pictures.
+Compare generators with one command, because every metric depends on the number of pictures. Use
+feature spaces that no generator was trained with: the tables of the others come last, and say so.
 """
 
 import csv
+import math
+import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
+import numpy as np
 import torch
 import tyro
 from accelerate import Accelerator
 from PIL import Image
 
+from brushwork.backbones.create import split_spec
 from brushwork.data.decode import picture_files
 from brushwork.data.open import open_data
 from brushwork.data.paintings import listed
@@ -34,9 +39,10 @@ from brushwork.data.selection import select
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.files import write_json
 from brushwork.gan.evaluate import compare, figures_of, kept_checkpoints, open_pictures
-from brushwork.metrics.distances import frechet_of_halves, optimal_transport
+from brushwork.metrics.distances import frechet_floor, optimal_transport
 from brushwork.metrics.evaluate import by_space, require_enough
-from brushwork.metrics.features import Features, FeatureSpace
+from brushwork.metrics.features import Features, FeatureSpace, thumbnails
+from brushwork.metrics.motifs import NEIGHBOURS, PATCH, SIDE, RepeatedMotif, repeated_motif
 from brushwork.metrics.pictures import (
     PictureFeatures,
     Pictures,
@@ -44,6 +50,7 @@ from brushwork.metrics.pictures import (
     extract_shared,
     selected_pictures,
 )
+from brushwork.metrics.texture import radial_spectrum
 from brushwork.report import figures
 from brushwork.report.pages import text_table, write_report
 from brushwork.spaces import check_names, open_space
@@ -55,6 +62,13 @@ from settings import BatchSize, Range, Seed, Selection, flat, read_flags, report
 # The side of the largest fakes that train_gan.py makes, and of paintings as prepare_data.py stores
 # them by default. Larger fakes are compared with paintings of this side.
 MAX_SIDE = 256
+
+# Pictures whose power spectrum and motifs are compared, at most.
+NUM_LOOKED_AT = 500
+
+# The highest frequency at which the difference of the power is told, in cycles per pixel: above it,
+# pictures have little power, and JPEG files even less.
+MAX_FREQUENCY = 0.35
 
 # Labels that the notes name for each set of fakes, at most.
 MAX_LABELS = 5
@@ -78,10 +92,11 @@ class RealConfig:
 class MeasurementConfig:
     """The feature spaces, and how many pictures are compared."""
 
-    spaces: tuple[str, ...] = ("pixels",)
-    """Feature spaces: pixels, inception, inception:FILE, artist:CLASSIFIER, or ARCHITECTURE:WEIGHTS
-    of timm, where WEIGHTS is hub (timm's weights), a file or a package. The figures show nearest
-    neighbours in the first one."""
+    spaces: tuple[str, ...] = ("pixels", "texture")
+    """Feature spaces: pixels, texture (statistics of colours, edges and scales, of images reduced
+    to 64 pixels; texture:SIDE for another side), inception, inception:FILE, artist:CLASSIFIER, or
+    ARCHITECTURE:WEIGHTS of timm, where WEIGHTS is hub (timm's weights), a file or a package. The
+    figures show nearest neighbours in the first one."""
     fetch: bool = False
     """Download the weights of inception if they are absent (91 MB)."""
     num_fakes: Annotated[int, Range(1, 10_000_000)] = 1000
@@ -123,16 +138,35 @@ class RealFeatures(NamedTuple):
     held_out: PictureFeatures | None
 
 
+class Look(NamedTuple):
+    """What a person may see in the fakes, and features of networks hardly show.
+
+    Attributes:
+        spectrum: power of the fakes divided by that of the paintings, by frequency in cycles per
+            pixel.
+        motif: the motif that returns at one place of most fakes; None for too few pictures.
+        examples: fakes with that motif, which is framed.
+    """
+
+    spectrum: dict[float, float]
+    motif: RepeatedMotif | None
+    examples: Image.Image | None
+
+
 class Evaluation(NamedTuple):
     """Results of all sets of fakes.
 
     Attributes:
         reports: metrics by name of the set and feature space.
+        looks: the power spectrum and the most repeated motif of each set.
+        trained_with: the sets of fakes that were trained with each feature space.
         pictures: figures by caption.
         notes: sentences on the results.
     """
 
     reports: dict[str, dict[str, dict[str, float]]]
+    looks: dict[str, Look]
+    trained_with: dict[str, list[str]]
     pictures: dict[str, Image.Image]
     notes: list[str]
 
@@ -287,6 +321,11 @@ def compare_all(
         for side, paintings in reals.items()
         for space in spaces
     }
+    floors = {
+        (side, space, num): frechet_floor(real.features.features, num, cfg.measurement.seed)
+        for (side, space), (real, _) in real_features.items()
+        for num in {pictures.num for pictures in fakes.values() if pictures.side == side}
+    }
     reports: dict[str, dict[str, dict[str, float]]] = {}
     shown: dict[str, Image.Image] = {}
     label_notes = []
@@ -303,21 +342,100 @@ def compare_all(
                 num_pairs=cfg.measurement.num_pairs,
                 seed=cfg.measurement.seed,
             )
-            reports[name][space.name] = comparison.metrics
+            floor = floors[pictures.side, space.name, pictures.num]
+            reports[name][space.name] = with_floor(comparison.metrics, floor)
             if comparison.label_shares:
                 label_notes.append(
                     f"Labels of {name} by {space.name}: {percentages(comparison.label_shares)}."
                 )
             if space is spaces[0]:
                 shown |= figures_of(real.compared, fake, name)
+    looks = {
+        name: look_at(reals[pictures.side].compared, pictures, cfg.measurement.seed)
+        for name, pictures in fakes.items()
+    }
+    shown |= {
+        f"Fakes of {name} with the motif that is repeated most": look.examples
+        for name, look in looks.items()
+        if look.examples
+    }
+    trained_with = {space.name: trained_in(space.name, fakes) for space in spaces}
     selected = cfg.selection.genre + cfg.selection.style + cfg.selection.artist
     source = str(cfg.paintings.real or cfg.selection.data)
     notes = [
         f"Real paintings: {', '.join([source, *selected])}.",
+        "fid_floor estimates the FID of as many fresh paintings as there are fakes; fid_to_floor "
+        "is the FID divided by it.",
         *label_notes,
-        *notes_on_halves(real_features, cfg.measurement.seed),
+        *(note_on_spectrum(name, look.spectrum) for name, look in looks.items()),
+        *(note_on_motif(name, look.motif) for name, look in looks.items() if look.motif),
     ]
-    return Evaluation(reports, shown, notes)
+    return Evaluation(reports, looks, trained_with, shown, notes)
+
+
+def with_floor(metrics: Mapping[str, float], floor: float) -> dict[str, float]:
+    """Add the FID that fresh paintings would have, and the ratio of the fakes' FID to it."""
+    fid = metrics["fid"]
+    return {"fid": fid, "fid_floor": floor, "fid_to_floor": fid / max(floor, 1e-9), **metrics}
+
+
+def trained_in(space: str, fakes: Mapping[str, Pictures]) -> list[str]:
+    """List the sets of fakes whose discriminator used the network of a feature space."""
+    backbones = {
+        name: str(pictures.training.get("backbone") or "") for name, pictures in fakes.items()
+    }
+    return [name for name, spec in backbones.items() if spec and space == split_spec(spec)[0]]
+
+
+def look_at(real: Pictures, fakes: Pictures, seed: int) -> Look:
+    """Compare the power spectra, and find the motif that the fakes repeat most."""
+    side = min(real.side, fakes.side)
+    num = min(NUM_LOOKED_AT, real.num // 2, fakes.num)
+    # Paintings are often sorted by artist, and each half of them must be like the other.
+    chosen = {
+        "real": random.Random(seed).sample(range(real.num), 2 * num),
+        "fake": range(num),
+    }
+    arrays = {
+        "real": real.thumbnails(chosen["real"], side),
+        "fake": fakes.thumbnails(chosen["fake"], side),
+    }
+    power = {name: radial_spectrum(to_tensor(array)) for name, array in arrays.items()}
+    ratios = (power["fake"] / power["real"].clamp(min=1e-12)).tolist()
+    spectrum = {cycles / side: ratio for cycles, ratio in enumerate(ratios, 1)}
+    if num <= NEIGHBOURS:
+        return Look(spectrum, None, None)
+    small = {name: thumbnails(array, SIDE) for name, array in arrays.items()}
+    motif = repeated_motif(to_tensor(small["real"]), to_tensor(small["fake"]))
+    examples = None
+    if motif.rows:
+        examples = figures.framed(small["fake"][motif.rows[:16]], motif.top, motif.left, PATCH)
+    return Look(spectrum, motif, examples)
+
+
+def to_tensor(images: np.ndarray) -> torch.Tensor:
+    """View arrays (N, S, S, 3) as a tensor (N, 3, S, S)."""
+    return torch.from_numpy(images).permute(0, 3, 1, 2)
+
+
+def note_on_motif(name: str, motif: RepeatedMotif) -> str:
+    """Write how many fakes repeat a motif, and how many paintings do by chance."""
+    return (
+        f"Motifs of {name}: {motif.share:.0%} of the fakes repeat a motif at one place, "
+        f"{motif.left} to {motif.left + PATCH} of {SIDE} pixels from the left and {motif.top} to "
+        f"{motif.top + PATCH} from the top; {motif.share_of_real:.0%} of the paintings do so by "
+        "chance."
+    )
+
+
+def note_on_spectrum(name: str, ratios: Mapping[float, float]) -> str:
+    """Write at which frequency the power of the fakes differs most from that of the paintings."""
+    told = {f: max(ratio, 1e-6) for f, ratio in ratios.items() if f <= MAX_FREQUENCY}
+    worst = max(told, key=lambda frequency: abs(math.log(told[frequency])))
+    return (
+        f"Power spectrum of {name}: up to {MAX_FREQUENCY} cycles per pixel, the largest difference "
+        f"is {told[worst]:.2f} times the power of the paintings, at {worst:.2g}."
+    )
 
 
 def features_of(
@@ -337,18 +455,6 @@ def percentages(shares: Mapping[str, float]) -> str:
     return ", ".join(f"{label} {share:.0%}" for label, share in [*shares.items()][:MAX_LABELS])
 
 
-def notes_on_halves(real_features: Mapping[tuple[int, str], RealFeatures], seed: int) -> list[str]:
-    """Write the FID between two halves of the real paintings, as a reference for the fakes' FID."""
-    notes = []
-    for (side, space), (real, _) in real_features.items():
-        x = real.features.features
-        notes.append(
-            f"FID between two halves of the {len(x):,} real images at {side} pixels in {space}: "
-            f"{frechet_of_halves(x, seed):.4g}."
-        )
-    return notes
-
-
 def write(cfg: Config, evaluation: Evaluation, has_steps: bool) -> None:
     """Write the report as a page and as JSON, and print its tables.
 
@@ -366,7 +472,19 @@ def write(cfg: Config, evaluation: Evaluation, has_steps: bool) -> None:
         ]
         figures.metric_curves(records, cfg.out / "curves.png")
         pictures = {"Metrics over steps": Image.open(cfg.out / "curves.png")} | pictures
-    tables = by_space(evaluation.reports)
+    spectrum = cfg.out / "spectrum.png"
+    title = "power of the fakes / power of the paintings"
+    lines = {name: [*look.spectrum.items()] for name, look in evaluation.looks.items()}
+    figures.curves({title: lines}, spectrum, x="cycles per pixel")
+    pictures = pictures | {"Power spectrum; 1 is as in the paintings": Image.open(spectrum)}
+    # The tables of spaces that no generator was trained with come first.
+    by_name = by_space(evaluation.reports)
+    tables = {
+        f"{space} (in the training of {', '.join(trained)})" if trained else space: by_name[space]
+        for space, trained in sorted(
+            evaluation.trained_with.items(), key=lambda item: bool(item[1])
+        )
+    }
     write_report(
         cfg.out,
         title="Fakes compared with real paintings",
@@ -377,6 +495,10 @@ def write(cfg: Config, evaluation: Evaluation, has_steps: bool) -> None:
     record = {
         "settings": flat(cfg),
         "reports": evaluation.reports,
+        "spectra": {name: look.spectrum for name, look in evaluation.looks.items()},
+        "motifs": {
+            name: look.motif._asdict() for name, look in evaluation.looks.items() if look.motif
+        },
         "notes": evaluation.notes,
     }
     write_json(cfg.out / "report.json", record)

@@ -32,21 +32,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
 import tyro
 from PIL import Image
 from tqdm import tqdm
 
-from brushwork.checkpoint import WEIGHTS
-from brushwork.classifier.identify import ArtistClassifier, Identification, read_picture
-from brushwork.classifier.save import locate_classifier
+from brushwork.checkpoint import WEIGHTS, graph_of, locate_classifier
+from brushwork.classifier.answer import Identification, read_picture, threshold_for
 from brushwork.classifier.traits import TRAITS
 from brushwork.data.decode import SUFFIXES, picture_files
+from brushwork.engine import Classifier, Engine, open_classifier, uses_onnx
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.files import atomic_write, read_json, write_json
 from brushwork.report import figures
 from brushwork.report.pages import data_url, render
-from brushwork.training.threads import use_all_cores
 from settings import BatchSize, Range, read_flags
 
 TOP = 5
@@ -79,17 +77,18 @@ class Config:
     """Also write the contact sheet; this takes about twice the time."""
     batch_size: BatchSize = 16
     """Pictures in a batch."""
+    engine: Engine = "auto"
+    """What identifies the pictures: torch, or onnxruntime for a checkpoint of export.py; "auto"
+    decides by the checkpoint."""
 
 
 def main(cfg: Config) -> None:
     """Find the pictures, open the classifier, continue an earlier table, identify the rest."""
     pictures, ignored = find_pictures(cfg)
-    use_all_cores()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
     checkpoint = locate_classifier(cfg.classifier)
-    classifier = ArtistClassifier.from_pretrained(checkpoint, device)
-    if cfg.precision:
-        classifier.threshold_for(cfg.precision)  # checked before anything is written
+    classifier = open_with_all_cores(checkpoint, cfg.engine)
+    if cfg.precision:  # checked before anything is written
+        threshold_for(classifier.config.get("operating_points", []), cfg.precision)
     check_same_command(cfg.out, cfg.folder, checkpoint, cfg.precision)
     done = open_table(cfg.out)
     if cfg.sheet:
@@ -102,6 +101,19 @@ def main(cfg: Config) -> None:
         f"{counts['unreadable']:,} unreadable; {len(done):,} done earlier"
         f"{reasons(ignored)}; table: {cfg.out}"
     )
+
+
+def open_with_all_cores(checkpoint: Path, engine: Engine) -> Classifier:
+    """Open the classifier; with torch on a GPU if there is one, or on all cores."""
+    if uses_onnx(checkpoint, engine):
+        return open_classifier(checkpoint, "onnx")
+    import torch
+
+    from brushwork.training.threads import use_all_cores
+
+    use_all_cores()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return open_classifier(checkpoint, "torch", device)
 
 
 def find_pictures(cfg: Config) -> tuple[list[Path], Counter[str]]:
@@ -154,7 +166,8 @@ def check_same_command(out: Path, folder: Path, classifier: Path, precision: flo
         BrushworkError: the table was made from another folder, by another classifier, or with
             another precision.
     """
-    weights = hashlib.sha256((classifier / WEIGHTS).read_bytes()).hexdigest()
+    network = graph_of(classifier) or classifier / WEIGHTS
+    weights = hashlib.sha256(network.read_bytes()).hexdigest()
     record = {"folder": str(folder.resolve()), "weights": weights, "precision": precision}
     file = out.with_suffix(".json")
     try:
@@ -233,7 +246,7 @@ def open_sheet(sheet: Path, done: set[str]) -> None:
 
 
 def identify_pictures(
-    cfg: Config, classifier: ArtistClassifier, todo: list[Path], num_done: int
+    cfg: Config, classifier: Classifier, todo: list[Path], num_done: int
 ) -> Counter[str]:
     """Read, identify and write one batch after the other.
 
@@ -308,7 +321,7 @@ def contact_card(
     name: str,
     content: bytes | str,
     answer: Identification | None,
-    classifier: ArtistClassifier,
+    classifier: Classifier,
 ) -> str:
     """Make the contact sheet's line for a file: the picture, its heat map and its artists.
 

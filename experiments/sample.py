@@ -7,9 +7,11 @@
     uv run experiments/sample.py runs/genres/generator --label landscape --truncation 0.7
     uv run experiments/sample.py portraits --mix 4 6
     uv run experiments/sample.py landscapes --invert painting.jpg photograph.png
+    uv run experiments/sample.py exported/landscapes
 
 Writes seed-SEED-000.png and so on and grid.png into the folder `--out`. The same seed gives the
-same pictures. Each of these flags makes the script write other files instead:
+same pictures. A generator that export.py exported needs no torch, except for --invert. Each of
+these flags makes the script write other files instead:
 
     --walk    only the animation
     --mix     the pictures, their mixtures seed-SEED-COARSE-FINE.png, and mix.png: the grid
@@ -20,12 +22,12 @@ same pictures. Each of these flags makes the script write other files instead:
 
 import textwrap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import numpy as np
-import torch
 import tyro
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
@@ -33,13 +35,14 @@ from tqdm import tqdm
 
 from brushwork.checkpoint import DEMO_ON_PYPI, bundled_checkpoints, load_config
 from brushwork.data.decode import Rejected, to_rgb
+from brushwork.engine import Engine, Generator, open_generator, to_arrays
 from brushwork.errors import BrushworkError, report_errors
-from brushwork.gan.generator import PaintingGenerator, to_arrays
-from brushwork.gan.invert import invert
-from brushwork.gan.networks import ARCHITECTURES
-from brushwork.gan.save import names_of
+from brushwork.machine import keep_freed_memory
 from brushwork.report import figures
 from settings import Count, PositiveShare, Range, Seed, read_flags
+
+if TYPE_CHECKING:
+    from brushwork.gan.generator import PaintingGenerator
 
 # The margins of a grid of mixed styles are this many pixels away from it.
 MARGIN = 8
@@ -85,6 +88,9 @@ class Config:
     """Steps of the search of --invert."""
     enlarge: Annotated[int, Range(1, 100)] = 1
     """Factor by which grids and the walk are enlarged."""
+    engine: Engine = "auto"
+    """What computes the pictures: torch, or onnxruntime for a checkpoint of export.py; "auto"
+    decides by the checkpoint."""
 
 
 def main(cfg: Config) -> None:
@@ -98,26 +104,52 @@ def main(cfg: Config) -> None:
         )
     if sum(map(bool, (cfg.walk, cfg.mix, cfg.invert))) > 1:
         raise BrushworkError("only one of `walk`, `mix` and `invert` can be used; drop the others")
-    # The search is the only slow part. The rest gives the same bytes on every machine.
-    device = "cuda" if cfg.invert and torch.cuda.is_available() else "cpu"
-    generator = PaintingGenerator.from_pretrained(cfg.generator, device)
-    try:
+    keep_freed_memory()
+    if cfg.invert:
+        with writing_errors():
+            write_inversions(open_for_search(cfg, cfg.generator), cfg)
+        return
+    generator = open_generator(cfg.generator, cfg.engine)
+    with writing_errors():
         if cfg.walk:
             write_walk(generator, cfg, cfg.walk)
         elif cfg.mix:
             write_mixtures(generator, cfg, *cfg.mix)
-        elif cfg.invert:
-            write_inversions(generator, cfg)
         else:
             write_pictures(generator, cfg)
+
+
+@contextmanager
+def writing_errors() -> Iterator[None]:
+    """Turn an error of the file system into a `BrushworkError`."""
+    try:
+        yield
     except OSError as error:
         raise BrushworkError(
             f"cannot write the pictures ({error}); pass another `out` or `walk`"
         ) from error
 
 
+def open_for_search(cfg: Config, generator: str) -> "PaintingGenerator":
+    """Open the generator of --invert, on a GPU if there is one: only this search is slow.
+
+    All else gives the same bytes on every machine.
+    """
+    if cfg.engine == "onnx":
+        raise BrushworkError("`invert` needs gradients; use `engine` torch")
+    import torch
+
+    from brushwork.gan.generator import PaintingGenerator
+
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    return PaintingGenerator.from_pretrained(generator, device)
+
+
 def table_of_generators() -> str:
     """List the bundled generators: name, training set, side in pixels and classes."""
+    from brushwork.gan.networks import ARCHITECTURES
+    from brushwork.gan.save import names_of
+
     rows = [("name", "trained on", "side", ["classes"])]
     for name, folder in bundled_checkpoints().items():
         config = load_config(folder)
@@ -145,7 +177,7 @@ def table_of_generators() -> str:
     )
 
 
-def write_pictures(generator: PaintingGenerator, cfg: Config) -> None:
+def write_pictures(generator: Generator, cfg: Config) -> None:
     """Write each picture and the grid of all."""
     arrays = generator.sample(
         cfg.num, label=cfg.label, seed=cfg.seed, truncation=cfg.truncation, to="array"
@@ -157,7 +189,7 @@ def write_pictures(generator: PaintingGenerator, cfg: Config) -> None:
     print(f"wrote {cfg.num} pictures and grid.png to {cfg.out}")
 
 
-def write_walk(generator: PaintingGenerator, cfg: Config, file: Path) -> None:
+def write_walk(generator: Generator, cfg: Config, file: Path) -> None:
     """Write the walk frame by frame, so that a long one needs little memory as an MP4."""
     frames = generator.walk(
         cfg.num, cfg.frames, label=cfg.label, seed=cfg.seed, truncation=cfg.truncation
@@ -168,9 +200,7 @@ def write_walk(generator: PaintingGenerator, cfg: Config, file: Path) -> None:
     print(f"wrote the walk to {file}")
 
 
-def write_mixtures(
-    generator: PaintingGenerator, cfg: Config, num_coarse: int, num_fine: int
-) -> None:
+def write_mixtures(generator: Generator, cfg: Config, num_coarse: int, num_fine: int) -> None:
     """Write the pictures whose styles are mixed, the mixtures, and the grid of all.
 
     Args:
@@ -184,9 +214,11 @@ def write_mixtures(
     pairs = [(i, j) for i in range(num_coarse) for j in range(num_coarse, num)]
     coarse, fine = map(list, zip(*pairs, strict=True))
     level = generator.num_levels // 2 if cfg.level is None else cfg.level
-    styles = generator.mix(z[coarse], z[fine], level, y[coarse], y[fine], cfg.truncation)
-    mixed = to_arrays(generator.paint_styles(styles))
-    pictures = to_arrays(generator.paint(z, y, cfg.truncation))
+    # Tensors of one engine, arrays of the other.
+    engine: Any = generator
+    styles = engine.mix(z[coarse], z[fine], level, y[coarse], y[fine], cfg.truncation)
+    mixed = to_arrays(engine.paint_styles(styles))
+    pictures = to_arrays(engine.paint(z, y, cfg.truncation))
 
     cfg.out.mkdir(parents=True, exist_ok=True)
     for i, array in enumerate(pictures):
@@ -221,8 +253,10 @@ def grid_with_margins(
     return sheet
 
 
-def write_inversions(generator: PaintingGenerator, cfg: Config) -> None:
+def write_inversions(generator: "PaintingGenerator", cfg: Config) -> None:
     """Write the picture that is most similar to each given one, and the grid of the pairs."""
+    from brushwork.gan.invert import invert
+
     given = [read(file, generator.side) for file in cfg.invert]  # before the long search
     cfg.out.mkdir(parents=True, exist_ok=True)
     pairs = []

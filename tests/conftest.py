@@ -4,6 +4,7 @@ import importlib
 import io
 import os
 import random
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -134,3 +135,68 @@ def same_state() -> Iterator[None]:
         np.random.set_state(states[1])
         torch.set_rng_state(states[2])
         torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def checkpoints(
+    tmp_path_factory: pytest.TempPathFactory, classifier_folder: Path
+) -> dict[str, Path]:
+    """A tiny checkpoint of each kind, with random weights: "dcgan", "modern" and "classifier"."""
+    from brushwork.gan import dcgan, styled
+    from brushwork.gan.save import save_generator
+    from brushwork.training.ema import refresh_statistics
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("checkpoints")
+    plain = dcgan.Generator(dcgan.DCGANConfig(side=32, width=4))
+    classes = ("sea", "portrait", "a <b>still</b> life")
+    modern = styled.Generator(styled.StyledConfig(side=32, width=4, classes=classes))
+    torch.nn.init.normal_(modern.to_rgb[1].weight, std=0.1)  # pictures that differ clearly
+    settings = {"data": "drawn", "num_paintings": 9, "fingerprint": "0", "batch_size": 8, "seed": 0}
+    for name, network in (("dcgan", plain), ("modern", modern)):
+        refresh_statistics(network, [(torch.randn(64, 100), torch.arange(64) % 3)])
+        save_generator(network, folder / name / "generator", settings, 1, "averaged")
+    return {
+        "dcgan": folder / "dcgan" / "generator",
+        "modern": folder / "modern" / "generator",
+        "classifier": finished(classifier_folder, folder / "classifier"),
+    }
+
+
+def finished(before: Path, folder: Path) -> Path:
+    """Copy a classifier, with a discriminant analysis that matters for every answer."""
+    from brushwork.checkpoint import load_config, update_config
+    from brushwork.classifier.discriminants import familiarity, fit_discriminants
+    from brushwork.classifier.identify import ArtistClassifier
+    from brushwork.classifier.save import save_discriminants
+    from brushwork.data.synthetic import draw
+
+    shutil.copytree(before, folder)
+    classifier = ArtistClassifier.from_pretrained(folder)
+    predictions = classifier._predict([draw(number) for number in range(18)])
+    labels = torch.arange(18) % len(ARTISTS)
+    discriminants = fit_discriminants(predictions.channel_statistics, labels)
+    save_discriminants(folder, discriminants)
+    threshold = float(familiarity(predictions.channel_statistics, discriminants).median())
+    config = load_config(folder) | {"lda_weight": 0.05, "threshold": threshold}
+    update_config(folder, config, (folder / "README.md").read_text())
+    return folder
+
+
+@pytest.fixture(scope="session")
+def exports(
+    tmp_path_factory: pytest.TempPathFactory, checkpoints: dict[str, Path]
+) -> dict[str, Path]:
+    """An export in fp32 of each of `checkpoints`; the workers of pytest share them."""
+    from filelock import FileLock
+
+    from brushwork.export import export
+
+    place = tmp_path_factory.getbasetemp()
+    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+    found = {name: place / "exports" / name for name in checkpoints}
+    with FileLock(place / "exports.lock"):
+        for name, folder in found.items():
+            if not folder.is_dir():
+                export(checkpoints[name], folder, "fp32")
+    return found

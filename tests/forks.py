@@ -20,6 +20,7 @@ import time
 import traceback
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from multiprocessing import Pipe, util
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -52,6 +53,7 @@ class ForkServer:
         environment: Mapping[str, str] | None = None,
         niceness: int = 0,
         fork_children: bool = False,
+        without: Sequence[str] | None = None,
     ) -> "Fork":
         """Start a process, which computes with one thread unless its environment says otherwise.
 
@@ -63,6 +65,7 @@ class ForkServer:
             environment: variables in addition to those of this process.
             niceness: how far it gives way to other processes.
             fork_children: whether the Python processes that it starts are forked from it.
+            without: packages that it cannot import; it has imported nothing of brushwork then.
         """
         return Fork(
             self,
@@ -70,6 +73,7 @@ class ForkServer:
             {**os.environ, "LOCAL_WORLD_SIZE": "1000", **(environment or {})},
             niceness,
             fork_children,
+            without,
         )
 
     def run(self, *line: object, **options) -> "Fork":
@@ -123,6 +127,7 @@ class Fork:
         environment: dict[str, str],
         niceness: int,
         fork_children: bool,
+        without: Sequence[str] | None,
     ) -> None:
         self._server = server
         self._folder = tempfile.TemporaryDirectory(prefix="fork-")
@@ -130,7 +135,7 @@ class Fork:
         self._printed = ["", ""]
         self.returncode: int | None = None
         self.pid = server.ask(
-            "start", line, environment, Path.cwd(), self._files, niceness, fork_children
+            "start", line, environment, Path.cwd(), self._files, niceness, fork_children, without
         )
 
     @property
@@ -190,7 +195,7 @@ def serve(connection: Connection) -> None:
                 ended, status = os.waitpid(request[0], os.WNOHANG)
                 connection.send(os.waitstatus_to_exitcode(status) if ended else None)
                 continue
-            line, environment, folder, files, niceness, fork_children = request
+            line, environment, folder, files, niceness, fork_children, without = request
             process = os.fork()
             if process == 0:
                 connection.close()
@@ -198,6 +203,7 @@ def serve(connection: Connection) -> None:
                 os.nice(niceness)
                 os.chdir(folder)
                 become(line, environment, os.open(os.devnull, os.O_RDONLY), *outputs,
+                       before=partial(forget, without),
                        fork_children=fork_children)  # fmt: skip
             connection.send(process)
     except EOFError:
@@ -206,6 +212,16 @@ def serve(connection: Connection) -> None:
         traceback.print_exc()
     finally:
         os._exit(0)
+
+
+def forget(packages: Sequence[str] | None) -> None:
+    """Drop what is imported of this repository, and make it impossible to import some packages."""
+    if packages is None:
+        return
+    for name in [*sys.modules]:
+        if name.partition(".")[0] in ("brushwork", "brushwork_demo", *packages):
+            del sys.modules[name]
+    sys.modules.update(dict.fromkeys(packages))
 
 
 def become(
@@ -244,6 +260,9 @@ def become(
             os.environ.update(environment)
         torch.set_num_threads(1)
         if fork_children:
+            for module in [*sys.modules.values()]:
+                if vars(module).get("Popen") is subprocess.Popen and module is not subprocess:
+                    module.Popen = ForkingPopen
             subprocess.Popen = ForkingPopen
         code = run_line([part for part in line if part != "-u"])
     except SystemExit as end:
@@ -286,7 +305,7 @@ class ForkingPopen(subprocess.Popen):
                        startupinfo, creationflags, shell, p2cread, p2cwrite, c2pread, c2pwrite,
                        errread, errwrite, restore_signals, gid, gids, uid, umask,
                        start_new_session, *rest):  # fmt: skip
-        if not isinstance(args, list) or args[0] != sys.executable:
+        if not isinstance(args, list | tuple) or args[0] != sys.executable:
             super()._execute_child(
                 *(args, executable, preexec_fn, close_fds, pass_fds, cwd, env, startupinfo),
                 *(creationflags, shell, p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite),
@@ -306,5 +325,4 @@ class ForkingPopen(subprocess.Popen):
 
             become(args[1:], env, p2cread, c2pwrite, errwrite, before=before, fork_children=True)
         self._child_created = True
-        for file in {p2cread, c2pwrite, errwrite} - {-1}:
-            os.close(file)
+        self._close_pipe_fds(p2cread, p2cwrite, c2pread, c2pwrite, errread, errwrite)

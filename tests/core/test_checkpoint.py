@@ -1,6 +1,5 @@
 import hashlib
 import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -170,7 +169,7 @@ def test_without_the_demo_a_name_is_one_sentence_that_says_what_to_install(tmp_p
         ArtistClassifier.from_pretrained()
 
 
-def test_models_open_by_name_without_an_import_of_the_demo(tmp_path):
+def test_models_open_by_name_without_an_import_of_the_demo(forked):
     code = """
 import sys
 from brushwork import ArtistClassifier, PaintingGenerator
@@ -178,8 +177,7 @@ print(PaintingGenerator.from_pretrained("portraits").side)
 print(len(ArtistClassifier.from_pretrained().artists))
 print("brushwork_demo" in sys.modules)
 """
-    command = [sys.executable, "-c", code]
-    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    done = forked.run("-c", code, without=())
     assert done.stdout.split() == ["64", "14", "False"], done.stderr
 
 

@@ -24,6 +24,8 @@ LAYERS = [
     ["classifier"],
     ["spaces"],
     ["gan"],
+    ["runtime"],
+    ["engine", "export"],
     ["reproduction"],
 ]
 

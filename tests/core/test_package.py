@@ -96,6 +96,7 @@ PUBLIC: dict[str, list[str]] = {
         "write_sections",
     ],
     "brushwork.reproduction": [],
+    "brushwork.runtime": ["ArtistClassifier", "PaintingGenerator", "slerp"],
     "brushwork.training": [],
 }
 

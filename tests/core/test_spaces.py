@@ -14,6 +14,7 @@ from brushwork.spaces import check_names, open_space
 def test_pixels_have_the_named_side():
     assert (open_space("pixels").side, open_space("pixels:8").side) == (32, 8)
     assert open_space("pixels:8").name == "pixels"
+    assert (open_space("texture").side, open_space("texture:128").side) == (64, 128)
 
 
 def test_an_architecture_with_weights_is_its_timm_space(tmp_path):
@@ -30,7 +31,16 @@ def test_an_architecture_with_weights_is_its_timm_space(tmp_path):
 
 @pytest.mark.parametrize(
     "spec",
-    ["", "pixel", "pixels:0", "pixels:x", "resnet10t", "artist", "hf_hub:timm/resnet18.a1_in1k"],
+    [
+        "",
+        "pixel",
+        "pixels:0",
+        "pixels:x",
+        "texture:8",
+        "resnet10t",
+        "artist",
+        "hf_hub:timm/resnet18.a1_in1k",
+    ],
 )
 def test_an_unknown_space_is_refused_and_the_known_ones_are_named(spec):
     with pytest.raises(BrushworkError, match=r"no feature space .*artist:CLASSIFIER"):

@@ -50,6 +50,18 @@ def loopback() -> str:
     return "127.0.0.1"
 
 
+@pytest.fixture(scope="session")
+def page_engine() -> Path:
+    """The npm package of the static page's engine, from the cache: tests load nothing."""
+    from brushwork.files import cache_folder
+    from brushwork_demo.static_page import ENGINE, ENGINE_VERSION, find_engine
+
+    file = cache_folder() / f"{ENGINE}-{ENGINE_VERSION}.tgz"
+    if not file.is_file():
+        pytest.skip(f"no {file}; `brushwork-demo space export --static DIR` downloads it")
+    return find_engine()
+
+
 @dataclass(frozen=True)
 class Server:
     """A running page."""

@@ -26,6 +26,7 @@ import brushwork_demo
 from brushwork.classifier.save import read_index
 from brushwork.errors import BrushworkError
 from brushwork_demo import space
+from brushwork_demo.__main__ import main
 from brushwork_demo.network import url_host
 
 GOOD_TOKEN = "hf_" + "a" * 34
@@ -290,6 +291,27 @@ def test_publishing_creates_a_space_and_then_updates_it(hub, generator):
     space.publish_space("painter/demo", [generator])
     assert "src/brushwork/gone.py" not in repo["files"]
     assert repo["files"]["notes.md"] == b"the owner's own"
+
+
+def test_a_static_page_is_published_as_a_static_space(hub, exports, page_engine, monkeypatch):
+    assert page_engine.is_file()
+    # The binaries are large, and this server takes them as text.
+    monkeypatch.setattr("brushwork_demo.static_page.ENGINE_FILES", ("ort.wasm.min.mjs",))
+    chosen = ["--generator", str(exports["modern"]), "--classifier", str(exports["classifier"])]
+    main(["space", "publish", "painter/static", "--static", *chosen])
+    repo = hub.repos["painter/static"]
+    assert repo["asked"]["sdk"] == "static"
+    names = {"index.html", "ort/ort.wasm.min.mjs", "models/modern/generator.onnx"}
+    assert names | {"models/classifier/classifier.onnx", "models.json"} <= repo["files"].keys()
+    front = yaml.safe_load(repo["files"]["README.md"].decode().split("---")[1])
+    assert front["sdk"] == "static" and front["app_file"] == "index.html"
+    assert front["custom_headers"]["cross-origin-opener-policy"] == "same-origin"
+
+    repo["files"]["models/gone/generator.onnx"] = b"old"
+    main(["space", "publish", "painter/static", "--static", *chosen])
+    assert "models/gone/generator.onnx" not in repo["files"]
+    with pytest.raises(BrushworkError, match="a static Space has no hardware"):
+        space.publish_space("painter/static", static=True, hardware="zero-a10g")
 
 
 def test_a_checkpoint_is_published_with_its_model_card(hub, generator):

@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import random
 import re
 import subprocess
 import sys
@@ -28,7 +29,9 @@ from brushwork.gan.generator import PaintingGenerator
 from brushwork.gan.save import save_generator
 from brushwork.gan.styled import StyledConfig
 from brushwork.metrics import distances
-from brushwork.metrics.features import extract, pixels
+from brushwork.metrics.features import extract, pixels, thumbnails
+from brushwork.metrics.motifs import repeated_motif
+from brushwork.metrics.texture import radial_spectrum
 from brushwork.spaces import open_space
 from experiments import evaluate_gan as script
 from settings import read_flags
@@ -97,7 +100,7 @@ def single(line, cache, tmp_path_factory):
 def test_a_run_is_measured_drawn_and_written(single, run):
     done, out = single
     (report,) = read(out).values()
-    assert report.keys() == {"pixels"}
+    assert report.keys() == {"pixels", "texture"}
     assert report["pixels"]["n_fake"] == 21 and report["pixels"]["n_pairs"] == 20
     opened, heading, *lines = done.stdout.splitlines()
     assert opened.endswith("paintings used, 0 left out")
@@ -116,9 +119,11 @@ def test_a_run_is_measured_drawn_and_written(single, run):
         "report.html",
         "figure-00.png",
         "figure-01.png",
+        "figure-02.png",
+        "spectrum.png",
     }
     page = (out / "report.html").read_text()
-    assert page.count("data:image/png;base64,") == 2
+    assert page.count("data:image/png;base64,") == 3
     assert not re.search(r'(src|href)="(?!data:)', page), "everything is in the one file"
     assert "21/21" in done.stderr
 
@@ -146,11 +151,38 @@ def test_the_numbers_are_those_of_the_metrics(run, evaluate, tmp_path):
     x, y = (extract(images, pixels()).features for images in (255 - fakes, fakes))
     assert of_run["pixels"]["fid"] == pytest.approx(distances.frechet(x, y))
     assert of_run["pixels"]["kid"] == pytest.approx(distances.kid(x, y).value)
-    halves = (
-        "FID between two halves of the 21 real images at 32 pixels in pixels: "
-        f"{distances.frechet_of_halves(x):.4g}."
+    floor = distances.frechet_floor(x, 21)
+    assert of_run["pixels"]["fid_floor"] == pytest.approx(floor)
+    assert of_run["pixels"]["fid_to_floor"] == pytest.approx(of_run["pixels"]["fid"] / floor)
+    record = json.loads((tmp_path / "out" / "report.json").read_text())
+    # The motifs need as many fakes as half of the real pictures, which are drawn by the seed.
+    of_real = (255 - fakes)[random.Random(0).sample(range(21), 20)]
+    tensors = [torch.from_numpy(images).permute(0, 3, 1, 2) for images in (fakes[:10], of_real)]
+    ratios = radial_spectrum(tensors[0]) / radial_spectrum(tensors[1])
+    smaller = [torch.from_numpy(thumbnails(x, 64)).permute(0, 3, 1, 2) for x in (of_real, fakes)]
+    motif = repeated_motif(*smaller)
+    assert record["motifs"][str(run)]["share"] == pytest.approx(motif.share)
+    assert [*record["spectra"][str(run)].values()] == pytest.approx(ratios.tolist(), rel=1e-4)
+    (note,) = [note for note in record["notes"] if note.startswith(f"Power spectrum of {run}")]
+    told = ratios[:11]  # up to 11 of 32 cycles per pixel
+    assert f"{told[told.log().abs().argmax()].item():.2f} times" in note
+
+
+def test_a_space_in_the_training_comes_last_and_says_so(evaluate, run, tmp_path, capsys):
+    weights = tmp_path / "resnet.safetensors"
+    save_file(timm.create_model("resnet10t", pretrained=False).state_dict(), weights)
+    torch.manual_seed(0)
+    G = Generator(DCGANConfig(side=32, width=2))
+    training = TRAINING | {"backbone": f"resnet10t:{weights}"}
+    save_generator(G, tmp_path / "gan" / "generator", training, 1, "averaged")
+    evaluate(
+        *(run, tmp_path / "gan", "--spaces", f"resnet10t:{weights}", "texture"),
+        *("--out", tmp_path / "out"),
     )
-    assert halves in json.loads((tmp_path / "out" / "report.json").read_text())["notes"]
+    printed = capsys.readouterr().out
+    marked = f"resnet10t (in the training of {tmp_path / 'gan'})"
+    assert printed.index("texture ") < printed.index(marked)
+    assert marked in (tmp_path / "out" / "report.html").read_text()
 
 
 def test_several_runs_stand_side_by_side_with_the_best_marked(evaluate, run, tmp_path, capsys):
@@ -220,12 +252,14 @@ def test_kept_checkpoints_make_curves(evaluate, run, tmp_path, monkeypatch):
         lambda figure, *args, **options: written.append(figure) or save(figure, *args, **options),
     )
     evaluate(run, "--kept", "--out", tmp_path)
-    (drawn,) = written
+    drawn, spectrum = written
+    assert len(spectrum.axes) == 1 and len(spectrum.axes[0].lines) == 2
     assert list(read(tmp_path)) == ["step 10", "step 20"]
     titles = [axis.get_title() for axis in drawn.axes]
     assert "KID" in titles and "authenticity (copies lower it)" in titles
     fids = [report["pixels"]["fid"] for report in read(tmp_path).values()]
-    (line,) = drawn.axes[titles.index("Fréchet distance (FID)")].lines
+    line, of_texture = drawn.axes[titles.index("Fréchet distance (FID)")].lines
+    assert (line.get_label(), of_texture.get_label()) == ("pixels: fid", "texture: fid")
     assert line.get_xydata().tolist() == [[10, fids[0]], [20, fids[1]]]
     with Image.open(tmp_path / "curves.png") as curves:
         assert curves.width > curves.height

@@ -9,6 +9,7 @@ import pytest
 import torch
 from PIL import Image, ImageSequence
 
+from brushwork import machine
 from brushwork.errors import BrushworkError
 from brushwork.gan import dcgan, styled
 from brushwork.gan.generator import PaintingGenerator, to_arrays
@@ -62,6 +63,13 @@ def test_the_command_writes_single_pictures_and_their_grid(folder, tmp_path):
     with Image.open(tmp_path / "out" / "grid.png") as grid:
         assert grid.size == (3 * 66 + 2, 2 * 66 + 2)
     assert len([*(tmp_path / "out").iterdir()]) == 6
+
+
+def test_freed_memory_is_kept(folder, tmp_path, run_script, monkeypatch):
+    options = {}
+    monkeypatch.setattr(machine, "_set_malloc_option", options.__setitem__)
+    run_script("sample", folder, "--num", 1, "--out", tmp_path)
+    assert options == {machine.M_MMAP_MAX: 0, machine.M_TRIM_THRESHOLD: 2**31 - 1}
 
 
 @pytest.mark.parametrize("name", ["walk.gif", "walk.mp4"])

@@ -17,6 +17,7 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import load_file
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from brushwork.data.open import open_data
 from brushwork.errors import BrushworkError
@@ -26,6 +27,7 @@ from brushwork.gan.networks import build_networks
 from brushwork.metrics import distances
 from brushwork.metrics.features import extract, pixels
 from brushwork.metrics.pictures import selected_pictures
+from brushwork.training.ema import update_ema
 from brushwork.training.run import Run, read_metrics
 from experiments import sample, train_gan
 from settings import read_flags
@@ -71,6 +73,53 @@ LAUNCH = [
     *("-m", "accelerate.commands.launch", "--num_processes", "2", "--num_machines", "1"),
     *("--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"),
 ]
+
+
+class HostReads(TorchDispatchMode):
+    """Records, for each step, the operations for which a GPU would make this thread wait."""
+
+    NAMES = ("_local_scalar_dense", "nonzero", "is_nonzero", "equal", "masked_select", "unique")
+
+    def __init__(self):
+        super().__init__()
+        self.of_steps = [[]]
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        name = func.overloadpacket.__name__
+        if name == "index":  # by a mask, the shape of its result must be read back
+            masked = any(i is not None and i.dtype == torch.bool for i in args[1])
+            name = "nonzero" if masked else name
+        if name.startswith(self.NAMES):
+            self.of_steps[-1].append(name)
+        return func(*args, **(kwargs or {}))
+
+    def watch(self, monkeypatch, name):
+        """Also record a method of tensors that copies to the host without an operation."""
+        method, thread = getattr(torch.Tensor, name), threading.current_thread()
+
+        def recording(*args, **settings):
+            if threading.current_thread() is thread:
+                self.of_steps[-1].append(name)
+            return method(*args, **settings)
+
+        monkeypatch.setattr(torch.Tensor, name, recording)
+
+
+@pytest.mark.parametrize("flags", [(), (*BACKBONE, "--gamma", "0.1"), MODERN], ids=len)
+def test_no_value_is_read_by_the_host_between_logs(train, tmp_path, monkeypatch, flags):
+    reads = HostReads()
+    for name in ("tolist", "numpy", "cpu"):
+        reads.watch(monkeypatch, name)
+
+    def marked(*args, **settings):
+        reads.of_steps.append([])
+        return update_ema(*args, **settings)
+
+    monkeypatch.setattr(train_gan, "update_ema", marked)
+    with reads:
+        train(tmp_path / "run", *flags, "--steps", "6", "--log-every", "4")
+    # After the marks of steps 1 to 6: step 4 logs, and step 6 also writes the pictures.
+    assert [bool(names) for names in reads.of_steps[1:7]] == [False] * 3 + [True, False, True]
 
 
 def weights(run):
@@ -418,13 +467,8 @@ def shared(train, forked, tmp_path_factory):
         train(folder / name / "one", *flags)
         line = [*map(str, (SCRIPT, *TINY, "--out", folder / name / "two", *flags))]
         if name == "dcgan":
-            done = subprocess.run(
-                [sys.executable, *LAUNCH, "--multi_gpu", *line],
-                env={**os.environ, "ACCELERATE_USE_CPU": "true"},
-                capture_output=True,
-                text=True,
-                timeout=300,
-            )
+            cpu = {"ACCELERATE_USE_CPU": "true"}
+            done = forked.run(*LAUNCH, "--multi_gpu", *line, environment=cpu, fork_children=True)
             assert done.returncode == 0, done.stderr
             printed = done.stdout
         else:

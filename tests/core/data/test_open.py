@@ -1,5 +1,3 @@
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -88,7 +86,7 @@ def test_an_impossible_name_is_one_sentence():
             open_source(name)
 
 
-# The fork saves the seconds of imports that a fresh process takes.
+# A process of its own, because this one has threads.
 OPEN_TWICE = """
 import os, sys
 from brushwork.data.open import open_data
@@ -101,10 +99,10 @@ sys.exit(os.waitpid(process, 0)[1])
 """
 
 
-def test_several_processes_may_open_at_once(tmp_path: Path):
+def test_several_processes_may_open_at_once(tmp_path: Path, forked):
     plain_paintings(tmp_path / "in", 200)
-    command = [sys.executable, "-c", OPEN_TWICE, str(tmp_path / "in"), str(tmp_path / "cache")]
-    ended = subprocess.run(command, capture_output=True, text=True, check=True)
+    ended = forked.run("-c", OPEN_TWICE, tmp_path / "in", tmp_path / "cache")
+    assert ended.returncode == 0, ended.stderr
     paintings = open_data(str(tmp_path / "in"), cache=tmp_path / "cache")
     one = f"{paintings.fingerprint} {paintings.pixels(16).mean()}\n"
     assert ended.stdout == 2 * one

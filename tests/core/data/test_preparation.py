@@ -4,8 +4,6 @@ import hashlib
 import json
 import os
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -139,41 +137,30 @@ def test_the_result_does_not_depend_on_the_number_of_workers(tmp_path: Path):
     assert digest(tmp_path / "1" / "out") == digest(tmp_path / "3" / "out")
 
 
-# The forks save the seconds of imports that a fresh process takes.
-PREPARE_TWICE = """
-import os, sys
+PREPARE = """
+import sys
 from brushwork.data.open import open_source
 from brushwork.data.preparation import prepare
-for _ in range(2):
-    process = os.fork()
-    if process == 0:
-        prepare(open_source(sys.argv[1]), sys.argv[2], side=32, workers=1, rows_per_shard=10)
-        os._exit(0)
-    print(process, flush=True)
-    print(os.WTERMSIG(os.waitpid(process, 0)[1]), flush=True)
+prepare(open_source(sys.argv[1]), sys.argv[2], side=32, workers=1, rows_per_shard=10)
 """
 
 
-def test_killed_and_resumed_it_ends_with_the_same_bytes(tmp_path: Path):
+def test_killed_and_resumed_it_ends_with_the_same_bytes(tmp_path: Path, forked):
     source = tmp_path / "source"
     plain_paintings(source, 160)
     (source / "artist 3" / "bad.png").write_bytes(b"no picture")
     out, work = tmp_path / "killed" / "out", tmp_path / "killed" / "out.unfinished"
-    command = [sys.executable, "-c", PREPARE_TWICE, str(source), str(out)]
     done = 0
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as parent:
-        assert parent.stdout
-        for num_more in (1, 3):
-            process = int(parent.stdout.readline())
+    for num_more in (1, 3):
+        with forked.start("-c", PREPARE, source, out) as process:
             enough, deadline = done + num_more, time.monotonic() + 60
             while done < enough:
                 done = len([*(work / "folder" / "data").glob("*.parquet")])
-                assert time.monotonic() < deadline
+                assert process.poll() is None and time.monotonic() < deadline
                 time.sleep(0.001)
-            os.kill(process, signal.SIGKILL)
-            assert int(parent.stdout.readline()) == signal.SIGKILL
-            assert not out.exists()
-    assert parent.returncode == 0
+            process.kill()
+            assert process.wait(60) == -signal.SIGKILL
+        assert not out.exists()
     assert 4 <= done < 17
 
     options = {"side": 32, "workers": 2, "rows_per_shard": 10, "progress": False}

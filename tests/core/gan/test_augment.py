@@ -123,17 +123,18 @@ def test_an_unknown_augmentation_is_an_error_that_lists_the_known_ones():
 
 def test_ada_settles_at_the_probability_that_reaches_the_target():
     # r_t falls with the probability, as in Figure 5 of the paper.
-    p = 0.0
+    p = torch.tensor(0.0)
     for _ in range(2000):
         p = adapt(p, r_t=0.9 - 0.5 * p, images=256)
-    assert p == pytest.approx(0.6, abs=2 * 256 / 500_000)
+    assert p.item() == pytest.approx(0.6, abs=2 * 256 / 500_000)
 
 
 def test_ada_crosses_the_whole_range_in_the_given_number_of_images():
-    p = 0.0
+    p = torch.tensor(0.0)
     for _ in range(99):
-        p = adapt(p, r_t=1.0, images=100, ramp_images=10_000)
-    assert p == pytest.approx(0.99)
-    assert adapt(p, r_t=1.0, images=500, ramp_images=10_000) == 1.0
-    assert adapt(0.01, r_t=-1.0, images=500, ramp_images=10_000) == 0.0
-    assert adapt(0.4, r_t=0.6, images=500) == 0.4
+        p = adapt(p, r_t=torch.tensor(1.0), images=100, ramp_images=10_000)
+    assert p.item() == pytest.approx(0.99)
+    assert adapt(p, r_t=torch.tensor(1.0), images=500, ramp_images=10_000) == 1
+    p = torch.tensor(0.01)
+    assert adapt(p, r_t=torch.tensor(-1.0), images=500, ramp_images=10_000) == 0
+    assert adapt(p, r_t=torch.tensor(0.6), images=500) == p

@@ -3,7 +3,7 @@ import torch
 from torch import nn
 
 from brushwork.errors import BrushworkError
-from brushwork.gan.dcgan import DCGANConfig, Discriminator, Generator
+from brushwork.gan.dcgan import DCGANConfig, Discriminator, FullConvolution, Generator
 
 
 @pytest.mark.parametrize("side", [32, 64, 128, 256])
@@ -44,3 +44,9 @@ def test_weights_are_initialised_with_a_deviation_of_0_02():
     weights = Generator(DCGANConfig(width=16)).layers[3].weight
     assert weights.std().item() == pytest.approx(0.02, rel=0.02)
     assert weights.mean().item() == pytest.approx(0, abs=2e-4)
+
+
+def test_a_full_convolution_is_a_convolution():
+    torch.manual_seed(0)
+    layer, x = FullConvolution(3, 5, 4), torch.randn(2, 3, 4, 4)
+    torch.testing.assert_close(layer(x), nn.functional.conv2d(x, layer.weight, layer.bias))

@@ -5,13 +5,16 @@ from torch.nn import functional as F
 
 from brushwork.gan.losses import (
     discriminator_loss,
+    frechet_loss,
     generator_loss,
     gradient_penalty,
     hinge_discriminator_loss,
     hinge_generator_loss,
+    polar_factor,
     relativistic_discriminator_loss,
     relativistic_generator_loss,
 )
+from brushwork.metrics.distances import frechet
 
 
 @pytest.fixture
@@ -82,3 +85,38 @@ def test_the_penalty_of_a_network_agrees_with_finite_differences():
     with torch.no_grad():
         slopes = torch.stack([(D(x + h) - D(x - h)).flatten() / 2e-6 for h in steps])
     torch.testing.assert_close(penalty, slopes.square().sum(0).mean(), rtol=1e-6, atol=0)
+
+
+def test_the_polar_factor_is_that_of_the_svd_and_its_error_keeps_to_the_bound():
+    rng = torch.Generator().manual_seed(0)
+    U, V = (torch.linalg.qr(torch.randn(n, 40, generator=rng).double()).Q for n in (90, 60))
+    s = torch.logspace(-7, 0, 40).double()
+    polar = polar_factor(U @ torch.diag(s) @ V.T)
+    values = (U.T @ polar @ V).diagonal()
+    torch.testing.assert_close(polar, U @ torch.diag(values) @ V.T)  # the same U and V
+    large = s >= 1e-4 * s.norm()
+    assert 15 < large.sum() < 30
+    assert (values[large] - 1).abs().max() < 2e-5
+    assert ((values[~large] >= 0) & (values[~large] < 1)).all()
+    nuclear = (U @ torch.diag(s) @ V.T * polar).sum()
+    assert 0 <= s.sum() - nuclear <= 1e-4 * s.norm() * len(s)
+    # In float32 the large values are as good up to rounding.
+    single = polar_factor((U @ torch.diag(s) @ V.T).float()).double()
+    assert ((U.T @ single @ V).diagonal()[large] - 1).abs().max() < 1e-3
+
+
+def test_the_fréchet_loss_of_the_counted_fakes_is_the_metric_and_so_is_its_gradient():
+    rng = torch.Generator().manual_seed(1)
+    real, fake = (torch.randn(n, 6, generator=rng).double() for n in (30, 12))
+    mean, root = real.mean(0), (real - real.mean(0)) / 29**0.5
+    counted = torch.tensor([1.0] * 9 + [0.0] * 3).double()
+
+    fake.requires_grad_()
+    loss = frechet_loss(fake, mean, root, counted)
+    assert loss.item() == pytest.approx(frechet(real, fake[:9].detach()), rel=1e-4)
+    (slope,) = torch.autograd.grad(loss, fake)
+    direction, h = torch.randn(12, 6, generator=rng).double(), 1e-4
+    moved = [frechet(real, (fake + sign * h * direction)[:9].detach()) for sign in (1, -1)]
+    rise = (moved[0] - moved[1]) / (2 * h)
+    assert (slope * direction).sum().item() == pytest.approx(rise, rel=1e-3)
+    assert not slope[9:].any()

@@ -87,7 +87,7 @@ def test_gradient_descent_on_images_matches_mean_and_variety():
     fakes = random_images(200, 1).requires_grad_()
     optimizer = torch.optim.Adam([fakes], lr=0.02)
     for _ in range(200):
-        matching.num_recent.zero_()
+        matching.num_seen.zero_()
         optimizer.zero_grad()
         loss = matching(fakes)
         loss.backward()

@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 
 from brushwork.errors import BrushworkError
@@ -17,9 +14,3 @@ def test_the_architecture_of_a_built_generator_is_its_model(model):
 def test_a_dcgan_with_classes_is_an_error_that_names_the_parameters():
     with pytest.raises(BrushworkError, match="`condition` needs `model` modern"):
         build_networks("dcgan", side=32, width=2, classes=("landscape", "portrait"))
-
-
-def test_importing_the_generator_does_not_import_timm():
-    code = "import sys, brushwork.gan.generator; print('timm' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "False"

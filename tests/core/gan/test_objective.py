@@ -1,12 +1,18 @@
+from contextlib import nullcontext
 from itertools import combinations
 
+import numpy as np
 import pytest
 import torch
 from torch import nn
 
+from brushwork.data.batches import to_unit_range
 from brushwork.gan.augment import PASSES_PER_STEP, POLICIES, Augment, augmentation_numbers
+from brushwork.gan.batches import MicroBatch
 from brushwork.gan.losses import LOSSES, gradient_penalty, relativistic_discriminator_loss
-from brushwork.gan.objective import PENALTY_EVERY, MicroBatch, Objective, split_batch
+from brushwork.gan.matching import match_paintings
+from brushwork.gan.networks import build_networks
+from brushwork.gan.objective import PENALTY_EVERY, Objective, captured
 
 
 class SmallDiscriminator(nn.Module):
@@ -33,12 +39,10 @@ def split(num_micro_batches, num=8):
     real = torch.randint(0, 256, (num, 3, 8, 8), generator=rng, dtype=torch.uint8)
     z = torch.randn(num, 5, generator=rng)
     others = torch.randint(0, 256, (num, 3, 8, 8), generator=rng, dtype=torch.uint8)
-    return split_batch(
-        (real, z, torch.arange(num) % 2, others),
-        u=augmentation_numbers(0, num, seed=0),
-        num_micro_batches=num_micro_batches,
-        device=CPU,
-    )
+    u = augmentation_numbers(0, num, seed=0)
+    columns = (to_unit_range(real), z, torch.arange(num) % 2, u, to_unit_range(others))
+    chunks = zip(*(column.chunk(num_micro_batches) for column in columns), strict=True)
+    return [MicroBatch(*chunk) for chunk in chunks]
 
 
 def make_fakes(parts):
@@ -54,11 +58,14 @@ def both_halves(objective, num_micro_batches, step=0):
     if not objective.others:
         parts = [part._replace(others=None) for part in parts]
     fakes, chunks = make_fakes(parts)
-    output_D = objective.discriminator(D, parts, chunks, step, lambda loss: loss.backward())
+    inputs = objective.fake_inputs(D, parts, chunks)
+    output_D = objective.discriminator(D, parts, inputs, step, lambda loss: loss.backward())
     assert fakes.grad is None  # the discriminator's half gives G no gradients
     slopes = [p.grad.clone() for p in D.parameters()]
     D.requires_grad_(False)
-    loss_G = objective.generator(D, parts, chunks, output_D, step, lambda loss: loss.backward())
+    loss_G = objective.generator(
+        D, parts, chunks, inputs, output_D, step, lambda loss: loss.backward()
+    )
     return [*slopes, fakes.grad, output_D.loss, output_D.real_logits, loss_G]
 
 
@@ -106,7 +113,7 @@ def test_the_matching_loss_is_added_to_the_generators_loss_at_every_second_step(
         torch.testing.assert_close([*slopes, loss], [*same, loss_without])
 
 
-def test_each_pass_of_a_step_is_distorted_by_other_numbers():
+def test_real_and_other_images_and_fakes_are_distorted_by_other_numbers():
     seen = []
 
     def watch(x, _y):
@@ -117,18 +124,13 @@ def test_each_pass_of_a_step_is_distorted_by_other_numbers():
     part = part._replace(real=torch.ones_like(part.real), others=torch.ones_like(part.real))
     fake = torch.ones_like(part.real).requires_grad_()
     objective = Objective("hinge", Augment(("translation",)), others=1)
-    output_D = objective.discriminator(watch, [part], [fake], 0, lambda loss: loss.backward())
-    objective.generator(watch, [part], [fake], output_D, 0, lambda loss: loss.backward())
-    assert len(seen) == PASSES_PER_STEP
-    assert not any(torch.equal(a, b) for a, b in combinations(seen, 2))
-
-
-def test_micro_batches_together_are_the_whole_batch():
-    whole, parts = (split(n) for n in (1, 3))
-    for name in MicroBatch._fields:
-        joined = torch.cat([getattr(part, name) for part in parts])
-        assert torch.equal(joined, getattr(whole[0], name))
-    assert whole[0].real.min() >= -1 and whole[0].real.max() <= 1
+    inputs = objective.fake_inputs(watch, [part], [fake])
+    output_D = objective.discriminator(watch, [part], inputs, 0, lambda loss: loss.backward())
+    objective.generator(watch, [part], [fake], inputs, output_D, 0, lambda loss: loss.backward())
+    real, fake_for_D, other, fake_for_G = seen
+    assert torch.equal(fake_for_D, fake_for_G)
+    assert len({id(x) for x in (real, fake_for_D, other)}) == PASSES_PER_STEP
+    assert not any(torch.equal(a, b) for a, b in combinations((real, fake_for_D, other), 2))
 
 
 def test_ada_follows_the_logits_of_the_real_images():
@@ -142,3 +144,52 @@ def test_ada_follows_the_logits_of_the_real_images():
     fixed = Augment()
     fixed.observe(torch.ones(4), 4, 4)
     assert fixed.probability == 1
+
+
+BACKBONE = {"backbone": "test_resnet:none"}
+
+
+@pytest.mark.parametrize(
+    ("networks", "terms"),
+    [
+        ({"model": "dcgan"}, {"loss": "logistic"}),
+        ({"model": "modern", "classes": ("a", "b")}, {"others": 0.5, "adaptive": True}),
+        ({"model": "modern"}, {"loss": "relativistic", "gamma": 1.0}),
+        ({"model": "modern", **BACKBONE}, {"match": 0.1}),
+    ],
+)
+def test_each_kind_of_step_is_one_graph_without_the_host_and_gives_the_same(networks, terms):
+    torch._dynamo.reset()
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 32, 32, 3), dtype=np.uint8)
+    part = MicroBatch(
+        real=to_unit_range(torch.from_numpy(pixels[:8]).permute(0, 3, 1, 2)),
+        z=torch.randn(8, 100),
+        y=torch.arange(8) % 2,
+        u=augmentation_numbers(0, 8, seed=0),
+        others=torch.zeros(8, 3, 32, 32) if "others" in terms else None,
+    )
+    results = []
+    for compiles in (False, True):
+        torch.manual_seed(0)
+        G, D = build_networks(side=32, width=2, **networks)
+        settings = {"loss": "hinge", **terms}
+        augment = Augment(POLICIES, adaptive=settings.pop("adaptive", False))
+        if "match" in settings:
+            settings["matching"] = match_paintings(D, pixels, np.arange(12), nullcontext, CPU)
+        objective = Objective(augment=augment, **settings)
+        if compiles:
+            objective = captured(objective, backend="eager")
+            G.compile(fullgraph=True, dynamic=False, backend="eager")
+        for step in (0, 1):
+            fakes = [G(part.z, part.y)]
+            inputs = objective.fake_inputs(D, [part], fakes)
+            D.requires_grad_(True)
+            output_D = objective.discriminator(D, [part], inputs, step, torch.Tensor.backward)
+            D.requires_grad_(False)
+            loss = objective.generator(
+                D, [part], fakes, inputs, output_D, step, torch.Tensor.backward
+            )
+            augment.observe(output_D.real_logits, step, batch_size=8)
+        gradients = [p.grad for net in (G, D) for p in net.parameters() if p.grad is not None]
+        results.append([loss, output_D.loss, *gradients, *objective.augment.buffers()])
+    torch.testing.assert_close(*results, rtol=1e-3, atol=1e-4)

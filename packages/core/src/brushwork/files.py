@@ -7,9 +7,10 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from filelock import FileLock, Timeout
+if TYPE_CHECKING:
+    from filelock import FileLock
 
 
 def beside(file: Path, name: str) -> Path:
@@ -63,12 +64,14 @@ def read_json(file: Path) -> Any:
     return json.loads(file.read_text(encoding="utf-8"))
 
 
-def lock(file: Path) -> FileLock:
+def lock(file: Path) -> "FileLock":
     """Lock a file until the returned lock is released or this process ends.
 
     Raises:
         filelock.Timeout: another process holds the lock.
     """
+    from filelock import FileLock
+
     held = FileLock(file, is_singleton=True)
     held.acquire(timeout=0)
     return held
@@ -77,6 +80,8 @@ def lock(file: Path) -> FileLock:
 @contextmanager
 def exclusive(path: Path) -> Iterator[None]:
     """Let one process at a time work on a path; the others wait."""
+    from filelock import FileLock, Timeout
+
     file = beside(path, f".{path.name}.lock")
     try:
         held = lock(file)

@@ -8,6 +8,7 @@ from brushwork.backbones.create import split_spec
 from brushwork.classifier.space import artist_space
 from brushwork.errors import BrushworkError
 from brushwork.metrics.features import FeatureSpace, inception, pixels, timm_space
+from brushwork.metrics.texture import texture
 
 
 def open_space(
@@ -19,6 +20,7 @@ def open_space(
         spec: one of these:
 
             - "pixels" or "pixels:SIDE";
+            - "texture" or "texture:SIDE", see `brushwork.metrics.texture`;
             - "inception", with its weights in the cache folder, or "inception:FILE";
             - "artist:CLASSIFIER", the folder of an `ArtistClassifier` or its name on the Hub;
             - "ARCHITECTURE:WEIGHTS" of timm, see `brushwork.metrics.features.timm_space`.
@@ -34,15 +36,17 @@ def open_space(
     name, _, rest = spec.partition(":")
     if name == "pixels" and (rest or "32").isdecimal() and (side := int(rest or 32)) > 0:
         return pixels(side)
+    if name == "texture" and (rest or "64").isdecimal() and (side := int(rest or 64)) >= 16:
+        return texture(side)
     if name == "inception":
         return inception(rest or None, fetch=fetch, device=device)
     architecture, weights = split_spec(spec)
     if name == "artist" and rest:
         return artist_space(rest, device=device)
-    if not weights or name in ("artist", "pixels"):
+    if not weights or name in ("artist", "pixels", "texture"):
         raise BrushworkError(
-            f"no feature space {spec!r}; pass pixels, pixels:32, inception, inception:FILE, "
-            "artist:CLASSIFIER, or ARCHITECTURE:WEIGHTS such as resnet34:hub or "
+            f"no feature space {spec!r}; pass pixels, pixels:32, texture, texture:256, inception, "
+            "inception:FILE, artist:CLASSIFIER, or ARCHITECTURE:WEIGHTS such as resnet34:hub or "
             "resnet34:resnet34.safetensors"
         )
     return timm_space(architecture, weights, device=device)

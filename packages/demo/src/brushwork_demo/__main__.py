@@ -13,7 +13,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from brushwork.errors import BrushworkError, report_errors
-from brushwork.machine import limit_memory_arenas
+from brushwork.machine import keep_freed_memory, limit_memory_arenas
 from brushwork_demo.network import bare_host, url_host
 
 
@@ -62,6 +62,11 @@ def parser() -> argparse.ArgumentParser:
     model.add_argument("checkpoint", metavar="FOLDER")
     model.add_argument("name", metavar="USER/NAME")
     for command in (export, publish):
+        command.add_argument(
+            "--static",
+            action="store_true",
+            help="a page that computes in the visitor's browser and needs no server with Python",
+        )
         # SUPPRESS: otherwise a flag that is absent here would reset one given before the command.
         command.add_argument(
             "--generator",
@@ -150,6 +155,15 @@ def _export_or_publish(args: argparse.Namespace) -> str:
         return space.publish_model(
             args.checkpoint, args.name, private=args.private, dry_run=args.dry_run
         )
+    if args.action == "export" and args.static:
+        from brushwork_demo.static_page import export_static
+
+        files = export_static(args.folder, args.generator, args.classifier)
+        num_bytes = sum((Path(args.folder) / file).stat().st_size for file in files)
+        return (
+            f"{args.folder}: {len(files)} files, {num_bytes / 1e6:.1f} MB; try it with "
+            f"`python -m http.server --directory {args.folder}`"
+        )
     if args.action == "export":
         files = space.export(args.folder, args.generator, args.classifier)
         return f"{args.folder}: {len(files)} files; try it with `python {args.folder}/app.py`"
@@ -160,6 +174,7 @@ def _export_or_publish(args: argparse.Namespace) -> str:
         private=args.private,
         dry_run=args.dry_run,
         hardware=args.hardware,
+        static=args.static,
     )
 
 
@@ -181,7 +196,10 @@ def serve(args: argparse.Namespace) -> None:
     # `host` replaces it, and Gradio looks for a free port at this address with IPv4 only.
     os.environ.pop("GRADIO_SERVER_NAME", None)
     _use_own_temporary_folder()
-    limit_memory_arenas(2)
+    # The page computes in threads. Only the main arena, which with one arena all of them share, can
+    # keep what is freed.
+    limit_memory_arenas(1)
+    keep_freed_memory()
     received = catch_stop_signals()
 
     # torch and gradio take seconds to import, which --help and wrong flags need not wait for.

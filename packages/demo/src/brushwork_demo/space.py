@@ -261,6 +261,7 @@ def publish_space(
     private: bool = False,
     dry_run: bool = False,
     hardware: str | None = None,
+    static: bool = False,
 ) -> str:
     """Create a Space, or update it.
 
@@ -271,6 +272,7 @@ def publish_space(
         private: make a new Space private; an existing Space is not changed.
         dry_run: list the files and send nothing.
         hardware: hardware of a new Space, such as `zero-a10g`; the Hub's default if None.
+        static: publish the page that computes in the visitor's browser; it needs no hardware.
 
     Returns:
         A message with the Space's address, or the list of files.
@@ -279,8 +281,15 @@ def publish_space(
         BrushworkError: the Hub refuses, or cannot be reached.
     """
     _check_name(name)
+    if static and hardware:
+        raise BrushworkError("a static Space has no hardware; leave out `hardware`")
     with tempfile.TemporaryDirectory() as folder:
-        files = export(Path(folder) / "space", generators, classifier)
+        if static:
+            from brushwork_demo.static_page import export_static
+
+            files = export_static(Path(folder) / "space", generators, classifier)
+        else:
+            files = export(Path(folder) / "space", generators, classifier)
         if dry_run:
             return _dry_run_report(
                 Path(folder) / "space", files, f"the Space {name}", private=private
@@ -292,7 +301,7 @@ def publish_space(
             api.create_repo(
                 name,
                 repo_type="space",
-                space_sdk="gradio",
+                space_sdk="static" if static else "gradio",
                 space_hardware=hardware,  # type: ignore[arg-type]
                 private=private,
                 exist_ok=True,
@@ -303,7 +312,7 @@ def publish_space(
                 repo_type="space",
                 folder_path=Path(folder) / "space",
                 commit_message="brushwork-demo space publish",
-                delete_patterns=["src/*"],
+                delete_patterns=["models/*", "ort/*"] if static else ["src/*"],
             )
     return f"published: {api.endpoint}/spaces/{name}"
 

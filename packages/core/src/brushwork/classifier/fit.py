@@ -32,6 +32,8 @@ from brushwork.metrics.classification import Floats, threshold_at_recall
 
 DRAWN_SHARE = 0.1
 """How much the pictures count that are no paintings, compared with all paintings by strangers."""
+EVEN = 0.5
+"""The threshold of the known score where this is 1 minus the probability of "none"."""
 NUM_FOLDS = 5
 """Groups of artists that are left out in turn, to be strangers."""
 
@@ -116,7 +118,7 @@ def fit_answers(
         side.confidence * (1 - strangers.probability(side.strangeness)) for side in (known, strange)
     ]
     points = operating_points(mixed_curve(confidences[0], known.correct, confidences[1]))
-    return Fitted(discriminants, calibration, threshold, strangers, points)
+    return Fitted(discriminants, calibration, EVEN, strangers, points)
 
 
 def leave_artists_out(

@@ -6,21 +6,37 @@ that none of the artists painted a picture. It may also hold an index of the tra
 `ArtistClassifier.nearest`.
 """
 
-import io
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, NamedTuple, overload
+from typing import Any, Literal, overload
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import Tensor
 
 from brushwork import checkpoint
 from brushwork.backbones.create import Backbone, create_backbone
 from brushwork.backbones.folding import fold_batch_norms
+from brushwork.classifier.answer import UNKNOWN as UNKNOWN
+from brushwork.classifier.answer import Candidate as Candidate
+from brushwork.classifier.answer import Guess as Guess
+from brushwork.classifier.answer import Identification as Identification
+from brushwork.classifier.answer import Judgement as Judgement
+from brushwork.classifier.answer import Neighbour as Neighbour
+from brushwork.classifier.answer import (
+    Picture,
+    as_list,
+    check_artist,
+    check_top,
+    judge_with_none,
+    make_answer,
+    place_heat,
+    read_picture,
+    read_squares,
+    read_thumbnail,
+    threshold_for,
+)
 from brushwork.classifier.calibration import Calibration
 from brushwork.classifier.discriminants import Discriminants, familiarity, log_likelihoods
 from brushwork.classifier.network import (
@@ -34,98 +50,15 @@ from brushwork.classifier.network import (
 )
 from brushwork.classifier.save import (
     CONFIG_KEYS,
-    locate_classifier,
     read_discriminants,
     read_index,
     read_traits,
 )
 from brushwork.classifier.strangers import Strangers, strangeness
 from brushwork.classifier.traits import Trait
-from brushwork.data.decode import Rejected, square, to_jpeg
 from brushwork.errors import BrushworkError
-from brushwork.names import did_you_mean
 
-SHORT_SIDE = 256
-"""Pixels of the short side of a picture that is read; the default of prepared data."""
 BATCH_SIZE = 16
-UNKNOWN = "unknown"
-
-Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """An artist, and the calibrated probability that this artist painted the painting."""
-
-    artist: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class Guess:
-    """A style, a genre or a decade, and its calibrated probability."""
-
-    value: str
-    probability: float
-
-
-@dataclass(frozen=True)
-class Identification:
-    """The answer for one painting.
-
-    Attributes:
-        candidates: the likeliest artists, best first.
-        known: whether the painting seems to be by an artist of the classifier.
-        none: the probability that it is by none of them, or is no painting. With the probabilities
-            of all artists it sums to 1. It is for a picture that is as likely by a stranger as by
-            one of the artists. Checkpoints of earlier versions do not know it; then it is 0.
-        style: the likeliest styles, best first; empty if the checkpoint does not know styles.
-        genre: the likeliest genres.
-        decade: the likeliest decades, for example "1870s".
-    """
-
-    candidates: tuple[Candidate, ...]
-    known: bool
-    none: float = 0.0
-    style: tuple[Guess, ...] = ()
-    genre: tuple[Guess, ...] = ()
-    decade: tuple[Guess, ...] = ()
-
-    @property
-    def artist(self) -> str:
-        """The likeliest artist, or "unknown" if `known` is false."""
-        return self.candidates[0].artist if self.known else UNKNOWN
-
-
-class Judgement(NamedTuple):
-    """What a classifier says of N pictures.
-
-    Attributes:
-        probabilities: (N, K) of the artists; with `none`, each row sums to 1.
-        none: (N,) the probability that none of the artists painted the picture.
-        known: (N,) whether an artist is named.
-    """
-
-    probabilities: NDArray[np.float64]
-    none: NDArray[np.float64]
-    known: NDArray[np.bool_]
-
-
-@dataclass(frozen=True)
-class Neighbour:
-    """A training painting of the classifier.
-
-    Attributes:
-        artist: artist of the painting.
-        title: title of the painting.
-        similarity: cosine of its features and those of the query, in [-1, 1].
-        thumbnail: a small picture of it, if the index has one.
-    """
-
-    artist: str
-    title: str
-    similarity: float
-    thumbnail: Image.Image | None
 
 
 class ArtistClassifier:
@@ -145,6 +78,8 @@ class ArtistClassifier:
         operating_points: pairs (precision, threshold): of the names with at least this probability,
             this share is right if half of the pictures are by strangers.
         traits: style, genre and decade, as far as the checkpoint knows them.
+        statistics: means and standard deviations of the network's inputs, for each channel.
+        discriminants: the discriminant analysis; None until training has finished.
         config: the content of `config.json`; `training` and `results` describe the training data
             and the accuracy.
     """
@@ -175,9 +110,9 @@ class ArtistClassifier:
             for precision, threshold in config.get("operating_points", [])
         ]
         self.traits: dict[str, Trait] = dict(traits or {})
-        self._statistics: tuple[list[float], list[float]] = config["mean"], config["std"]
+        self.statistics: tuple[list[float], list[float]] = config["mean"], config["std"]
         self._index = dict(index or {})
-        self._discriminants = discriminants
+        self.discriminants = discriminants
         if self.calibration.lda_weight and discriminants is None:
             raise BrushworkError(
                 f"the classifier's {checkpoint.DISCRIMINANTS} is missing; copy its whole folder, "
@@ -205,7 +140,7 @@ class ArtistClassifier:
         Raises:
             BrushworkError: there is no such checkpoint, or it is not an artist classifier's.
         """
-        folder = locate_classifier(folder_or_hub_id)
+        folder = checkpoint.locate_classifier(folder_or_hub_id)
         config = checkpoint.load_config(folder)
         if "model" not in config:  # a generator's
             checkpoint.require_keys(config, folder, CONFIG_KEYS)
@@ -260,51 +195,34 @@ class ArtistClassifier:
         Raises:
             BrushworkError: an image cannot be read, or this precision cannot be reached.
         """
-        if top < 1:
-            raise BrushworkError(f"`top` is {top}; it must be at least 1")
-        least = None if precision is None else self.threshold_for(precision)
-        predictions = self._predict(_as_list(images))
-        judged = self.judge(predictions)
-        if least is not None:
-            judged = judged._replace(known=judged.probabilities.max(1) >= least)
+        check_top(top)
+        least = None if precision is None else threshold_for(self.operating_points, precision)
+        predictions = self._predict(as_list(images))
+        judged = self.judge(predictions, least)
         guesses = {name: self._guesses(name, predictions, top) for name in self.traits}
         answers = [
-            self._answer(*row, top, {name: column[i] for name, column in guesses.items()})
+            make_answer(
+                self.artists, *row, top, {name: column[i] for name, column in guesses.items()}
+            )
             for i, row in enumerate(zip(*judged, strict=True))
         ]
         return answers if isinstance(images, list | tuple) else answers[0]
 
-    def judge(self, predictions: Predictions) -> Judgement:
+    def judge(self, predictions: Predictions, least: float | None = None) -> Judgement:
         """Compute the probabilities of the artists and of "none" for N predictions.
 
-        The probability of "none" is 0 without `strangers`.
+        Args:
+            predictions: N predictions.
+            least: see `brushwork.classifier.answer.judge_with_none`.
+
+        Returns:
+            The judgement; the probability of "none" is 0 without `strangers`.
         """
         given_known = self.calibrated(predictions)
+        score = self.known_score(predictions)
         if self.strangers is None:
-            known = self.known_score(predictions) >= self.threshold
-            return Judgement(given_known, np.zeros(len(known)), known)
-        none = self.strangers.probability(self._strangeness(predictions, given_known))
-        probabilities = given_known * (1 - none)[:, None]
-        return Judgement(probabilities, none, probabilities.max(1) >= none)
-
-    def threshold_for(self, precision: float) -> float:
-        """Find the least probability of a name for which this share of the names is right.
-
-        Raises:
-            BrushworkError: the checkpoint has no operating point of at least this precision.
-        """
-        if not 0 < precision < 1:
-            raise BrushworkError(f"`precision` is {precision}; it must be above 0 and below 1")
-        points = [point for point in self.operating_points if point[0] >= precision - 1e-9]
-        if points and self.strangers is not None:
-            return points[0][1]
-        reached = self.operating_points[-1][0] if self.operating_points else None
-        raise BrushworkError(
-            f"`precision` is {precision}, and this classifier reaches at most {reached}"
-            if reached is not None
-            else "this classifier has no operating points; train it again with "
-            "train_classifier.py, or leave `precision` out"
-        )
+            return Judgement(given_known, np.zeros(len(score)), score >= self.threshold)
+        return judge_with_none(given_known, 1 - score, least)
 
     def probabilities(self, images: Sequence[Picture]) -> NDArray[np.float64]:
         """Compute calibrated probabilities (N, K) of N images, in the order of `artists`.
@@ -315,7 +233,7 @@ class ArtistClassifier:
 
     def embed(self, images: Picture | Sequence[Picture]) -> Tensor:
         """Compute the features (N, D) of the last hidden layer, float32."""
-        return self._predict(_as_list(images)).features
+        return self._predict(as_list(images)).features
 
     def explain(self, image: Picture, artist: str | None = None) -> NDArray[np.float32]:
         """Map which parts of a painting are evidence for an artist, by Grad-CAM.
@@ -331,30 +249,17 @@ class ArtistClassifier:
         Raises:
             BrushworkError: no such artist, or the backbone has no feature maps.
         """
-        if artist is not None and artist not in self.artists:
-            raise BrushworkError(
-                f"no artist {artist!r} in this classifier{did_you_mean(artist, self.artists)} "
-                f"(it has {', '.join(self.artists)})"
-            )
+        if artist is not None:
+            check_artist(artist, self.artists)
         encoded = read_picture(image)
         pixels = self._pixels([encoded])
-        x = normalise(pixels, *self._statistics)
+        x = normalise(pixels, *self.statistics)
         if artist is None:
             label = int(self.calibrated(self._predict([encoded])).argmax())
         else:
             label = self.artists.index(artist)
-        heat = grad_cam(self.network, x, label)[None, None]
-        with Image.open(io.BytesIO(encoded)) as picture:
-            width, height = picture.size
-        if self.fit == "squash":
-            whole = _resized(heat, (height, width))
-        else:
-            short = min(width, height)
-            top, left = (height - short) // 2, (width - short) // 2
-            whole = torch.zeros(1, 1, height, width)
-            whole[..., top : top + short, left : left + short] = _resized(heat, (short, short))
-        most = whole.max()
-        return (whole / most if most > 0 else whole)[0, 0].numpy()
+        heat = grad_cam(self.network, x, label).float().cpu().numpy()
+        return place_heat(heat, encoded, self.fit)
 
     def nearest(self, image: Picture, k: int = 5) -> list[Neighbour]:
         """Find the k most similar training paintings, the nearest first.
@@ -367,7 +272,7 @@ class ArtistClassifier:
         similarity = self._index["features"].float() @ query
         best = similarity.topk(min(k, len(similarity)))
         return [
-            Neighbour(artist, title, value, self._thumbnail(i))
+            Neighbour(artist, title, value, read_thumbnail(self._index, i))
             for i, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
             for artist, title in [self._index["paintings"][i]]
         ]
@@ -375,7 +280,7 @@ class ArtistClassifier:
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
         """Compute logits (N, K) of uint8 images (N, 3, H, W), on the network's device."""
-        return self.network(normalise(images, *self._statistics))
+        return self.network(normalise(images, *self.statistics))
 
     def predict_rows(
         self,
@@ -396,7 +301,7 @@ class ArtistClassifier:
             The predictions of all N rows, in every process.
         """
         views = num_views or self.num_views
-        mean, std = self._statistics
+        mean, std = self.statistics
         return predict_rows(
             self.network, pixels, rows, mean, std, num_views=views, progress=progress
         )
@@ -411,15 +316,15 @@ class ArtistClassifier:
         Returns:
             Features (N, D) and probabilities (N, K), on the CPU.
         """
-        predictions = predict(self.network, squares, *self._statistics, self.num_views)
+        predictions = predict(self.network, squares, *self.statistics, self.num_views)
         return predictions.features, torch.from_numpy(self.calibrated(predictions)).float()
 
     def calibrated(self, predictions: Predictions) -> NDArray[np.float64]:
         """Compute calibrated probabilities (N, K) if one of the artists painted each picture."""
         likelihoods = None
-        if self._discriminants is not None:
+        if self.discriminants is not None:
             statistics = predictions.channel_statistics
-            likelihoods = log_likelihoods(statistics, self._discriminants).numpy()
+            likelihoods = log_likelihoods(statistics, self.discriminants).numpy()
             likelihoods = likelihoods[:, : len(self.artists)]
         return self.calibration.probabilities(predictions.logits.numpy(), likelihoods)
 
@@ -436,9 +341,9 @@ class ArtistClassifier:
         if self.strangers is not None:
             scores = self._strangeness(predictions, self.calibrated(predictions))
             return 1 - self.strangers.probability(scores)
-        if self._discriminants is not None:
+        if self.discriminants is not None:
             statistics = predictions.channel_statistics
-            scores = familiarity(statistics, self._discriminants, len(self.artists))
+            scores = familiarity(statistics, self.discriminants, len(self.artists))
             return scores.double().numpy()
         return self.calibrated(predictions).max(1)
 
@@ -446,13 +351,13 @@ class ArtistClassifier:
         self, predictions: Predictions, probabilities: NDArray[np.float64]
     ) -> NDArray[np.float64]:
         """Compute the scores (N, S) of `brushwork.classifier.strangers.strangeness`."""
-        assert self._discriminants is not None
+        assert self.discriminants is not None
         statistics = predictions.channel_statistics
         return strangeness(
             predictions.logits.numpy(),
             probabilities,
-            log_likelihoods(statistics, self._discriminants).numpy(),
-            familiarity(statistics, self._discriminants, len(self.artists)).numpy(),
+            log_likelihoods(statistics, self.discriminants).numpy(),
+            familiarity(statistics, self.discriminants, len(self.artists)).numpy(),
         )
 
     def _guesses(self, trait: str, predictions: Predictions, top: int) -> list[tuple[Guess, ...]]:
@@ -467,80 +372,19 @@ class ArtistClassifier:
 
     @torch.no_grad()
     def _predict(self, images: Sequence[Picture]) -> Predictions:
-        if not len(images):
-            raise BrushworkError("no images to identify; pass at least one")
         return concatenate(
             [
                 predict(
                     self.network,
                     self._pixels(images[first : first + BATCH_SIZE]),
-                    *self._statistics,
+                    *self.statistics,
                     self.num_views,
                 )
-                for first in range(0, len(images), BATCH_SIZE)
+                for first in range(0, max(len(images), 1), BATCH_SIZE)
             ]
         )
 
     def _pixels(self, images: Sequence[Picture]) -> Tensor:
         """Read images as training data were read: uint8 (N, 3, S, S), on the network's device."""
-        squares = [np.asarray(square(read_picture(image), self.side, self.fit)) for image in images]
-        batch = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2)
+        batch = torch.from_numpy(read_squares(images, self.side, self.fit)).permute(0, 3, 1, 2)
         return batch.to(next(self.network.parameters()).device)
-
-    def _answer(
-        self,
-        probabilities: NDArray[np.float64],
-        none: float,
-        known: bool,
-        top: int,
-        guesses: Mapping[str, tuple[Guess, ...]],
-    ) -> Identification:
-        order = np.argsort(-probabilities, kind="stable")[:top]
-        candidates = tuple(Candidate(self.artists[i], float(probabilities[i])) for i in order)
-        return Identification(candidates, bool(known), float(none), **guesses)
-
-    def _thumbnail(self, row: int) -> Image.Image | None:
-        ends = self._index["ends"]
-        first, last = (int(ends[i]) for i in (row, row + 1))
-        if first == last:
-            return None
-        encoded = self._index["thumbnails"][first:last].numpy().tobytes()
-        return Image.open(io.BytesIO(encoded), formats=["JPEG"]).convert("RGB")
-
-
-def read_picture(image: Picture) -> bytes:
-    """Encode a picture as the JPEG that prepared data would hold.
-
-    Raises:
-        BrushworkError: the picture cannot be read; the message has the reason.
-    """
-    name = "an image"
-    if isinstance(image, str | Path):
-        image, name = Path(image), str(image)
-        if not image.is_file():
-            raise BrushworkError(f"no file {image}; pass the path of a picture")
-    elif isinstance(image, np.ndarray):
-        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
-            raise BrushworkError(
-                f"an image array must be uint8 (H, W, 3), not {image.dtype} {image.shape}"
-            )
-        image = Image.fromarray(image)
-    elif not isinstance(image, bytes | Image.Image):
-        raise BrushworkError(
-            f"an image must be a path, bytes, a PIL image or an array, not {type(image).__name__}"
-        )
-    try:
-        return to_jpeg(image, SHORT_SIDE)
-    except Rejected as error:
-        raise BrushworkError(f"cannot read {name}: {error.reason}") from error
-
-
-def _as_list(images: Picture | Sequence[Picture]) -> Sequence[Picture]:
-    if isinstance(images, list | tuple):
-        return images
-    single: Any = images
-    return [single]
-
-
-def _resized(heat: Tensor, size: tuple[int, int]) -> Tensor:
-    return torch.nn.functional.interpolate(heat.float().cpu(), size=size, mode="bilinear")

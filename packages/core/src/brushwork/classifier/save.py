@@ -22,6 +22,8 @@ from torch import Tensor
 
 from brushwork import checkpoint
 from brushwork.backbones.create import Backbone, registered_name
+from brushwork.checkpoint import bundled_classifier as bundled_classifier
+from brushwork.checkpoint import locate_classifier as locate_classifier
 from brushwork.classifier.calibration import Calibration, fit_calibration
 from brushwork.classifier.card import model_card
 from brushwork.classifier.discriminants import Discriminants
@@ -89,32 +91,6 @@ def save_classifier(
         "results": {"validation": validation_report(probabilities, val_labels)},
     }
     checkpoint.save(network, folder, config, model_card(config))
-
-
-def bundled_classifier() -> Path | None:
-    """Find the checkpoint of the classifier that the demo includes; None if there is none."""
-    folders = checkpoint.bundled_checkpoints().values()
-    return next((f for f in folders if "artists" in checkpoint.load_config(f)), None)
-
-
-def locate_classifier(folder_or_hub_id: str | Path | None) -> Path:
-    """Find the folder of a classifier's checkpoint.
-
-    Args:
-        folder_or_hub_id: see `brushwork.checkpoint.locate`; None for the classifier that the demo
-            includes.
-
-    Raises:
-        BrushworkError: there is no such checkpoint.
-    """
-    if folder_or_hub_id is not None:
-        return checkpoint.locate(folder_or_hub_id)
-    if found := bundled_classifier():
-        return found
-    raise BrushworkError(
-        f"no classifier is given, and {checkpoint.DEMO_ON_PYPI}, which includes one, is not "
-        "installed; install it, or pass the folder of a classifier"
-    )
 
 
 def save_calibration(

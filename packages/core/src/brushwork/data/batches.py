@@ -5,8 +5,6 @@ that was never stopped. Several processes together get the same batches as a sin
 takes its slice of the global batch.
 """
 
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 
 import numpy as np
@@ -95,64 +93,6 @@ def share_of(batch_size: int, process: int, world: int) -> slice:
             f"give each at least 2 paintings"
         )
     return slice(process * size, (process + 1) * size)
-
-
-def gan_batches(
-    pixels: NDArray[np.uint8],
-    rows: NDArray[np.int64],
-    batch_size: int,
-    latent_dim: int,
-    seed: int,
-    flip: bool,
-    share: slice = slice(None),
-    first_step: int = 0,
-    labels: NDArray[np.int64] | None = None,
-    others: NDArray[np.int64] | None = None,
-) -> Iterator[tuple[Tensor, ...]]:
-    """Yield endless batches for a GAN, read one step ahead: real paintings, latents and labels.
-
-    Args:
-        pixels: (M, S, S, 3) uint8, usually memory-mapped.
-        rows: (R,) the rows of `pixels` to train on.
-        batch_size: the global batch B.
-        latent_dim: Z.
-        seed: with the step, decides order, flips and latents.
-        flip: mirror each painting left to right with probability one half.
-        share: the slice of every batch that this process trains on; see `share_of`.
-        first_step: the step of the first batch.
-        labels: (R,) the class of each of `rows`; all 0 if not given.
-        others: more rows of `pixels`; every batch then also has N paintings of these.
-
-    Yields:
-        Paintings (N, 3, S, S) uint8 in channels-last memory (see `to_unit_range`), latents (N, Z)
-        float32 and labels (N,) int64; N is the size of the slice. A latent is used with the label
-        of the painting at the same position, so fakes have each class as often as reals have. With
-        `others`, their paintings (N, 3, S, S) come last.
-    """
-    labels = np.zeros(len(rows), np.int64) if labels is None else labels
-
-    def read_images(step: int, rows: NDArray[np.int64]) -> Tensor:
-        images = pixels[rows]
-        if flip:
-            flipped = random_numbers(seed, FLIPS, step).random(batch_size)[share] < 0.5
-            images[flipped] = images[flipped, :, ::-1]
-        return torch.from_numpy(images).permute(0, 3, 1, 2)
-
-    def read(step: int) -> tuple[Tensor, ...]:
-        mine = batch_positions(step, batch_size, len(rows), seed)[share]
-        z = latents(step, batch_size, latent_dim, seed)[share]
-        batch = read_images(step, rows[mine]), z, torch.from_numpy(labels[mine])
-        if others is None:
-            return batch
-        theirs = batch_positions(step, batch_size, len(others), seed)[share]
-        return *batch, read_images(step, others[theirs])
-
-    with ThreadPoolExecutor(1, thread_name_prefix="gan-batches") as reader:
-        step, ahead = first_step, reader.submit(read, first_step)
-        while True:
-            batch, step = ahead.result(), step + 1
-            ahead = reader.submit(read, step)
-            yield batch
 
 
 def to_unit_range(images: Tensor) -> Tensor:

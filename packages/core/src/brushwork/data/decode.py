@@ -19,9 +19,10 @@ import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib import import_module
 from pathlib import Path
 from threading import Lock
 from typing import Literal
@@ -31,7 +32,10 @@ from PIL import Image, ImageChops, ImageCms, ImageFile, TiffImagePlugin, Unident
 
 from brushwork.data.readers import Picture
 
-Image.init()  # fills Image.OPEN
+# Importing a plugin registers its formats in `Image.OPEN`. `Image.init` would import all fifty.
+for _name in ("Avif", "Bmp", "Gif", "Jpeg", "Jpeg2K", "Png", "Ppm", "Tiff", "WebP"):
+    with suppress(ModuleNotFoundError):  # older versions of Pillow have no AVIF
+        import_module(f"PIL.{_name}ImagePlugin")
 
 
 # Only formats that are decoded in this process; EPS, for example, would start Ghostscript.

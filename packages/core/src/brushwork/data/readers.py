@@ -15,8 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from brushwork.data.synthetic.artists import draw
-
 RECORD = "brushwork.json"
 """The file that marks a folder as prepared data and records how it was made."""
 
@@ -128,6 +126,8 @@ class SyntheticReader:
 
     def __call__(self, row: int) -> Image.Image:
         """Draw the picture of a row."""
+        from brushwork.data.synthetic.artists import draw  # only synthetic paintings need it
+
         return draw(self.numbers[row], self.seed)
 
     def identity(self, row: int) -> str:

@@ -30,9 +30,9 @@ right, row and column of the hole, and for each policy the number that decides w
 """
 
 
-PASSES_PER_STEP = 4
-"""Images that the discriminator receives for one place of a batch in one step: a real image and a
-fake in its own half, the fake again in the generator's half, and an unselected painting.
+PASSES_PER_STEP = 3
+"""Images that are distorted for one place of a batch in one step: a real image, a fake, which both
+halves of the step receive, and an unselected painting.
 """
 
 
@@ -101,12 +101,12 @@ class Augment(nn.Module):
         self.signs += signs
         if step % ADAPT_EVERY == 0:
             probability = adapt(
-                self.probability.item(),
-                r_t=(self.signs[0] / self.signs[1]).item(),
+                self.probability,
+                r_t=self.signs[0] / self.signs[1],
                 images=ADAPT_EVERY * batch_size,
                 ramp_images=RAMP_IMAGES,
             )
-            self.probability.fill_(probability)
+            self.probability.copy_(probability)
             self.signs.zero_()
 
 
@@ -222,32 +222,35 @@ def cutout(x: Tensor, top: Tensor, left: Tensor) -> Tensor:
 
 
 def adapt(
-    probability: float,
-    r_t: float,
+    probability: Tensor,
+    r_t: Tensor,
     images: int,
     target: float = 0.6,
     ramp_images: int = 500_000,
-) -> float:
+) -> Tensor:
     """Compute ADA's next probability: higher if the discriminator overfits, lower if it does not.
 
     Karras et al. 2020, section 3.1. The probability changes by a fixed amount in the direction that
     brings r_t to its target, and stays within [0, 1].
 
     Args:
-        probability: the current probability, in [0, 1].
-        r_t: mean of sign(D(x)) over the real images since the last change, in [-1, 1] (equation 1
-            of the paper): near 0 without overfitting, 1 if all are classified as real.
+        probability: the current probability, a scalar in [0, 1].
+        r_t: mean of sign(D(x)) over the real images since the last change, a scalar in [-1, 1]
+            (equation 1 of the paper): near 0 without overfitting, 1 if all are classified as real.
         images: number of images since the last change.
         target: the target of `r_t`; 0.6 in the paper.
         ramp_images: images in which the probability can go from 0 to 1; 500,000 in the paper.
 
-    >>> adapt(0.5, r_t=0.9, images=50_000), adapt(0.5, r_t=0.2, images=50_000)
-    (0.6, 0.4)
-    >>> adapt(0.0, r_t=0.0, images=50_000)
-    0.0
+    Returns:
+        A scalar on the same device; the host does not wait for it.
+
+    >>> p = torch.tensor(0.5)
+    >>> adapt(p, torch.tensor(0.9), images=50_000), adapt(p, torch.tensor(0.2), images=50_000)
+    (tensor(0.6000), tensor(0.4000))
+    >>> adapt(torch.tensor(0.0), torch.tensor(0.0), images=50_000)
+    tensor(0.)
     """
-    direction = (r_t > target) - (r_t < target)
-    return min(1.0, max(0.0, probability + direction * images / ramp_images))
+    return (probability + (r_t - target).sign() * (images / ramp_images)).clamp(0, 1)
 
 
 def _random_integers(u: Tensor, num: int) -> Tensor:

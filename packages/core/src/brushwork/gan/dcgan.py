@@ -15,6 +15,7 @@ import math
 from dataclasses import dataclass
 
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from brushwork.errors import BrushworkError
 from brushwork.training.distributed import BatchNorm2d
@@ -98,7 +99,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.config = config
         layers = downsampling_layers(config.channels)
-        layers.append(nn.Conv2d(config.channels[-1], 1, 4, bias=False))
+        layers.append(FullConvolution(config.channels[-1], 1, 4, bias=False))
         self.layers = nn.Sequential(*layers)
         self.apply(initialise_weights)
 
@@ -113,6 +114,19 @@ class Discriminator(nn.Module):
             Logits (N,), above 0 for real.
         """
         return self.layers(x).flatten()
+
+
+class FullConvolution(nn.Conv2d):
+    """A convolution whose kernel covers its whole input: (N, C, H, H) to (N, C', 1, 1).
+
+    It is one matrix product, which on CPUs takes a fraction of a convolution's time.
+    """
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Multiply feature maps `x` (N, C, H, H) by the kernels (C', C, H, H)."""
+        # In this order, tensors in channels-last memory and their gradients are not copied.
+        rows, kernels = (t.permute(0, 2, 3, 1).flatten(1) for t in (x, self.weight))
+        return F.linear(rows, kernels, self.bias)[:, :, None, None]
 
 
 def downsampling_layers(channels: list[int]) -> list[nn.Module]:

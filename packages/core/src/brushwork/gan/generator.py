@@ -18,14 +18,16 @@ from brushwork import checkpoint
 from brushwork.data.batches import to_uint8
 from brushwork.errors import BrushworkError, require_positive
 from brushwork.gan import styled
+from brushwork.gan.latents import MAX_SEED as MAX_SEED
+from brushwork.gan.latents import (
+    NUM_MEAN_LATENTS,
+    check_level,
+    check_truncation,
+    draw_labels,
+    draw_latents,
+)
 from brushwork.gan.networks import ARCHITECTURES, Generator
-from brushwork.names import did_you_mean
 from brushwork.report.figures import grid
-
-MAX_SEED = 2**32 - 1
-
-# Truncation moves styles towards their mean over this many latents.
-NUM_MEAN_LATENTS = 4096
 
 
 class PaintingGenerator:
@@ -98,8 +100,7 @@ class PaintingGenerator:
         Raises:
             BrushworkError: `num` or `seed` is out of range.
         """
-        rng = _numpy_generator(num, seed)
-        return torch.from_numpy(rng.standard_normal((num, self.latent_dim), dtype=np.float32))
+        return torch.from_numpy(draw_latents(num, self.latent_dim, seed))
 
     def labels(self, num: int, label: str | None = None, seed: int = 0) -> Tensor:
         """Make labels (N,) for `paint`, int64; all are 0 for a generator without classes.
@@ -112,17 +113,7 @@ class PaintingGenerator:
         Raises:
             BrushworkError: there is no such class, or `num` or `seed` is out of range.
         """
-        rng = _numpy_generator(num, seed)
-        if label is not None and label not in self.classes:
-            hint = did_you_mean(label, self.classes)
-            if not hint and self.classes:
-                hint = f"; choose one of {', '.join(self.classes[:20])}"
-            elif not hint:
-                hint = "; it was trained without classes, so leave out `label`"
-            raise BrushworkError(f"the generator has no class {label!r}{hint}")
-        if label is not None:
-            return torch.full((num,), self.classes.index(label))
-        return torch.from_numpy(rng.integers(max(1, len(self.classes)), size=num))
+        return torch.from_numpy(draw_labels(num, self.classes, label, seed))
 
     @overload
     def sample(
@@ -196,7 +187,7 @@ class PaintingGenerator:
         """
         if self.num_levels:
             return self.paint_styles(self.styles(z, y, truncation), batch_size)
-        z = z * _check_truncation(truncation)
+        z = z * check_truncation(truncation)
         return torch.cat([self.network(part.to(self.device)) for part in z.split(batch_size)])
 
     @torch.inference_mode()
@@ -220,7 +211,7 @@ class PaintingGenerator:
         w = network.styles(z.to(self.device), y)
         return (
             w
-            if _check_truncation(truncation) == 1
+            if check_truncation(truncation) == 1
             else torch.lerp(self.mean_styles()[y], w, truncation)
         )
 
@@ -276,8 +267,7 @@ class PaintingGenerator:
             BrushworkError: the model has no styles, or a number is out of range.
         """
         self._styled()
-        if not 0 <= level <= self.num_levels:
-            raise BrushworkError(f"`level` is {level}; it must be between 0 and {self.num_levels}")
+        check_level(level, self.num_levels)
         a, b = self.styles(z_a, y_a, truncation), self.styles(z_b, y_b, truncation)
         return torch.cat([a[:, :level], b[:, level:]], dim=1)
 
@@ -335,30 +325,6 @@ class PaintingGenerator:
         if not isinstance(self.network, styled.Generator):
             raise BrushworkError("a DC-GAN has no styles; train a generator with `model` modern")
         return self.network
-
-
-def _numpy_generator(num: int, seed: int) -> np.random.Generator:
-    """Make the source of random numbers for `num` pictures.
-
-    Raises:
-        BrushworkError: `num` or `seed` is out of range.
-    """
-    if num < 1:
-        raise BrushworkError(f"cannot make {num} pictures; `num` must be at least 1")
-    if not 0 <= seed <= MAX_SEED:
-        raise BrushworkError(f"`seed` is {seed}; it must be between 0 and {MAX_SEED}")
-    return np.random.default_rng(seed)
-
-
-def _check_truncation(truncation: float) -> float:
-    """Return the truncation.
-
-    Raises:
-        BrushworkError: it is out of range.
-    """
-    if not 0 < truncation <= 1:
-        raise BrushworkError(f"`truncation` is {truncation:g}; it must be above 0 and at most 1")
-    return truncation
 
 
 def slerp(start: Tensor, end: Tensor, fraction: Tensor) -> Tensor:

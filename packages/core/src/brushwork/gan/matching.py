@@ -41,19 +41,22 @@ class Matching(nn.Module):
     processes, does not shrink with the number of earlier fakes. While M is 1 there is no covariance
     and the loss is 0.
 
-    It is a module so that `recent` and `num_recent` are saved in the state of a run.
+    Every tensor has the same shape at every step, and no value is read by the host, so that a step
+    can be a CUDA graph. It is a module so that `recent` and `num_seen` are saved in the state of a
+    run.
 
     Attributes:
         mean: mean of the features of the paintings, (D,).
         root: R, (K, D), with RᵀR the covariance of the features of the paintings.
-        recent: features of the last fakes, newest first, (`NUM_RECENT`, D).
-        num_recent: number of filled rows of `recent`, a scalar.
+        recent: features of the last fakes, (`NUM_RECENT`, D). The newest replace the oldest: those
+            of fake i of the training are in row i % `NUM_RECENT`.
+        num_seen: number of fakes in the training so far, a scalar.
     """
 
     mean: Tensor
     root: Tensor
     recent: Tensor
-    num_recent: Tensor
+    num_seen: Tensor
 
     def __init__(self, extract: Callable[[Tensor], Tensor], features: Tensor) -> None:
         """Compute the mean and covariance of the paintings' features.
@@ -72,7 +75,7 @@ class Matching(nn.Module):
         self.register_buffer("mean", mean, persistent=False)
         self.register_buffer("root", root, persistent=False)
         self.register_buffer("recent", features.new_zeros(NUM_RECENT, features.shape[1]))
-        self.register_buffer("num_recent", torch.zeros((), dtype=torch.long))
+        self.register_buffer("num_seen", torch.zeros((), dtype=torch.long))
 
     def forward(self, fakes: Tensor) -> Tensor:
         """Compute the loss and keep the features of these fakes.
@@ -84,13 +87,18 @@ class Matching(nn.Module):
             A scalar; gradients reach `fakes` only.
         """
         new = gather_with_gradient(self._extract(fakes))
-        features = torch.cat([new, self.recent[: int(self.num_recent)]])  # (M, D)
-        loss = features.new_zeros(())
-        if len(features) > 1:
-            loss = frechet_loss(features, self.mean, self.root) * (len(features) / len(fakes))
-        kept = features.detach()[:NUM_RECENT]
-        self.recent[: len(kept)] = kept
-        self.num_recent.fill_(len(kept))
+        rows = torch.arange(NUM_RECENT, device=new.device)
+        filled = rows < self.num_seen
+        counted = torch.cat([filled.new_ones(len(new)), filled]).to(new.dtype)
+        # The loss needs more precision than the networks.
+        with torch.autocast(new.device.type, enabled=False):
+            features = torch.cat([new, self.recent])
+            distance = frechet_loss(features, self.mean, self.root, counted)
+            loss = distance * (counted.sum() / len(fakes))
+        kept = new.detach()[-NUM_RECENT:]
+        places = (self.num_seen + len(new) - len(kept) + rows[: len(kept)]) % NUM_RECENT
+        self.recent.index_copy_(0, places, kept)
+        self.num_seen += len(new)
         return loss
 
 

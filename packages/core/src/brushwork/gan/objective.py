@@ -3,18 +3,24 @@
 The objective uses networks and tensors only, and no optimiser, device, process or file. To save
 memory, a batch may be split into micro-batches; their gradients add up to those of the batch.
 
-N images of a micro-batch, B images of a batch, Z latent dimensions, S side of an image.
+No function here reads a value of a tensor, so a GPU never waits for the host within a step. What a
+step computes depends on its number only through `PENALTY_EVERY` and `MATCH_EVERY`.
+
+N images of a micro-batch, B images of a batch, S side of an image.
 """
 
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from brushwork.data.batches import to_unit_range
 from brushwork.gan.augment import Augment
+from brushwork.gan.backbone_discriminator import BackboneDiscriminator
+from brushwork.gan.batches import MicroBatch
 from brushwork.gan.losses import LOSSES, gradient_penalty
 from brushwork.gan.matching import Matching
 
@@ -33,27 +39,21 @@ PENALTY_EVERY = 4
 MATCH_EVERY = 2
 
 
-class MicroBatch(NamedTuple):
-    """A part of a batch on the device.
+class FakeInput(NamedTuple):
+    """What the discriminator receives of the fakes of a micro-batch, in both halves of a step.
 
     Attributes:
-        real: selected paintings (N, 3, S, S) in [-1, 1].
-        z: latents (N, Z).
-        y: class labels (N,); painting i and fake i have the same label.
-        u: uniform numbers for the augmentation, (N, passes, numbers per image); see
-            `brushwork.gan.augment.augmentation_numbers`.
-        others: unselected paintings (N, 3, S, S) in [-1, 1] as extra negatives, or None.
+        images: distorted fakes (N, 3, S, S), with gradients.
+        maps: their feature maps in the frozen backbone; None without a backbone. They take most of
+            the discriminator's time and are the same in both halves.
     """
 
-    real: Tensor
-    z: Tensor
-    y: Tensor
-    u: Tensor
-    others: Tensor | None = None
+    images: Tensor
+    maps: list[Tensor] | None
 
 
 class DiscriminatorOutput(NamedTuple):
-    """Results of the discriminator's half of a step, without gradients.
+    """Results of the discriminator's half of a step.
 
     Attributes:
         loss: a scalar.
@@ -74,34 +74,69 @@ class DiscriminatorOutput(NamedTuple):
         }
 
 
-def split_batch(
-    batch: Sequence[Tensor], u: Tensor, num_micro_batches: int, device: torch.device
-) -> list[MicroBatch]:
-    """Move a batch to a device and split it into micro-batches.
+def fake_input(objective: "Objective", D: nn.Module, part: MicroBatch, fake: Tensor) -> FakeInput:
+    """Distort fakes (N, 3, S, S), and compute their feature maps in the frozen backbone."""
+    images = objective.augment(fake, part.u[:, 1])
+    maps = D.mixed_maps(images) if isinstance(D, BackboneDiscriminator) else None
+    return FakeInput(images, maps)
+
+
+def discriminator_terms(
+    objective: "Objective", D: nn.Module, part: MicroBatch, fake: FakeInput, penalised: bool
+) -> DiscriminatorOutput:
+    """Compute the discriminator's loss for one micro-batch.
 
     Args:
-        batch: from `brushwork.data.batches.gan_batches`: paintings (B, 3, S, S) uint8, latents
-            (B, Z), class labels (B,) and, optionally, unselected paintings (B, 3, S, S) uint8.
-        u: random numbers for the augmentation (B, passes, numbers per image); see
-            `brushwork.gan.augment.augmentation_numbers`.
-        num_micro_batches: at least 1.
-        device: the device of the networks.
+        objective: the losses and the augmentation.
+        D: maps images (N, 3, S, S) and class labels (N,) to logits.
+        part: the micro-batch.
+        fake: its fakes, detached from the generator.
+        penalised: whether to add the gradient penalties. If so, the real images and the fakes need
+            gradients.
     """
-    columns = [
-        tensor.to(device, non_blocking=True).chunk(num_micro_batches) for tensor in (*batch, u)
-    ]
-    micro_batches = []
-    for real, z, y, *others, numbers in zip(*columns, strict=True):
-        micro_batches.append(
-            MicroBatch(
-                real=to_unit_range(real),
-                z=z,
-                y=y,
-                u=numbers,
-                others=to_unit_range(others[0]) if others else None,
-            )
-        )
-    return micro_batches
+    loss_function = LOSSES[objective.loss].discriminator
+    x_real, x_fake = objective.augment(part.real, part.u[:, 0]), fake.images
+    real_logits = D(x_real, part.y)
+    # The penalty of the fakes needs the gradient through the backbone.
+    fake_logits = _logits(D, x_fake, part.y, None if penalised else fake.maps)
+    loss = loss_function(real_logits, fake_logits)
+    if part.others is not None:
+        other_logits = D(objective.augment(part.others, part.u[:, 2]), part.y)
+        loss = loss + objective.others * loss_function(real_logits, other_logits)
+    if penalised:
+        r1 = gradient_penalty(real_logits, x_real)
+        r2 = gradient_penalty(fake_logits, x_fake)
+        loss = loss + PENALTY_EVERY * objective.gamma / 2 * (r1 + r2)
+    return DiscriminatorOutput(loss, real_logits.detach(), fake_logits.detach())
+
+
+def generator_terms(
+    objective: "Objective",
+    D: nn.Module,
+    part: MicroBatch,
+    fake: FakeInput,
+    real_logits: Tensor,
+    matched: Tensor | None,
+) -> tuple[Tensor, Tensor]:
+    """Compute the generator's loss for one micro-batch.
+
+    Args:
+        objective: the losses.
+        D: maps images (N, 3, S, S) and class labels (N,) to logits.
+        part: the micro-batch.
+        fake: its fakes, with gradients.
+        real_logits: logits of the real images, (N,) or (N, heads), for the relativistic loss.
+        matched: the fakes without distortion, (N, 3, S, S), if the distance to the paintings is
+            added in this step.
+
+    Returns:
+        The loss with and without the term of `matching`, scalars.
+    """
+    fake_logits = _logits(D, fake.images, part.y, fake.maps)
+    loss = LOSSES[objective.loss].generator(real_logits, fake_logits)
+    if matched is None or objective.matching is None:
+        return loss, loss.detach()
+    return loss + objective.match * objective.matching(matched), loss.detach()
 
 
 @dataclass(frozen=True)
@@ -117,6 +152,11 @@ class Objective:
         matching: computes the distance of the fakes to the paintings; None without `match`.
         others: weight in the discriminator's loss of the term that separates real images from
             unselected paintings; used where a batch has these.
+        autocast: makes the context that sets the precision of the networks. It spans all forward
+            passes of a half, so that the weights are converted once for them.
+        fake_input: `fake_input`, or a compiled form of it; see `captured`.
+        discriminator_terms: likewise.
+        generator_terms: likewise.
     """
 
     loss: Literal["logistic", "hinge", "relativistic"]
@@ -125,12 +165,32 @@ class Objective:
     match: float = 0.0
     matching: Matching | None = None
     others: float = 0.0
+    autocast: Callable[..., AbstractContextManager[object]] = nullcontext
+    fake_input: Callable[..., FakeInput] = fake_input
+    discriminator_terms: Callable[..., DiscriminatorOutput] = discriminator_terms
+    generator_terms: Callable[..., tuple[Tensor, Tensor]] = generator_terms
+
+    def fake_inputs(
+        self, D: nn.Module, micro_batches: Sequence[MicroBatch], fakes: Sequence[Tensor]
+    ) -> list[FakeInput]:
+        """Compute what the discriminator receives of the fakes, in both halves of a step.
+
+        Args:
+            D: maps images (N, 3, S, S) and class labels (N,) to logits.
+            micro_batches: the parts of one batch.
+            fakes: the fakes of each micro-batch, (N, 3, S, S) in [-1, 1], with gradients.
+        """
+        with self.autocast():
+            return [
+                self.fake_input(self, D, part, fake)
+                for part, fake in zip(micro_batches, fakes, strict=True)
+            ]
 
     def discriminator(
         self,
         D: nn.Module,
         micro_batches: Sequence[MicroBatch],
-        fakes: Sequence[Tensor],
+        fakes: Sequence[FakeInput],
         step: int,
         backward: Backward,
     ) -> DiscriminatorOutput:
@@ -142,30 +202,26 @@ class Objective:
         Args:
             D: maps images (N, 3, S, S) and class labels (N,) to logits.
             micro_batches: the parts of one batch.
-            fakes: the fakes of each micro-batch, (N, 3, S, S) in [-1, 1]; they get no gradients.
+            fakes: from `fake_inputs`; they get no gradients.
             step: steps done before this one.
             backward: called once for each micro-batch.
+
+        Returns:
+            The results, without gradients.
         """
-        loss_function = LOSSES[self.loss].discriminator
         penalised = self.gamma > 0 and step % PENALTY_EVERY == 0
-        batch_size = sum(len(micro_batch.real) for micro_batch in micro_batches)
-        losses, all_real_logits, all_fake_logits = [], [], []
-        for (real, _, y, u, others), fake in zip(micro_batches, fakes, strict=True):
-            x_real = self.augment(real, u[:, 0]).requires_grad_(penalised)
-            x_fake = self.augment(fake.detach(), u[:, 1]).requires_grad_(penalised)
-            real_logits, fake_logits = D(x_real, y), D(x_fake, y)
-            loss = loss_function(real_logits, fake_logits)
-            if others is not None:
-                other_logits = D(self.augment(others, u[:, 3]), y)
-                loss = loss + self.others * loss_function(real_logits, other_logits)
-            if penalised:
-                r1 = gradient_penalty(real_logits, x_real)
-                r2 = gradient_penalty(fake_logits, x_fake)
-                loss = loss + PENALTY_EVERY * self.gamma / 2 * (r1 + r2)
-            backward(loss * (len(real) / batch_size))
-            losses.append(loss.detach())
-            all_real_logits.append(real_logits.detach())
-            all_fake_logits.append(fake_logits.detach())
+        batch_size = sum(len(part.real) for part in micro_batches)
+        outputs = []
+        for part, fake in zip(micro_batches, fakes, strict=True):
+            part.real.requires_grad_(penalised)
+            images = fake.images.detach().requires_grad_(penalised)
+            maps = None if fake.maps is None else [h.detach() for h in fake.maps]
+            detached = FakeInput(images, maps)
+            with self.autocast():
+                output = self.discriminator_terms(self, D, part, detached, penalised)
+            backward(output.loss * (len(part.real) / batch_size))
+            outputs.append(output._replace(loss=output.loss.detach()))
+        losses, all_real_logits, all_fake_logits = zip(*outputs, strict=True)
         return DiscriminatorOutput(
             loss=torch.stack(losses).mean(),
             real_logits=torch.cat(all_real_logits),
@@ -177,6 +233,7 @@ class Objective:
         D: nn.Module,
         micro_batches: Sequence[MicroBatch],
         fakes: Sequence[Tensor],
+        inputs: Sequence[FakeInput],
         output_D: DiscriminatorOutput,
         step: int,
         backward: Backward,
@@ -189,6 +246,7 @@ class Objective:
             D: maps images (N, 3, S, S) and class labels (N,) to logits, with frozen weights.
             micro_batches: the parts of one batch.
             fakes: the fakes of each micro-batch, (N, 3, S, S) in [-1, 1], with gradients.
+            inputs: from `fake_inputs`.
             output_D: the result of `discriminator` in this step. The relativistic loss compares the
                 fakes with its logits of the real images.
             step: steps done before this one.
@@ -197,18 +255,47 @@ class Objective:
         Returns:
             The loss, a scalar without gradients and without the term of `matching`.
         """
-        loss_function = LOSSES[self.loss].generator
-        matching = self.matching if step % MATCH_EVERY == 0 else None
+        matches = self.matching is not None and step % MATCH_EVERY == 0
         batch_size = len(output_D.real_logits)
         all_real_logits = output_D.real_logits.split([len(fake) for fake in fakes])
         losses = []
-        for micro_batch, fake, real_logits in zip(
-            micro_batches, fakes, all_real_logits, strict=True
+        for part, fake, seen, real_logits in zip(
+            micro_batches, fakes, inputs, all_real_logits, strict=True
         ):
-            x_fake = self.augment(fake, micro_batch.u[:, 2])
-            loss = loss_function(real_logits, D(x_fake, micro_batch.y))
-            losses.append(loss.detach())
-            if matching is not None:
-                loss = loss + self.match * matching(fake)
+            matched = fake if matches else None
+            with self.autocast():
+                loss, adversarial = self.generator_terms(self, D, part, seen, real_logits, matched)
             backward(loss * (len(fake) / batch_size))
+            losses.append(adversarial)
         return torch.stack(losses).mean()
+
+
+def captured(objective: Objective, backend: str | None = None) -> Objective:
+    """Compile the functions of a step, each as one graph; on a GPU they become CUDA graphs.
+
+    Each kind of step, with or without penalties and matching, is compiled when it first occurs.
+
+    Args:
+        objective: the objective of an eager training.
+        backend: a backend of `torch.compile`; by default the one that makes CUDA graphs.
+
+    Returns:
+        The same objective; its results differ by rounding only.
+    """
+    # The compiler looks at the gradients of fakes, which no one asked it to keep.
+    warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
+    # The gradient penalties compute a gradient within the graph.
+    torch._dynamo.config.trace_autograd_ops = True
+    options: dict[str, Any] = {"backend": backend} if backend else {"mode": "reduce-overhead"}
+
+    compiled = torch.compile(fullgraph=True, dynamic=False, **options)
+    return replace(
+        objective,
+        fake_input=compiled(fake_input),
+        discriminator_terms=compiled(discriminator_terms),
+        generator_terms=compiled(generator_terms),
+    )
+
+
+def _logits(D: nn.Module, x: Tensor, y: Tensor, maps: list[Tensor] | None) -> Tensor:
+    return D(x, y) if maps is None else D(x, y, maps)

@@ -134,24 +134,42 @@ def frechet(real: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
     return max(0.0, total - 2 * norm)
 
 
-def frechet_of_halves(features: Tensor | ArrayLike, seed: int = 0) -> float:
-    """Compute the Fréchet distance between two random halves of the images (N, D).
+FLOOR_SPLITS = 3
+"""Random splits whose mean `frechet_floor` takes."""
 
-    It is a reference value for the distance of fakes. Samples of one distribution are never at
-    distance 0, and small ones are far apart (Chong & Forsyth 2020). As halves are small, equally
-    many new paintings by the same artists would be nearer: at about 0.6 of this distance, for real
-    landscapes.
+
+def frechet_floor(features: Tensor | ArrayLike, num_fake: int, seed: int = 0) -> float:
+    """Estimate the Fréchet distance of as many fresh real images as there are fakes.
+
+    No generator can be expected to be nearer. The distance between two samples of one distribution
+    falls as a power of their size (as 1 / n, once n is larger than the number of features; Chong &
+    Forsyth 2020). The power is measured between halves and quarters of the real images, in
+    `FLOOR_SPLITS` random splits, and extrapolated to N real images and M fakes; two samples count
+    as two of the harmonic mean of their sizes.
 
     Args:
-        features: (N, D), N at least 4.
-        seed: determines the split.
+        features: features of the real images (N, D), N at least 6.
+        num_fake: M, at least 1.
+        seed: determines the splits.
 
-    >>> frechet_of_halves([[1.0], [1.0], [1.0], [1.0]])
-    0.0
+    Returns:
+        The distance; 0 if all images are equal.
     """
     x = as_matrix(features, "features")
-    shuffled = x[torch.randperm(len(x), generator=torch.Generator().manual_seed(seed)).to(x.device)]
-    return frechet(shuffled[: len(x) // 2], shuffled[len(x) // 2 :])
+    half, quarter = len(x) // 2, max(2, len(x) // 4)
+    of_halves = of_quarters = 0.0
+    for split in range(FLOOR_SPLITS):
+        rng = torch.Generator().manual_seed(seed + split)
+        shuffled = x[torch.randperm(len(x), generator=rng).to(x.device)]
+        of_halves += frechet(shuffled[:half], shuffled[half:]) / FLOOR_SPLITS
+        for first in (0, len(x) - 2 * quarter):
+            pair = shuffled[first : first + 2 * quarter]
+            of_quarters += frechet(pair[:quarter], pair[quarter:]) / (2 * FLOOR_SPLITS)
+    if of_halves <= 0 or of_quarters <= 0:
+        return max(0.0, of_halves)
+    power = math.log(of_quarters / of_halves) / math.log(half / quarter)
+    num = 2 / (1 / len(x) + 1 / num_fake)
+    return of_halves * (half / num) ** power
 
 
 def _nuclear_norm_and_error(m: Tensor) -> tuple[float, float]:

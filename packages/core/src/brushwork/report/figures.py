@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from brushwork.errors import BrushworkError
 
@@ -291,6 +291,24 @@ def real_beside_fake(
     num = min(len(real), len(fake))
     left, right = (grid(images[:num], min(columns, num)) for images in (real, fake))
     return _side_by_side(left, right)
+
+
+def framed(images: NDArray[np.uint8], top: int, left: int, side: int) -> Image.Image:
+    """Draw pictures in a grid, with a white frame around the same square of each.
+
+    Args:
+        images: uint8 (N, S, S, 3).
+        top: first row of the square, in pixels.
+        left: first column.
+        side: side of the square.
+    """
+    drawn = []
+    for image in images:
+        picture = Image.fromarray(image)
+        square = (left, top, left + side - 1, top + side - 1)
+        ImageDraw.Draw(picture).rectangle(square, outline="white")
+        drawn.append(np.asarray(picture))
+    return grid(np.stack(drawn))
 
 
 def neighbours(fake: NDArray[np.uint8], nearest: NDArray[np.uint8]) -> Image.Image:

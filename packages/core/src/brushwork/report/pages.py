@@ -12,8 +12,6 @@ from typing import Any, NamedTuple
 import jinja2
 from PIL import Image
 
-from brushwork.metrics.evaluate import best
-
 # The metrics of each report, by the report's name: the columns of one table.
 Reports = Mapping[str, Mapping[str, float]]
 
@@ -52,6 +50,8 @@ def rows(reports: Reports) -> list[Row]:
     [Row(metric='fid', values=['3', '2'], best=[False, True]), \
 Row(metric='n_fake', values=['', '9'], best=[False, False])]
     """
+    from brushwork.metrics.evaluate import best  # imports torch, which other pages do not need
+
     metrics = list(dict.fromkeys(metric for report in reports.values() for metric in report))
     table = []
     for metric in metrics:
