@@ -12,7 +12,8 @@ Inputs and outputs of the graphs, with N pictures, Z latent numbers, S side, K a
     generator.onnx   inputs (N, Z), or styles (N, L, Z)  ->  images (N, 3, S, S) in [-1, 1]
     styles.onnx      z (N, Z), y (N,) int64, truncation ()  ->  styles, mean_styles (N, L, Z)
     classifier.onnx  squares (N, S, S, 3) uint8  ->  probabilities (N, K), known_score (N,),
-                     features (N, D), and heat (N, K, h, w) if the head is linear
+                     features (N, D), and heat (N, K, h, w) if the head is linear; if the classifier
+                     knows strangers, known_score is 1 minus the probability of "none"
 
 All graphs compute in float32. Their precision is that of the stored weights.
 """
