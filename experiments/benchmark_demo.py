@@ -2,26 +2,33 @@
 
     uv run experiments/benchmark_demo.py
     uv run experiments/benchmark_demo.py --visitors 8 --seconds 10
+    uv run experiments/benchmark_demo.py --other ../older/.venv/bin/python
 
 Each runs as a server and is called over HTTP: a picture is uploaded and identified, and sixteen
-pictures are painted. One visitor calls both servers alternately (A B A B ...). Then --visitors
-visitors call one server for --seconds, and after it the other. The script prints medians, errors,
-the server's memory, and a line `ratio NAME VALUE` (above 1: the web demo is faster).
+pictures are painted. One visitor calls the servers alternately (A B A B ...). Then --visitors
+visitors call one server for --seconds, and after it the next. With --other, the web demo of another
+installation runs, too. Chromium opens each web demo at its start and uses it as a visitor does. The
+script prints medians, errors, the server's memory, and a line `ratio NAME VALUE` (above 1: the web
+demo is faster).
 """
 
 import io
+import math
 import multiprocessing
 import os
+import shutil
 import socket
 import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import httpx
 from PIL import Image
@@ -30,6 +37,9 @@ from brushwork.data import synthetic
 from brushwork.errors import BrushworkError, report_errors
 from brushwork_demo.models import find_models
 from settings import Count, Positive, Range, read_flags
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 
 @dataclass(frozen=True)
@@ -48,6 +58,8 @@ class Config:
     """Seconds for which they call it."""
     num: Annotated[int, Range(1, 1000)] = 16
     """Pictures generated per call."""
+    other: str = ""
+    """Python of another installation, whose web demo is measured in the same run."""
 
 
 @dataclass
@@ -55,12 +67,13 @@ class Server:
     """A running server and how to call it.
 
     Attributes:
-        name: "ours" or "plain".
+        name: "ours", "other" or "plain".
         url: of its page.
         pid: of its process.
         stop: end its process.
         paint_arguments: the arguments of its endpoint `paint`.
-        seconds_to_page: from its start to its first answer.
+        seconds_to_page: from its start to its first answer with the models.
+        seconds_to_picture: from its start to a picture on the screen of a browser.
         times: seconds of each call by one visitor, by name of the call.
         client: of HTTP.
     """
@@ -71,6 +84,7 @@ class Server:
     stop: Callable[[], None]
     paint_arguments: list
     seconds_to_page: float = 0
+    seconds_to_picture: float = math.nan
     times: dict[str, list[float]] = field(default_factory=dict)
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=120))
 
@@ -124,10 +138,15 @@ def main(cfg: Config) -> None:
     models = find_models([cfg.generator] if cfg.generator else [], cfg.classifier)
     generator = str(models.painter(None).stages[-1])
     classifier = None if models.classifier is None else str(models.classifier)
-    servers = [
-        serve(cfg, name=name, generator=generator, classifier=classifier)
-        for name in ("ours", "plain")
-    ]
+    names = ["ours", "other", "plain"] if cfg.other else ["ours", "plain"]
+    with open_browser() as browser:
+        servers = [
+            serve(cfg, name=name, generator=generator, classifier=classifier, browser=browser)
+            for name in names
+        ]
+        for server in servers:
+            if browser and server.name != "plain":
+                use_in_browser(cfg, server, browser)
     file = io.BytesIO()
     synthetic.draw(0, side=512).save(file, "JPEG", quality=90)
     calls: dict[str, Call] = {
@@ -142,7 +161,8 @@ def main(cfg: Config) -> None:
                     server.times.setdefault(name, []).append(seconds_of(call, server))
         print_times(cfg, servers=servers, names=list(calls))
         rates = [call_at_once(cfg, server, calls=list(calls.values())) for server in servers]
-        print(f"ratio crowd_calls_per_second {rates[0] / max(rates[1], 1e-9):.2f}")
+        for server, rate in zip(servers[1:], rates[1:], strict=True):
+            print(f"ratio crowd_calls_per_second_to_{server.name} {rates[0] / max(rate, 1e-9):.2f}")
     finally:
         for server in servers:
             server.stop()
@@ -151,22 +171,111 @@ def main(cfg: Config) -> None:
 def print_times(cfg: Config, servers: list[Server], names: list[str]) -> None:
     """Print the median time of each call by one visitor, the ratios, and the time of the start."""
     print(f"{os.cpu_count()} cores, float32; milliseconds, median of {cfg.rounds} calls")
-    for name in names:
+    for name in [*names, *IN_BROWSER]:
         # The first call of each kind is slower: models are loaded.
-        ours, plain = (1000 * statistics.median(server.times[name][1:]) for server in servers)
-        print(f"{name:<12} ours {ours:7.0f}   plain {plain:7.0f}")
-        print(f"ratio {name.split()[0]}_latency {plain / ours:.2f}")
-    print("first page  ", *(f"{each.name} {each.seconds_to_page:7.1f} s" for each in servers))
+        medians = {
+            server.name: 1000 * statistics.median(server.times[name][1:])
+            for server in servers
+            if name in server.times
+        }
+        print(
+            f"{name:<12} " + "   ".join(f"{who} {median:7.0f}" for who, median in medians.items())
+        )
+        for who, median in medians.items():
+            if who != "ours":
+                print(f"ratio {name.split()[0]}_to_{who} {median / medians['ours']:.2f}")
+    print("models ready", *(f"{each.name} {each.seconds_to_page:7.1f} s" for each in servers))
+    print(
+        "first picture on screen",
+        *(f"{each.name} {each.seconds_to_picture:.1f} s" for each in servers),
+    )
 
 
-def serve(cfg: Config, name: str, generator: str, classifier: str | None) -> Server:
-    """Start one of the two servers in a process of its own, and wait for its page."""
+@contextmanager
+def open_browser() -> Iterator["Browser | None"]:
+    """Open Chromium; None, with a message, if it or Playwright is not installed."""
+    program = next(filter(None, map(shutil.which, ("chromium", "google-chrome"))), None)
+    if program is None or find_spec("playwright") is None:
+        print("no browser measurements: install playwright and chromium for them")
+        yield None
+        return
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=program, args=["--no-sandbox"])
+
+
+PICTURE = "#picture, #gallery img"
+"""The first picture of a page; the second selector is that of version 0.1.0 and older."""
+IN_BROWSER = {
+    "another": "#another, #again",
+    "variety": "#variety, #truncation input[type=range]",
+    "drag": "#pad",
+}
+"""What is clicked or moved with a key, until the picture changes."""
+MAX_TURNS = 12
+"""Changes of each kind; the slider has no more steps."""
+ON_SCREEN = """() => [...document.images].some(
+  (one) => one.complete && one.naturalWidth >= 32 && one.getBoundingClientRect().width >= 64)"""
+
+
+def first_picture(url: str, start: float, browser: "Browser") -> float:
+    """Open a page that may not be served yet; return the seconds from `start` to a picture."""
+    from playwright.sync_api import Error
+
+    page = browser.new_page()
+    while time.perf_counter() - start < 300:
+        try:
+            page.goto(url)
+            page.wait_for_function(ON_SCREEN, polling=20, timeout=5000)
+            seconds = time.perf_counter() - start
+            page.close()
+            return seconds
+        except Error:  # nothing is served, or the page was loaded again
+            time.sleep(0.02)
+    raise BrushworkError(f"{url} showed no picture within five minutes")
+
+
+def use_in_browser(cfg: Config, server: Server, browser: "Browser") -> None:
+    """Time how long a picture takes to change after a click or a key."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.goto(server.url)
+    page.wait_for_selector("#strip button, #gallery img")
+    for name, selector in IN_BROWSER.items():
+        if not page.locator(selector).count():  # an older version has no pad
+            continue
+        times = server.times.setdefault(name, [])
+        for turn in range(min(cfg.rounds, MAX_TURNS)):
+            before = page.locator(PICTURE).first.get_attribute("src")
+            page.locator(selector).first.focus()
+            start = time.perf_counter()
+            key = "Enter" if name == "another" else f"Arrow{('Left', 'Up')[turn % 2]}"
+            page.keyboard.press(key if name == "drag" or name == "another" else "ArrowLeft")
+            page.wait_for_function(
+                "([where, was]) => document.querySelector(where).src != was",
+                arg=[PICTURE, before],
+                polling=5,
+            )
+            times.append(time.perf_counter() - start)
+    page.close()
+
+
+def serve(
+    cfg: Config, name: str, generator: str, classifier: str | None, browser: "Browser | None"
+) -> Server:
+    """Start one of the servers in a process of its own, and wait for its models."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     start = time.perf_counter()
-    if name == "ours":
-        command = [sys.executable, "-m", "brushwork_demo", "--port", str(port)]
+    if name != "plain":
+        command = [
+            cfg.other if name == "other" else sys.executable,
+            "-m",
+            "brushwork_demo",
+            "--port",
+            str(port),
+        ]
         command += ["--generator", generator]
         command += ["--classifier", classifier] if classifier else []
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
@@ -179,14 +288,17 @@ def serve(cfg: Config, name: str, generator: str, classifier: str | None) -> Ser
         url=f"http://127.0.0.1:{port}",
         pid=process.pid or 0,
         stop=process.terminate,
-        paint_arguments=["", 0, cfg.num, 1, 0, ""] if name == "ours" else [0, cfg.num],
+        paint_arguments=[0, cfg.num] if name == "plain" else ["", 0, cfg.num, 1, 0, ""],
     )
+    if browser and name != "plain":
+        server.seconds_to_picture = first_picture(server.url, start=start, browser=browser)
+    address = server.url if name == "plain" else f"{server.url}/health"
     while time.perf_counter() - start < 300:
         try:
-            httpx.get(server.url, timeout=60).raise_for_status()
+            httpx.get(address, timeout=60).raise_for_status()
             server.seconds_to_page = time.perf_counter() - start
             return server
-        except httpx.TransportError:
+        except (httpx.TransportError, httpx.HTTPStatusError):
             time.sleep(0.05)
     raise BrushworkError(
         f"the server {name} did not answer within five minutes; see its messages above"
@@ -202,6 +314,7 @@ def seconds_of(call: Call, server: Server) -> float:
 
 def call_at_once(cfg: Config, server: Server, calls: list[Call]) -> float:
     """Let many visitors call a server at once; print the results, and return calls per second."""
+    before = server.megabytes()
     end = time.perf_counter() + cfg.seconds
 
     def visit(number: int) -> list[float | str]:
@@ -226,7 +339,8 @@ def call_at_once(cfg: Config, server: Server, calls: list[Call]) -> float:
     print(
         f"{server.name}: {cfg.visitors} visitors, {len(times) / cfg.seconds:.1f} calls/s, "
         f"p50 {median:.0f} ms, p95 {slow:.0f} ms, {len(errors)} errors {sorted(set(errors))[:2]}, "
-        f"memory {halfway:.0f} MB halfway, {server.megabytes():.0f} MB at the end"
+        f"memory {before:.0f} MB before, {halfway:.0f} MB halfway, "
+        f"{server.megabytes():.0f} MB after"
     )
     return len(times) / cfg.seconds
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import base64
+import html
 import io
 import json
+import re
 import socket
 import struct
 import zlib
@@ -19,9 +21,9 @@ from PIL import Image
 from brushwork.errors import BrushworkError
 from brushwork_demo import paint
 from brushwork_demo.app import build
-from brushwork_demo.identify import EXAMPLES
 from brushwork_demo.middleware import MAX_BYTES, MAX_CALL_BYTES
 from brushwork_demo.models import find_models
+from brushwork_demo.rooms.identify import EXAMPLES
 from brushwork_demo.uploads import decode
 
 EXAMPLE = sorted(EXAMPLES.glob("*.jpg"))[0]
@@ -136,8 +138,8 @@ def test_a_walk_works_with_its_defaults(info, models):
     values = {
         one["parameter_name"]: one["parameter_default"] for one in info["/walk"]["parameters"]
     }
-    state = paint.prepare(models, **values)
-    assert len(state.request.z) == values["count"] <= paint.MAX_STOPS
+    request = paint.prepare(models, **values)
+    assert len(request.z) == values["count"] <= paint.MAX_STOPS
 
 
 def test_the_page_names_no_folder_of_the_server(server):
@@ -318,6 +320,83 @@ def test_the_answer_to_an_unknown_call_is_an_error(server):
     assert answer.text.startswith("event: error")
 
 
+HOSTILE_VALUES = {
+    "nothing": None,
+    "a number": 1,
+    "a word": "paint",
+    "too many": [{"seed": str(n)} for n in range(61)],
+    "no recipe": [[1, 2]],
+    "a deep latent": [{"seed": "(" * 390}],
+    "a path": [{"seed": "../../../etc/passwd", "painter": "/etc/passwd"}],
+    "a class of another type": [{"label": {"a": [1]}}],
+    "a truncation of another type": [{"truncation": [[[]]]}],
+}
+
+
+@pytest.mark.parametrize("function", ["show", "sheet", "save"])
+@pytest.mark.parametrize("value", HOSTILE_VALUES.values(), ids=HOSTILE_VALUES)
+def test_a_call_of_the_script_is_answered_with_a_sentence(server, paint_id, function, value):
+    body = {"data": value, "component_id": paint_id, "fn_name": function, "session_hash": "x"}
+    answer = httpx.post(f"{server.url}/gradio_api/component_server/", json=body, timeout=60)
+    assert answer.status_code == 200
+    message = answer.json()["error"]
+    assert len(message.split()) >= 4 and "internal" not in message
+
+
+@pytest.fixture(scope="module")
+def paint_id(server):
+    components = httpx.get(f"{server.url}/config", timeout=60).json()["components"]
+    [found] = [one["id"] for one in components if one["props"].get("elem_id") == "paint"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ("", 200),
+        ("?painter=meadows&seed=7.2&truncation=0.5", 200),
+        ("?painter=nobody", 404),
+        ("?seed=%00", 404),
+        ("?stage=99", 404),
+        ("?seed=" + "9" * 5000, 404),
+        ("?label=cats", 404),
+    ],
+)
+def test_the_picture_of_a_preview_is_a_jpeg(server, query, status):
+    answer = httpx.get(f"{server.url}/picture.jpg{query}", timeout=60)
+    assert answer.status_code == status
+    if status == 200:
+        with Image.open(io.BytesIO(answer.content)) as picture:
+            assert picture.format == "JPEG" and picture.size == (768, 768)
+
+
+def preview(page):
+    return dict(re.findall(r'<meta (?:property|name)="([^"]+)" content="([^"]*)"', page))
+
+
+def test_a_link_has_a_preview_of_its_picture(server):
+    page = httpx.get(f"{server.url}/?painter=meadows&seed=7.2", timeout=60).text
+    found = preview(page)
+    assert found["og:title"] == "Meadows, picture 7.2 · brushwork"
+    assert page.count("<title>Meadows, picture 7.2 · brushwork</title>") == 1
+    address = html.unescape(found["og:image"])
+    assert address == f"{server.url}/picture.jpg?painter=meadows&seed=7.2"
+    assert httpx.get(address, timeout=60).headers["content-type"] == "image/jpeg"
+    assert page.count('property="og:image"') == 1 and "Click to try out" not in page
+    assert "Gradio" not in found.values() and len(found["description"]) > 20
+
+
+@pytest.mark.parametrize(
+    "query", ["?room=quiz", "?seed=%22%3E%3Cscript%3Ealert(1)%3C/script%3E", "?painter=x&seed=1"]
+)
+def test_the_preview_of_any_other_link_is_that_of_the_page(server, query):
+    headers = {"x-forwarded-proto": "https", "host": 'evil"><script>'}
+    page = httpx.get(f"{server.url}/{query}", headers=headers, timeout=60).text
+    found = preview(page)
+    assert found["og:title"].endswith(" · brushwork") and found["og:image"].startswith("https://")
+    assert "<script>alert" not in page and 'evil"><script>' not in page.split("window.gradio")[0]
+
+
 def test_the_server_makes_no_requests_for_a_visitor(server):
     answer = httpx.get(f"{server.url}/gradio_api/proxy=http://127.0.0.1:22/", timeout=60)
     assert answer.status_code in (400, 403, 404)
@@ -367,4 +446,4 @@ def test_the_page_of_the_bundled_models_can_be_built():
         return build(models)
 
     names = {block.elem_id for block in asyncio.run(page()).blocks.values()}
-    assert {"gallery", "upload", "quiz-pair", "comparison"} <= names
+    assert {"paint", "upload", "quiz", "comparison"} <= names

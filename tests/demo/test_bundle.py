@@ -10,8 +10,8 @@ from brushwork.classifier.identify import ArtistClassifier
 from brushwork.errors import BrushworkError
 from brushwork.gan.generator import PaintingGenerator
 from brushwork_demo.bundle import bundle, describe_artists
-from brushwork_demo.identify import nearest_html
 from brushwork_demo.models import find_models
+from brushwork_demo.rooms.identify import nearest_html
 
 
 @pytest.fixture(scope="module")

@@ -1,5 +1,6 @@
 import json
 import shutil
+from dataclasses import replace
 
 import pytest
 
@@ -45,6 +46,37 @@ def test_bundled_models_are_the_default_and_have_names():
     assert chosen == painters["monet"]
     classifier = find_models().classifier
     assert classifier and classifier == find_models(classifier="artists").classifier
+
+
+def test_the_page_opens_on_the_best_bundled_generator():
+    """Of the largest pictures, and among these the nearest to its training set."""
+    models = find_models()
+    best = models.painter(None)
+    assert best.side == max(painter.side for painter in models.painters.values())
+    rivals = [p for p in models.painters.values() if p.side == best.side]
+    distances = [p.config["results"]["kid_tf_efficientnet_lite0"] for p in rivals]
+    assert best.config["results"]["kid_tf_efficientnet_lite0"] == min(distances)
+
+
+def test_painters_have_titles_for_people():
+    titles = find_models().titles
+    assert titles["monet"] == "After Claude Monet" and titles["landscapes"] == "Landscapes"
+    assert titles["in-the-manner-of"] == "In the manner of…"
+
+
+def test_equal_titles_contain_the_names():
+    models = find_models()
+    same = {name: replace(models.painters["monet"], name=name) for name in ("one", "two")}
+    assert replace(models, painters=same).titles == {
+        "one": "After Claude Monet (one)",
+        "two": "After Claude Monet (two)",
+    }
+
+
+def test_a_folder_without_pictures_is_refused(tmp_path):
+    (tmp_path / "letter.txt").write_text("dear painter")
+    with pytest.raises(BrushworkError, match=r"`pictures` is .*, which has no JPEG, PNG or WebP"):
+        find_models(pictures=str(tmp_path))
 
 
 def test_a_missing_folder_is_named():

@@ -1,3 +1,4 @@
+import base64
 import io
 from dataclasses import replace
 
@@ -9,8 +10,11 @@ from PIL import Image
 from brushwork.errors import BrushworkError
 from brushwork.gan import styled
 from brushwork.gan.save import save_generator
-from brushwork_demo import compare, paint, serving
+from brushwork_demo import paint, serving
 from brushwork_demo.models import Models, find_models
+from brushwork_demo.rooms import compare
+from brushwork_demo.rooms import paint as room
+from brushwork_demo.text import server_answers
 
 TRAINING = {"data": "synthetic", "num_paintings": 9, "fingerprint": "0", "batch_size": 9, "seed": 0}
 
@@ -22,51 +26,119 @@ class NoProgress:
         pass
 
 
-@pytest.fixture
-def gallery(models):
-    return paint.prepare(models, "meadows", 7, 4, 1, None)
+def latents(models, *texts):
+    """The latents of recipes that differ in their seed only."""
+    return [paint.recipe_request(models, {"painter": "meadows", "seed": t}).z[0] for t in texts]
+
+
+def angle(one, other):
+    """Angle between two latents in degrees."""
+    cosine = one @ other / np.linalg.norm(one) / np.linalg.norm(other)
+    return np.degrees(np.arccos(np.clip(cosine, -1, 1)))
+
+
+def test_a_recipe_is_the_first_picture_of_its_seed(models):
+    pictures = paint.prepare(models, "meadows", 7, 4, 1, None)
+    assert np.array_equal(latents(models, "7")[0], pictures.z[0])
 
 
 def test_the_first_pictures_of_a_seed_do_not_depend_on_how_many_there_are(models):
-    few, many = (paint.prepare(models, "meadows", 7, n, 1, None).request.z for n in (2, 9))
+    few, many = (paint.prepare(models, "meadows", 7, n, 1, None).z for n in (2, 9))
     assert np.array_equal(few, many[:2])
 
 
 def test_another_stage_paints_the_same_latents(models):
     early, late = (paint.prepare(models, "meadows", 7, 4, 1, stage) for stage in (1, 3))
-    assert np.array_equal(early.request.z, late.request.z)
-    assert early.request.folder != late.request.folder
+    assert np.array_equal(early.z, late.z)
+    assert early.folder != late.folder
 
 
-def test_variations_are_near_the_chosen_picture_which_comes_first(gallery):
-    near = paint.variations(gallery, 2).z
-    assert np.array_equal(near[0], gallery.request.z[2])
-    distance = np.linalg.norm(near[1:] - near[0], axis=1)
-    between_strangers = np.linalg.norm(gallery.request.z[0] - gallery.request.z[1])
-    assert (distance > 0).all() and (distance < 0.7 * between_strangers).all()
+def test_variations_are_near_their_picture(models):
+    own, *near = latents(models, "7", "7.1", "7.2", "7.3")
+    strangers = angle(*latents(models, "7", "8"))
+    assert all(0 < angle(own, z) < 0.6 * strangers for z in near)
 
 
 def test_each_picture_has_variations_of_its_own(models):
-    """Neither those of another picture nor latents that a gallery shows."""
-    galleries = [paint.prepare(models, "meadows", seed, 6, 1, None) for seed in (0, 1, 7)]
-    far = []  # at strength 1 a variation is the random latent itself
-    for gallery in galleries:
-        for index in range(3):
-            far.extend(paint.variations(gallery, index, strength=1.0).z[1:])
-            again = replace(gallery, origin=(index,))
-            far.extend(paint.variations(again, index, strength=1.0).z[1:])
-    shown = [z for gallery in galleries for z in gallery.request.z]
-    directions = np.stack([z / np.linalg.norm(z) for z in [*shown, *far]])
-    cosines = directions @ directions.T - np.eye(len(directions))
-    assert cosines.max() < 0.6
+    """Neither those of another picture nor latents that a seed shows."""
+    texts = ["7", "8", "7.1", "7.2", "8.1", "8.2", "7.1.1", "7.2.1", "7.11"]
+    found = latents(models, *texts)
+    far = [z for z, text in zip(found, texts, strict=True) if "." in text]
+    steps = [
+        z - latents(models, text.rpartition(".")[0])[0]
+        for z, text in zip(far, (t for t in texts if "." in t), strict=True)
+    ]
+    directions = np.stack([z / np.linalg.norm(z) for z in steps])
+    assert (directions @ directions.T - np.eye(len(steps))).max() < 0.6
 
 
-def test_a_mixture_leads_from_one_picture_to_the_other(gallery):
-    start, end = paint.only(gallery.request, 0), paint.only(gallery.request, 3)
-    z = paint.mixtures(start, end).z
-    assert np.allclose(z[0], start.z[0], atol=1e-5) and np.allclose(z[-1], end.z[0], atol=1e-5)
-    steps = np.linalg.norm(np.diff(z, axis=0), axis=1)
+def test_the_pad_turns_a_latent_and_keeps_its_length(models):
+    own, right, left, up, edge = latents(models, "7", "7@0.5,0", "7@-0.5,0", "7@0,0.5", "7@1,0")
+    assert np.allclose([np.linalg.norm(z) for z in (right, up, edge)], np.linalg.norm(own))
+    assert np.isclose(angle(own, right), 37.5, atol=0.1) and np.isclose(
+        angle(own, edge), 75, atol=0.1
+    )
+    assert np.isclose(angle(left, right), 75, atol=0.1)
+    assert np.isclose(
+        angle(right, up), np.degrees(np.arccos(np.cos(np.radians(37.5)) ** 2)), atol=0.1
+    )
+    assert np.array_equal(own, latents(models, "7@0,0")[0])
+
+
+def test_a_mixture_leads_from_one_picture_to_the_other(models):
+    own, other = latents(models, "7.1", "9@0.1,0.2")
+    fractions = (0, 0.25, 0.5, 0.75, 1)
+    path = latents(models, *(f"(7.1~9@0.1,0.2*{f})" for f in fractions))
+    assert np.allclose(path[0], own, atol=1e-5) and np.allclose(path[-1], other, atol=1e-5)
+    steps = np.linalg.norm(np.diff(path, axis=0), axis=1)
     assert steps.max() < 1.2 * steps.min()
+
+
+def test_a_mixture_has_variations_too(models):
+    own, near = latents(models, "(7~9*0.5)", "(7~9*0.5).2")
+    assert 0 < angle(own, near) < 50
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "x",
+        "7.",
+        "7@1",
+        "7@2,0",
+        "7@0,-1.1",
+        "(7~8*0.5",
+        "(7~8*2)",
+        "7~8",
+        "(7*0.5)",
+        "-1",
+        "4294967296",
+        "7.1000",
+        "7 8",
+        "7;ls",
+        "(" * 300,
+        "7@nan,0",
+        "7@1e9,0",
+        "9" * 401,
+        "٣",
+    ],
+)
+def test_a_recipe_that_cannot_be_read_is_refused(models, text):
+    if text == "":
+        assert np.array_equal(*latents(models, "", "0"))  # no seed is the first one
+        return
+    with pytest.raises(BrushworkError) as error:
+        latents(models, text)
+    assert len(str(error.value).split()) >= 4
+
+
+def test_alternative_texts_say_what_is_shown():
+    sea = np.zeros((8, 8, 3), np.uint8)
+    sea[:4], sea[4:] = (190, 210, 240), (20, 60, 120)
+    assert paint.described(sea, "Seas") == (
+        "Seas, a generated picture: pale blue above, dark blue below"
+    )
 
 
 @pytest.mark.parametrize("count", [1, 3])
@@ -114,53 +186,88 @@ def conditional_models(tmp_path_factory):
 
 
 def test_a_conditional_generator_paints_the_requested_class(conditional_models):
-    painter = conditional_models.painter("genres")
-    assert paint.class_choices(painter) == ["everything", "landscape", "marina", "portrait"]
-    marinas = paint.prepare(conditional_models, "genres", 7, 3, 0.7, None, "marina")
-    assert (marinas.request.y == 1).all()
-    portraits = paint.prepare(conditional_models, "genres", 7, 3, 0.7, None, "portrait")
-    assert np.array_equal(marinas.request.z, portraits.request.z)
-    one, other = (serving.paint(gallery.request).astype(int) for gallery in (marinas, portraits))
+    requests = [
+        paint.recipe_request(conditional_models, {"seed": "7", "truncation": "0.7", "label": label})
+        for label in ("marina", "portrait")
+    ]
+    assert [request.y[0] for request in requests] == [1, 2]
+    assert np.array_equal(requests[0].z, requests[1].z)
+    one, other = (picture.astype(int) for picture in serving.paint_each(requests))
     assert abs(one - other).max() > 1
 
 
-def test_variations_have_the_class_of_their_picture(conditional_models):
-    mixed = paint.prepare(conditional_models, "genres", 7, 8, 1, None)
-    assert len(set(mixed.request.y)) > 1
-    assert (paint.variations(mixed, 2).y == mixed.request.y[2]).all()
-
-
 def test_the_class_of_a_mixture_changes_halfway(conditional_models):
-    marina, portrait = (
-        paint.prepare(conditional_models, "genres", 7, 1, 1, None, name).request
-        for name in ("marina", "portrait")
-    )
-    assert list(paint.mixtures(marina, portrait, 4).y) == [1, 1, 2, 2]
+    classes = {
+        text: int(paint.recipe_request(conditional_models, {"seed": text}).y[0])
+        for text in ("1", "2", "3", "4", "5", "6")
+    }
+    one = "1"
+    other = next(text for text in classes if classes[text] != classes[one])
+    mixed = [
+        paint.recipe_request(conditional_models, {"seed": f"({one}~{other}*{f})"}).y[0]
+        for f in (0.2, 0.4, 0.6, 0.8)
+    ]
+    assert mixed == [classes[one]] * 2 + [classes[other]] * 2
 
 
-def test_the_quiz_shows_a_fake_and_a_real_picture_of_the_same_size(models):
-    own = (compare.small_jpeg(Image.new("RGB", (300, 400), (200, 200, 200))),)
-    fake, pictures = compare.pair(models, "meadows", own)
-    assert pictures[0].size == pictures[1].size
-    assert (np.asarray(pictures[1 - fake]) == 200).all()
+def test_several_recipes_are_painted_as_each_alone(conditional_models):
+    recipes = [{"seed": "1"}, {"seed": "2", "truncation": "0.5"}, {"seed": "1.3"}]
+    requests = [paint.recipe_request(conditional_models, recipe) for recipe in recipes]
+    for joined, request in zip(serving.paint_each(requests), requests, strict=True):
+        assert abs(joined.astype(int) - serving.paint(request)).max() <= 1
 
 
-def test_the_servers_copy_of_a_visitors_picture_is_small():
-    noise = np.random.default_rng(0).integers(0, 256, (300, 400, 3), dtype=np.uint8)
-    encoded = compare.small_jpeg(Image.fromarray(noise))
-    assert len(encoded) <= compare.OWN_BYTES
-    assert Image.open(io.BytesIO(encoded)).size == (256, 256)
+def test_the_room_opens_on_a_picture_and_names_its_painters(models):
+    shown = room.covers(models)
+    page = room.body(models, shown)
+    assert list(shown) == ["meadows", "meadows 2"]
+    assert page.count('role="radio"') == 2 and "Meadows" in page
+    assert shown["meadows"]["alt"].startswith("Meadows, a generated picture: ")
 
 
-def test_a_comparison_shows_each_painter_and_its_metrics(models):
-    page = compare.side_by_side(models, list(models.painters), seed=3)
-    assert page.count("<figure>") == 2 and "9 paintings" in page
-    assert "No metrics are recorded" in page
-    assert list(compare.curves(models, ["meadows"], "loss_D")["epoch"]) == list(range(9))
+@pytest.mark.parametrize(
+    "value",
+    [
+        None,
+        5,
+        "x",
+        [],
+        {},
+        [None],
+        [1],
+        ["7"],
+        [{}] * 17,
+        [[]],
+        [{"painter": "nobody"}],
+        [{"painter": ["a"]}],
+        [{"painter": {}, "seed": []}],
+        [{"seed": {"a": 1}}],
+        [{"truncation": "NaN"}],
+        [{"truncation": 5}],
+        [{"stage": 99}],
+        [{"label": "cats"}],
+        [{"seed": "../../etc/passwd"}],
+    ],
+)
+def test_a_call_of_the_script_with_other_values_gets_a_sentence(models, value):
+    for function in (room.show, room.sheet):
+        answer = server_answers(function, models)(value)
+        if isinstance(answer, dict) and "error" in answer:
+            assert len(answer["error"].split()) >= 4 and "internal" not in answer["error"]
+        else:  # an empty list is the opening picture
+            assert value in ([{"painter": {}, "seed": []}], [{}] * 17)
+
+
+def test_favourites_become_one_sheet(models):
+    recipes = [{"painter": "meadows", "seed": str(n)} for n in range(3)]
+    url = room.sheet(models, recipes)["src"]
+    picture = Image.open(io.BytesIO(base64.b64decode(url.partition(",")[2])))
+    assert picture.format == "JPEG" and picture.size == (2 * 264 + 8, 2 * 264 + 8)
 
 
 def test_markup_in_a_checkpoint_is_escaped_on_the_page(models):
-    painter = models.painter("meadows")
-    assert serving.classes(painter.stages[-1]) == ()
+    painter = replace(models.painter("meadows"), name="<script>")
     evil = Models({"<script>": painter}, None)
+    assert "<script>" not in room.body(evil, room.covers(evil))
     assert "<script>" not in compare.side_by_side(evil, ["<script>"], 0)
+    assert "<script>" not in compare.all_measures(evil, ["<script>"])

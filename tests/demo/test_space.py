@@ -418,7 +418,7 @@ print(sys.modules["brushwork_demo.app"].__file__, sys.modules["brushwork"].__fil
     page = subprocess.Popen(command, stdout=-1, stderr=-1, text=True, env=environment)
     try:
         status = None
-        while status is None:
+        while status in (None, 503):  # the small page that stands there during the start
             assert page.poll() is None, page.communicate()
             try:
                 url = f"http://{url_host(loopback)}:{port}/gradio_api/info"

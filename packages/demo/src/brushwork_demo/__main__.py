@@ -14,6 +14,7 @@ from pathlib import Path
 
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.machine import keep_freed_memory, limit_memory_arenas
+from brushwork_demo.foyer import close_foyer, open_foyer
 from brushwork_demo.network import bare_host, url_host
 
 
@@ -47,6 +48,12 @@ def parser() -> argparse.ArgumentParser:
     )
     top.add_argument("--auth", metavar="NAME:PASSWORD", help="require a name and a password")
     top.add_argument("--mcp", action="store_true", help="also offer the API as MCP tools")
+    top.add_argument(
+        "--pictures",
+        metavar="FOLDER",
+        help="real pictures for the quiz and as examples; those of one genre may be in a folder of "
+        "its name, such as landscape",
+    )
     commands = top.add_subparsers(title="other commands", metavar="COMMAND", dest="command")
 
     space = commands.add_parser("space", help="export or publish the page as a Hugging Face Space")
@@ -102,6 +109,13 @@ def parser() -> argparse.ArgumentParser:
         "--report", type=Path, help="report.json of evaluate_gan.py; the page shows its metrics"
     )
     bundle.add_argument(
+        "--cover",
+        type=int,
+        default=0,
+        metavar="SEED",
+        help="seed of the picture that stands for a generator on the page (default: %(default)s)",
+    )
+    bundle.add_argument(
         "--about",
         metavar="DATA",
         help="data, as train_classifier.py takes it, from which to describe each artist in a line",
@@ -141,6 +155,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 num_stages=args.stages,
                 report=args.report,
                 about=args.about,
+                cover=args.cover,
             )
             print(folder)
         else:
@@ -202,17 +217,23 @@ def serve(args: argparse.Namespace) -> None:
     keep_freed_memory()
     received = catch_stop_signals()
 
+    try:
+        foyer = open_foyer(bare_host(args.host), args.port)
+    except OSError as error:
+        raise BrushworkError(f"no free port ({error}); choose another `port`") from error
+    print(f"* starting on http://{url_host(args.host)}:{foyer.server_port}", flush=True)
     # torch and gradio take seconds to import, which --help and wrong flags need not wait for.
     from brushwork_demo import app
     from brushwork_demo.models import find_models
 
     app.launch(
-        find_models(args.generator, args.classifier),
+        find_models(args.generator, args.classifier, args.pictures),
         host=args.host,
-        port=args.port,
+        port=foyer.server_port,
         share=args.share,
         auth=auth,
         mcp=args.mcp,
+        ready=lambda: close_foyer(foyer),
     )
     while not received:
         time.sleep(0.2)

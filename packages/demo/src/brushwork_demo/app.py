@@ -14,10 +14,13 @@ from starlette.routing import Route
 
 from brushwork.errors import BrushworkError
 from brushwork.gan.generator import MAX_SEED
-from brushwork_demo import about, compare, identify, paint, serving, theme
-from brushwork_demo.middleware import MAX_BYTES, BodyLimit, ReadableErrors
+from brushwork_demo import paint, serving, theme
+from brushwork_demo.middleware import MAX_BYTES, BodyLimit, BusyLimit, ReadableErrors
 from brushwork_demo.models import Models
 from brushwork_demo.network import bypass_proxies, url_host
+from brushwork_demo.preview import Preview, picture_route
+from brushwork_demo.rooms import about, compare, identify, quiz
+from brushwork_demo.rooms import paint as paint_room
 from brushwork_demo.sessions import (
     KEEP_SECONDS,
     MAX_VISITORS,
@@ -31,6 +34,10 @@ from brushwork_demo.uploads import CLASSIFIER_SIDE, LIMITS, read_upload, refuse_
 
 MAX_WAITING = 200
 """Requests in the queue; Gradio refuses further ones with a message."""
+
+
+ROOM_OPENED = "() => {dispatchEvent(new CustomEvent('brushwork:room', {detail: '%s'}));}"
+"""Tells `paint.js`, which keeps the address of the page, which room a visitor opened."""
 
 
 class Page(gr.Blocks):
@@ -99,22 +106,23 @@ def build(models: Models) -> gr.Blocks:
             elem_id="title",
         )
         with gr.Tabs(elem_id="tabs"):
-            with gr.Tab("Paint", id="paint"):
-                page_opened = paint.tab(models)
-            with gr.Tab("Identify", id="identify"):
-                identify.tab(models)
-            with gr.Tab("Real or fake?", id="quiz") as quiz_tab:
-                quiz_opened = compare.quiz_tab(models)
+            with gr.Tab("Paint", id="paint") as paint_tab:
+                paint_room.room(models)
+            with gr.Tab("Identify", id="identify") as identify_tab:
+                identify.room(models)
+            with gr.Tab("Quiz", id="quiz") as quiz_tab:
+                quiz_opened = quiz.room(models)
             with gr.Tab("Compare", id="compare") as compare_tab:
-                compare_opened = compare.compare_tab(models)
-            with gr.Tab("About", id="about"):
-                about.tab(models)
-        for listener, event in (
-            (page.load, page_opened),
-            (quiz_tab.select, quiz_opened),
-            (compare_tab.select, compare_opened),
+                compare_opened = compare.room(models)
+            with gr.Tab("About", id="about") as about_tab:
+                about.room(models)
+        for tab in (paint_tab, identify_tab, quiz_tab, compare_tab, about_tab):
+            tab.select(None, js=ROOM_OPENED % tab.id, api_visibility="private")
+        for tab, (function, inputs, outputs) in (
+            (quiz_tab, quiz_opened),
+            (compare_tab, compare_opened),
         ):
-            listener(event.function, event.inputs, event.outputs, api_visibility="private")
+            tab.select(function, inputs, outputs, api_visibility="private")
         _add_endpoints(models)
     page.queue(max_size=MAX_WAITING, default_concurrency_limit=8)
     limit_pending_calls(page)
@@ -143,7 +151,8 @@ def _add_endpoints(models: Models) -> None:
             stage: stage of the painter's training, from 1; 0 for the finished painter.
             label: one of the painter's classes; empty for all classes.
         """
-        return paint.pictures(paint.prepare(models, painter, seed, count, truncation, stage, label))
+        request = paint.prepare(models, painter, seed, count, truncation, stage, label)
+        return paint.pictures(request, models.titles[paint.painter_of(models, painter).name])
 
     @visitor_errors
     def walk_film(  # noqa: D417
@@ -166,10 +175,10 @@ def _add_endpoints(models: Models) -> None:
             label: one of the painter's classes; empty for all classes.
         """
         num = parse_int(count, "count", 2, paint.MAX_STOPS)
-        state = paint.prepare(models, painter, seed, num, truncation, stage, label)
+        request = paint.prepare(models, painter, seed, num, truncation, stage, label)
         file = paint.walk_file()
         film.temp_files.add(str(file))  # otherwise Gradio never deletes it
-        paint.walk(state, file, progress)
+        paint.walk(request, file, progress)
         return str(file)
 
     @visitor_errors
@@ -265,9 +274,15 @@ def health_route(models: Models) -> Route:
     return Route("/health", health)
 
 
+def say(message: str) -> None:
+    """Print what the server is doing while it starts."""
+    print(f"* {message}", flush=True)
+
+
 def _warm_up(models: Models) -> None:
     try:
         serving.warm_up(models)
+        say("ready: every model has computed once")
     except BrushworkError as error:  # a visitor who needs this model gets the same message
         print(f"error: {error}", file=sys.stderr)
     except RuntimeError:
@@ -284,6 +299,7 @@ def launch(
     share: bool = False,
     auth: tuple[str, str] | None = None,
     mcp: bool = False,
+    ready: Callable[[], None] = lambda: None,
 ) -> gr.Blocks:
     """Serve the page from threads of this process.
 
@@ -295,14 +311,21 @@ def launch(
         share: also serve the page under a public gradio.live address for a week.
         auth: a name and a password that visitors have to enter.
         mcp: also offer the endpoints as tools of the Model Context Protocol.
+        ready: called before the server takes the port.
 
     Raises:
         BrushworkError: a checkpoint is broken, or the address cannot be used.
     """
+    say(f"opening {len(models.painters)} generators")
     serving.open_models(models)
+    say("building the page")
     page = build(models)
     storage = Storage(page)
     bypass_proxies(host)
+    # The picture of a preview needs no password, so a page that has one offers none.
+    routes = [health_route(models)] if auth else [health_route(models), picture_route(models)]
+    first = None if auth else paint_room.cover_recipe(models, models.painter(None).name)
+    ready()
     try:
         page.launch(
             server_name=url_host(host),
@@ -312,7 +335,6 @@ def launch(
             mcp_server=mcp,
             theme=theme.THEME,
             css=theme.CSS,
-            head=theme.HEAD,
             footer_links=["api", "settings"],
             run_history=False,
             show_error=False,
@@ -320,15 +342,18 @@ def launch(
             max_threads=64,
             state_session_capacity=MAX_VISITORS,
             app_kwargs={
-                "routes": [health_route(models)],
+                "routes": routes,
                 "middleware": [
+                    Middleware(Preview, models=models, first=first),
                     Middleware(ReadableErrors),
                     Middleware(BodyLimit, max_bytes=MAX_BYTES),
+                    Middleware(BusyLimit, max_calls=MAX_WAITING),
                     Middleware(UploadLimit, storage=storage),
                 ],
             },
             prevent_thread_lock=True,
             ssr_mode=False,
+            quiet=True,
             enable_monitoring=False,
             # Otherwise Gradio first requests its own page, and gives up if that takes long.
             _frontend=False,
@@ -343,6 +368,7 @@ def launch(
             "only; check the network",
             file=sys.stderr,
         )
+    say(f"serving {page.local_url}" + (f" and {page.share_url}" if page.share_url else ""))
     use_small_sessions(page)
     accept_files_only(page)
     storage.watch()

@@ -33,11 +33,15 @@ class Batcher(Generic[Item, Result]):
 
     def __call__(self, item: Item) -> Result:
         """Wait for the batch that contains `item` and return its result."""
+        return self.submit(item).result()
+
+    def submit(self, item: Item) -> Future[Result]:
+        """Add an item to the next batch and return at once."""
         future: Future[Result] = Future()
         self._waiting.append((item, future))
         # ZeroGPU reads from the context which visitor's request the GPU serves.
         _WORKER.submit(copy_context().run, self._compute)
-        return future.result()
+        return future
 
     def _compute(self) -> None:
         num = min(self._max_batch_size, len(self._waiting))

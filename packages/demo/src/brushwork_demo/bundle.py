@@ -28,6 +28,7 @@ def bundle(
     num_stages: int = 4,
     report: Path | None = None,
     about: str | None = None,
+    cover: int = 0,
     into: Path = BUNDLED,
 ) -> Path:
     """Copy a checkpoint in half precision, with earlier stages of its run and its metrics.
@@ -38,6 +39,7 @@ def bundle(
         num_stages: number of checkpoints to copy from `kept/` beside it, evenly spaced.
         report: `report.json` of `evaluate_gan.py`; the metrics of its first set of fakes are shown.
         about: data as for --data of `train_classifier.py`, from which to describe each artist.
+        cover: seed of the picture that stands for a generator on the page.
         into: the folder of bundled checkpoints.
 
     Returns:
@@ -52,7 +54,7 @@ def bundle(
         )
     source = checkpoint.locate(folder_or_hub_id)
     config = checkpoint.load_config(source)
-    additions: dict[str, Any] = {}
+    additions: dict[str, Any] = {"cover_seed": cover} if cover else {}
     if report is not None:
         if not is_generator(config):
             raise BrushworkError(f"{source} is a classifier; `report` is for generators only")

@@ -7,6 +7,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from brushwork_demo.preview import PICTURE
 from brushwork_demo.uploads import LIMITS
 
 MAX_BYTES = LIMITS.max_bytes + 5_000_000
@@ -89,3 +90,35 @@ class BodyLimit:
             return message
 
         await self.app(scope, receive_and_count, send)
+
+
+class BusyLimit:
+    """Refuse a call of the page's script, or a picture of a preview, while too many others wait.
+
+    Gradio's queue limits its own events; these requests do not pass through it.
+
+    Args:
+        app: the next application.
+        max_calls: calls at the same time.
+    """
+
+    def __init__(self, app: ASGIApp, max_calls: int) -> None:
+        self.app = app
+        self.max_calls = max_calls
+        self.calls = 0
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Count the requests that are being answered."""
+        path = scope["path"] if scope["type"] == "http" else ""
+        if not path.startswith((f"{API_PREFIX}/component_server", PICTURE)):
+            await self.app(scope, receive, send)
+            return
+        if self.calls >= self.max_calls:
+            message = "too many visitors at the moment; try again in a few seconds"
+            await JSONResponse({"error": message}, 503)(scope, receive, send)
+            return
+        self.calls += 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.calls -= 1

@@ -1,6 +1,7 @@
 """The models of a page: the generators and the classifier that it offers to visitors."""
 
 import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,6 +16,7 @@ from brushwork.gan.networks import ARCHITECTURES
 BUNDLED = Path(__file__).parent / "checkpoints"
 KEPT = "kept"
 CURVES = "metrics.jsonl"
+PICTURE_SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp"})
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,30 @@ class Painter:
     def side(self) -> int:
         """Side of the generated images in pixels."""
         return self.config["model"]["side"]
+
+    @property
+    def genre(self) -> str | None:
+        """Genre of the training set, if it is a single one."""
+        genres = _names(self.config.get("training", {}).get("genre"))
+        return genres[0] if len(genres) == 1 else None
+
+    @property
+    def title(self) -> str:
+        """What the generator paints, for visitors: "Landscapes", "After Claude Monet"."""
+        training = self.config.get("training", {})
+        artists = _names(training.get("artist"))
+        if training.get("condition") == "artist":
+            return "In the manner of…"
+        if len(artists) == 1:
+            return f"After {artists[0]}"
+        if self.genre and not artists:
+            return f"{self.genre.capitalize()}s"
+        return self.name.replace("-", " ").capitalize()
+
+    @property
+    def cover_seed(self) -> int:
+        """Seed of the picture that stands for this painter on the page."""
+        return int(self.config.get("cover_seed", 0))
 
     def stage(self, number: int | None) -> Path:
         """Return the checkpoint folder of a stage.
@@ -62,6 +88,17 @@ class Models:
     """By name, at least one."""
     classifier: Path | None
     """Checkpoint folder; None if the page cannot identify artists."""
+    pictures: tuple[Path, ...] = ()
+    """Real pictures that whoever serves the page adds, for the quiz and as examples."""
+
+    @property
+    def titles(self) -> dict[str, str]:
+        """The title of each painter by its name; equal titles also contain the name."""
+        titles = [painter.title for painter in self.painters.values()]
+        return {
+            name: f"{painter.title} ({name})" if titles.count(painter.title) > 1 else painter.title
+            for name, painter in self.painters.items()
+        }
 
     def painter(self, name: str | None) -> Painter:
         """Return a painter by name, or the first one for None.
@@ -77,13 +114,16 @@ class Models:
         return self.painters[name]
 
 
-def find_models(generators: Sequence[str] = (), classifier: str | None = None) -> Models:
+def find_models(
+    generators: Sequence[str] = (), classifier: str | None = None, pictures: str | None = None
+) -> Models:
     """Find the checkpoints of a page; without arguments, the bundled ones.
 
     Args:
         generators: checkpoint folders, names of bundled ones or names on the Hugging Face Hub;
-            empty for all bundled ones, those of the largest pictures first.
+            empty for all bundled ones, the best first.
         classifier: a checkpoint folder or a name on the Hub; None for the bundled one.
+        pictures: a folder of real pictures; those of one genre may be in a folder of its name.
 
     Raises:
         BrushworkError: a checkpoint is missing, cannot be opened, or is of the wrong kind.
@@ -105,11 +145,29 @@ def find_models(generators: Sequence[str] = (), classifier: str | None = None) -
             )
     if found:
         _check_config(found)
-    return Models(painters=painters, classifier=found)
+    real = find_pictures(Path(pictures)) if pictures else ()
+    return Models(painters=painters, classifier=found, pictures=real)
+
+
+def find_pictures(folder: Path) -> tuple[Path, ...]:
+    """List the pictures in a folder and in its folders.
+
+    Raises:
+        BrushworkError: there is none.
+    """
+    found = [file for file in folder.rglob("*") if file.suffix.lower() in PICTURE_SUFFIXES]
+    if not found:
+        raise BrushworkError(
+            f"`pictures` is {folder}, which has no JPEG, PNG or WebP files; pass a folder of "
+            "pictures"
+        )
+    return tuple(sorted(found))
 
 
 def bundled_generators() -> list[Path]:
-    """List the bundled generators, those of the largest pictures first: a page opens on the first.
+    """List the bundled generators, the best first: a page opens on the first.
+
+    Larger pictures are better; among those of one size, the ones nearer to their training set are.
 
     Raises:
         BrushworkError: a bundled `config.json` is broken.
@@ -117,7 +175,12 @@ def bundled_generators() -> list[Path]:
     folders = map(checkpoint.locate, checkpoint.bundled_checkpoints().values())
     configs = {folder: checkpoint.load_config(folder) for folder in folders}
     generators = [folder for folder, config in configs.items() if is_generator(config)]
-    return sorted(generators, key=lambda folder: (-configs[folder]["model"]["side"], folder.name))
+
+    def rank(folder: Path) -> tuple[int, float, str]:
+        config = configs[folder]
+        return -config["model"]["side"], _distance(config), folder.name
+
+    return sorted(generators, key=rank)
 
 
 def is_generator(config: Mapping[str, Any]) -> bool:
@@ -181,6 +244,18 @@ def _check_config(folder: Path) -> dict[str, Any]:
             "download the checkpoint again"
         ) from error
     return config
+
+
+def _names(value: object) -> list[str]:
+    """Read a selection of the training set: a name, a list of names, or nothing."""
+    return [value] if isinstance(value, str) and value else [*value] if value else []  # type: ignore[misc]
+
+
+def _distance(config: Mapping[str, Any]) -> float:
+    """Return the first recorded kernel distance (KID) to the training set; infinite without one."""
+    results = config.get("results") or {}
+    distances = [v for k, v in results.items() if k.startswith("kid_") and "_error" not in k]
+    return float(distances[0]) if distances else math.inf
 
 
 def _epochs(config: Mapping[str, Any]) -> float:

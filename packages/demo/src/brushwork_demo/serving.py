@@ -5,7 +5,7 @@ another process, which opens its own models.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -140,6 +140,11 @@ def paint_request(
 def paint(request: PaintRequest) -> NDArray[np.uint8]:
     """Generate images (N, S, S, 3), in one batch with the requests of other visitors."""
     return _paint(request)
+
+
+def paint_each(requests: Sequence[PaintRequest]) -> list[NDArray[np.uint8]]:
+    """Generate the images of several requests, in as few batches as possible."""
+    return [future.result() for future in [_paint.submit(request) for request in requests]]
 
 
 def identify(folder: Path, image: Image.Image) -> "Identification":

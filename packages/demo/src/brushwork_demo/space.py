@@ -69,7 +69,9 @@ from brushwork_demo.__main__ import main
 
 host = os.environ.get("GRADIO_SERVER_NAME", "0.0.0.0")
 port = os.environ.get("GRADIO_SERVER_PORT", "7860")
-main(["--host", host, "--port", port, *sys.argv[1:]])
+pictures = Path(__file__).parent / "pictures"
+added = ["--pictures", str(pictures)] if pictures.is_dir() else []
+main(["--host", host, "--port", port, *added, *sys.argv[1:]])
 '''
 
 

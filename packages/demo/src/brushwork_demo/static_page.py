@@ -188,7 +188,14 @@ def _describe_classifier(place: str, config: dict[str, Any]) -> dict[str, Any]:
     fields = ("artists", "side", "fit", "threshold")
     described = {field: config[field] for field in fields}
     about = config.get("about_artists", {})
-    return {"folder": place, "heat": config["graphs"]["heat"], "about": about, **described}
+    return {
+        "folder": place,
+        "heat": config["graphs"]["heat"],
+        # Then the known score is 1 minus the probability of "none of these artists".
+        "none": bool(config.get("strangers")),
+        "about": about,
+        **described,
+    }
 
 
 def _readme(cards: Sequence[Path]) -> str:

@@ -259,10 +259,13 @@ function element(tag, text = "", name = "") {
   return made;
 }
 
-function showAnswer({ probabilities, knownScore }) {
+function showAnswer({ probabilities: givenKnown, knownScore }) {
   const { artists, threshold, about } = models.classifier;
+  const none = models.classifier.none ? 1 - knownScore : 0;
+  const probabilities = givenKnown.map((value) => value * (1 - none));
   const order = [...artists.keys()].sort((a, b) => probabilities[b] - probabilities[a]);
-  const best = order[0], known = knownScore >= threshold;
+  const best = order[0];
+  const known = models.classifier.none ? probabilities[best] >= none : knownScore >= threshold;
   const percent = (value) => `${(100 * value).toFixed(1)}%`;
   const list = element("ol");
   for (const i of order.slice(0, HIGHEST_CANDIDATES)) {
@@ -275,6 +278,13 @@ function showAnswer({ probabilities, knownScore }) {
     bar.firstChild.style.width = percent(probabilities[i]);
     item.append(button, element("span", percent(probabilities[i]), "share"), bar,
       element("span", about[artists[i]] ?? "", "line"));
+    list.append(item);
+  }
+  if (models.classifier.none) {
+    const item = element("li"), bar = element("span", "", "bar");
+    bar.append(element("i"));
+    bar.firstChild.style.width = percent(none);
+    item.append(element("b", "None of these artists"), element("span", percent(none), "share"), bar);
     list.append(item);
   }
   const detail = known

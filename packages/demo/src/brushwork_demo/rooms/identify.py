@@ -1,4 +1,4 @@
-"""The Identify tab: the likely artists of a picture, the evidence, similar training paintings."""
+"""The Identify room: the likely artists of a picture, the evidence, similar training paintings."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -12,13 +12,14 @@ from brushwork.errors import BrushworkError
 from brushwork.report import figures
 from brushwork_demo import serving
 from brushwork_demo.models import Models
-from brushwork_demo.text import data_url, escape, visitor_errors
+from brushwork_demo.text import data_url, escape, parse_int, title_of, visitor_errors
 from brushwork_demo.uploads import CLASSIFIER_SIDE, read_upload
 
 if TYPE_CHECKING:
     from brushwork.classifier.identify import Identification, Neighbour
 
-EXAMPLES = Path(__file__).parent / "examples"
+EXAMPLES = Path(__file__).parents[1] / "examples"
+MAX_EXAMPLES = 6
 NO_CLASSIFIER = (
     "This page has no artist classifier. "
     "Train one and start the page with `brushwork-demo --classifier FOLDER`."
@@ -62,27 +63,64 @@ def candidates_html(
     found: "Identification", descriptions: Mapping[str, str], heading: str = ""
 ) -> str:
     """Format the candidates: names, probabilities, bars and descriptions below a verdict."""
-    best = found.candidates[0]
-    if found.known:
-        verdict = escape(best.artist)
-        detail = f"with a probability of {best.probability:.0%}"
+    rows = [(c.artist, c.probability, descriptions.get(c.artist, "")) for c in found.candidates]
+    return answer_section(rows, found.known, none_of_these(found), traits(found), heading)
+
+
+def none_of_these(_found: "Identification") -> float | None:
+    """Return the probability that no known artist painted it; None if the answer has none."""
+    return None
+
+
+def traits(_found: "Identification") -> dict[str, str]:
+    """Return the likeliest style, genre and decade, as far as the answer has them."""
+    return {}
+
+
+def answer_section(
+    rows: Sequence[tuple[str, float, str]],
+    known: bool,
+    none: float | None = None,
+    traits: Mapping[str, str] | None = None,
+    heading: str = "",
+) -> str:
+    """Format an answer as HTML.
+
+    Args:
+        rows: name, probability and description of each candidate, the likeliest first.
+        known: whether the first name is the answer.
+        none: the probability that it is none of the known artists; then all of them sum to 1 with
+            it. Without it, the bars share out 1 among the known artists.
+        traits: further answers, such as {"Style": "Impressionism, 80%"}.
+        heading: a line above the verdict.
+    """
+    best, probability, _ = rows[0]
+    if known:
+        verdict, detail = escape(best), f"with a probability of {probability:.0%}"
     else:
-        verdict = "Unknown artist"
-        detail = (
-            "Not similar enough to any artist that the classifier knows. The most likely of them "
-            f"is {escape(best.artist)} ({best.probability:.0%})."
-        )
-    rows = "".join(
-        f'<li><span class="who">{escape(c.artist)}</span>'
-        f'<span class="share">{c.probability:.1%}</span>'
-        f'<span class="bar" aria-hidden="true"><i style="width:{c.probability:.2%}"></i></span>'
-        f'<span class="line">{escape(descriptions.get(c.artist, ""))}</span></li>'
-        for c in found.candidates
+        verdict = "None of the known artists"
+        detail = f"If it is one of them, most likely {escape(best)}."
+        if none is None:
+            detail += " The bars share out 100% among the known artists."
+    bars = "".join(_bar(*row) for row in rows)
+    if none is not None:
+        bars += _bar("None of these", none, "An artist that the classifier does not know", "none")
+    more = "".join(
+        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in (traits or {}).items()
     )
     head = f'<p class="over">{escape(heading)}</p>' if heading else ""
     return (
         f'<section class="answer" aria-live="polite">{head}<h3>{verdict}</h3>'
-        f"<p>{detail}</p><ol>{rows}</ol></section>"
+        f"<p>{detail}</p><ol>{bars}</ol>{f'<dl>{more}</dl>' if more else ''}</section>"
+    )
+
+
+def _bar(name: str, probability: float, line: str, kind: str = "") -> str:
+    return (
+        f'<li class="{kind}"><span class="who">{escape(name)}</span>'
+        f'<span class="share">{probability:.1%}</span>'
+        f'<span class="bar" aria-hidden="true"><i style="width:{probability:.2%}"></i></span>'
+        f'<span class="line">{escape(line)}</span></li>'
     )
 
 
@@ -98,8 +136,8 @@ def introduction(artists: Sequence[str]) -> str:
     rest = f" and {len(artists) - MAX_NAMES:,} more" if len(artists) > MAX_NAMES else ""
     return (
         "<section class='answer'><h3>Who painted it?</h3>"
-        f"<p>The classifier knows {len(artists):,} artists. It answers “unknown artist” for a "
-        f"painting that is not similar to theirs.</p><p class='hint'>{some}{rest}.</p></section>"
+        f"<p>The classifier knows {len(artists):,} artists. It says so if a painting is not "
+        f"similar to theirs.</p><p class='hint'>{some}{rest}.</p></section>"
     )
 
 
@@ -125,62 +163,81 @@ def _thumbnail(near: "Neighbour") -> str:
     return f'<img src="{data_url(near.thumbnail)}" alt="{escape(near.title)}">'
 
 
-def tab(models: Models) -> None:
-    """Add the components of the tab to the page."""
+def example_files(models: Models) -> list[Path]:
+    """List the examples: pictures of whoever serves the page, or the bundled ones."""
+    files = models.pictures or sorted(EXAMPLES.glob("*.jpg"))
+    step = -(-len(files) // MAX_EXAMPLES)
+    return list(files)[::step]
+
+
+def room(models: Models) -> None:
+    """Place the components of the room."""
     if models.classifier is None:
         gr.Markdown(NO_CLASSIFIER, elem_id="no-classifier")
         return
     with gr.Row(equal_height=False):
-        with gr.Column(scale=3, min_width=300):
+        with gr.Column(scale=3, min_width=300, elem_id="upload-column"):
             image = gr.Image(
                 label="A painting",
                 format="jpeg",
                 sources=["upload", "webcam", "clipboard"],
-                height=380,
+                # On a phone, the camera on the back.
+                webcam_options=gr.WebcamOptions(
+                    mirror=False, constraints={"video": {"facingMode": "environment"}}
+                ),
+                height="clamp(200px, 34vh, 400px)",
                 placeholder="Drop a painting here, paste one, or click to choose a file",
                 alt_text="The painting to identify",
                 elem_id="upload",
             )
-            files = sorted(EXAMPLES.glob("*.jpg"))
-            if files:
-                gr.Examples(
-                    [[str(file)] for file in files],
-                    image,
-                    label="Examples: drawn by code, or generated by a painter of this page",
-                    cache_examples=False,
-                    api_visibility="private",
-                    elem_id="examples",
-                    example_labels=None,
-                )
         with gr.Column(scale=4, min_width=300):
             verdict = gr.HTML(
                 introduction(checkpoint.load_config(models.classifier).get("artists", [])),
                 elem_id="answer",
             )
-            with gr.Row(visible=False) as more:
-                heat = gr.Image(
-                    label="Evidence map (Grad-CAM)",
-                    format="jpeg",
-                    interactive=False,
-                    buttons=["fullscreen"],
-                    alt_text="Heat map of the parts that are evidence for the artist",
-                    elem_id="heat",
-                )
-            reason = gr.Radio([], label="Evidence for", visible=False, elem_id="reason")
+    files = example_files(models)
+    examples = gr.Gallery(
+        [(str(file), title_of(file)) for file in files],
+        label="Examples" if models.pictures else "Examples, generated by this page",
+        columns=MAX_EXAMPLES,
+        rows=1,
+        height="auto",
+        object_fit="cover",
+        allow_preview=False,
+        interactive=False,
+        buttons=[],
+        elem_id="examples",
+    )
+    with gr.Row(equal_height=False):
+        with gr.Column(scale=3, min_width=300, visible=False) as more:
+            reason = gr.Radio([], label="Evidence for", elem_id="reason")
+            heat = gr.ImageSlider(
+                label="The painting, and the evidence in it (Grad-CAM)",
+                format="jpeg",
+                interactive=False,
+                buttons=["fullscreen"],
+                slider_position=50,
+                elem_id="heat",
+            )
+        with gr.Column(scale=4, min_width=300):
             known = gr.HTML(visible=False, elem_id="nearest")
+
+    @visitor_errors
+    def choose_example(event: gr.SelectData) -> str:
+        return str(files[parse_int(event.index, "the example", 0, len(files) - 1)])
 
     @visitor_errors
     def name_artist(file: Any) -> list[Any]:
         picture = read_upload(file, CLASSIFIER_SIDE)
         if picture is None:
             hidden = gr.update(visible=False)
-            return ["", hidden, hidden, hidden]
+            return [introduction(serving.artists(classifier_of(models))), gr.skip(), hidden, hidden]
         folder = classifier_of(models)
         found = serving.identify(folder, picture)
         names = [c.artist for c in found.candidates]
         return [
             candidates_html(found, artist_descriptions(folder)),
-            gr.update(choices=names, value=names[0], visible=True),
+            gr.update(choices=names, value=names[0]),
             gr.skip(),
             gr.skip(),
         ]
@@ -191,10 +248,10 @@ def tab(models: Models) -> None:
         if picture is None:
             return [gr.skip(), gr.update(visible=False), gr.update(visible=False)]
         similar = nearest_html(models, picture)
-        heat_map = evidence(picture, artist)
+        shown = evidence(picture, artist)
         return [
-            heat_map,
-            gr.update(visible=heat_map is not None),
+            shown,
+            gr.update(visible=shown is not None),
             gr.update(value=similar, visible=bool(similar)),
         ]
 
@@ -203,12 +260,12 @@ def tab(models: Models) -> None:
         picture = read_upload(file)
         return gr.skip() if picture is None else evidence(picture, artist)
 
-    def evidence(picture: Image.Image, artist: Any) -> Image.Image | None:
+    def evidence(picture: Image.Image, artist: Any) -> tuple[Image.Image, Image.Image] | None:
         folder = classifier_of(models)
         if artist not in serving.artists(folder):
             artist = None
         try:
-            return figures.overlay(picture, serving.explain(folder, picture, artist))
+            return picture, figures.overlay(picture, serving.explain(folder, picture, artist))
         except BrushworkError:  # Grad-CAM needs feature maps, which some backbones do not have
             return None
 
@@ -218,6 +275,7 @@ def tab(models: Models) -> None:
         "api_visibility": "private",
         "preprocess": False,
     }
+    examples.select(choose_example, None, image, api_visibility="private")
     image.change(name_artist, image, [verdict, reason, more, known], **limits).success(
         explain_answer, [image, reason], [heat, more, known], show_progress="hidden", **limits
     )

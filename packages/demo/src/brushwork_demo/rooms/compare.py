@@ -1,0 +1,247 @@
+"""The Compare room: the same seed through up to four generators, with three plain measures."""
+
+import random
+from collections.abc import Sequence
+from typing import Any
+
+import gradio as gr
+import pandas as pd
+from PIL import Image
+
+from brushwork.gan.generator import MAX_SEED
+from brushwork_demo import paint, serving
+from brushwork_demo.models import Models, Painter
+from brushwork_demo.text import data_url, escape, parse_int, visitor_errors
+
+MAX_COMPARED = 4
+SIDE = 384
+"""Side in pixels, approximately, to which a picture is enlarged."""
+MEASURES = {
+    "Closeness": ("precision", "pictures that lie among the paintings"),
+    "Variety": ("recall", "paintings that the pictures come near to"),
+    "Novelty": ("authenticity", "pictures that are no near copy of a training painting"),
+}
+"""The plain name, the metric of `evaluate_gan.py`, and what is counted; more is better."""
+EXPLAINED = (
+    "↑ All three are percentages, and more is better. Closeness counts "
+    f"{MEASURES['Closeness'][1]}; variety counts {MEASURES['Variety'][1]}; novelty counts "
+    f"{MEASURES['Novelty'][1]}. A neural network measures what is near."
+)
+OTHER_SPACES = " These generators were measured by different networks, so compare with care."
+SCRIPT = """
+const show = (at) => {
+  for (const box of element.querySelectorAll(".stages")) {
+    const last = box.children.length - 1;
+    [...box.children].forEach((image, n) => {
+      image.classList.toggle("shown", n == Math.round(at * last));
+      image.setAttribute("aria-hidden", n != Math.round(at * last));
+    });
+  }
+};
+let timer;
+element.addEventListener("input", (event) => show(event.target.value / event.target.max));
+element.addEventListener("click", (event) => {
+  const range = event.target.closest("button") && element.querySelector("input[type=range]");
+  if (!range) return;
+  clearInterval(timer);
+  range.value = 0;
+  show(0);
+  timer = setInterval(() => {
+    range.value = +range.value + 1;
+    show(range.value / range.max);
+    if (range.value == range.max) clearInterval(timer);
+  }, 900);
+});
+"""
+
+
+def results(painter: Painter) -> dict[str, float]:
+    """Read the metrics in a checkpoint's config, by the names of `evaluate_gan.py`."""
+    measured = painter.config.get("results", {})
+    return {str(k): float(v) for k, v in measured.items() if isinstance(v, int | float)}
+
+
+def plain_measures(painter: Painter) -> tuple[str, dict[str, float]]:
+    """Choose the three plain measures, in [0, 1], of the first feature space that has all.
+
+    Returns:
+        The name of the space, and the measures by their plain names; both empty without results.
+    """
+    measured = results(painter)
+    for key in measured:
+        if not key.startswith("precision_"):
+            continue
+        space = key.removeprefix("precision_")
+        found = {name: measured.get(f"{metric}_{space}") for name, (metric, _) in MEASURES.items()}
+        if all(value is not None for value in found.values()):
+            return space, found  # type: ignore[return-value]
+    return "", {}
+
+
+def side_by_side(models: Models, names: Sequence[str], seed: int) -> str:
+    """Generate one picture by each painter and each of its stages, as HTML with the measures."""
+    figures = "".join(_figure(models, name, seed) for name in names)
+    spaces = {plain_measures(models.painter(name))[0] for name in names} - {""}
+    note = EXPLAINED + (OTHER_SPACES if len(spaces) > 1 else "")
+    if not spaces:
+        note = "No measures are recorded for these generators."
+    most = max(len(models.painter(name).stages) for name in names)
+    film = ""
+    if most > 1:
+        film = (
+            '<div class="film-of-training"><button type="button">Play the training</button>'
+            f'<input type="range" min="0" max="{most - 1}" value="{most - 1}" step="1" '
+            'aria-label="Stage of the training"></div>'
+        )
+    return f'<div class="compared">{figures}</div>{film}<p class="hint">{note}</p>'
+
+
+def _figure(models: Models, name: str, seed: int) -> str:
+    painter = models.painter(name)
+    title = models.titles[name]
+    requests = [
+        serving.paint_request(folder, num=1, seed=seed, truncation=0.8) for folder in painter.stages
+    ]
+    images = ""
+    for i, array in enumerate(serving.paint_each(requests)):
+        last = i == len(requests) - 1
+        large: Image.Image = paint.enlarged(array[0], SIDE)
+        after = "" if last else f", after {painter.epochs[i]:,.0f} epochs"
+        images += (
+            f'<img src="{data_url(large)}" class="{"shown" if last else ""}" '
+            f'aria-hidden="{str(not last).lower()}" width="{SIDE}" height="{SIDE}" '
+            f'alt="{escape(paint.described(array[0], title))}, seed {seed}{after}">'
+        )
+    rows = "".join(
+        f"<tr><th scope='row'>{measure} ↑</th><td>{value:.0%}</td></tr>"
+        for measure, value in plain_measures(painter)[1].items()
+    )
+    return (
+        f'<figure><div class="stages">{images}</div><figcaption>{escape(title)}</figcaption>'
+        f"<table>{rows}</table></figure>"
+    )
+
+
+def all_measures(models: Models, names: Sequence[str]) -> str:
+    """Format all that is recorded about painters as one table, as HTML."""
+    columns: list[dict[str, str]] = []
+    for name in names:
+        painter = models.painter(name)
+        training = painter.config.get("training", {})
+        facts = {
+            "pixels": f"{painter.side} x {painter.side}",
+            "training set": f"{training.get('num_paintings', 0):,} paintings",
+            "training": f"{painter.epochs[-1]:,.0f} epochs",
+        }
+        columns.append(facts | {key: f"{value:,.4g}" for key, value in results(painter).items()})
+    keys = dict.fromkeys(key for column in columns for key in column)
+    head = "".join(f"<th scope='col'>{escape(models.titles[name])}</th>" for name in names)
+    # <wbr> lets the browser break a long name such as kid_error_inception.
+    rows = "".join(
+        f"<tr><th scope='row'>{escape(key).replace('_', '_<wbr>')}</th>"
+        + "".join(f"<td>{escape(column.get(key, ''))}</td>" for column in columns)
+        + "</tr>"
+        for key in keys
+    )
+    return f'<div class="measures"><table><tr><td></td>{head}</tr>{rows}</table></div>'
+
+
+def curve_names(models: Models) -> list[str]:
+    """List the curves that at least one painter's run recorded."""
+    keys = {key for who in models.painters.values() for line in who.curves for key in line}
+    return [key for key in ("loss_G", "loss_D", "D(x)", "D(G(z))") if key in keys]
+
+
+def curves(models: Models, names: Sequence[str], key: str) -> pd.DataFrame:
+    """Collect one curve of several painters in a table: columns `epoch`, `key` and `painter`."""
+    rows = [
+        {"epoch": line.get("epoch", line.get("step", 0)), key: line[key], "painter": name}
+        for name in names
+        for line in models.painter(name).curves
+        if key in line
+    ]
+    return pd.DataFrame(rows, columns=["epoch", key, "painter"])
+
+
+def chosen_are_valid(names: Any, seed: Any, _key: Any) -> list[dict[str, Any]]:
+    """Mark the inputs that cannot be compared, for Gradio's validation of an event."""
+    few = isinstance(names, list) and 1 <= len(names) <= MAX_COMPARED
+    whole = isinstance(seed, int) and 0 <= seed <= MAX_SEED
+    return [
+        gr.validate(few, f"Choose 1 to {MAX_COMPARED} generators."),
+        gr.validate(whole, f"The seed is a whole number from 0 to {MAX_SEED:,}."),
+        gr.validate(True, ""),
+    ]
+
+
+def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
+    """Place the components of the room.
+
+    Returns:
+        The function that fills the room when it is opened, its inputs and its outputs.
+    """
+    painters = list(models.painters)
+    keys = curve_names(models)
+    with gr.Column(elem_id="choice"):
+        with gr.Row(equal_height=True):
+            names = gr.CheckboxGroup(
+                [(title, name) for name, title in models.titles.items()],
+                value=painters[:MAX_COMPARED],
+                label=f"Generators, up to {MAX_COMPARED}",
+                elem_id="compared",
+            )
+            seed = gr.Number(
+                7,
+                label="Seed for all",
+                precision=0,
+                minimum=0,
+                maximum=MAX_SEED,
+                elem_id="same-seed",
+            )
+        again = gr.Button("Another seed", variant="primary", elem_id="another-seed")
+    table = gr.HTML(js_on_load=SCRIPT, elem_id="comparison")
+    with gr.Accordion("All measures and training curves", open=False):
+        measures = gr.HTML(elem_id="measures")
+        key = gr.Dropdown(keys, value=keys[0] if keys else None, label="Curve", visible=bool(keys))
+        plot = gr.LinePlot(
+            None,
+            x="epoch",
+            y=keys[0] if keys else "loss_G",
+            color="painter",
+            height=260,
+            visible=bool(keys),
+            elem_id="curves",
+            buttons=[],
+        )
+
+    @visitor_errors
+    def compare(chosen: list[str], number: Any, curve: str | None) -> list[Any]:
+        value = parse_int(number, "seed", 0, MAX_SEED)
+        drawn = gr.skip() if curve is None else draw(chosen, curve)
+        return [side_by_side(models, chosen, value), all_measures(models, chosen), drawn]
+
+    @visitor_errors
+    def draw(chosen: list[str], curve: str) -> Any:
+        value = curves(models, chosen, curve)
+        return gr.update(value=value, y=curve, title=f"{curve} during training")
+
+    limits: dict[str, Any] = {
+        "concurrency_limit": 8,
+        "concurrency_id": "paint",
+        "api_visibility": "private",
+    }
+    inputs, outputs = [names, seed, key], [table, measures, plot]
+    again.click(lambda: random.randrange(100_000), None, seed, **limits).then(
+        compare, inputs, outputs, validator=chosen_are_valid, **limits
+    )
+    gr.on(
+        [names.input, seed.submit],
+        compare,
+        inputs,
+        outputs,
+        validator=chosen_are_valid,
+        trigger_mode="always_last",
+        **limits,
+    )
+    key.input(draw, [names, key], plot, **limits)
+    return compare, inputs, outputs

@@ -1,0 +1,391 @@
+// The Paint room in the browser. A picture is its recipe: painter, seed, truncation, stage, label.
+// Gradio passes: element, trigger, props, server.
+
+const $ = (selector) => element.querySelector(selector);
+const painters = Object.fromEntries(props.painters.map((one) => [one.name, one]));
+const FIELDS = ["painter", "seed", "truncation", "stage", "label"];
+const MOST_IN_STRIP = 60;
+const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+
+const opening = (name) =>
+  ({painter: name, seed: painters[name].seed, truncation: props.truncation});
+const query = (recipe) =>
+  new URLSearchParams(FIELDS.filter((f) => recipe[f]).map((f) => [f, recipe[f]])).toString();
+const recipeOf = (text) => {
+  const given = Object.fromEntries(new URLSearchParams(text));
+  return Object.fromEntries(FIELDS.filter((f) => given[f]).map((f) => [f, given[f]]));
+};
+const randomSeed = () => String(Math.floor(Math.random() * 1e6));
+
+const seen = new Map(); // query -> {src, alt}
+for (const name in painters) seen.set(query(opening(name)), props.covers[name]);
+let current = opening(props.painters[0].name);
+let mixing = null;
+const used = new Map(); // variations already shown of each picture
+
+// Asking the server.
+
+function say(text) {
+  $("#message").textContent = text;
+}
+
+async function ask(recipes) {
+  const missing = recipes.filter((recipe) => !seen.has(query(recipe)));
+  for (let i = 0; i < missing.length; i += 16) {
+    const part = missing.slice(i, i + 16);
+    let answer;
+    try {
+      answer = await server.show(part);
+    } catch {
+      answer = {error: "The server does not answer or is busy. Try again in a moment."};
+    }
+    if (answer.error) throw new Error(answer.error);
+    part.forEach((recipe, n) => seen.set(query(recipe), answer[n]));
+  }
+  while (seen.size > 400) seen.delete(seen.keys().next().value);
+  return recipes.map((recipe) => seen.get(query(recipe)));
+}
+
+async function working(task) {
+  const figure = $(".picture");
+  figure.setAttribute("aria-busy", "true");
+  try {
+    return await task();
+  } catch (error) {
+    say(error.message);
+  } finally {
+    figure.removeAttribute("aria-busy");
+  }
+}
+
+// The large picture. While one is painted, only the latest of the later ones is remembered.
+
+let busy = false;
+let next = null;
+
+async function draw(recipe) {
+  current = recipe;
+  describe();
+  if (busy) {
+    next = recipe;
+    return;
+  }
+  busy = true;
+  await working(async () => {
+    for (next = recipe; next; ) {
+      const wanted = next;
+      next = null;
+      const [picture] = await ask([wanted]);
+      $("#picture").src = picture.src;
+      $("#picture").alt = picture.alt;
+    }
+  });
+  busy = false;
+  next = null;
+}
+
+function describe() {
+  const painter = painters[current.painter];
+  const title = current.label && painter.classes.includes(current.label)
+    ? painter.title.replace("…", " " + current.label) : painter.title;
+  const short = current.seed.length > 14 ? current.seed.slice(0, 12) + "…" : current.seed;
+  $("#what").textContent = title;
+  $("#which").textContent = "picture " + short;
+  if (room() == "paint") document.title = `${title}, picture ${short} · brushwork`;
+  $("#seed").value = current.seed;
+  $("#variety").value = current.truncation || 1;
+  $("#class-row").hidden = !painter.classes.length;
+  if ($("#class").dataset.painter != painter.name) {
+    $("#class").dataset.painter = painter.name;
+    $("#class").replaceChildren(
+      ...[["", "everything"], ...painter.classes.map((c) => [c, c])].map(([v, t]) => new Option(t, v)));
+  }
+  $("#class").value = current.label || "";
+  const stages = painter.epochs.length;
+  $("#stage-row").hidden = stages < 2;
+  $("#stage").max = stages;
+  $("#stage").value = current.stage || stages;
+  $("#stage-text").textContent =
+    `Training, after ${painter.epochs[(current.stage || stages) - 1]} of ${painter.epochs.at(-1)} epochs`;
+  for (const card of element.querySelectorAll("[data-painter][role=radio]")) {
+    const chosen = card.dataset.painter == current.painter;
+    card.setAttribute("aria-checked", chosen);
+    card.tabIndex = chosen ? 0 : -1;
+  }
+  const [, x, y] = current.seed.match(/@([-0-9.]+),([-0-9.]+)$/) || [0, 0, 0];
+  $("#pad i").style.transform = `translate(${50 * x}cqw, ${-50 * y}cqh)`;
+  $("#pad").setAttribute("aria-valuenow", x);
+  $("#pad").setAttribute("aria-valuetext",
+    x || y ? `${Math.round(100 * x)} % across, ${Math.round(100 * y)} % up` : "in the middle");
+  props.value = query(current);
+  mark();
+}
+
+// The address and the browser's history.
+
+const room = () => new URLSearchParams(location.search).get("room") || "paint";
+
+function remember() {
+  const address = "?" + query(current);
+  if (location.search == address) return;
+  history.pushState({depth: depth() + 1}, "", address);
+  $("#back").disabled = !depth();
+}
+
+const depth = () => history.state?.depth || 0;
+
+function open(recipe) {
+  current = recipe;
+  remember();
+  draw(recipe);
+  add([recipe]);
+}
+
+function chooseTab(name) {
+  const tab = document.querySelector(`#tabs [role=tab][data-tab-id="${name}"]`);
+  if (tab && tab.getAttribute("aria-selected") != "true") tab.click();
+}
+
+function readAddress() {
+  const given = recipeOf(location.search);
+  if (room() == "paint" && given.seed) {
+    if (!painters[given.painter || (given.painter = props.painters[0].name)]) {
+      say("This link names a painter that this page does not have.");
+    } else {
+      draw(given);
+      add([given]);
+    }
+  }
+  $("#back").disabled = !depth();
+  chooseTab(room());
+}
+
+addEventListener("popstate", readAddress);
+addEventListener("brushwork:room", (event) => {
+  if (event.detail == room()) return;
+  const address = event.detail == "paint" ? query(current) : "room=" + event.detail;
+  history.pushState({depth: depth() + 1}, "", "?" + address);
+  const tab = document.querySelector(`#tabs [role=tab][data-tab-id="${event.detail}"]`);
+  document.title = (tab ? tab.textContent.trim() + " · " : "") + "brushwork";
+  if (event.detail == "paint") describe();
+});
+
+// The strips: one stop for the keyboard each, arrow keys inside.
+
+async function add(recipes) {
+  const shown = [...$("#strip").children].map((one) => one.dataset.recipe);
+  const fresh = recipes.filter((recipe) => !shown.includes(query(recipe)));
+  if (!fresh.length) return mark();
+  await working(async () => {
+    await ask(fresh);
+    $("#strip").append(...fresh.map((recipe) => thumbnail(query(recipe))));
+    while ($("#strip").children.length > MOST_IN_STRIP) $("#strip").firstChild.remove();
+    mark();
+  });
+}
+
+function thumbnail(text) {
+  const {src, alt} = seen.get(text) || {src: "", alt: ""};
+  const button = document.createElement("button");
+  const image = new Image(96, 96);
+  Object.assign(image, {src, alt});
+  Object.assign(button, {type: "button", tabIndex: -1});
+  button.setAttribute("role", "option");
+  button.dataset.recipe = text;
+  button.append(image);
+  return button;
+}
+
+function mark() {
+  const text = query(current);
+  for (const strip of element.querySelectorAll(".strip")) {
+    let stop = null;
+    for (const one of strip.children) {
+      const chosen = one.dataset.recipe == text;
+      one.setAttribute("aria-selected", chosen);
+      one.tabIndex = -1;
+      if (chosen) stop = one;
+    }
+    if (stop) strip.scrollTo({left: stop.offsetLeft - strip.clientWidth / 2 + 48});
+    if (strip.children.length) (stop || strip.firstChild).tabIndex = 0;
+  }
+  const kept = (window.brushworkKept || []).includes(text);
+  $("#keep").setAttribute("aria-pressed", kept);
+  $("#keep").textContent = kept ? "♥ Kept" : "♡ Keep";
+}
+
+function arrows(strip, choose) {
+  strip.addEventListener("keydown", (event) => {
+    const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
+    const all = [...strip.querySelectorAll("button")];
+    let at = all.indexOf(document.activeElement);
+    if (event.key == "Home") at = 0;
+    else if (event.key == "End") at = all.length - 1;
+    else if (step) at = (at + step + all.length) % all.length;
+    else return;
+    event.preventDefault();
+    all[at].focus();
+    if (!mixing) choose(all[at]);
+  });
+  strip.addEventListener("click", (event) => {
+    const button = event.target.closest("button");
+    if (button) choose(button);
+  });
+}
+
+for (const strip of [$("#strip"), $("#kept")]) {
+  arrows(strip, (button) => {
+    const recipe = recipeOf(button.dataset.recipe);
+    if (mixing) mix(recipe);
+    else open(recipe);
+  });
+}
+arrows($(".cards"), (card) => {
+  if (card.dataset.painter != current.painter) open(opening(card.dataset.painter));
+});
+
+async function fillShelf() {
+  const kept = window.brushworkKept || [];
+  const known = kept.filter((text) => painters[recipeOf(text).painter]);
+  await working(async () => {
+    await ask(known.map(recipeOf));
+    $("#kept").replaceChildren(...known.map(thumbnail));
+    $("#shelf").hidden = !known.length;
+  });
+  mark();
+}
+addEventListener("brushwork:kept", fillShelf);
+
+// What can be done with a picture.
+
+const click = (id, action) => $(id).addEventListener("click", action);
+
+click("#another", () => {
+  say("");
+  open({...current, seed: randomSeed()});
+});
+click("#back", () => history.back());
+click("#keep", () => trigger("keep"));
+click("#like", async () => {
+  const first = used.get(query(current)) || 0;
+  used.set(query(current), first + 6);
+  say("Six variations are in the strip.");
+  const base = current;
+  await add([base, ...Array.from({length: 6}, (_, n) => ({...base, seed: `${base.seed}.${first + n + 1}`}))]);
+  lastAdded(6);
+});
+click("#mix", () => {
+  mixing = mixing ? null : current;
+  $("#mix").setAttribute("aria-pressed", !!mixing);
+  say(mixing ? "Choose a second picture in the strip." : "");
+});
+element.addEventListener("keydown", (event) => {
+  if (event.key == "Escape" && mixing) $("#mix").click();
+});
+
+async function mix(other) {
+  const one = mixing;
+  if (other.painter != one.painter) return say("Choose a picture by the same painter.");
+  if (query(other) == query(one)) return say("Choose a different picture.");
+  $("#mix").click();
+  const between = [0.2, 0.35, 0.5, 0.65, 0.8].map(
+    (share) => ({...one, seed: `(${one.seed}~${other.seed}*${share})`}));
+  say("From the first picture to the second.");
+  await add(between);
+  open(between[2]);
+}
+
+click("#stroll", async () => {
+  const end = randomSeed();
+  const steps = Array.from({length: 8}, (_, n) =>
+    n == 7 ? {...current, seed: end} : {...current, seed: `(${current.seed}~${end}*${(n + 1) / 8})`});
+  say("A walk to another picture.");
+  await add(steps);
+  if (!still) {
+    for (const step of steps) {
+      draw(step);
+      await new Promise((done) => setTimeout(done, 160));
+    }
+  }
+  open(steps[7]);
+});
+
+function lastAdded(num) {
+  const strip = $("#strip");
+  strip.children[strip.children.length - num]?.focus({preventScroll: true});
+  strip.scrollTo({left: strip.scrollWidth});
+}
+
+click("#share", async () => {
+  const url = location.origin + location.pathname + "?" + query(current);
+  try {
+    if (navigator.share && matchMedia("(pointer: coarse)").matches) await navigator.share({url});
+    else await navigator.clipboard.writeText(url).then(() => say("The link is copied."));
+  } catch {
+    say(url);
+  }
+});
+
+function download(answer, name) {
+  if (answer.error) return say(answer.error);
+  const link = document.createElement("a");
+  Object.assign(link, {href: answer.src, download: name});
+  link.click();
+}
+click("#save", () => working(async () => download(await server.save(current), "brushwork.png")));
+click("#sheet", () => working(async () =>
+  download(await server.sheet(window.brushworkKept.map(recipeOf)), "brushwork-sheet.jpeg")));
+
+// The pad and the sliders: the picture follows; the address changes when the hand stops.
+
+const pad = $("#pad");
+let origin = "";
+
+function move(x, y) {
+  const clamp = (value) => Math.max(-1, Math.min(1, value)).toFixed(2);
+  [x, y] = [clamp(x), clamp(y)];
+  const seed = +x || +y ? `${origin}@${+x},${+y}` : origin;
+  draw({...current, seed});
+}
+const hold = () => (origin = current.seed.replace(/@[-0-9.]+,[-0-9.]+$/, ""));
+const settle = () => {
+  remember();
+  add([current]);
+};
+function follow(event) {
+  const box = pad.getBoundingClientRect();
+  move(2 * (event.clientX - box.left) / box.width - 1, 1 - 2 * (event.clientY - box.top) / box.height);
+}
+pad.addEventListener("pointerdown", (event) => {
+  pad.setPointerCapture(event.pointerId);
+  hold();
+  follow(event);
+});
+pad.addEventListener("pointermove", (event) => {
+  if (pad.hasPointerCapture(event.pointerId)) follow(event);
+});
+pad.addEventListener("pointerup", settle);
+pad.addEventListener("keydown", (event) => {
+  const step = {ArrowRight: [0.1, 0], ArrowLeft: [-0.1, 0], ArrowUp: [0, 0.1], ArrowDown: [0, -0.1]}[event.key];
+  if (!step) return;
+  event.preventDefault();
+  hold();
+  const [, x, y] = current.seed.match(/@([-0-9.]+),([-0-9.]+)$/) || [0, 0, 0];
+  move(+x + step[0], +y + step[1]);
+});
+pad.addEventListener("keyup", settle);
+
+for (const [id, field] of [["#variety", "truncation"], ["#stage", "stage"]]) {
+  $(id).addEventListener("input", (event) => {
+    const last = field == "stage" && event.target.value == event.target.max;
+    draw({...current, [field]: last ? "" : event.target.value});
+  });
+  $(id).addEventListener("change", settle);
+}
+$("#class").addEventListener("change", (event) => open({...current, label: event.target.value}));
+$("#seed").addEventListener("change", (event) => open({...current, seed: event.target.value.trim() || "0"}));
+
+describe();
+add([current]);
+fillShelf();
+readAddress();

@@ -1,0 +1,260 @@
+"""The quiz "Real or fake?": ten rounds, each with a generated and a real picture."""
+
+import random
+from dataclasses import dataclass, replace
+from typing import Any
+
+import gradio as gr
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from brushwork.data import synthetic
+from brushwork.gan.generator import MAX_SEED
+from brushwork_demo import serving
+from brushwork_demo.models import Models, Painter
+from brushwork_demo.paint import enlarged
+from brushwork_demo.sessions import KEEP_SECONDS
+from brushwork_demo.text import (
+    colour_words,
+    data_url,
+    escape,
+    parse_int,
+    title_of,
+    visitor_error,
+    visitor_errors,
+)
+from brushwork_demo.uploads import decode
+
+ROUNDS = 10
+SIDE = 384
+"""Side in pixels, approximately, to which the two pictures are enlarged."""
+TRUNCATION = 0.7
+SIDES = ("left", "right")
+SCRIPT = """
+element.addEventListener("click", (event) => {
+  const button = event.target.closest("button");
+  if (!button || button.disabled) return;
+  if (button.dataset.guess) trigger("guess", {index: button.dataset.guess});
+  else if (button.dataset.score) {
+    const text = button.dataset.score + " " + location.origin + location.pathname + "?room=quiz";
+    navigator.clipboard?.writeText(text).then(() => button.textContent = "Copied");
+  } else trigger("deal");
+});
+"""
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A fake and a real picture in random order."""
+
+    fake: int
+    """Index of the fake."""
+    pictures: tuple[str, str]
+    """As `data:` addresses."""
+    alts: tuple[str, str]
+    names: tuple[str, str]
+    """What each of the two is; shown after the answer."""
+    difference: str
+    """A sentence about what tells the fake from the real one."""
+
+
+@dataclass(frozen=True)
+class Game:
+    """A visitor's game; it never leaves the server."""
+
+    round: int = 0
+    right: int = 0
+    streak: int = 0
+    best: int = 0
+    pair: Pair | None = None
+    guess: int | None = None
+
+
+def deal(models: Models, game: Game, rng: random.Random) -> Game:
+    """Start the next round, or a new game after the last one."""
+    if game.pair and game.guess is None:
+        return game
+    if game.round == ROUNDS:
+        game = Game()
+    return replace(game, round=game.round + 1, pair=pair(models, rng), guess=None)
+
+
+def answer(game: Game, index: int) -> Game:
+    """Count a visitor's guess of which picture is the fake."""
+    if game.pair is None or game.guess is not None:
+        raise visitor_error("This round is over. Start the next one.")
+    right = index == game.pair.fake
+    streak = game.streak + 1 if right else 0
+    return replace(
+        game,
+        guess=index,
+        right=game.right + right,
+        streak=streak,
+        best=max(game.best, streak),
+    )
+
+
+def pair(models: Models, rng: random.Random) -> Pair:
+    """Choose a fake of one of the best painters, and a real picture of its genre and size."""
+    name = rng.choice(best_painters(models))
+    painter = models.painter(name)
+    request = serving.paint_request(
+        painter.stage(None), num=1, seed=rng.randrange(MAX_SEED), truncation=TRUNCATION
+    )
+    fake = serving.paint(request)[0]
+    real, source = real_picture(models, painter, rng)
+    index = rng.randrange(2)
+    arrays = (fake, real) if index == 0 else (real, fake)
+    names = (f"Generated: {models.titles[name]}", source)
+    return Pair(
+        fake=index,
+        pictures=tuple(data_url(enlarged(array, SIDE)) for array in arrays),  # type: ignore[arg-type]
+        alts=tuple(colour_words(array) for array in arrays),  # type: ignore[arg-type]
+        names=names if index == 0 else (names[1], names[0]),
+        difference=difference(fake, real),
+    )
+
+
+def best_painters(models: Models) -> list[str]:
+    """Name the painters of the largest pictures; without real pictures, those of a drawn genre."""
+    largest = max(painter.side for painter in models.painters.values())
+    best = {n: painter for n, painter in models.painters.items() if painter.side == largest}
+    drawn = [n for n, painter in best.items() if painter.genre in synthetic.GENRES]
+    return drawn if drawn and not models.pictures else [*best]
+
+
+def real_picture(
+    models: Models, painter: Painter, rng: random.Random
+) -> tuple[NDArray[np.uint8], str]:
+    """Choose a real picture (S, S, 3) for a painter, and say what it is.
+
+    It is one of the deployer's pictures, if possible in the folder of the painter's genre;
+    without such a folder it is a painting drawn by code.
+    """
+    side, genre = painter.side, painter.genre
+    if models.pictures:
+        of_genre = [file for file in models.pictures if genre and file.parent.name == genre]
+        file = rng.choice(of_genre or list(models.pictures))
+        picture = ImageOps.fit(decode(file), (side, side), Image.Resampling.LANCZOS)
+        return np.asarray(picture), f"Real: {title_of(file)}"
+    while True:
+        index = rng.randrange(1_000_000)
+        if genre not in synthetic.GENRES or synthetic.describe(index)["genre"] == genre:
+            return np.asarray(synthetic.draw(index, side=side)), "Not generated: drawn by code"
+
+
+def difference(fake: NDArray[np.uint8], real: NDArray[np.uint8]) -> str:
+    """Say how the fake differs from the real picture most: in its fine detail or its colours."""
+    # One level of 255 more on both sides: a picture may have no colour at all.
+    detail = (_detail(fake) + 1) / (_detail(real) + 1)
+    colour = (_colour(fake) + 1) / (_colour(real) + 1)
+    if max(detail, 1 / detail) < 1.15 and max(colour, 1 / colour) < 1.15:
+        return "In detail and colour the two are alike."
+    if abs(np.log(detail)) >= abs(np.log(colour)):
+        return f"The fake has {_times(detail)} fine detail as the other one."
+    return f"The fake has {_times(colour)} colour as the other one."
+
+
+def _times(ratio: float) -> str:
+    return f"{ratio:.1f} times as much" if ratio > 1 else f"{ratio:.0%} as much"
+
+
+def _detail(array: NDArray[np.uint8]) -> float:
+    """Mean difference of neighbouring pixels."""
+    grey = array.mean(-1)
+    return float(abs(np.diff(grey, axis=0)).mean() + abs(np.diff(grey, axis=1)).mean())
+
+
+def _colour(array: NDArray[np.uint8]) -> float:
+    """Mean difference of the largest and the smallest channel."""
+    return float((array.max(-1).astype(float) - array.min(-1)).mean())
+
+
+def page(game: Game) -> str:
+    """Format the state of a game as HTML."""
+    if game.pair is None:
+        return ""
+    answered = game.guess is not None
+    cards = ""
+    for i, side in enumerate(SIDES):
+        kind = ("fake " if i == game.pair.fake else "") + ("guess" if i == game.guess else "")
+        below = escape(game.pair.names[i]) if answered else "This is the fake"
+        cards += (
+            f'<button type="button" data-guess="{i}" class="{kind if answered else ""}" '
+            f'{"disabled" if answered else ""}><img src="{game.pair.pictures[i]}" width="384" '
+            f'height="384" alt="The picture on the {side}: mostly {game.pair.alts[i]}">'
+            f"<span>{below}</span></button>"
+        )
+    told = "<p>A neural network generated one of the two. Which one?</p>"
+    if answered:
+        verdict = "Right." if game.guess == game.pair.fake else "Wrong."
+        told = f"<p><b>{verdict}</b> {game.pair.difference}</p>"
+        told += '<button type="button" class="go">Next pair</button>'
+        if game.round == ROUNDS:
+            told = f"<p><b>{verdict} You told {game.right} of {ROUNDS}.</b> {comment(game)}</p>"
+            told += (
+                '<button type="button" class="go">Play again</button> '
+                f'<button type="button" class="go" data-score="{result(game)}">'
+                "Copy my score</button>"
+            )
+    score = (
+        f'<p class="score"><span>Round {game.round} of {ROUNDS}</span>'
+        f"<span>{game.right} right</span><span>Streak {game.streak}</span></p>"
+    )
+    return (
+        f'<section class="quiz">{score}<div class="told" aria-live="polite">{told}</div>'
+        f'<div class="pair">{cards}</div></section>'
+    )
+
+
+def comment(game: Game) -> str:
+    """Say what a final score means: guessing alone gets half of the rounds right."""
+    if game.right >= ROUNDS * 0.8:
+        return f"The generators do not fool you. Best streak: {game.best}."
+    return f"Guessing gives {ROUNDS // 2} on average. Best streak: {game.best}."
+
+
+def result(game: Game) -> str:
+    """Write the text of a score to share."""
+    return (
+        f"I told {game.right} of {ROUNDS} generated paintings from real ones "
+        f"(best streak {game.best}). Can you?"
+    )
+
+
+def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
+    """Place the components of the room.
+
+    Returns:
+        The function that starts the game when the room is opened, its inputs and its outputs.
+    """
+    state = gr.State(Game(), time_to_live=KEEP_SECONDS)
+    board = gr.HTML(page(Game()), js_on_load=SCRIPT, elem_id="quiz")
+    limits: dict[str, Any] = {
+        "concurrency_limit": 8,
+        "concurrency_id": "paint",
+        "api_visibility": "private",
+    }
+
+    @visitor_errors
+    def guess(game: Game, event: gr.EventData) -> list[Any]:
+        game = answer(game, parse_int(guessed(event), "the picture", 0, 1))
+        return [game, page(game)]
+
+    @visitor_errors
+    def start(game: Game) -> list[Any]:
+        game = deal(models, game, random.Random())
+        return [game, page(game)]
+
+    board.guess(guess, state, [state, board], **limits)  # pyright: ignore[reportAttributeAccessIssue]
+    board.deal(start, state, [state, board], **limits)  # pyright: ignore[reportAttributeAccessIssue]
+    return start, [state], [state, board]
+
+
+def guessed(event: gr.EventData) -> Any:
+    """Return which picture the page's script sent; None if another program sent no data."""
+    try:
+        return getattr(event, "index", None)
+    except TypeError:
+        return None

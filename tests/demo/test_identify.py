@@ -1,0 +1,21 @@
+from brushwork_demo.rooms.identify import answer_section
+
+ROWS = [("Claude Monet", 0.6, "Impressionism"), ("<b>Sisley</b>", 0.1, "")]
+
+
+def test_none_of_these_is_a_bar_of_its_own():
+    answer = answer_section(ROWS, known=False, none=0.3)
+    assert answer.count("<li") == 3 and "None of these" in answer and "30.0%" in answer
+    assert "If it is one of them, most likely Claude Monet." in answer
+    assert "share out" not in answer, "with this bar the probabilities are not of the known only"
+
+
+def test_without_it_the_page_says_that_the_bars_are_of_the_known_artists():
+    answer = answer_section(ROWS, known=False)
+    assert answer.count("<li") == 2 and "share out 100% among the known artists" in answer
+
+
+def test_a_known_artist_is_the_verdict_and_names_are_text():
+    answer = answer_section(ROWS, known=True, traits={"Style": "Impressionism, 80%"})
+    assert "<h3>Claude Monet</h3>" in answer and "probability of 60%" in answer
+    assert "<b>Sisley" not in answer and "<dd>Impressionism, 80%</dd>" in answer

@@ -1,0 +1,93 @@
+import random
+from dataclasses import replace
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image
+
+from brushwork.data import synthetic
+from brushwork_demo.models import find_models
+from brushwork_demo.rooms import quiz
+
+
+@pytest.fixture(scope="module")
+def first(models):
+    """The first round of a game."""
+    return quiz.deal(models, quiz.Game(), random.Random(0))
+
+
+def test_a_round_shows_a_fake_and_a_real_picture_of_one_size(first):
+    page = quiz.page(first)
+    assert page.count("<img") == 2 and "Round 1 of 10" in page
+    assert "Generated" not in page and 'class="fake' not in page, "the answer must not be in it"
+
+
+def test_right_answers_make_a_streak_and_a_wrong_one_ends_it(models, first):
+    game = first
+    for _ in range(3):
+        game = quiz.deal(models, quiz.answer(game, game.pair.fake), random.Random(1))
+    assert (game.right, game.streak, game.best, game.round) == (3, 3, 3, 4)
+    game = quiz.answer(game, 1 - game.pair.fake)
+    assert (game.right, game.streak, game.best) == (3, 0, 3)
+    assert "Wrong." in quiz.page(game) and "Generated: Meadows" in quiz.page(game)
+
+
+def test_a_round_is_answered_once(first):
+    with pytest.raises(gr.Error, match="This round is over"):
+        quiz.answer(quiz.answer(first, 0), 1)
+
+
+def test_an_open_round_is_not_replaced_by_another(models, first):
+    assert quiz.deal(models, first, random.Random(5)) is first
+
+
+def test_ten_rounds_end_with_a_score_and_begin_again(models, first):
+    last = replace(first, round=quiz.ROUNDS, right=7, streak=3, best=4)
+    over = quiz.answer(last, last.pair.fake)
+    page = quiz.page(over)
+    assert "You told 8 of 10" in page and "Play again" in page and "Best streak: 4" in page
+    assert "I told 8 of 10 generated paintings" in page
+    again = quiz.deal(models, over, random.Random(0))
+    assert (again.round, again.right, again.best) == (1, 0, 0)
+
+
+def test_real_pictures_come_from_the_folder_of_the_genre(run_folder, tmp_path):
+    for name, colour in (("landscape/green-hill.png", "green"), ("portrait/red.png", "red")):
+        (tmp_path / name).parent.mkdir()
+        Image.new("RGB", (90, 60), colour).save(tmp_path / name)
+    models = find_models([str(run_folder / "generator")], pictures=str(tmp_path))
+    [painter] = models.painters.values()
+    config = painter.config | {"training": {"genre": ["landscape"]}}
+    for seed in range(4):
+        real, name = quiz.real_picture(models, replace(painter, config=config), random.Random(seed))
+        assert real.shape == (32, 32, 3) and name == "Real: Green hill"
+        assert np.abs(real.astype(int) - (0, 128, 0)).max() <= 3
+
+
+def test_without_pictures_a_painting_of_the_genre_is_drawn(models):
+    painter = models.painter("meadows")
+    config = painter.config | {"training": {"genre": "portrait"}}
+    real, name = quiz.real_picture(models, replace(painter, config=config), random.Random(0))
+    drawn = [
+        synthetic.draw(n, side=32)
+        for n in _indices(0)
+        if synthetic.describe(n)["genre"] == "portrait"
+    ]
+    assert np.array_equal(real, np.asarray(drawn[0])) and "drawn by code" in name
+
+
+def _indices(seed):
+    rng = random.Random(seed)
+    return [rng.randrange(1_000_000) for _ in range(20)]
+
+
+def test_what_gives_a_fake_away_is_measured():
+    rng = np.random.default_rng(0)
+    rough = rng.integers(0, 256, (32, 32, 1), dtype=np.uint8).repeat(3, -1)
+    smooth = (
+        np.full((32, 32, 3), 100, np.uint8) + (np.arange(32, dtype=np.uint8) * 2)[:, None, None]
+    )
+    assert "times as much fine detail" in quiz.difference(rough, smooth)
+    assert "% as much fine detail" in quiz.difference(smooth, rough)
+    assert quiz.difference(rough, rough) == "In detail and colour the two are alike."
