@@ -1,6 +1,5 @@
-from brushwork_demo.rooms.identify import answer_section, none_of_these, traits
-
 from brushwork.classifier.answer import Candidate, Guess, Identification
+from brushwork_demo.rooms.identify import answer_section, none_of_these, traits
 
 ROWS = [("Claude Monet", 0.6, "Impressionism"), ("<b>Sisley</b>", 0.1, "")]
 
