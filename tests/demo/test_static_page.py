@@ -14,7 +14,7 @@ from PIL import Image
 
 from brushwork import runtime
 from brushwork.errors import BrushworkError
-from brushwork_demo.identify import EXAMPLES
+from brushwork_demo.rooms.identify import EXAMPLES
 from brushwork_demo.static_page import ENGINE_VERSION, export_static, find_engine
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")

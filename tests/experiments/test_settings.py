@@ -130,6 +130,7 @@ def test_every_number_of_a_script_has_a_range_which_is_checked_before_any_work(s
     assert set(number_fields(config)) == set(limits), "annotate each number with a Range"
     needs_argument = script in {"sample", "identify", "evaluate_classifier", "evaluate_as_2019"}
     positional = ["x"] if needs_argument or script == "evaluate_gan" else []
+    positional = ["x", "--out", "y"] if script == "export" else positional
     check_ranges(read_flags(config, None, positional))
     for name, limit in limits.items():
         flag = f"--{name.replace('_', '-')}"
