@@ -1,12 +1,16 @@
-"""Measure an artist classifier on training, validation and test paintings.
+r"""Measure an artist classifier on training, validation and test paintings.
 
     uv run experiments/evaluate_classifier.py runs/classifier/classifier --data paintings/
+    uv run experiments/evaluate_classifier.py runs/classifier/classifier --data paintings/ \
+        --also other_collection/
 
 Several GPUs share the work under `accelerate launch` instead of `uv run`. The folder --out receives
 `report.json`, `report.html` (a page with all numbers and figures), a table per artist, the
 confusion matrix as CSV and as a figure, the most confident mistakes, and the reliability diagram.
-Test paintings by artists that the classifier was not trained on measure how well it detects
-"unknown". --update-card writes the results into the checkpoint's model card.
+Test paintings by artists that the classifier does not name measure how well it detects strangers,
+and risk_coverage.png shows which share of its names is wrong if half of the paintings are theirs.
+--also measures a second collection of reproductions in the same way; all its paintings count as
+test paintings. --update-card writes the results into the checkpoint's model card.
 """
 
 from collections.abc import Mapping
@@ -24,8 +28,10 @@ from PIL import Image
 from brushwork.checkpoint import locate, update_config
 from brushwork.classifier.calibration import softmax
 from brushwork.classifier.card import model_card
-from brushwork.classifier.identify import ArtistClassifier
+from brushwork.classifier.identify import ArtistClassifier, Judgement
 from brushwork.classifier.network import Predictions
+from brushwork.classifier.strangers import mixed_curve
+from brushwork.classifier.traits import Trait, decade_of
 from brushwork.data.open import open_data
 from brushwork.data.prepared import PreparedPaintings
 from brushwork.data.selection import hold_out_validation, select
@@ -40,6 +46,10 @@ from brushwork.training.threads import use_all_cores
 from settings import Range, read_flags, report_data
 
 Intervals = dict[str, tuple[float, float]]
+UNKNOWN, SECOND = "unknown", "second"
+TITLED = ["artist", "title"]
+SHOWN_PRECISIONS = (0.8, 0.9)
+"""The operating points in the report."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +62,8 @@ class Config:
     """The training data, or other data with the same artists; see --data of train_classifier.py."""
     splits: tuple[Literal["train", "validation", "test"], ...] = ("train", "validation", "test")
     """The splits to measure."""
+    also: str = ""
+    """Data of a second collection, to measure too; a classifier must not be trained on it."""
     views: Literal[0, 1, 2, 10] = 0
     """Views of each painting to average over; 0 for the number in the checkpoint."""
     resamples: Annotated[int, Range(1, 1_000_000)] = 1000
@@ -66,17 +78,24 @@ class Evaluated(NamedTuple):
 
     Attributes:
         rows: rows (N,) of the paintings in the data.
-        labels: the right labels (N,).
+        labels: the right labels (N,); -1 for strangers.
         uncalibrated: probabilities (N, K) of the network alone.
-        probabilities: calibrated probabilities (N, K).
+        probabilities: calibrated probabilities (N, K) if one of the artists painted the painting.
+        judged: probabilities together with that of "none".
         known_scores: scores (N,) of `ArtistClassifier.known_score`.
+        traits: for style, genre and decade: probabilities (M, V) and right labels (M,) of the M
+            paintings whose value is known to the classifier.
+        repeated: (N,) whether a training painting by the same artist has the same title.
     """
 
     rows: NDArray[np.int64]
     labels: NDArray[np.int64]
     uncalibrated: NDArray[np.float64]
     probabilities: NDArray[np.float64]
+    judged: Judgement
     known_scores: NDArray[np.float64]
+    traits: dict[str, tuple[NDArray[np.float64], NDArray[np.int64]]]
+    repeated: NDArray[np.bool_]
 
 
 def main(cfg: Config) -> None:
@@ -88,25 +107,30 @@ def main(cfg: Config) -> None:
     classifier = ArtistClassifier.from_pretrained(cfg.classifier, accelerator.device)
     paintings = open_data(cfg.data)
     report_data(paintings.describe())
-    predictions, rows = predict_splits(cfg, classifier, paintings, accelerator.is_main_process)
-    accelerator.end_training()
-    if not accelerator.is_main_process:
-        return
-    splits = {
-        name: evaluate(classifier, paintings, predictions[name], rows[name])
-        for name in cfg.splits
-        if name in predictions
-    }
+    is_writer = accelerator.is_main_process
+    splits = predict_splits(
+        cfg, classifier, paintings, split_rows(classifier, paintings), is_writer
+    )
+    strangers = {"": splits.pop(UNKNOWN, None)}
     if not splits:
         raise BrushworkError(
             f"{cfg.data} has no {' or '.join(cfg.splits)} paintings of the classifier's artists; "
             "choose other `splits` or other `data`"
         )
-    unknown_scores = (
-        classifier.known_score(predictions["unknown"]) if "unknown" in predictions else None
-    )
+    if cfg.also:
+        second = open_data(cfg.also)
+        report_data(second.describe())
+        rows = {SECOND: second.table["artist"].isin(classifier.artists).to_numpy().nonzero()[0]}
+        rows[UNKNOWN] = np.setdiff1d(np.arange(len(second)), rows[SECOND])
+        found = predict_splits(cfg, classifier, second, rows, is_writer)
+        strangers[SECOND] = found.pop(UNKNOWN, None)
+        splits |= found
+    accelerator.end_training()
+    if not is_writer:
+        return
+    strangers_of = {name: strangers[SECOND if name == SECOND else ""] for name in splits}
     reports = {
-        name: measure_split(name, split, classifier.threshold, unknown_scores)
+        name: measure_split(name, split, strangers_of[name], classifier)
         for name, split in splits.items()
     }
     intervals: dict[str, Intervals] = {
@@ -121,6 +145,7 @@ def main(cfg: Config) -> None:
     cfg.out.mkdir(parents=True, exist_ok=True)
     confusion = write_tables(cfg.out, classifier, splits[shown])
     drawn = draw_figures(cfg.out, classifier, paintings, splits[shown], confusion)
+    drawn |= draw_risk(cfg.out, splits, strangers_of)
     notes = describe(cfg, classifier, paintings, reports, intervals)
     confused = measure.most_confused(confusion, classifier.artists)[:5]
     notes.append(
@@ -141,23 +166,34 @@ def main(cfg: Config) -> None:
 
 
 def predict_splits(
-    cfg: Config, classifier: ArtistClassifier, paintings: PreparedPaintings, is_writer: bool
-) -> tuple[dict[str, Predictions], dict[str, NDArray[np.int64]]]:
-    """Predict the chosen splits and the paintings by unknown artists.
+    cfg: Config,
+    classifier: ArtistClassifier,
+    paintings: PreparedPaintings,
+    rows: Mapping[str, NDArray[np.int64]],
+    is_writer: bool,
+) -> dict[str, Evaluated]:
+    """Predict the chosen splits, the second collection and the strangers.
 
-    Returns:
-        Predictions and rows by split; a split without paintings is left out.
+    Args:
+        cfg: the chosen splits.
+        classifier: makes the predictions.
+        paintings: the data.
+        rows: rows of each split in the data; a split without paintings is left out.
+        is_writer: whether to show the progress.
     """
     pixels = paintings.pixels(classifier.side, classifier.fit)
-    parts = split_rows(classifier, paintings)
-    rows = {name: parts[name] for name in (*cfg.splits, "unknown") if len(parts[name])}
-    predictions = {
-        name: classifier.predict_rows(
-            pixels, rows[name], num_views=cfg.views, progress=name if is_writer else ""
+    chosen = [name for name in (*cfg.splits, SECOND, UNKNOWN) if len(rows.get(name, ()))]
+    return {
+        name: evaluate(
+            classifier,
+            paintings,
+            classifier.predict_rows(
+                pixels, rows[name], num_views=cfg.views, progress=name if is_writer else ""
+            ),
+            rows[name],
         )
-        for name in rows
+        for name in chosen
     }
-    return predictions, rows
 
 
 def split_rows(
@@ -183,7 +219,7 @@ def split_rows(
         "train": train.loc[~is_validation].index.to_numpy(),
         "validation": train.loc[is_validation].index.to_numpy(),
         "test": known.loc[known["split"] == "test"].index.to_numpy(),
-        "unknown": others.loc[others["split"] == "test"].index.to_numpy(),
+        UNKNOWN: others.loc[others["split"] == "test"].index.to_numpy(),
     }
 
 
@@ -195,28 +231,53 @@ def evaluate(
 ) -> Evaluated:
     """Convert the network's predictions of N paintings to labels, probabilities and scores."""
     label = {artist: number for number, artist in enumerate(classifier.artists)}
+    table = paintings.table
+    titles = set(zip(*(table.loc[table["split"] == "train", c] for c in TITLED), strict=True))
+    chosen = table.loc[rows]
     return Evaluated(
         rows=rows,
-        labels=paintings.table["artist"].loc[rows].map(label).to_numpy(),
+        labels=chosen["artist"].map(label).fillna(-1).to_numpy(np.int64),
         uncalibrated=softmax(predictions.logits),
         probabilities=classifier.calibrated(predictions),
+        judged=classifier.judge(predictions),
         known_scores=classifier.known_score(predictions),
+        traits={
+            name: evaluate_trait(trait, predictions, trait_values(chosen, name))
+            for name, trait in classifier.traits.items()
+        },
+        repeated=np.array(
+            [
+                pair in titles and pair[1] != ""
+                for pair in zip(*(chosen[c] for c in TITLED), strict=True)
+            ]
+        ),
     )
 
 
+def trait_values(table: pd.DataFrame, name: str) -> list[str]:
+    """List the style, genre or decade of each painting; "" where unknown."""
+    return [decade_of(date) for date in table["date"]] if name == "decade" else list(table[name])
+
+
+def evaluate_trait(
+    trait: Trait, predictions: Predictions, values: list[str]
+) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Compute probabilities (M, V) and right labels (M,) of the paintings with a known value."""
+    rows = [row for row, value in enumerate(values) if value in trait.values]
+    labels = np.array([trait.values.index(values[row]) for row in rows], np.int64)
+    return trait.probabilities(predictions.channel_statistics[rows]), labels
+
+
 def measure_split(
-    name: str,
-    split: Evaluated,
-    threshold: float,
-    unknown_scores: NDArray[np.float64] | None,
+    name: str, split: Evaluated, strangers: Evaluated | None, classifier: ArtistClassifier
 ) -> dict[str, float]:
-    """Measure accuracy, calibration, and the detection of unknown artists.
+    """Measure accuracy, calibration, style, genre, decade, and what is said of strangers.
 
     Args:
-        name: name of the split; unknown artists are not compared with training paintings.
+        name: name of the split; strangers are not compared with training paintings.
         split: the predictions of the split.
-        threshold: paintings with a lower score are "unknown".
-        unknown_scores: scores (U,) of paintings by unknown artists, if there are any.
+        strangers: predictions of paintings by artists whom the classifier does not name.
+        classifier: has the operating points.
     """
     report = measure.classification_report(split.probabilities, split.labels) | {
         "calibration_error_before": measure.expected_calibration_error(
@@ -224,18 +285,64 @@ def measure_split(
         ),
         "calibration_error": measure.expected_calibration_error(split.probabilities, split.labels),
     }
-    if unknown_scores is None or name == "train":
+    if name == "test" and 0 < split.repeated.sum() < len(split.repeated):
+        new = ~split.repeated
+        report |= {
+            "top1_new_titles": measure.top_k_accuracy(
+                split.probabilities[new], split.labels[new], 1
+            ),
+            "num_new_titles": int(new.sum()),
+        }
+    for trait, (probabilities, labels) in split.traits.items():
+        if len(labels):
+            report |= {
+                f"{trait}_top1": measure.top_k_accuracy(probabilities, labels, 1),
+                f"{trait}_calibration_error": measure.expected_calibration_error(
+                    probabilities, labels
+                ),
+                f"{trait}_num_paintings": len(labels),
+            }
+    if strangers is None or name == "train":
         return report
-    known_scores = split.known_scores
-    return report | {
+    known_scores, unknown_scores = split.known_scores, strangers.known_scores
+    report |= {
         "auroc_unknown": measure.auroc(known_scores, unknown_scores),
         "false_positive_rate_at_95_recall": measure.false_positive_rate(
             known_scores, unknown_scores
         ),
-        "taken_for_known": float((unknown_scores >= threshold).mean()),
-        "known_recall": float((known_scores >= threshold).mean()),
+        "taken_for_known": float(strangers.judged.known.mean()),
+        "known_recall": float(split.judged.known.mean()),
         "num_unknown": len(unknown_scores),
+        "right_names": right_names(split, split.judged.known, strangers.judged.known),
     }
+    confidence, strange = (part.judged.probabilities.max(1) for part in (split, strangers))
+    for precision, threshold in classifier.operating_points:
+        if precision in SHOWN_PRECISIONS:
+            report |= {
+                f"right_names_at_{precision:g}": right_names(
+                    split, confidence >= threshold, strange >= threshold
+                ),
+                f"named_at_{precision:g}": float((confidence >= threshold).mean()),
+            }
+    return report
+
+
+def right_names(
+    split: Evaluated, named: NDArray[np.bool_], named_strangers: NDArray[np.bool_]
+) -> float:
+    """Compute the share of right names if half of the paintings are by strangers.
+
+    Args:
+        split: paintings by the artists.
+        named: (N,) which of them get a name.
+        named_strangers: (M,) which paintings by strangers get one.
+
+    Returns:
+        The share; 1 if there is no name at all.
+    """
+    correct = split.probabilities.argmax(1) == split.labels
+    total = named.mean() + named_strangers.mean()
+    return float((named & correct).mean() / total) if total else 1.0
 
 
 def write_tables(out: Path, classifier: ArtistClassifier, split: Evaluated) -> NDArray[np.integer]:
@@ -287,6 +394,29 @@ def draw_figures(
     return {caption: Image.open(out / file) for caption, file in files.items()}
 
 
+def draw_risk(
+    out: Path, splits: Mapping[str, Evaluated], strangers: Mapping[str, Evaluated | None]
+) -> dict[str, Image.Image]:
+    """Draw the risk of a wrong name against the share of paintings that get one.
+
+    Returns:
+        The figure by its caption; empty if there are no strangers.
+    """
+    curves = {}
+    for name, split in splits.items():
+        others = strangers[name]
+        if others is not None and name != "train":
+            correct = split.probabilities.argmax(1) == split.labels
+            confidences = (part.judged.probabilities.max(1) for part in (split, others))
+            known, strange = confidences
+            curves[name] = mixed_curve(known, correct, strange)
+    if not curves:
+        return {}
+    figures.risk_coverage(curves, out / "risk_coverage.png")
+    caption = "Wrong names and named paintings, half of the paintings by strangers"
+    return {caption: Image.open(out / "risk_coverage.png")}
+
+
 def describe(
     cfg: Config,
     classifier: ArtistClassifier,
@@ -299,8 +429,11 @@ def describe(
     notes = [
         f"{cfg.classifier} on {paintings.name}: {len(classifier.artists)} artists, temperature "
         f"{calibration.temperature:.3f}, weight of the discriminant analysis "
-        f"{calibration.lda_weight:.3f}, threshold of unknown {classifier.threshold:.3f}"
+        f"{calibration.lda_weight:.3f}"
     ]
+    if classifier.operating_points:
+        points = (f"{p:g} from {threshold:.3f}" for p, threshold in classifier.operating_points)
+        notes.append(f"operating points (precision, least probability): {', '.join(points)}")
     for name, report in reports.items():
         low, high = intervals[name]["top1"]
         f1_low, f1_high = intervals[name]["macro_f1"]

@@ -2,16 +2,19 @@ r"""Identify the artist of every picture in a folder.
 
     uv run experiments/identify.py pictures/
     uv run experiments/identify.py pictures/ --classifier runs/classifier/classifier \
-        --out attributions.csv
+        --precision 0.9 --out attributions.csv
 
---out receives one row per picture file: the artist or "unknown", and the five likeliest artists
-with their probabilities; or the reason why the file cannot be read. The table is in UTF-8 with a
+--out receives one row per picture file: the artist or "unknown"; the five likeliest artists with
+their probabilities, and the probability of none of the classifier's artists; the likeliest style,
+genre and decade with their probabilities, if the classifier knows them; or the reason why the file
+cannot be read. The table is in UTF-8 with a
 byte order mark, as spreadsheet programs expect it. A byte of a file's name that is not valid UTF-8
 is written as \xNN. A cell that a spreadsheet program would take for a formula begins with an
 apostrophe. Two more files have the same name:
     .html   the contact sheet: each picture, its artists, and a heat map of the evidence; or the
             reason why the file cannot be read
-    .json   the folder and the classifier's weights, to check when the command continues
+    .json   the folder, the classifier's weights and the precision, to check when the command
+            continues
 
 You can interrupt the command at any time; the same command continues.
 """
@@ -34,14 +37,15 @@ from PIL import Image
 from tqdm import tqdm
 
 from brushwork.checkpoint import WEIGHTS, graph_of, locate_classifier
-from brushwork.classifier.answer import Identification, read_picture
+from brushwork.classifier.answer import Identification, read_picture, threshold_for
+from brushwork.classifier.traits import TRAITS
 from brushwork.data.decode import SUFFIXES, picture_files
 from brushwork.engine import Classifier, Engine, open_classifier, uses_onnx
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.files import atomic_write, read_json, write_json
 from brushwork.report import figures
 from brushwork.report.pages import data_url, render
-from settings import BatchSize, read_flags
+from settings import BatchSize, Range, read_flags
 
 TOP = 5
 BYTE_ORDER_MARK = "\ufeff"  # without it, Excel reads the table in the encoding of Windows
@@ -49,6 +53,8 @@ COLUMNS = [
     "file",
     "artist",
     *(f"{column}_{i}" for i in range(1, TOP + 1) for column in ("artist", "probability")),
+    "none_probability",
+    *(f"{trait}{end}" for trait in TRAITS for end in ("", "_probability")),
     "error",
 ]
 
@@ -62,6 +68,9 @@ class Config:
     classifier: str | None = None
     """The classifier's checkpoint folder, or its name on the Hugging Face Hub; by default the
     bundled classifier."""
+    precision: Annotated[float, Range(0, 0.999)] = 0
+    """Name an artist only where at least this share of the names is right, if half of the pictures
+    are by strangers; 0 to name every artist who is likelier than "none"."""
     out: Path = Path("attributions.csv")
     """The table to write."""
     sheet: bool = True
@@ -78,7 +87,9 @@ def main(cfg: Config) -> None:
     pictures, ignored = find_pictures(cfg)
     checkpoint = locate_classifier(cfg.classifier)
     classifier = open_with_all_cores(checkpoint, cfg.engine)
-    check_same_command(cfg.out, cfg.folder, checkpoint)
+    if cfg.precision:  # checked before anything is written
+        threshold_for(classifier.config.get("operating_points", []), cfg.precision)
+    check_same_command(cfg.out, cfg.folder, checkpoint, cfg.precision)
     done = open_table(cfg.out)
     if cfg.sheet:
         open_sheet(cfg.out.with_suffix(".html"), done)
@@ -148,19 +159,21 @@ def cell(text: str) -> str:
     return f"'{text}" if re.match(r"'*[=+\-@\t\r\n]", text) else text
 
 
-def check_same_command(out: Path, folder: Path, classifier: Path) -> None:
-    """Record the folder and the classifier's weights beside the table, to compare later.
+def check_same_command(out: Path, folder: Path, classifier: Path, precision: float) -> None:
+    """Record folder, classifier's weights and precision beside the table, to compare later.
 
     Raises:
-        BrushworkError: the table was made from another folder, or by another classifier.
+        BrushworkError: the table was made from another folder, by another classifier, or with
+            another precision.
     """
     network = graph_of(classifier) or classifier / WEIGHTS
     weights = hashlib.sha256(network.read_bytes()).hexdigest()
-    record, file = {"folder": str(folder.resolve()), "weights": weights}, out.with_suffix(".json")
+    record = {"folder": str(folder.resolve()), "weights": weights, "precision": precision}
+    file = out.with_suffix(".json")
     try:
         before = read_json(file) if file.exists() and out.exists() else record
         for name, value in record.items():
-            if before.get(name) != value:
+            if before.get(name, value) != value:
                 raise BrushworkError(f"{out} was made with another {name}; pass another `out`")
         out.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, record)
@@ -253,7 +266,8 @@ def identify_pictures(
             paths = todo[first : first + cfg.batch_size]
             contents = list(threads.map(read_or_reason, paths))
             readable = [content for content in contents if isinstance(content, bytes)]
-            answers = iter(classifier.identify(readable, TOP) if readable else [])
+            least = cfg.precision or None
+            answers = iter(classifier.identify(readable, TOP, least) if readable else [])
             for path, content in zip(paths, contents, strict=True):
                 name = name_of(path, cfg.folder)
                 answer = next(answers) if isinstance(content, bytes) else None
@@ -295,6 +309,11 @@ def table_row(name: str, result: Identification | str | bytes) -> dict[str, str]
     for i, candidate in enumerate(result.candidates, start=1):
         row[f"artist_{i}"] = cell(candidate.artist)
         row[f"probability_{i}"] = f"{candidate.probability:.4f}"
+    row["none_probability"] = f"{result.none:.4f}"
+    for trait in TRAITS:
+        for guess in getattr(result, trait)[:1]:
+            row[trait] = cell(guess.value)
+            row[f"{trait}_probability"] = f"{guess.probability:.4f}"
     return row
 
 

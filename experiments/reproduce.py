@@ -258,7 +258,7 @@ def plan_classifiers(cfg: Config, choices: Choices) -> list[Job]:
     for model, weights in choices.models.items():
         flags = ["--data", cfg.data, "--min-paintings", str(choices.threshold)]
         flags += ["--model", model, "--weights", weights, "--seed", str(cfg.seed)]
-        flags += ["--side", str(cfg.side)]
+        flags += ["--side", str(cfg.side), "--degrade", "0"]  # as in 2019
         flags += ["--first-side", str(first_side), "--last-side", str(last_side)]
         if weights == "none":
             # There are no pretrained weights that a lower learning rate would preserve.

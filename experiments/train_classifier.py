@@ -6,7 +6,8 @@
 
 Only the training split is used, and --min-paintings counts only its paintings. A tenth of each
 artist's paintings are held out for validation; these validation paintings decide the best epoch,
-the calibration and the threshold of "unknown". The folder --out receives `classifier/` (the
+the calibration and the probability of "none of these artists". Training paintings by other artists
+are examples of strangers. The folder --out receives `classifier/` (the
 checkpoint of the best epoch, for identify.py), `metrics.jsonl`, `curves.png`, the tracker's files,
 and the state from which --resume continues.
 """
@@ -26,6 +27,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import numpy as np
+import pandas as pd
 import torch
 from accelerate import Accelerator
 from accelerate.utils import set_seed
@@ -145,6 +147,9 @@ class TrainingImagesConfig:
     show (Touvron et al. 2019)."""
     min_area: PositiveShare = 0.5
     """Smallest share of a painting's area in a random crop."""
+    degrade: Share = 0.5
+    """Share of the crops that show a painting as another collection would: other framing, colours,
+    size, sharpness and compression."""
     augment: AugmentName = "none"
     """Random operations on each crop: trivial for one operation, rand for two."""
     mix: Mix = "none"
@@ -212,11 +217,14 @@ class Data:
     Attributes:
         split: tables of the training and of the validation paintings; the index of each table is
             the row in `pixels`.
+        others: training-split rows of the artists whom the classifier does not name. They show what
+            strangers look like.
         pixels: (M, S, S, 3) uint8.
         record: facts about the data that the run records.
     """
 
     split: Split
+    others: pd.DataFrame
     pixels: NDArray[np.uint8]
     record: dict[str, Any]
 
@@ -344,7 +352,9 @@ def open_paintings(cfg: Config) -> Data:
         "artists": split.artists,
     }
     pixels = paintings.pixels(cfg.network.side, cfg.network.fit)
-    return Data(split=split, pixels=pixels, record=record)
+    in_training = selected.loc[(selected["split"] == "train") & (selected["artist"] != "")]
+    others = in_training.loc[~in_training["artist"].isin(split.artists)]
+    return Data(split=split, others=others, pixels=pixels, record=record)
 
 
 def start_accelerator(cfg: Config) -> Accelerator:
@@ -578,6 +588,7 @@ def training_views(cfg: Config, data: Data, accelerator: Accelerator) -> Trainin
         side=side_schedule(images.first_side, images.last_side, count_steps(cfg, data)),
         views=Views(
             min_area=images.min_area,
+            degrade=images.degrade,
             augment=images.augment,
             mix=images.mix,
             label_smoothing=images.label_smoothing,
@@ -633,7 +644,8 @@ def validate(learner: Learner, data: Data, accelerator: Accelerator) -> Tensor:
 def finish(cfg: Config, data: Data, run: Run, accelerator: Accelerator, *, finished: bool) -> None:
     """Complete the checkpoint if training has ended; draw the curves; print the result.
 
-    `finish_classifier` adds the discriminant analysis, the calibration and the index of paintings.
+    `finish_classifier` adds the discriminant analyses, the calibration, the probability of none and
+    the index of paintings.
     """
     folder = cfg.output.out / "classifier"
     accelerator.wait_for_everyone()  # until the writing process has written the checkpoint
@@ -645,6 +657,7 @@ def finish(cfg: Config, data: Data, run: Run, accelerator: Accelerator, *, finis
             device=accelerator.device,
             is_writer=run.is_writer,
             validation_rows=data.validation_rows,
+            others=data.others,
         )
     accelerator.end_training()
     if not run.is_writer:

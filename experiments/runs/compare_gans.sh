@@ -38,6 +38,7 @@ judge() {
     [ -d "$out/small" ] ||
         uv run experiments/prepare_data.py --data "$paintings" --side 64 --out "$out/small"
     uv run accelerate launch experiments/train_classifier.py --data "$out/small" --fit crop \
+        --degrade 0 \
         --min-paintings 50 --model tf_efficientnet_lite0 --weights ${backbone#*:} --side 128 \
         --first-side 96 --last-side 112 --epochs 8 --min-area 0.4 --mix mixup --label-smoothing 0 \
         --out "$out/judge" --resume

@@ -13,4 +13,4 @@ cd "$(dirname "$0")/../.."
 uv run accelerate launch experiments/train_classifier.py --data "$1" --out "${2:-runs/original}" \
     --resume --epochs 25 --optimizer adam --lr 1e-3 --layer-decay 1 --weight-decay 0 \
     --first-side 224 --last-side 224 --min-area 0.08 --label-smoothing 0 --ema-half-life 0 \
-    --views 1 "${@:3}"
+    --views 1 --degrade 0 "${@:3}"

@@ -16,7 +16,7 @@ learn() {  # learn MODEL EPOCHS
     uv run accelerate launch experiments/train_classifier.py --data "$paintings" --model "$1" \
         --weights none --teacher "$teacher" --min-paintings 200 --side 160 --first-side 96 \
         --last-side 128 --epochs "$2" --layer-decay 1 --min-area 0.3 --mix mixup --label-smoothing 0 \
-        --out "$out/$1" --resume
+        --degrade 0 --out "$out/$1" --resume
     uv run experiments/evaluate_classifier.py "$out/$1/classifier" --data "$paintings" \
         --splits train test --out "$out/$1/report"
 }

@@ -13,8 +13,9 @@ from torch import nn
 
 from brushwork import ArtistClassifier, checkpoint, runtime
 from brushwork.classifier.network import grad_cam
+from brushwork.classifier.strangers import Strangers, strangeness
 from brushwork.errors import BrushworkError
-from brushwork.export import _has_linear_head, export, store_weights
+from brushwork.export import _has_linear_head, export, known_probability, store_weights
 from brushwork.runtime.graphs import Graph
 
 
@@ -97,3 +98,17 @@ def test_other_files_are_never_replaced(checkpoints, tmp_path):
 def test_an_export_is_not_exported_again(exports, tmp_path):
     with pytest.raises(BrushworkError, match="is an exported checkpoint; pass the one"):
         export(exports["dcgan"], tmp_path / "out")
+
+
+@pytest.mark.parametrize("num_others", [0, 3])
+def test_the_graphs_known_score_is_one_minus_the_probability_of_none(num_others):
+    generator = torch.Generator().manual_seed(0)
+    logits = torch.randn(7, 4, generator=generator)
+    probabilities = torch.randn(7, 4, generator=generator).softmax(1)
+    likelihoods = -5 * torch.rand(7, 4 + num_others, generator=generator)
+    familiarity = torch.randn(7, generator=generator)
+    scores = strangeness(logits, probabilities, likelihoods, familiarity)
+    size = scores.shape[1]
+    strangers = Strangers([0.3] * size, [1.5] * size, [0.4 * i for i in range(size)], -0.2)
+    found = known_probability(logits, probabilities, likelihoods, familiarity, strangers)
+    np.testing.assert_allclose(found, 1 - strangers.probability(scores), rtol=1e-4)

@@ -105,6 +105,6 @@ def server(
         yield running
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
     left = [path.name for path in folder.iterdir() if path.name != "log"]
     assert not left, f"the stopped server left {left} behind"

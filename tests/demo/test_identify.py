@@ -1,4 +1,5 @@
-from brushwork_demo.rooms.identify import answer_section
+from brushwork.classifier.answer import Candidate, Guess, Identification
+from brushwork_demo.rooms.identify import answer_section, none_of_these, traits
 
 ROWS = [("Claude Monet", 0.6, "Impressionism"), ("<b>Sisley</b>", 0.1, "")]
 
@@ -19,3 +20,12 @@ def test_a_known_artist_is_the_verdict_and_names_are_text():
     answer = answer_section(ROWS, known=True, traits={"Style": "Impressionism, 80%"})
     assert "<h3>Claude Monet</h3>" in answer and "probability of 60%" in answer
     assert "<b>Sisley" not in answer and "<dd>Impressionism, 80%</dd>" in answer
+
+
+def test_an_answer_has_none_and_traits_only_if_its_classifier_knows_them():
+    candidates = (Candidate("Monet", 0.6), Candidate("Degas", 0.1))
+    old = Identification(candidates, known=True)
+    assert none_of_these(old) is None and traits(old) == {}
+    style = (Guess("Impressionism", 0.8), Guess("Baroque", 0.2))
+    new = Identification(candidates, known=True, none=0.3, style=style)
+    assert none_of_these(new) == 0.3 and traits(new) == {"Style": "Impressionism, 80%"}

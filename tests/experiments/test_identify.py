@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 
 from brushwork import ArtistClassifier
+from brushwork.classifier.identify import Candidate, Guess, Identification
 from brushwork.errors import BrushworkError
 
 POSIX = pytest.mark.skipif(os.name != "posix", reason="other systems forbid these names")
@@ -73,6 +74,28 @@ def test_every_picture_file_has_a_row_with_its_artists_or_the_reason(
     probability = answer.candidates[0].probability
     assert float(rows[first]["probability_1"]) == pytest.approx(probability, abs=1e-3)
     assert b"\r" not in out.read_bytes(), "one line ending"
+    assert rows[first]["none_probability"] == "0.0000", "this classifier does not know strangers"
+    assert rows[first]["style"] == rows[first]["decade_probability"] == ""
+
+
+def test_the_table_has_none_style_genre_and_decade(monkeypatch, identify, folder, tmp_path):
+    answer = Identification(
+        (Candidate("Monet", 0.5), Candidate("Degas", 0.2)), True, 0.3,
+        (Guess("Impressionism", 0.8),), (), (Guess("1870s", 0.6),),
+    )  # fmt: skip
+    monkeypatch.setattr(ArtistClassifier, "identify", lambda _, images, *__: [answer] * len(images))
+    monkeypatch.setattr(ArtistClassifier, "explain", lambda *_: np.zeros((4, 4), np.float32))
+    row = identify(folder, tmp_path / "out.csv")['sub/ä\'s "0" <b>.png']
+    assert row["none_probability"] == "0.3000" and row["probability_2"] == "0.2000"
+    assert row["style"] == "Impressionism" and row["style_probability"] == "0.8000"
+    assert row["genre"] == "" and row["decade"] == "1870s"
+    assert "none of the artists 30%" in (tmp_path / "out.html").read_text(encoding="utf-8")
+
+
+def test_a_precision_that_the_classifier_does_not_reach_writes_nothing(identify, folder, tmp_path):
+    with pytest.raises(BrushworkError, match="no operating points"):
+        identify(folder, tmp_path / "out.csv", "--precision", 0.9)
+    assert not (tmp_path / "out.csv").exists()
 
 
 def test_the_sheet_shows_the_unreadable_files_with_the_reason(identify, folder, tmp_path):

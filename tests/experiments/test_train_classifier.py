@@ -190,7 +190,8 @@ def test_settings_keep_the_names_that_older_runs_recorded():
     assert settings.keys() == {
         "data", "genre", "style", "artist", "min_paintings", "fit", "model", "weights", "teacher",
         "side", "first_side", "last_side", "epochs", "batch_size", "optimizer", "lr", "freeze",
-        "layer_decay", "weight_decay", "min_area", "augment", "mix", "label_smoothing", "balance",
+        "layer_decay", "weight_decay", "min_area", "degrade", "augment", "mix", "label_smoothing",
+        "balance",
         "ema_half_life", "views", "patience", "precision", "seed", "tracker", "out", "resume",
         "minutes", "change",
     }  # fmt: skip
@@ -312,6 +313,29 @@ def test_unknown_artists_are_those_that_the_classifier_was_not_trained_on(
     assert len(parts["unknown"])
     assert not set(table["artist"][parts["unknown"]]) & set(known.artists)
     assert set(table["split"][parts["unknown"]]) == {"test"}
+
+
+def test_strangers_and_a_second_collection_are_in_the_report(
+    run_script, train, prepared_folder, tmp_path
+):
+    """The second collection is the same data here, so its known paintings are all known ones."""
+    few = train(prepared_folder, tmp_path / "run", epochs=1, min_paintings=7)
+    flags = flags_of({"data": prepared_folder, "also": prepared_folder, "resamples": 2})
+    flags += ["--splits", "test", "--out", str(tmp_path / "report")]
+    run_script("evaluate_classifier", few / "classifier", *flags, "--update-card")
+    numbers = json.loads((tmp_path / "report" / "report.json").read_text())["reports"]
+    assert numbers.keys() == {"test", "second"}
+    table = open_prepared(prepared_folder).table
+    known = ArtistClassifier.from_pretrained(few / "classifier")
+    is_known = table["artist"].isin(known.artists)
+    assert numbers["second"]["num_paintings"] == is_known.sum()
+    assert numbers["second"]["num_unknown"] == (~is_known).sum()
+    for report in numbers.values():
+        named, strange = report["known_recall"], report["taken_for_known"]
+        assert report["right_names"] <= named / max(named + strange, 1e-9) + 1e-9
+    assert (tmp_path / "report" / "risk_coverage.png").stat().st_size > 1000
+    card = (few / "classifier" / "README.md").read_text()
+    assert "| second collection |" in card and "AUROC" in card
 
 
 def test_a_card_of_a_copy_is_updated_and_nothing_else(run_script, run, prepared_folder, tmp_path):

@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from brushwork import ArtistClassifier, BrushworkError
 from brushwork.backbones.create import create_backbone, input_statistics
 from brushwork.classifier.card import model_card
+from brushwork.classifier.discriminants import familiarity
 from brushwork.classifier.finish import finish_classifier
 from brushwork.classifier.identify import Identification
 from brushwork.classifier.save import CONFIG_KEYS, save_classifier
@@ -113,6 +114,72 @@ def test_the_discriminant_analysis_has_the_weight_that_validation_gives_it(with_
     logits = predictions.logits / temperature - weight * distance / 2 + torch.tensor(biases)
     calibrated = known.calibrated(predictions)
     np.testing.assert_allclose(calibrated, logits.softmax(1), rtol=1e-3, atol=1e-6)
+
+
+def test_none_and_all_artists_sum_to_one_and_nothing_is_sure_and_unknown(with_discriminants):
+    folder, pixels = with_discriminants
+    known = ArtistClassifier.from_pretrained(folder)
+    sheets = [np.full((64, 64, 3), level, np.uint8) for level in (0, 128, 255)]
+    for answer in known.identify([*pixels[:6], *PIXELS, *sheets], top=99):
+        best = answer.candidates[0].probability
+        assert sum(c.probability for c in answer.candidates) + answer.none == pytest.approx(1)
+        assert answer.known == (best >= answer.none) and 0 < answer.none < 1
+    near, far = (
+        np.mean([answer.none for answer in known.identify(list(pictures))])
+        for pictures in (pixels, PIXELS)
+    )
+    assert near < far, "pictures of noise are stranger than those it was fitted on"
+
+
+def test_a_precision_names_only_the_surest(with_discriminants):
+    folder, pixels = with_discriminants
+    known = ArtistClassifier.from_pretrained(folder)
+    known.operating_points = [(0.8, 0.3), (0.9, 0.6)]
+    for precision, least in ((0.5, 0.3), (0.8, 0.3), (0.85, 0.6), (0.9, 0.6)):
+        for answer in known.identify([*pixels, *PIXELS], precision=precision):
+            assert answer.known == (answer.candidates[0].probability >= least)
+    with pytest.raises(BrushworkError, match=r"reaches at most 0\.9"):
+        known.identify(pixels[0], precision=0.95)
+    with pytest.raises(BrushworkError, match="above 0 and below 1"):
+        known.identify(pixels[0], precision=1.0)
+
+
+def test_an_older_checkpoint_answers_as_before(with_discriminants, known):
+    """It has no strangers, no operating points and no traits."""
+    folder, pixels = with_discriminants
+    new = ArtistClassifier.from_pretrained(folder)
+    late = ("strangers", "operating_points", "traits")
+    config = {name: value for name, value in new.config.items() if name not in late}
+    old = ArtistClassifier(new.network, config, None, new.discriminants)
+    predictions = new.predict_rows(pixels, np.arange(24))
+    scores = familiarity(predictions.channel_statistics, new.discriminants).numpy()
+    assert np.array_equal(old.judge(predictions).known, scores >= old.threshold)
+    answer = old.identify(pixels[0], top=99)
+    assert answer.none == 0 and answer.style == answer.genre == answer.decade == ()
+    assert sum(c.probability for c in answer.candidates) == pytest.approx(1)
+    with pytest.raises(BrushworkError, match="no operating points"):
+        known.identify(PIXELS[0], precision=0.9)
+
+
+def test_style_genre_and_decade_are_learned_and_answered(folder, with_discriminants, tmp_path):
+    """The style goes with the brightness, which the features show."""
+    shutil.copytree(folder, tmp_path / "classifier")
+    pixels = np.repeat(with_discriminants[1], 3, axis=0)
+    labels = np.arange(24).repeat(3) % 3
+    table = pd.DataFrame({"artist": np.array(ARTISTS)[labels], "title": ["Light"] * 72,
+                          "style": np.array(["Dark", "Grey", "Bright"])[labels],
+                          "genre": ["portrait"] * 72, "date": ["1880"] * 72})  # fmt: skip
+    finish_classifier(tmp_path / "classifier", pixels, table, validation_rows=np.arange(6))
+    known = ArtistClassifier.from_pretrained(tmp_path / "classifier")
+    answers = known.identify(list(pixels[::3]), top=2)
+    assert [answer.style[0].value for answer in answers] == ["Dark", "Grey", "Bright"] * 8
+    assert all(len(answer.style) == 2 for answer in answers)
+    assert answers[0].genre == answers[0].decade == (), "one value is nothing to tell apart"
+    whole = known.identify(pixels[0], top=3).style
+    assert sum(guess.probability for guess in whole) == pytest.approx(1)
+    (tmp_path / "classifier/traits.safetensors").unlink()
+    with pytest.raises(BrushworkError, match=r"traits\.safetensors is missing"):
+        ArtistClassifier.from_pretrained(tmp_path / "classifier")
 
 
 def test_a_checkpoint_without_its_discriminants_is_an_error(with_discriminants, tmp_path):

@@ -76,3 +76,10 @@ def test_ten_views_are_five_crops_and_their_mirror_images():
     assert torch.equal(views[0], x[..., :14, :14]) and torch.equal(views[1], views[0].flip(3))
     assert torch.equal(views[8], x[..., 1:15, 1:15])
     assert len(whole_views(x, 2)) == 2 and torch.equal(whole_views(x, 2)[1], x.flip(3))
+
+
+def test_degraded_views_show_other_pixels_of_the_same_paintings():
+    plain, degraded = (batches(Views(degrade=share), side=40)[1] for share in (0.0, 1.0))
+    assert torch.equal(plain[1], degraded[1])  # the targets
+    assert not any(torch.equal(a, b) for a, b in zip(plain[0], degraded[0], strict=True))
+    assert torch.equal(degraded[0], batches(Views(degrade=1.0), side=40)[1][0])

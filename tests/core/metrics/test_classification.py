@@ -60,6 +60,22 @@ def test_false_positives_are_scikit_learns_at_the_first_threshold_of_that_recall
     assert (known >= ours.threshold_at_recall(known)).mean() == 0.95
 
 
+def test_risk_is_one_minus_scikit_learns_precision_at_each_threshold():
+    rng = np.random.default_rng(3)
+    confidence, correct = rng.integers(0, 20, 200) / 20, rng.random(200) < 0.7
+    weights = rng.uniform(0.1, 2, 200)
+    curve = ours.risk_coverage(confidence, correct, weights)
+    precision, _, thresholds = sk.precision_recall_curve(correct, confidence, sample_weight=weights)
+    np.testing.assert_allclose(curve.threshold, thresholds[::-1])
+    np.testing.assert_allclose(1 - curve.risk, precision[:-1][::-1])
+    given = [weights[confidence >= t].sum() / weights.sum() for t in curve.threshold]
+    np.testing.assert_allclose(curve.coverage, given)
+    least = ours.threshold_at_precision(curve, 0.72)
+    reached = np.flatnonzero(precision[:-1] >= 0.72)
+    assert least == thresholds[reached[0]]
+    assert ours.threshold_at_precision(curve, 1.01) == np.inf
+
+
 def test_the_temperature_minimises_the_log_loss(drawn):
     logits, labels = drawn
     found = fit_temperature(logits, labels)

@@ -8,7 +8,7 @@ from matplotlib.text import Text
 from PIL import Image
 
 from brushwork.errors import BrushworkError
-from brushwork.metrics.classification import Reliability
+from brushwork.metrics.classification import Reliability, risk_coverage
 from brushwork.report import figures
 
 
@@ -147,6 +147,15 @@ def test_reliability_shows_the_accuracy_of_each_bin_that_has_paintings(tmp_path,
     bars = {round(bar.get_x() + bar.get_width() / 2, 6): bar.get_height() for bar in axis.patches}
     assert bars == {0.5: 0.25, round(5 / 6, 6): 0.8}
     assert axis.get_title() == "as trained: error 0.130"  # (2 * 0.25 + 8 * 0.1) / 10
+
+
+def test_risk_is_drawn_over_coverage(tmp_path, drawn):
+    curve = risk_coverage([0.9, 0.8, 0.7], [True, False, True])
+    figures.risk_coverage({"test": curve, "second": curve}, tmp_path / "risk.png")
+    (axis,) = drawn[0].axes
+    assert [text.get_text() for text in axis.get_legend().get_texts()] == ["test", "second"]
+    np.testing.assert_allclose(axis.lines[0].get_xydata()[:, 1], [0, 1 / 2, 1 / 3])
+    assert axis.get_xlim() == (0, 1)
 
 
 def test_reals_and_fakes_are_equally_many_and_apart():

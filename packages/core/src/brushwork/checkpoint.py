@@ -22,8 +22,10 @@ if TYPE_CHECKING:
     from torch import nn
 
 CONFIG, WEIGHTS, CARD = "config.json", "model.safetensors", "README.md"
-# Optional files of a classifier: its training paintings, and its discriminant analysis.
+# Optional files of a classifier: its training paintings, its discriminant analysis of artists, and
+# those of style, genre and decade.
 INDEX, DISCRIMINANTS = "index.safetensors", "discriminants.safetensors"
+TRAITS = "traits.safetensors"
 
 # Files that `brushwork.export` writes instead of the weights, for `brushwork.runtime`: the network
 # of a generator or of a classifier, the styles of a generator, the index of a classifier.
@@ -191,7 +193,7 @@ def locate(folder_or_hub_id: str | Path) -> Path:
     from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
 
     try:
-        patterns = [CONFIG, WEIGHTS, CARD, INDEX, DISCRIMINANTS, "*.onnx", GRAPH_INDEX]
+        patterns = [CONFIG, WEIGHTS, CARD, INDEX, DISCRIMINANTS, TRAITS, "*.onnx", GRAPH_INDEX]
         found = snapshot_download(name, allow_patterns=patterns, etag_timeout=HUB_TIMEOUT)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         raise BrushworkError(

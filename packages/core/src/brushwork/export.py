@@ -12,7 +12,8 @@ Inputs and outputs of the graphs, with N pictures, Z latent numbers, S side, K a
     generator.onnx   inputs (N, Z), or styles (N, L, Z)  ->  images (N, 3, S, S) in [-1, 1]
     styles.onnx      z (N, Z), y (N,) int64, truncation ()  ->  styles, mean_styles (N, L, Z)
     classifier.onnx  squares (N, S, S, 3) uint8  ->  probabilities (N, K), known_score (N,),
-                     features (N, D), and heat (N, K, h, w) if the head is linear
+                     features (N, D), and heat (N, K, h, w) if the head is linear; if the classifier
+                     knows strangers, known_score is 1 minus the probability of "none"
 
 All graphs compute in float32. Their precision is that of the stored weights.
 """
@@ -36,6 +37,7 @@ from brushwork.classifier.discriminants import familiarity, log_likelihoods
 from brushwork.classifier.identify import ArtistClassifier
 from brushwork.classifier.network import grad_cam, normalise, predict
 from brushwork.classifier.save import read_index
+from brushwork.classifier.strangers import Strangers
 from brushwork.data.synthetic import draw
 from brushwork.errors import BrushworkError
 from brushwork.files import write_json
@@ -203,12 +205,17 @@ class _Identify(nn.Module):
         predictions = predict(self.network, images, *statistics, classifier.num_views)
         temperature, biases, lda_weight = classifier.calibration
         scores = predictions.logits / temperature + torch.tensor(biases, dtype=torch.float32)
-        discriminants, known_score = classifier.discriminants, None
+        discriminants, known_score, likelihoods = classifier.discriminants, None, scores
         if discriminants is not None:
-            channels = predictions.channel_statistics
-            scores = scores + lda_weight * log_likelihoods(channels, discriminants)
-            known_score = familiarity(channels, discriminants)
+            channels, num_artists = predictions.channel_statistics, len(classifier.artists)
+            likelihoods = log_likelihoods(channels, discriminants)
+            scores = scores + lda_weight * likelihoods[:, :num_artists]
+            known_score = familiarity(channels, discriminants, num_artists)
         probabilities = scores.softmax(1)
+        if known_score is not None and classifier.strangers is not None:
+            known_score = known_probability(
+                predictions.logits, probabilities, likelihoods, known_score, classifier.strangers
+            )
         if known_score is None:
             known_score = probabilities.amax(1)
         outputs = probabilities, known_score, predictions.features
@@ -216,6 +223,38 @@ class _Identify(nn.Module):
             return outputs
         maps = self.network.forward_features(normalise(images, *statistics))
         return *outputs, linear_heat(maps, self.network.get_classifier().weight)
+
+
+def known_probability(
+    logits: Tensor,
+    probabilities: Tensor,
+    log_likelihoods: Tensor,
+    familiarity: Tensor,
+    strangers: Strangers,
+) -> Tensor:
+    """Compute 1 minus the probability of "none", (N,), as `brushwork.classifier.strangers` does.
+
+    Args:
+        logits: (N, K).
+        probabilities: (N, K).
+        log_likelihoods: (N, K + B), other artists last.
+        familiarity: (N,).
+        strangers: the fitted weights of the scores.
+    """
+    num_artists = logits.shape[1]
+    artists = log_likelihoods[:, :num_artists].amax(1)
+    columns = [
+        -familiarity,
+        -logits.logsumexp(1),
+        -probabilities.amax(1).log(),
+        (-2 * artists).sqrt(),
+    ]
+    if log_likelihoods.shape[1] > num_artists:
+        columns.append(log_likelihoods[:, num_artists:].amax(1) - artists)
+    total = torch.zeros_like(familiarity) - strangers.bias
+    for column, mean, scale, weight in zip(columns, *strangers[:3], strict=True):
+        total = total - weight * (column - mean) / scale
+    return total.sigmoid()
 
 
 def linear_heat(maps: Tensor, weight: Tensor) -> Tensor:

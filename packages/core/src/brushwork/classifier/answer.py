@@ -4,10 +4,10 @@ This module does not import torch, so that `brushwork.runtime` uses it too.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ SHORT_SIDE = 256
 """Pixels of the short side of a picture that is read; the default of prepared data."""
 UNKNOWN = "unknown"
 
+NO_TRAITS: Mapping[str, Any] = {}
+
 Picture = str | Path | bytes | Image.Image | NDArray[np.uint8]
 
 
@@ -33,16 +35,34 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Guess:
+    """A style, a genre or a decade, and its calibrated probability."""
+
+    value: str
+    probability: float
+
+
+@dataclass(frozen=True)
 class Identification:
     """The answer for one painting.
 
     Attributes:
         candidates: the likeliest artists, best first.
         known: whether the painting seems to be by an artist of the classifier.
+        none: the probability that it is by none of them, or is no painting. With the probabilities
+            of all artists it sums to 1. It is for a picture that is as likely by a stranger as by
+            one of the artists. Checkpoints of earlier versions do not know it; then it is 0.
+        style: the likeliest styles, best first; empty if the checkpoint does not know styles.
+        genre: the likeliest genres.
+        decade: the likeliest decades, for example "1870s".
     """
 
     candidates: tuple[Candidate, ...]
     known: bool
+    none: float = 0.0
+    style: tuple[Guess, ...] = ()
+    genre: tuple[Guess, ...] = ()
+    decade: tuple[Guess, ...] = ()
 
     @property
     def artist(self) -> str:
@@ -67,20 +87,85 @@ class Neighbour:
     thumbnail: Image.Image | None
 
 
+class Judgement(NamedTuple):
+    """What a classifier says of N pictures.
+
+    Attributes:
+        probabilities: (N, K) of the artists; with `none`, each row sums to 1.
+        none: (N,) the probability that none of the artists painted the picture.
+        known: (N,) whether an artist is named.
+    """
+
+    probabilities: NDArray[np.float64]
+    none: NDArray[np.float64]
+    known: NDArray[np.bool_]
+
+
+def judge_with_none(
+    probabilities: NDArray[np.floating], none: NDArray[np.floating], least: float | None = None
+) -> Judgement:
+    """Judge N pictures where the probability of "none" is known.
+
+    Args:
+        probabilities: (N, K) if one of the artists painted each picture.
+        none: (N,) the probability that none of them did.
+        least: an artist is named who has at least this probability; by default, one who is at least
+            as probable as "none".
+    """
+    none = np.asarray(none, np.float64)
+    joint = np.asarray(probabilities, np.float64) * (1 - none)[:, None]
+    return Judgement(joint, none, joint.max(1) >= (none if least is None else least))
+
+
+def threshold_for(operating_points: Sequence[Sequence[float]], precision: float) -> float:
+    """Find the least probability of a name for which this share of the names is right.
+
+    Args:
+        operating_points: pairs (precision, threshold) of a checkpoint, in rising order.
+        precision: above 0 and below 1.
+
+    Raises:
+        BrushworkError: there is no operating point of at least this precision.
+
+    >>> threshold_for([(0.8, 0.5), (0.9, 0.7)], 0.85)
+    0.7
+    """
+    if not 0 < precision < 1:
+        raise BrushworkError(f"`precision` is {precision}; it must be above 0 and below 1")
+    for reached, threshold in operating_points:
+        if reached >= precision - 1e-9:
+            return float(threshold)
+    if not operating_points:
+        raise BrushworkError(
+            "this classifier has no operating points; train it again with train_classifier.py, or "
+            "leave `precision` out"
+        )
+    raise BrushworkError(
+        f"`precision` is {precision}, and this classifier reaches at most {operating_points[-1][0]}"
+    )
+
+
 def make_answer(
-    artists: Sequence[str], probabilities: NDArray[np.floating], known: bool, top: int
+    artists: Sequence[str],
+    probabilities: NDArray[np.floating],
+    none: float,
+    known: bool,
+    top: int,
+    traits: Mapping[str, tuple[Guess, ...]] = NO_TRAITS,
 ) -> Identification:
     """Make the answer for one painting.
 
     Args:
         artists: the K artists of the classifier.
         probabilities: (K,).
+        none: the probability of none of them.
         known: whether the painting seems to be by one of the artists.
         top: number of candidates; all artists if there are fewer.
+        traits: the likeliest values of `style`, `genre` and `decade`, as far as they are known.
     """
     order = np.argsort(-probabilities, kind="stable")[:top]
     candidates = tuple(Candidate(artists[int(i)], float(probabilities[i])) for i in order)
-    return Identification(candidates, bool(known))
+    return Identification(candidates, bool(known), float(none), **traits)
 
 
 def check_top(top: int) -> None:

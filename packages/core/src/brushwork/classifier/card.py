@@ -19,6 +19,9 @@ METRICS = {
 }
 """For each number of the card: its type on the Hub, and its name."""
 
+SPLITS = {"second": "second collection"}
+"""Splits that the card names differently."""
+
 
 def model_card(config: Mapping[str, Any]) -> str:
     """Write the model card: the artists, the training data, the results and the limits.
@@ -83,8 +86,9 @@ def _text(config: Mapping[str, Any]) -> str:
         if training.get(column)
     )
     results = "\n".join(
-        f"| {split} | {r['num_paintings']:,.0f} | {r['top1']:.3f} | {r['top3']:.3f} | "
-        f"{r['top5']:.3f} | {r['macro_f1']:.3f} | {r.get('calibration_error', math.nan):.3f} |"
+        f"| {SPLITS.get(split, split)} | {r['num_paintings']:,.0f} | {r['top1']:.3f} | "
+        f"{r['top3']:.3f} | {r['top5']:.3f} | {r['macro_f1']:.3f} | "
+        f"{r.get('calibration_error', math.nan):.3f} |"
         for split, r in config["results"].items()
     )
     return f"""# Artist classifier: {config["architecture"]}, {len(config["artists"])} artists
@@ -110,10 +114,8 @@ ArtistClassifier.from_pretrained("this folder").identify("painting.jpg")
 |---|---:|---:|---:|---:|---:|---:|
 {results}
 
-The epoch, the calibration and the threshold of "unknown" ({config["threshold"]:.3f}) were chosen on
-the validation paintings, so their calibration error is too low. Nothing was chosen on the test
-paintings.
-
+{_chosen(config)}
+{_titles(config["results"])}{_strangers(config)}{_traits(config)}
 ## Limits
 
 The classifier distinguishes these artists in reproductions like those that it was trained on. It
@@ -121,3 +123,74 @@ may give a painting by a copyist, a pupil or an artist it was not trained on to 
 artists. Its answer is not proof of authorship and must not be used to attribute value or to
 authenticate.
 """
+
+
+def _chosen(config: Mapping[str, Any]) -> str:
+    what = (
+        'the probability of "none"'
+        if config.get("strangers")
+        else f'the threshold of "unknown" ({config["threshold"]:.3f})'
+    )
+    return (
+        f"The epoch, the calibration and {what} were chosen on\n"
+        "the validation paintings, so their calibration error is too low. Nothing was chosen on "
+        "the test\npaintings. The calibration error is that of the artists' probabilities, "
+        "assuming that one of them\npainted the painting."
+    )
+
+
+def _titles(results: Mapping[str, Mapping[str, float]]) -> str:
+    """Report apart the test paintings that are not almost training paintings."""
+    report = results.get("test", {})
+    if "top1_new_titles" not in report:
+        return ""
+    return (
+        f"\nA training painting by the same artist has the same title as some test paintings; "
+        f"without these,\ntop-1 is {report['top1_new_titles']:.3f} "
+        f"({report['num_new_titles']:,.0f} paintings).\n"
+    )
+
+
+def _strangers(config: Mapping[str, Any]) -> str:
+    """Describe what the classifier says of paintings by other artists."""
+    rows = [
+        f"| {SPLITS.get(split, split)} | {r['num_unknown']:,.0f} | {r['auroc_unknown']:.3f} | "
+        f"{r['known_recall']:.2f} | {r['taken_for_known']:.2f} | {r['right_names']:.2f} | "
+        f"{_at(r, 'named')} | {_at(r, 'right_names')} |"
+        for split, r in config["results"].items()
+        if "right_names" in r
+    ]
+    if not rows:
+        return ""
+    head = (
+        "| paintings | strangers | AUROC | named | strangers named | right names | named at 0.9 | "
+        "right names at 0.9 |\n|---|---:|---:|---:|---:|---:|---:|---:|"
+    )
+    return (
+        "\n## Strangers\n\n" + "\n".join([head, *rows]) + "\n\n"
+        'The probability of "none" is for a picture that is as likely by a stranger as by one of '
+        'the\nartists; "right names" are shares of the names given to as many strangers as '
+        'known paintings.\n"At 0.9" is `identify(..., precision=0.9)`. The strangers of the test '
+        "paintings are artists of the\nsame data, whose training paintings were examples of "
+        "strangers.\n"
+    )
+
+
+def _at(report: Mapping[str, float], name: str) -> str:
+    value = report.get(f"{name}_at_0.9")
+    return "-" if value is None else f"{value:.2f}"
+
+
+def _traits(config: Mapping[str, Any]) -> str:
+    """Report the accuracy and the calibration of style, genre and decade."""
+    rows = [
+        f"| {SPLITS.get(split, split)} | {trait} | {r[f'{trait}_num_paintings']:,.0f} | "
+        f"{r[f'{trait}_top1']:.3f} | {r[f'{trait}_calibration_error']:.3f} |"
+        for split, r in config["results"].items()
+        for trait in config.get("traits") or {}
+        if f"{trait}_top1" in r
+    ]
+    if not rows:
+        return ""
+    head = "| paintings | | number | top-1 | calibration error |\n|---|---|---:|---:|---:|"
+    return "\n## Style, genre, decade\n\n" + "\n".join([head, *rows]) + "\n"

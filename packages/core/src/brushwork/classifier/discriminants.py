@@ -66,12 +66,15 @@ def fit_discriminants(features: Tensor, labels: Tensor) -> Discriminants:
     return Discriminants(*(tensor.float().contiguous() for tensor in tensors))
 
 
-def familiarity(features: Tensor, discriminants: Discriminants) -> Tensor:
+def familiarity(
+    features: Tensor, discriminants: Discriminants, num_artists: int | None = None
+) -> Tensor:
     """Compute minus the least relative Mahalanobis distance to an artist.
 
     Args:
         features: (N, D).
         discriminants: discriminants of D features.
+        num_artists: only the first artists count; all by default.
 
     Returns:
         (N,) float32; above 0 if one artist explains a painting better than all paintings together.
@@ -86,7 +89,7 @@ def familiarity(features: Tensor, discriminants: Discriminants) -> Tensor:
     [0.9, -8.2]
     """
     u = _project(features, discriminants)
-    nearest = log_likelihoods(features, discriminants).amax(1)
+    nearest = log_likelihoods(features, discriminants)[:, :num_artists].amax(1)
     return (u.square() / discriminants.variance).sum(1) + 2 * nearest
 
 

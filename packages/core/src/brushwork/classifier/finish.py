@@ -1,4 +1,10 @@
-"""Finish a trained classifier: the index of paintings, the discriminant analysis, calibration."""
+"""Finish a trained classifier: index of paintings, discriminant analyses, calibration, strangers.
+
+Everything is fitted on paintings as they are and as other collections would show them
+(`brushwork.data.degradation`), because users have pictures of other collections.
+
+K artists, B other artists, V validation pictures.
+"""
 
 import io
 from pathlib import Path
@@ -10,26 +16,28 @@ from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor
 
-from brushwork.classifier.calibration import fit_calibration
-from brushwork.classifier.discriminants import (
-    Discriminants,
-    familiarity,
-    fit_discriminants,
-    log_likelihoods,
-)
+from brushwork.classifier.discriminants import log_likelihoods
+from brushwork.classifier.fit import Fitted, Labelled, fit_answers
 from brushwork.classifier.identify import ArtistClassifier
-from brushwork.classifier.network import Predictions
+from brushwork.classifier.network import Predictions, Rows, concatenate
 from brushwork.classifier.save import (
-    KNOWN_RECALL,
     save_calibration,
     save_discriminants,
     save_index,
+    save_traits,
     validation_report,
 )
-from brushwork.metrics.classification import threshold_at_recall
+from brushwork.classifier.traits import TRAITS, Trait, decade_of, fit_trait
+from brushwork.data.degradation import Degraded
+from brushwork.data.synthetic.other_pictures import other_picture
 
 if TYPE_CHECKING:
     import pandas as pd
+
+NUM_OTHER_PICTURES = 84
+"""Pictures that are no paintings, to learn "none of these artists" from."""
+MAX_OTHER_ARTISTS, MAX_OTHER_PAINTINGS = 100, 30
+"""Most other artists, and most paintings of each, that the discriminant analysis learns."""
 
 
 def finish_classifier(
@@ -41,13 +49,15 @@ def finish_classifier(
     is_writer: bool = True,
     thumbnail_side: int = 64,
     validation_rows: ArrayLike | None = None,
+    others: "pd.DataFrame | None" = None,
 ) -> None:
-    """Add the index, the discriminant analysis and the final calibration to a checkpoint.
+    """Add the index, the discriminant analyses and the final calibration to a checkpoint.
 
     Args:
         folder: the checkpoint.
         pixels: (M, S, S, 3) uint8, with the side and fit of the classifier.
         table: the paintings of the index, by artist and title; its index is their row in `pixels`.
+            It may also have the columns `style`, `genre` and `date`.
         device: where to run the network.
         is_writer: whether this process writes. Each process must call this function, because they
             share the predictions.
@@ -55,56 +65,133 @@ def finish_classifier(
         validation_rows: rows that the network was not trained on; the discriminant analysis is
             weighed and calibrated on them. Without them there is no discriminant analysis, and the
             calibration of the network alone stays.
+        others: paintings by artists whom the classifier does not name. They are examples of
+            strangers.
 
     Raises:
         BrushworkError: the checkpoint cannot be read or written.
     """
     classifier, rows = ArtistClassifier.from_pretrained(folder, device), table.index.to_numpy()
-    predictions = classifier.predict_rows(pixels, rows, progress="index" if is_writer else "")
-    if not is_writer:
-        return
-    paintings = list(zip(table["artist"], table["title"], strict=True))
-    thumbnails = [thumbnail(pixels[row], thumbnail_side) for row in rows]
-    save_index(folder, predictions.features, paintings, thumbnails)
+
+    def predict(source: Rows, rows: NDArray[np.int64], what: str) -> Predictions:
+        return classifier.predict_rows(source, rows, progress=what if is_writer else "")
+
+    plain = predict(pixels, rows, "index")
+    if is_writer:
+        paintings = list(zip(table["artist"], table["title"], strict=True))
+        thumbnails = [thumbnail(pixels[row], thumbnail_side) for row in rows]
+        save_index(folder, plain.features, paintings, thumbnails)
     if validation_rows is None:
         return
-    labels = torch.tensor([classifier.artists.index(artist) for artist in table["artist"]])
-    is_validation = torch.from_numpy(np.isin(rows, validation_rows))
-    discriminants = fit_discriminants(
-        predictions.channel_statistics[~is_validation], labels[~is_validation]
-    )
-    save_discriminants(folder, discriminants)
-    validation = Predictions(*(tensor[is_validation] for tensor in predictions))
-    calibrate(classifier, folder, discriminants, validation, labels[is_validation])
+    degraded = predict(Degraded(pixels, seed=1), rows, "degraded")
+    drawn = predict(OtherPictures(classifier.side), np.arange(NUM_OTHER_PICTURES), "no paintings")
+    chosen = choose_others(others)
+    strange = None
+    if len(chosen):
+        numbers = chosen.index.to_numpy()
+        sources: list[Rows] = [pixels, Degraded(pixels, seed=2)]
+        strange = concatenate([predict(source, numbers, "others") for source in sources])
+    if not is_writer:
+        return
+
+    artists = classifier.artists
+    labels = torch.tensor([artists.index(artist) for artist in table["artist"]])
+    is_validation = torch.from_numpy(np.isin(rows, np.asarray(validation_rows)))
+    shown = Labelled(concatenate([plain, degraded]), labels.repeat(2))
+    train, validation = shown.take(~is_validation.repeat(2)), shown.take(is_validation.repeat(2))
+    other = None
+    if strange is not None:
+        names = sorted(set(chosen["artist"]))
+        numbers = [len(artists) + names.index(artist) for artist in chosen["artist"]]
+        other = Labelled(strange, torch.tensor(numbers).repeat(2))
+    fitted = fit_answers(train, validation, other, drawn, len(artists))
+    traits = fit_traits(shown.predictions.channel_statistics, table, is_validation)
+    write_answers(classifier, folder, fitted, traits, Labelled(plain, labels).take(is_validation))
 
 
-def calibrate(
+def write_answers(
     classifier: ArtistClassifier,
     folder: Path,
-    discriminants: Discriminants,
-    validation: Predictions,
-    labels: Tensor,
+    fitted: Fitted,
+    traits: dict[str, Trait],
+    validation: Labelled,
 ) -> None:
-    """Calibrate network and discriminant analysis together, and set the threshold of "unknown".
+    """Write what was fitted into a checkpoint.
 
     Args:
         classifier: opened from `folder`; it stays as it is.
         folder: the checkpoint to write to.
-        discriminants: fitted on other paintings than these.
-        validation: predictions for the N validation paintings.
-        labels: (N,).
+        fitted: from `fit_answers`.
+        traits: from `fit_traits`.
+        validation: the V validation paintings as they are, for the results in the card.
     """
-    statistics, y = validation.channel_statistics, labels.numpy()
-    likelihoods = log_likelihoods(statistics, discriminants)
-    calibration = fit_calibration(validation.logits, y, likelihoods)
-    scores = familiarity(statistics, discriminants).double().numpy()
+    statistics = validation.predictions.channel_statistics
+    likelihoods = log_likelihoods(statistics, fitted.discriminants)[:, : len(classifier.artists)]
+    probabilities = fitted.calibration.probabilities(validation.predictions.logits, likelihoods)
+    save_discriminants(folder, fitted.discriminants)
+    if traits:
+        save_traits(folder, traits)
     save_calibration(
         folder,
         classifier.config,
-        calibration=calibration,
-        threshold=threshold_at_recall(scores, KNOWN_RECALL),
-        validation=validation_report(calibration.probabilities(validation.logits, likelihoods), y),
+        calibration=fitted.calibration,
+        threshold=fitted.threshold,
+        validation=validation_report(probabilities, validation.labels.numpy()),
+        strangers=fitted.strangers,
+        operating_points=fitted.operating_points,
+        traits=traits,
     )
+
+
+class OtherPictures:
+    """Pictures that are no paintings, drawn when they are read: rows (N,) to (N, S, S, 3)."""
+
+    def __init__(self, side: int) -> None:
+        self.side = side
+
+    def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
+        """Draw the pictures of rows (N,)."""
+        return np.stack([other_picture(int(row), self.side) for row in rows])
+
+
+def choose_others(others: "pd.DataFrame | None") -> "pd.DataFrame":
+    """Choose up to `MAX_OTHER_PAINTINGS` paintings of the `MAX_OTHER_ARTISTS` largest artists."""
+    import pandas as pd
+
+    if others is None or others.empty:
+        return pd.DataFrame({"artist": []})
+    sizes = others["artist"].value_counts(sort=True)
+    chosen = others.loc[others["artist"].isin(list(sizes.index[:MAX_OTHER_ARTISTS]))]
+    return chosen.groupby("artist").head(MAX_OTHER_PAINTINGS)
+
+
+def fit_traits(
+    statistics: Tensor, table: "pd.DataFrame", is_validation: Tensor
+) -> dict[str, Trait]:
+    """Fit style, genre and decade, as far as the table has these columns.
+
+    Args:
+        statistics: (2 M, T) channel statistics of the M paintings of the table, as they are and
+            then degraded.
+        table: the paintings.
+        is_validation: (M,) whether each one decides the calibration, instead of being learned.
+    """
+    columns = {name: list(table[name]) for name in ("style", "genre") if name in table}
+    if "date" in table:
+        columns["decade"] = [decade_of(date) for date in table["date"]]
+    is_learned = (~is_validation).repeat(2)
+    traits = {}
+    for name in TRAITS:
+        values = columns.get(name, []) * 2
+        if not values:
+            continue
+        learned, held_out = (
+            [values[int(row)] for row in mask.nonzero()] for mask in (is_learned, ~is_learned)
+        )
+        trait = fit_trait(statistics[is_learned], learned, statistics[~is_learned], held_out)
+        if trait is not None:
+            traits[name] = trait
+    return traits
 
 
 def thumbnail(pixels: NDArray[np.uint8], side: int) -> bytes:

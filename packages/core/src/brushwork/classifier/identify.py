@@ -1,8 +1,9 @@
 """Identify the artists of paintings with the checkpoint of a classifier.
 
 The checkpoint holds everything that decides the answer: the network, its artists in the order of
-the outputs, the preprocessing, the discriminant analysis, the calibration, and the threshold of
-"unknown". It may also hold an index of the training paintings, for `ArtistClassifier.nearest`.
+the outputs, the preprocessing, the discriminant analyses, the calibration, and how probable it is
+that none of the artists painted a picture. It may also hold an index of the training paintings, for
+`ArtistClassifier.nearest`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,23 +20,28 @@ from brushwork.backbones.create import Backbone, create_backbone
 from brushwork.backbones.folding import fold_batch_norms
 from brushwork.classifier.answer import UNKNOWN as UNKNOWN
 from brushwork.classifier.answer import Candidate as Candidate
+from brushwork.classifier.answer import Guess as Guess
 from brushwork.classifier.answer import Identification as Identification
+from brushwork.classifier.answer import Judgement as Judgement
 from brushwork.classifier.answer import Neighbour as Neighbour
 from brushwork.classifier.answer import (
     Picture,
     as_list,
     check_artist,
     check_top,
+    judge_with_none,
     make_answer,
     place_heat,
     read_picture,
     read_squares,
     read_thumbnail,
+    threshold_for,
 )
 from brushwork.classifier.calibration import Calibration
 from brushwork.classifier.discriminants import Discriminants, familiarity, log_likelihoods
 from brushwork.classifier.network import (
     Predictions,
+    Rows,
     concatenate,
     grad_cam,
     normalise,
@@ -46,7 +52,10 @@ from brushwork.classifier.save import (
     CONFIG_KEYS,
     read_discriminants,
     read_index,
+    read_traits,
 )
+from brushwork.classifier.strangers import Strangers, strangeness
+from brushwork.classifier.traits import Trait
 from brushwork.errors import BrushworkError
 
 BATCH_SIZE = 16
@@ -63,7 +72,12 @@ class ArtistClassifier:
         num_views: views that predictions are averaged over.
         calibration: turns logits and the discriminant analysis's log-likelihoods into
             probabilities.
-        threshold: a painting with a lower `known_score` is "unknown".
+        threshold: without `strangers`, a painting with a lower `known_score` is "unknown".
+        strangers: gives the probability of "none of these artists"; None in a checkpoint of an
+            earlier version, or if training was stopped.
+        operating_points: pairs (precision, threshold): of the names with at least this probability,
+            this share is right if half of the pictures are by strangers.
+        traits: style, genre and decade, as far as the checkpoint knows them.
         statistics: means and standard deviations of the network's inputs, for each channel.
         discriminants: the discriminant analysis; None until training has finished.
         config: the content of `config.json`; `training` and `results` describe the training data
@@ -76,6 +90,7 @@ class ArtistClassifier:
         config: dict[str, Any],
         index: Mapping[str, Any] | None = None,
         discriminants: Discriminants | None = None,
+        traits: Mapping[str, Trait] | None = None,
     ) -> None:
         self.config = config
         self.artists: tuple[str, ...] = tuple(config["artists"])
@@ -88,6 +103,13 @@ class ArtistClassifier:
             config.get("lda_weight", 0.0),
         )
         self.threshold: float = config["threshold"]
+        strangers = config.get("strangers")
+        self.strangers = Strangers(**strangers) if strangers and discriminants else None
+        self.operating_points: list[tuple[float, float]] = [
+            (float(precision), float(threshold))
+            for precision, threshold in config.get("operating_points", [])
+        ]
+        self.traits: dict[str, Trait] = dict(traits or {})
         self.statistics: tuple[list[float], list[float]] = config["mean"], config["std"]
         self._index = dict(index or {})
         self.discriminants = discriminants
@@ -126,7 +148,13 @@ class ArtistClassifier:
             options = config.get("network_options", {})
             network = create_backbone(config["architecture"], len(config["artists"]), options)
             checkpoint.load_weights(network, folder)
-            return cls(network.to(device), config, read_index(folder), read_discriminants(folder))
+            return cls(
+                network.to(device),
+                config,
+                read_index(folder),
+                read_discriminants(folder),
+                read_traits(folder, config),
+            )
         except (KeyError, TypeError) as error:
             raise BrushworkError(
                 f"{folder} is not the checkpoint of an artist classifier; give one that "
@@ -134,11 +162,18 @@ class ArtistClassifier:
             ) from error
 
     @overload
-    def identify(self, images: Picture, top: int = ...) -> Identification: ...
-    @overload
-    def identify(self, images: Sequence[Picture], top: int = ...) -> list[Identification]: ...
     def identify(
-        self, images: Picture | Sequence[Picture], top: int = 5
+        self, images: Picture, top: int = ..., precision: float | None = ...
+    ) -> Identification: ...
+    @overload
+    def identify(
+        self, images: Sequence[Picture], top: int = ..., precision: float | None = ...
+    ) -> list[Identification]: ...
+    def identify(
+        self,
+        images: Picture | Sequence[Picture],
+        top: int = 5,
+        precision: float | None = None,
     ) -> Identification | list[Identification]:
         """Find the likeliest artists of a painting, or of each painting in a list.
 
@@ -148,25 +183,52 @@ class ArtistClassifier:
             images: a path, a PIL image, the bytes of an image file or uint8 (H, W, 3), or a list or
                 tuple of these. The EXIF orientation and the colour profile of a PIL image are used
                 as those of a file are.
-            top: number of artists to return; all artists if there are fewer.
+            top: number of artists to return; all artists if there are fewer. It is also the number
+                of styles, genres and decades.
+            precision: name an artist only if at least this share of such names is right, measured
+                on validation paintings and as many paintings by strangers. By default, an artist is
+                named who is at least as probable as "none".
 
         Returns:
             One answer, or a list of them for a list.
 
         Raises:
-            BrushworkError: an image cannot be read.
+            BrushworkError: an image cannot be read, or this precision cannot be reached.
         """
         check_top(top)
+        least = None if precision is None else threshold_for(self.operating_points, precision)
         predictions = self._predict(as_list(images))
-        probabilities = self.calibrated(predictions)
-        known = self.known_score(predictions) >= self.threshold
+        judged = self.judge(predictions, least)
+        guesses = {name: self._guesses(name, predictions, top) for name in self.traits}
         answers = [
-            make_answer(self.artists, *row, top) for row in zip(probabilities, known, strict=True)
+            make_answer(
+                self.artists, *row, top, {name: column[i] for name, column in guesses.items()}
+            )
+            for i, row in enumerate(zip(*judged, strict=True))
         ]
         return answers if isinstance(images, list | tuple) else answers[0]
 
+    def judge(self, predictions: Predictions, least: float | None = None) -> Judgement:
+        """Compute the probabilities of the artists and of "none" for N predictions.
+
+        Args:
+            predictions: N predictions.
+            least: see `brushwork.classifier.answer.judge_with_none`.
+
+        Returns:
+            The judgement; the probability of "none" is 0 without `strangers`.
+        """
+        given_known = self.calibrated(predictions)
+        score = self.known_score(predictions)
+        if self.strangers is None:
+            return Judgement(given_known, np.zeros(len(score)), score >= self.threshold)
+        return judge_with_none(given_known, 1 - score, least)
+
     def probabilities(self, images: Sequence[Picture]) -> NDArray[np.float64]:
-        """Compute calibrated probabilities (N, K) of N images, in the order of `artists`."""
+        """Compute calibrated probabilities (N, K) of N images, in the order of `artists`.
+
+        They sum to 1: it is assumed that one of the artists painted each image.
+        """
         return self.calibrated(self._predict(images))
 
     def embed(self, images: Picture | Sequence[Picture]) -> Tensor:
@@ -222,7 +284,7 @@ class ArtistClassifier:
 
     def predict_rows(
         self,
-        pixels: NDArray[np.uint8],
+        pixels: Rows,
         rows: NDArray[np.int64],
         num_views: Literal[0, 1, 2, 10] = 0,
         progress: str = "",
@@ -258,27 +320,55 @@ class ArtistClassifier:
         return predictions.features, torch.from_numpy(self.calibrated(predictions)).float()
 
     def calibrated(self, predictions: Predictions) -> NDArray[np.float64]:
-        """Compute calibrated probabilities (N, K) of N predictions."""
+        """Compute calibrated probabilities (N, K) if one of the artists painted each picture."""
         likelihoods = None
         if self.discriminants is not None:
             statistics = predictions.channel_statistics
             likelihoods = log_likelihoods(statistics, self.discriminants).numpy()
+            likelihoods = likelihoods[:, : len(self.artists)]
         return self.calibration.probabilities(predictions.logits.numpy(), likelihoods)
 
     def known_score(self, predictions: Predictions) -> NDArray[np.float64]:
         """Score how likely each painting is by an artist of this classifier.
 
-        Paintings with a score below `threshold` are "unknown". The score is the `familiarity` of
-        the channel statistics. A checkpoint whose training was stopped has no discriminant
-        analysis; then the score is the highest probability.
+        The score is 1 minus the probability of "none". Without `strangers`, it is the `familiarity`
+        of the channel statistics. A checkpoint whose training was stopped has no discriminant
+        analysis; then it is the highest probability.
 
         Returns:
             The scores (N,).
         """
+        if self.strangers is not None:
+            scores = self._strangeness(predictions, self.calibrated(predictions))
+            return 1 - self.strangers.probability(scores)
         if self.discriminants is not None:
             statistics = predictions.channel_statistics
-            return familiarity(statistics, self.discriminants).double().numpy()
+            scores = familiarity(statistics, self.discriminants, len(self.artists))
+            return scores.double().numpy()
         return self.calibrated(predictions).max(1)
+
+    def _strangeness(
+        self, predictions: Predictions, probabilities: NDArray[np.float64]
+    ) -> NDArray[np.float64]:
+        """Compute the scores (N, S) of `brushwork.classifier.strangers.strangeness`."""
+        assert self.discriminants is not None
+        statistics = predictions.channel_statistics
+        return strangeness(
+            predictions.logits.numpy(),
+            probabilities,
+            log_likelihoods(statistics, self.discriminants).numpy(),
+            familiarity(statistics, self.discriminants, len(self.artists)).numpy(),
+        )
+
+    def _guesses(self, trait: str, predictions: Predictions, top: int) -> list[tuple[Guess, ...]]:
+        """List the likeliest values of a trait for each picture, best first."""
+        values = self.traits[trait].values
+        rows = self.traits[trait].probabilities(predictions.channel_statistics)
+        orders = np.argsort(-rows, axis=1, kind="stable")[:, :top]
+        return [
+            tuple(Guess(values[i], float(row[i])) for i in order)
+            for row, order in zip(rows, orders, strict=True)
+        ]
 
     @torch.no_grad()
     def _predict(self, images: Sequence[Picture]) -> Predictions:

@@ -4,7 +4,7 @@ N images, K artists, D features, S side of an image.
 """
 
 from collections.abc import Sequence
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, Protocol
 
 import numpy as np
 import torch
@@ -192,10 +192,18 @@ def artist_weights(labels: Tensor, num_artists: int, balance: float) -> Tensor:
     return weight * size.sum() / (weight * size).sum()
 
 
+class Rows(Protocol):
+    """Square pictures that are read by their rows: an array (M, S, S, 3) uint8, or like one."""
+
+    def __getitem__(self, rows: NDArray[np.int64], /) -> NDArray[np.uint8]:
+        """Return pictures (N, S, S, 3) of rows (N,)."""
+        ...
+
+
 @torch.no_grad()
 def predict_rows(
     network: Backbone,
-    pixels: NDArray[np.uint8],
+    pixels: Rows,
     rows: NDArray[np.int64],
     mean: list[float],
     std: list[float],
@@ -229,7 +237,7 @@ def predict_rows(
         batches.append(predict(network, images.to(device), mean, std, num_views))
     # A process without rows must join the gathering too, with empty tensors of the right widths.
     if not batches:
-        one = torch.from_numpy(pixels[:1]).permute(0, 3, 1, 2).to(device)
+        one = torch.from_numpy(pixels[np.zeros(1, np.int64)]).permute(0, 3, 1, 2).to(device)
         batches = [Predictions(*(tensor[:0] for tensor in predict(network, one, mean, std)))]
     return Predictions(*(gather_rows(tensor) for tensor in concatenate(batches)))
 

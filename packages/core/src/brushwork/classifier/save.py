@@ -3,6 +3,7 @@
 config.json                artists, preprocessing, calibration, threshold, training, results
 model.safetensors          the network
 discriminants.safetensors  the discriminant analysis; missing until training has finished
+traits.safetensors         the analyses of style, genre and decade; optional
 index.safetensors          features, titles and thumbnails of the training paintings; optional
 README.md                  the model card
 """
@@ -26,12 +27,11 @@ from brushwork.checkpoint import locate_classifier as locate_classifier
 from brushwork.classifier.calibration import Calibration, fit_calibration
 from brushwork.classifier.card import model_card
 from brushwork.classifier.discriminants import Discriminants
+from brushwork.classifier.strangers import Strangers
+from brushwork.classifier.traits import Trait
 from brushwork.errors import BrushworkError
 from brushwork.files import atomic_write
 from brushwork.metrics import classification
-
-KNOWN_RECALL = 0.95
-"""Share of the validation paintings that the threshold of "unknown" accepts as known."""
 
 CONFIG_KEYS: dict[str, type | tuple[type, ...]] = {
     "architecture": str,
@@ -77,7 +77,7 @@ def save_classifier(
     """
     calibration = fit_calibration(val_logits, val_labels)
     probabilities = calibration.probabilities(val_logits)
-    threshold = classification.threshold_at_recall(probabilities.max(1), KNOWN_RECALL)
+    threshold = classification.threshold_at_recall(probabilities.max(1))
     config = {
         "architecture": registered_name(training["model"], network),
         "network_options": training.get("network_options", {}),
@@ -99,6 +99,10 @@ def save_calibration(
     calibration: Calibration,
     threshold: float,
     validation: Mapping[str, float],
+    *,
+    strangers: Strangers | None = None,
+    operating_points: Sequence[tuple[float, float]] = (),
+    traits: Mapping[str, Trait] | None = None,
 ) -> None:
     """Write another calibration and its validation results into a checkpoint's config and card.
 
@@ -106,8 +110,13 @@ def save_calibration(
         folder: the checkpoint.
         config: the checkpoint's config.
         calibration: replaces the one in the config.
-        threshold: threshold of "unknown"; replaces the one in the config.
+        threshold: threshold of "unknown"; replaces the one in the config. It counts only without
+            `strangers`.
         validation: results on the validation paintings; replace those in the config.
+        strangers: gives the probability of "none of these artists".
+        operating_points: see `brushwork.classifier.strangers.operating_points`.
+        traits: the values and calibrations of style, genre and decade; `save_traits` saves their
+            discriminant analyses.
 
     Raises:
         BrushworkError: the folder cannot be written.
@@ -117,6 +126,12 @@ def save_calibration(
         **calibration._asdict(),
         "threshold": threshold,
         "results": {**config["results"], "validation": dict(validation)},
+        "strangers": strangers._asdict() if strangers else None,
+        "operating_points": list(operating_points),
+        "traits": {
+            name: {"values": list(trait.values), **trait.calibration._asdict()}
+            for name, trait in (traits or {}).items()
+        },
     }
     checkpoint.update_config(folder, updated, model_card(updated))
 
@@ -203,6 +218,51 @@ def read_discriminants(folder: Path) -> Discriminants | None:
     except (OSError, SafetensorError, TypeError) as error:
         raise BrushworkError(
             f"{file} is broken ({error}); run train_classifier.py --resume to rebuild it"
+        ) from error
+
+
+def save_traits(folder: Path, traits: Mapping[str, Trait]) -> None:
+    """Add the discriminant analyses of style, genre and decade to a checkpoint.
+
+    Raises:
+        BrushworkError: the file cannot be written.
+    """
+    tensors = {
+        f"{name}.{field}": tensor
+        for name, trait in traits.items()
+        for field, tensor in trait.discriminants._asdict().items()
+    }
+    _save_tensors(folder / checkpoint.TRAITS, tensors)
+
+
+def read_traits(folder: Path, config: Mapping[str, Any]) -> dict[str, Trait]:
+    """Read style, genre and decade of a checkpoint; empty if it has none.
+
+    Args:
+        folder: the checkpoint.
+        config: its config.
+
+    Raises:
+        BrushworkError: the file is missing or broken.
+    """
+    described = config.get("traits") or {}
+    file = folder / checkpoint.TRAITS
+    if not described:
+        return {}
+    try:
+        tensors = load_file(file)
+        return {
+            name: Trait(
+                tuple(trait["values"]),
+                Discriminants(*(tensors[f"{name}.{field}"] for field in Discriminants._fields)),
+                Calibration(trait["temperature"], trait["biases"], trait["lda_weight"]),
+            )
+            for name, trait in described.items()
+        }
+    except (OSError, SafetensorError, KeyError, TypeError) as error:
+        raise BrushworkError(
+            f"{file} is missing or broken ({error}); copy the whole folder of the classifier, or "
+            "run train_classifier.py --resume to rebuild the file"
         ) from error
 
 

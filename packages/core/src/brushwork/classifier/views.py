@@ -14,7 +14,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from brushwork.data.batches import MIXES, VIEWS, batch_positions, random_numbers
+from brushwork.data.batches import (
+    DEGRADATIONS,
+    MIXES,
+    VIEWS,
+    batch_positions,
+    random_numbers,
+)
+from brushwork.data.degradation import degrade
 from brushwork.machine import num_cores
 
 AugmentName = Literal["none", "trivial", "rand"]
@@ -31,6 +38,8 @@ class Views:
     Attributes:
         min_area: the smallest share of a painting's area in a random crop. Small crops are
             enlarged, which destroys brushwork.
+        degrade: share of the paintings that are shown as another collection would show them; see
+            `brushwork.data.degradation`.
         augment: "trivial" for one random operation (Müller & Hutter 2021), "rand" for two
             (Cubuk et al. 2020).
         mix: "mixup" blends two paintings (Zhang et al. 2018); "cutmix" pastes a piece of one into
@@ -39,6 +48,7 @@ class Views:
     """
 
     min_area: float = 0.5
+    degrade: float = 0.0
     augment: AugmentName = "none"
     mix: Mix = "none"
     label_smoothing: float = 0.0
@@ -97,9 +107,10 @@ class TrainingViews(Dataset):
         with torch.random.fork_rng(devices=[]):
             images = []
             for place, position in zip(places, positions, strict=True):
-                _seed(self.seed, VIEWS, step * self.batch_size + int(place))
-                image = torch.from_numpy(self.pixels[self.rows[position]].copy()).permute(2, 0, 1)
-                image = self._augment(crop(image))
+                index = step * self.batch_size + int(place)
+                _seed(self.seed, VIEWS, index)
+                painting = self._painting(int(self.rows[position]), index)
+                image = self._augment(crop(torch.from_numpy(painting).permute(2, 0, 1)))
                 images.append(image.flip(2) if torch.rand(()) < 0.5 else image)
             batch = torch.stack(images)
             labels = torch.from_numpy(self.labels[positions])
@@ -110,6 +121,12 @@ class TrainingViews(Dataset):
                 batch = mixed.round_().clamp_(0, 255).to(torch.uint8)
         smooth = self.views.label_smoothing
         return batch, targets * (1 - smooth) + smooth / self.num_artists
+
+    def _painting(self, row: int, index: int) -> NDArray[np.uint8]:
+        """Copy a painting, and degrade it or not: (P, P, 3)."""
+        rng = random_numbers(self.seed, DEGRADATIONS, index)
+        painting = self.pixels[row].copy()
+        return degrade(painting, rng) if rng.random() < self.views.degrade else painting
 
 
 def read_ahead(views: TrainingViews, steps: range, device: torch.device) -> Iterable[Any]:

@@ -15,7 +15,7 @@ from torch import Tensor
 from brushwork.errors import BrushworkError
 
 # One independent stream of random numbers for each purpose.
-ORDER, FLIPS, LATENTS, AUGMENTATION, VIEWS, MIXES = range(6)
+ORDER, FLIPS, LATENTS, AUGMENTATION, VIEWS, MIXES, DEGRADATIONS = range(7)
 
 
 def random_numbers(seed: int, stream: int, index: int) -> np.random.Generator:
@@ -23,7 +23,8 @@ def random_numbers(seed: int, stream: int, index: int) -> np.random.Generator:
 
     Args:
         seed: the run's seed, at least 0.
-        stream: one of `ORDER`, `FLIPS`, `LATENTS`, `AUGMENTATION`, `VIEWS` and `MIXES`.
+        stream: one of `ORDER`, `FLIPS`, `LATENTS`, `AUGMENTATION`, `VIEWS`, `MIXES` and
+            `DEGRADATIONS`.
         index: the step or the epoch, at least 0.
     """
     return np.random.default_rng((seed, stream, index))

@@ -24,6 +24,17 @@ class Reliability(NamedTuple):
     accuracy: Floats
 
 
+class RiskCoverage(NamedTuple):
+    """What naming only the most confident answers costs, from the strictest threshold on: (M,)."""
+
+    threshold: Floats
+    """Confidences, in falling order; answers with at least this confidence are given."""
+    coverage: Floats
+    """Share of the answers that are given."""
+    risk: Floats
+    """Share of the given answers that are wrong."""
+
+
 def ranks(scores: ArrayLike, labels: ArrayLike) -> Labels:
     """Count, for each painting, the artists with a higher score than the right artist: (N,).
 
@@ -193,6 +204,50 @@ def false_positive_rate(known: ArrayLike, unknown: ArrayLike, recall: float = 0.
     0.5
     """
     return float((_vector(unknown, "unknown") >= threshold_at_recall(known, recall)).mean())
+
+
+def risk_coverage(
+    confidence: ArrayLike, correct: ArrayLike, weights: ArrayLike | None = None
+) -> RiskCoverage:
+    """Compute the risk at each coverage (El-Yaniv & Wiener 2010, section 2).
+
+    Args:
+        confidence: (N,) of the answers.
+        correct: (N,) whether each answer is right. For a painting by an unknown artist, every name
+            is wrong.
+        weights: (N,) how much each painting counts; all the same by default.
+
+    Returns:
+        One entry for each different confidence.
+
+    >>> curve = risk_coverage([0.9, 0.8, 0.8, 0.1], [True, True, False, False])
+    >>> curve.coverage.tolist(), curve.risk.round(2).tolist()
+    ([0.25, 0.75, 1.0], [0.0, 0.33, 0.5])
+    """
+    x = _vector(confidence, "answered")
+    w = np.ones(len(x)) if weights is None else np.asarray(weights, np.float64)
+    order = np.argsort(-x, kind="stable")
+    x, given = x[order], np.cumsum(w[order])
+    wrong = np.cumsum(w[order] * ~np.asarray(correct, bool)[order])
+    last = np.append(np.flatnonzero(np.diff(x)), len(x) - 1)  # of answers with equal confidence
+    return RiskCoverage(x[last], given[last] / given[-1], wrong[last] / given[last])
+
+
+def threshold_at_precision(curve: RiskCoverage, precision: float) -> float:
+    """Find the lowest threshold for which at least this share of the given answers is right.
+
+    Args:
+        curve: see `risk_coverage`.
+        precision: between 0 and 1.
+
+    Returns:
+        The threshold; infinity if no threshold is strict enough.
+
+    >>> threshold_at_precision(risk_coverage([0.9, 0.8, 0.7], [True, False, True]), 0.6)
+    0.7
+    """
+    enough = np.flatnonzero(1 - curve.risk >= precision - 1e-12)
+    return float(curve.threshold[enough[-1]]) if len(enough) else float("inf")
 
 
 def most_confused(

@@ -414,6 +414,29 @@ def reliability(bins: Mapping[str, Any], file: str | Path) -> None:
         figure.savefig(file, dpi=120)
 
 
+def risk_coverage(curves: Mapping[str, Any], file: str | Path) -> None:
+    """Draw into a PNG which share of the names is wrong, for each share of paintings with a name.
+
+    Args:
+        curves: for each line, by name, a `brushwork.metrics.classification.RiskCoverage`.
+        file: where to write.
+    """
+    from matplotlib.figure import Figure
+
+    with _plain_text(curves):
+        figure = Figure(figsize=(5, 4), layout="constrained")
+        axis = figure.subplots()
+        for name, curve in curves.items():
+            axis.plot(curve.coverage, curve.risk, label=_shown(name))
+        axis.set(
+            xlim=(0, 1), ylim=(0, None), xlabel="share of paintings with a name",
+            ylabel="share of names that are wrong",
+        )  # fmt: skip
+        axis.grid(alpha=0.3)
+        axis.legend(fontsize=8, loc="upper left")
+        figure.savefig(file, dpi=120)
+
+
 def captioned(
     images: NDArray[np.uint8], captions: Sequence[str], file: str | Path, columns: int = 6
 ) -> None:

@@ -11,16 +11,19 @@ from numpy.typing import NDArray
 from brushwork import checkpoint
 from brushwork.classifier.answer import (
     Identification,
+    Judgement,
     Neighbour,
     Picture,
     as_list,
     check_artist,
     check_top,
+    judge_with_none,
     make_answer,
     place_heat,
     read_picture,
     read_squares,
     read_thumbnail,
+    threshold_for,
 )
 from brushwork.errors import BrushworkError
 from brushwork.runtime.graphs import Graph, check_device, load_arrays, open_graph
@@ -41,7 +44,8 @@ class ArtistClassifier:
         fit: "crop" if the centre of a painting is the input, "squash" if the whole painting is
             resized to a square.
         num_views: views that predictions are averaged over.
-        threshold: a painting with a lower known score is "unknown".
+        threshold: in a checkpoint that does not know strangers, a painting with a lower known score
+            is "unknown".
         config: the content of `config.json`.
     """
 
@@ -86,11 +90,18 @@ class ArtistClassifier:
         return cls(network, config, index)
 
     @overload
-    def identify(self, images: Picture, top: int = ...) -> Identification: ...
-    @overload
-    def identify(self, images: Sequence[Picture], top: int = ...) -> list[Identification]: ...
     def identify(
-        self, images: Picture | Sequence[Picture], top: int = 5
+        self, images: Picture, top: int = ..., precision: float | None = ...
+    ) -> Identification: ...
+    @overload
+    def identify(
+        self, images: Sequence[Picture], top: int = ..., precision: float | None = ...
+    ) -> list[Identification]: ...
+    def identify(
+        self,
+        images: Picture | Sequence[Picture],
+        top: int = 5,
+        precision: float | None = None,
     ) -> Identification | list[Identification]:
         """Find the likeliest artists of a painting, or of each painting in a list.
 
@@ -98,19 +109,25 @@ class ArtistClassifier:
             images: a path, a PIL image, the bytes of an image file or uint8 (H, W, 3), or a list or
                 tuple of these.
             top: number of artists to return; all artists if there are fewer.
+            precision: name an artist only if at least this share of such names is right.
 
         Returns:
-            One answer, or a list of them for a list.
+            One answer, or a list of them for a list; without style, genre and decade, which are not
+            exported.
 
         Raises:
-            BrushworkError: an image cannot be read.
+            BrushworkError: an image cannot be read, or this precision cannot be reached.
         """
         check_top(top)
+        points = self.config.get("operating_points", [])
+        least = None if precision is None else threshold_for(points, precision)
         probabilities, scores = self._predict(as_list(images), "probabilities", "known_score")
-        answers = [
-            make_answer(self.artists, row, score >= self.threshold, top)
-            for row, score in zip(probabilities, scores, strict=True)
-        ]
+        if self.config.get("strangers"):  # then the score is the probability of "not none"
+            judged = judge_with_none(probabilities, 1 - scores.astype(np.float64), least)
+        else:
+            none = np.zeros(len(scores))
+            judged = Judgement(probabilities, none, scores >= self.threshold)
+        answers = [make_answer(self.artists, *row, top) for row in zip(*judged, strict=True)]
         return answers if isinstance(images, list | tuple) else answers[0]
 
     def probabilities(self, images: Sequence[Picture]) -> NDArray[np.float64]:

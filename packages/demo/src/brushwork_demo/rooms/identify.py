@@ -67,14 +67,19 @@ def candidates_html(
     return answer_section(rows, found.known, none_of_these(found), traits(found), heading)
 
 
-def none_of_these(_found: "Identification") -> float | None:
+def none_of_these(found: "Identification") -> float | None:
     """Return the probability that no known artist painted it; None if the answer has none."""
-    return None
+    return found.none or None  # 0 in the answers of checkpoints that do not know strangers
 
 
-def traits(_found: "Identification") -> dict[str, str]:
+def traits(found: "Identification") -> dict[str, str]:
     """Return the likeliest style, genre and decade, as far as the answer has them."""
-    return {}
+    columns = {"Style": found.style, "Genre": found.genre, "Decade": found.decade}
+    return {
+        name: f"{guesses[0].value}, {guesses[0].probability:.0%}"
+        for name, guesses in columns.items()
+        if guesses
+    }
 
 
 def answer_section(

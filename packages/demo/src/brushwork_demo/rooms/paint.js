@@ -91,7 +91,7 @@ function describe() {
   const short = current.seed.length > 14 ? current.seed.slice(0, 12) + "…" : current.seed;
   $("#what").textContent = title;
   $("#which").textContent = "picture " + short;
-  if (room() == "paint") document.title = `${title}, picture ${short} · brushwork`;
+  entitle();
   $("#seed").value = current.seed;
   $("#variety").value = current.truncation || 1;
   $("#class-row").hidden = !painter.classes.length;
@@ -119,6 +119,12 @@ function describe() {
     x || y ? `${Math.round(100 * x)} % across, ${Math.round(100 * y)} % up` : "in the middle");
   props.value = query(current);
   mark();
+}
+
+function entitle() {
+  const tab = document.querySelector(`#tabs [role=tab][data-tab-id="${room()}"]`);
+  document.title = (room() == "paint"
+    ? `${$("#what").textContent}, ${$("#which").textContent}` : tab?.textContent.trim()) + " · brushwork";
 }
 
 // The address and the browser's history.
@@ -158,6 +164,7 @@ function readAddress() {
   }
   $("#back").disabled = !depth();
   chooseTab(room());
+  entitle();
 }
 
 addEventListener("popstate", readAddress);
@@ -165,9 +172,7 @@ addEventListener("brushwork:room", (event) => {
   if (event.detail == room()) return;
   const address = event.detail == "paint" ? query(current) : "room=" + event.detail;
   history.pushState({depth: depth() + 1}, "", "?" + address);
-  const tab = document.querySelector(`#tabs [role=tab][data-tab-id="${event.detail}"]`);
-  document.title = (tab ? tab.textContent.trim() + " · " : "") + "brushwork";
-  if (event.detail == "paint") describe();
+  entitle();
 });
 
 // The strips: one stop for the keyboard each, arrow keys inside.

@@ -1,0 +1,202 @@
+"""Fit everything that turns a network's predictions into answers.
+
+The discriminant analysis is fitted on training paintings; calibration, the probability of "none"
+and the operating points on validation paintings.
+
+K artists, B other artists, N pictures, S scores of strangeness.
+"""
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from brushwork.classifier.calibration import Calibration, fit_calibration
+from brushwork.classifier.discriminants import (
+    Discriminants,
+    familiarity,
+    fit_discriminants,
+    log_likelihoods,
+)
+from brushwork.classifier.network import Predictions
+from brushwork.classifier.strangers import (
+    Strangers,
+    fit_strangers,
+    mixed_curve,
+    operating_points,
+    strangeness,
+)
+from brushwork.metrics.classification import Floats, threshold_at_recall
+
+DRAWN_SHARE = 0.1
+"""How much the pictures count that are no paintings, compared with all paintings by strangers."""
+EVEN = 0.5
+"""The threshold of the known score where this is 1 minus the probability of "none"."""
+NUM_FOLDS = 5
+"""Groups of artists that are left out in turn, to be strangers."""
+
+
+class Labelled(NamedTuple):
+    """Predictions of N pictures and their labels (N,); labels from K on are other artists."""
+
+    predictions: Predictions
+    labels: Tensor
+
+    def take(self, rows: Tensor) -> "Labelled":
+        """Select pictures by their numbers, or by a mask."""
+        return Labelled(Predictions(*(t[rows] for t in self.predictions)), self.labels[rows])
+
+
+class Fitted(NamedTuple):
+    """What `fit_answers` learns of a network's predictions; see `ArtistClassifier`."""
+
+    discriminants: Discriminants
+    calibration: Calibration
+    threshold: float
+    strangers: Strangers | None
+    operating_points: list[tuple[float, float]]
+
+
+class Scored(NamedTuple):
+    """Pictures that were judged while some artists were left out.
+
+    Attributes:
+        strangeness: scores (N, S).
+        confidence: (N,) the highest probability if one of the artists painted the picture.
+        correct: (N,) whether this artist is the right one.
+    """
+
+    strangeness: Floats
+    confidence: Floats
+    correct: np.ndarray
+
+
+def fit_answers(
+    train: Labelled,
+    validation: Labelled,
+    others: Labelled | None,
+    drawn: Predictions,
+    num_artists: int,
+) -> Fitted:
+    """Fit the discriminant analysis, the calibration and the probability of "none".
+
+    Args:
+        train: training paintings of the K artists.
+        validation: their validation pictures.
+        others: paintings by B other artists, with labels from K to K + B - 1; None for none. Fewer
+            than `NUM_FOLDS` other artists are too few to learn from, and are not used.
+        drawn: pictures that are no paintings.
+        num_artists: K.
+    """
+    if others is not None and int(others.labels.max()) - num_artists + 1 < NUM_FOLDS:
+        others = None
+    discriminants = _fit_discriminants(train, others)
+    statistics = validation.predictions.channel_statistics
+    likelihoods = log_likelihoods(statistics, discriminants)[:, :num_artists]
+    calibration = fit_calibration(validation.predictions.logits, validation.labels, likelihoods)
+    scores = familiarity(statistics, discriminants, num_artists).double().numpy()
+    threshold = threshold_at_recall(scores)
+
+    trials = list(leave_artists_out(train, validation, others, calibration, num_artists))
+    if not trials:
+        return Fitted(discriminants, calibration, threshold, None, [])
+    known, strange = (_join(side) for side in zip(*trials, strict=True))
+    nothing = _score(drawn, torch.full((len(drawn.logits),), -1), discriminants, calibration)
+    weights = np.append(
+        np.ones(len(strange.confidence)),
+        np.full(
+            len(nothing.confidence),
+            DRAWN_SHARE * len(strange.confidence) / max(len(nothing.confidence), 1),
+        ),
+    )
+    strangers = fit_strangers(
+        known.strangeness, np.concatenate([strange.strangeness, nothing.strangeness]), weights
+    )
+    confidences = [
+        side.confidence * (1 - strangers.probability(side.strangeness)) for side in (known, strange)
+    ]
+    points = operating_points(mixed_curve(confidences[0], known.correct, confidences[1]))
+    return Fitted(discriminants, calibration, EVEN, strangers, points)
+
+
+def leave_artists_out(
+    train: Labelled,
+    validation: Labelled,
+    others: Labelled | None,
+    calibration: Calibration,
+    num_artists: int,
+) -> Iterator[tuple[Scored, Scored]]:
+    """Judge paintings by artists whom the discriminant analysis does not know.
+
+    Groups of the other artists are left out in turn; without other artists, groups of the K artists
+    are. The network was trained on these, so they are a little too easy. Nothing can be left out of
+    two artists.
+
+    Yields:
+        The validation pictures of the artists that are left, and the pictures of those left out.
+    """
+    if others is not None:
+        fold_of = torch.arange(int(others.labels.max()) - num_artists + 1) % NUM_FOLDS
+        for fold in range(NUM_FOLDS):
+            is_out = fold_of[others.labels - num_artists] == fold
+            numbers = (fold_of != fold).cumsum(0) - 1  # of those that stay
+            kept = others.take(~is_out)
+            kept = kept._replace(labels=num_artists + numbers[kept.labels - num_artists])
+            discriminants = _fit_discriminants(train, kept)
+            yield (
+                _score(*validation, discriminants, calibration),
+                _score(*others.take(is_out), discriminants, calibration),
+            )
+        return
+    folds = min(NUM_FOLDS, num_artists)
+    fold_of = torch.arange(num_artists) % folds
+    for fold in range(folds if num_artists > 2 else 0):
+        stays = fold_of != fold
+        numbers = stays.cumsum(0) - 1
+        discriminants = _fit_discriminants(_of_artists(train, stays, numbers), None)
+        left = calibration._replace(biases=np.asarray(calibration.biases)[stays.numpy()].tolist())
+        known = _of_artists(validation, stays, numbers)
+        strange = validation.take(~stays[validation.labels])
+        logits = strange.predictions.logits[:, stays]
+        yield (
+            _score(*known, discriminants, left),
+            _score(strange.predictions._replace(logits=logits), strange.labels * 0 - 1,
+                   discriminants, left),
+        )  # fmt: skip
+
+
+def _of_artists(pictures: Labelled, stays: Tensor, numbers: Tensor) -> Labelled:
+    """Keep the pictures and the logits of some artists, and number these artists anew."""
+    kept = pictures.take(stays[pictures.labels])
+    logits = kept.predictions.logits[:, stays]
+    return Labelled(kept.predictions._replace(logits=logits), numbers[kept.labels])
+
+
+def _fit_discriminants(train: Labelled, others: Labelled | None) -> Discriminants:
+    parts = [train] if others is None else [train, others]
+    statistics = torch.cat([part.predictions.channel_statistics for part in parts])
+    return fit_discriminants(statistics, torch.cat([part.labels for part in parts]))
+
+
+def _score(
+    predictions: Predictions, labels: Tensor, discriminants: Discriminants, calibration: Calibration
+) -> Scored:
+    statistics, num_artists = predictions.channel_statistics, predictions.logits.shape[1]
+    likelihoods = log_likelihoods(statistics, discriminants).numpy()
+    probabilities = calibration.probabilities(predictions.logits, likelihoods[:, :num_artists])
+    return Scored(
+        strangeness(
+            predictions.logits,
+            probabilities,
+            likelihoods,
+            familiarity(statistics, discriminants, num_artists),
+        ),
+        probabilities.max(1),
+        probabilities.argmax(1) == labels.numpy(),
+    )
+
+
+def _join(parts: tuple[Scored, ...]) -> Scored:
+    return Scored(*(np.concatenate(column) for column in zip(*parts, strict=True)))
