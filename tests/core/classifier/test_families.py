@@ -68,7 +68,7 @@ def test_a_network_goes_all_the_way(
         assert known.predict_rows(pixels, rows, 10).logits.shape == one.logits.shape
 
     answer = known.identify(pixels[0], top=99)
-    assert sum(c.probability for c in answer.candidates) == pytest.approx(1)
+    assert sum(c.probability for c in answer.candidates) + answer.none == pytest.approx(1)
     assert known.nearest(pixels[0], k=1)[0].similarity <= 1.001
     if has_maps:
         heat = known.explain(pixels[0])
