@@ -279,10 +279,12 @@ def test_a_bundled_generator_makes_a_picture(folder):
 
 
 @pytest.mark.parametrize("folder", CLASSIFIERS, ids=name_of)
-def test_a_bundled_classifier_opens_and_names_an_artist(folder):
+def test_a_bundled_classifier_opens_and_answers(folder):
     (picture,) = PaintingGenerator.from_pretrained(BUNDLED / "landscapes").sample(1)
     classifier = ArtistClassifier.from_pretrained(folder)
-    assert classifier.identify(picture).artist in classifier.artists
+    answer = classifier.identify(picture)
+    assert answer.candidates[0].artist in classifier.artists
+    assert 0 < answer.none < 1 and answer.style and answer.decade
 
 
 def test_all_bundled_checkpoints_are_among_these():
