@@ -214,7 +214,7 @@ def fold_upsampling(kernel: Tensor) -> Tensor:
     for dim in (2, 3):
         first, second, third = kernel.unbind(dim)
         kernel = torch.stack([third, second + third, first + second, first], dim)
-    return kernel.transpose(0, 1)
+    return kernel.transpose(0, 1).contiguous(memory_format=torch.channels_last)
 
 
 class Level(nn.Module):
