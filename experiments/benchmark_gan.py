@@ -282,8 +282,7 @@ def ours(
     )
     captures = capture == "auto" and device().type == "cuda"
     if captures:
-        G.compile(fullgraph=True, dynamic=False, mode="reduce-overhead")
-        objective = captured(objective)
+        objective = captured(objective, G)
     batches = gan_batches(
         pixels,
         rows=rows,

@@ -351,8 +351,7 @@ def main(cfg: Config) -> None:
     # Compile the functions of a step. The eager step is the reference: results differ by rounding.
     captures = cfg.optimisation.capture == "auto" and device.type == "cuda" and world == 1
     if captures:
-        G.compile(fullgraph=True, dynamic=False, mode="reduce-overhead")
-        objective = captured(objective)
+        objective = captured(objective, G)
     elif cfg.optimisation.capture == "auto":
         accelerator.print("steps are not captured: that needs one process on an NVIDIA GPU")
 

@@ -178,8 +178,7 @@ def test_each_kind_of_step_is_one_graph_without_the_host_and_gives_the_same(netw
             settings["matching"] = match_paintings(D, pixels, np.arange(12), nullcontext, CPU)
         objective = Objective(augment=augment, **settings)
         if compiles:
-            objective = captured(objective, backend="eager")
-            G.compile(fullgraph=True, dynamic=False, backend="eager")
+            objective = captured(objective, G, backend="eager")
         for step in (0, 1):
             fakes = [G(part.z, part.y)]
             inputs = objective.fake_inputs(D, [part], fakes)

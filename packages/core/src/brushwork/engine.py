@@ -29,7 +29,7 @@ def uses_onnx(folder: Path, engine: Engine = "auto") -> bool:
 
 def open_generator(
     folder_or_hub_id: str | Path, engine: Engine = "auto", device: str = "cpu"
-) -> "PaintingGenerator | ExportedGenerator":
+) -> Generator:
     """Open a generator's checkpoint with an engine.
 
     Args:
@@ -52,7 +52,7 @@ def open_generator(
 
 def open_classifier(
     folder_or_hub_id: str | Path | None = None, engine: Engine = "auto", device: str = "cpu"
-) -> "ArtistClassifier | ExportedClassifier":
+) -> Classifier:
     """Open a classifier's checkpoint with an engine.
 
     Args:

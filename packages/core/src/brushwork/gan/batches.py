@@ -1,8 +1,7 @@
 """Make the batches of a GAN's training, with all random numbers of their steps.
 
 Everything is a function of the seed and the step, as in `brushwork.data.batches`. The random
-numbers of many steps go to the device together, and the paintings stay there if they fit, so that a
-step waits for no copy.
+numbers of many steps go to the device together, and the paintings stay there if they fit.
 
 N images of a micro-batch, B images of a batch, K steps of a block, Z latent dimensions, S side of
 an image.

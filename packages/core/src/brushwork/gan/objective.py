@@ -270,13 +270,14 @@ class Objective:
         return torch.stack(losses).mean()
 
 
-def captured(objective: Objective, backend: str | None = None) -> Objective:
+def captured(objective: Objective, G: nn.Module, backend: str | None = None) -> Objective:
     """Compile the functions of a step, each as one graph; on a GPU they become CUDA graphs.
 
     Each kind of step, with or without penalties and matching, is compiled when it first occurs.
 
     Args:
         objective: the objective of an eager training.
+        G: the generator, which is compiled in place.
         backend: a backend of `torch.compile`; by default the one that makes CUDA graphs.
 
     Returns:
@@ -286,9 +287,10 @@ def captured(objective: Objective, backend: str | None = None) -> Objective:
     warnings.filterwarnings("ignore", message="The .grad attribute of a Tensor that is not a leaf")
     # The gradient penalties compute a gradient within the graph.
     torch._dynamo.config.trace_autograd_ops = True
-    options: dict[str, Any] = {"backend": backend} if backend else {"mode": "reduce-overhead"}
-
-    compiled = torch.compile(fullgraph=True, dynamic=False, **options)
+    options: dict[str, Any] = {"fullgraph": True, "dynamic": False}
+    options |= {"backend": backend} if backend else {"mode": "reduce-overhead"}
+    G.compile(**options)
+    compiled = torch.compile(**options)
     return replace(
         objective,
         fake_input=compiled(fake_input),
