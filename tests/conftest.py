@@ -108,8 +108,8 @@ def shared_folder(
     place = tmp_path_factory.getbasetemp()
     place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
     folder = place / "shared" / name
-    folder.parent.mkdir(exist_ok=True)
-    with FileLock(folder.with_name(f"{name}.lock")):
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
         if not folder.is_dir():
             write(folder)
     return folder
@@ -277,7 +277,7 @@ def exports(
     return {
         name: shared_folder(
             tmp_path_factory,
-            f"exports-{name}",
+            f"exports/{name}",
             partial(export, checkpoint, precision="fp32"),
         )
         for name, checkpoint in checkpoints.items()

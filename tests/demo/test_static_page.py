@@ -5,6 +5,7 @@ import functools
 import http.server
 import io
 import json
+import os
 import shutil
 import threading
 
@@ -24,7 +25,8 @@ CHROMIUM = next(
 needs_chromium = pytest.mark.skipif(
     CHROMIUM is None, reason="no chromium here; apt-get install chromium"
 )
-PATIENCE = 60_000
+PATIENCE = int(os.environ.get("BROWSER_PATIENCE", 60_000))
+"""Timeout in milliseconds; on an idle machine each step takes seconds at most."""
 SEEDS = (0, 5, 2**32 - 1)
 
 
