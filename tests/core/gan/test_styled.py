@@ -17,8 +17,9 @@ from brushwork.gan.styled import (
 
 @pytest.mark.parametrize("side", [32, 64, 128, 256])
 @pytest.mark.parametrize("classes", [(), ("landscape", "portrait")])
-def test_one_config_class_serves_every_side_with_classes_or_without(side, classes):
-    config = StyledConfig(side=side, latent_dim=7, width=2, classes=classes)
+@pytest.mark.parametrize("full_side", [True, False])
+def test_one_config_class_serves_every_side_with_classes_or_without(side, classes, full_side):
+    config = StyledConfig(side=side, latent_dim=7, width=2, classes=classes, full_side=full_side)
     y = torch.tensor([0, 1, 1]) if classes else None
     images = Generator(config)(torch.randn(3, 7), y)
     assert images.shape == (3, 3, side, side)
