@@ -77,6 +77,17 @@ def test_the_class_label_changes_the_image_and_the_logit():
     torch.testing.assert_close(D(x, ones) - D(x, zeros), h @ (e[1] - e[0]))
 
 
+def test_the_discriminator_sees_the_contrast_of_a_whole_batch():
+    """Batch normalisation cancels it, if a layer before it has no biases."""
+    torch.manual_seed(0)
+    x = torch.rand(8, 3, 32, 32) * 2 - 1
+    D = Discriminator(StyledConfig(side=32, width=4))
+    assert (D(x) - D(x / 4)).abs().max() > 0.1 * D(x).std()
+    D.layers[0].bias.data.zero_()
+    x = 1000 * x  # far above the small number that the normalisation adds to the variance
+    torch.testing.assert_close(D(x), D(x / 4), rtol=1e-2, atol=1e-3)
+
+
 def test_an_excitation_scales_channels_by_factors_between_0_and_2():
     coarse, fine = torch.randn(2, 3, 8, 8), torch.randn(2, 5, 32, 32)
     ratio = SkipLayerExcitation(3, 5, coarse_side=8)(coarse, fine) / fine

@@ -164,6 +164,9 @@ class Discriminator(nn.Module):
         self.config = config
         channels_in = config.channels[-1]
         self.layers = nn.Sequential(*downsampling_layers(config.channels))
+        # Biases make thresholds. Without them, batch normalisation would cancel the contrast of
+        # a batch: the discriminator could not see it, and fakes would be black and white.
+        self.layers[0] = nn.Conv2d(3, config.width, 4, 2, 1)
         self.logit = FullConvolution(channels_in + 1, 1, 4, bias=False)
         K = len(config.classes)
         self.label = nn.Embedding(K, channels_in) if K else None
