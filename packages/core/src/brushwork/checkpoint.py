@@ -203,6 +203,11 @@ def locate(folder_or_hub_id: str | Path) -> Path:
     return locate(found)
 
 
+def is_generator(config: Mapping[str, Any]) -> bool:
+    """Decide whether a checkpoint's config is that of a generator, not of a classifier."""
+    return isinstance(config.get("model"), dict) and "artists" not in config
+
+
 def bundled_classifier() -> Path | None:
     """Find the checkpoint of the classifier that the demo includes; None if there is none."""
     folders = bundled_checkpoints().values()

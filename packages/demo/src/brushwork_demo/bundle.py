@@ -13,7 +13,7 @@ from brushwork.classifier.save import read_index, save_index
 from brushwork.errors import BrushworkError
 from brushwork.files import write_json, write_text
 from brushwork.gan.save import model_card
-from brushwork_demo.models import BUNDLED, CURVES, KEPT, is_generator
+from brushwork_demo.models import BUNDLED, CURVES, KEPT
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -56,7 +56,7 @@ def bundle(
     config = checkpoint.load_config(source)
     additions: dict[str, Any] = {"cover_seed": cover} if cover else {}
     if report is not None:
-        if not is_generator(config):
+        if not checkpoint.is_generator(config):
             raise BrushworkError(f"{source} is a classifier; `report` is for generators only")
         additions["results"] = _metrics(report)
     if about is not None:

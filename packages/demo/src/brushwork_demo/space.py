@@ -20,7 +20,7 @@ from brushwork import checkpoint
 from brushwork.errors import BrushworkError
 from brushwork.files import write_text
 from brushwork_demo.bundle import bundle, copy_index
-from brushwork_demo.models import BUNDLED, is_generator
+from brushwork_demo.models import BUNDLED
 
 PACKAGE = Path(__file__).parent
 PYTHON_VERSION = "3.12.12"
@@ -149,7 +149,7 @@ def _has_other_files(folder: Path) -> bool:
 def _copy_checkpoints(target: Path, generators: Sequence[str], classifier: str | None) -> None:
     """Bundle the given checkpoints; copy the bundled ones of a kind that is not given."""
     for file in BUNDLED.glob(f"*/{checkpoint.CONFIG}"):
-        paints = is_generator(checkpoint.load_config(file.parent))
+        paints = checkpoint.is_generator(checkpoint.load_config(file.parent))
         if not (generators if paints else classifier):
             shutil.copytree(file.parent, target / file.parent.name)
     chosen = [*generators, *([classifier] if classifier else [])]

@@ -20,6 +20,7 @@ from brushwork.names import did_you_mean
 SHORT_SIDE = 256
 """Pixels of the short side of a picture that is read; the default of prepared data."""
 UNKNOWN = "unknown"
+TRAITS = ("style", "genre", "decade")
 
 NO_TRAITS: Mapping[str, Any] = {}
 
