@@ -114,6 +114,27 @@ def export(
     return graphs
 
 
+def change_precision(exported: Path, out: Path, precision: Precision) -> None:
+    """Copy an export in fp32, with its weights in another precision.
+
+    Args:
+        exported: the export.
+        out: a new folder. Its config has no "differences".
+        precision: see `export`.
+    """
+    import onnx
+
+    shutil.copytree(exported, out)
+    graph = checkpoint.graph_of(out)
+    assert graph is not None
+    model = onnx.load(graph)
+    store_weights(model, precision)
+    onnx.save(model, graph)
+    graphs = checkpoint.load_config(exported)["graphs"] | {"precision": precision}
+    del graphs["differences"]
+    _write_config(exported, out, graphs)
+
+
 def _is_empty(folder: Path) -> bool:
     return folder.is_dir() and not any(folder.iterdir())
 
