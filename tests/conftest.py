@@ -198,9 +198,13 @@ def finished(before: Path, folder: Path) -> Path:
         temperature = likelihoods[name].std().item()
         traits[name] = Trait(names, discriminants, Calibration(temperature, [0.1] * len(names)))
     artists = traits.pop("artist")
+    calibration = Calibration(
+        config["temperature"], config["biases"], 1 / artists.calibration.temperature
+    )
+    logits, of_artists = predictions.logits[18:], likelihoods["artist"][:, : len(ARTISTS)]
     scores = strangeness(
-        predictions.logits[18:],
-        predictions.logits[18:].softmax(1),
+        logits,
+        calibration.probabilities(logits, of_artists),
         likelihoods["artist"],
         familiarity(statistics[18:], artists.discriminants, len(ARTISTS)),
     )
@@ -209,7 +213,7 @@ def finished(before: Path, folder: Path) -> Path:
     save_calibration(
         folder,
         config,
-        Calibration(config["temperature"], config["biases"], 1 / artists.calibration.temperature),
+        calibration,
         threshold=0.0,
         validation=config["results"]["validation"],
         strangers=Strangers(scores.mean(0).tolist(), scores.std(0).tolist(), [0.5] * 5, bias=-0.5),
