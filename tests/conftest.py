@@ -195,11 +195,11 @@ def finished(before: Path, folder: Path) -> Path:
     for name, names in values.items():
         discriminants = fit_discriminants(statistics[:18], torch.arange(18) % len(names))
         likelihoods[name] = log_likelihoods(statistics[18:], discriminants)
-        temperature = likelihoods[name].std().item()
+        temperature = 4 * likelihoods[name].std().item()
         traits[name] = Trait(names, discriminants, Calibration(temperature, [0.1] * len(names)))
     artists = traits.pop("artist")
     calibration = Calibration(
-        config["temperature"], config["biases"], 1 / artists.calibration.temperature
+        config["temperature"], config["biases"], 1 / likelihoods["artist"].std().item()
     )
     logits, of_artists = predictions.logits[18:], likelihoods["artist"][:, : len(ARTISTS)]
     scores = strangeness(
