@@ -151,7 +151,7 @@ def checkpoints(
     plain = dcgan.Generator(dcgan.DCGANConfig(side=32, width=4))
     classes = ("sea", "portrait", "a <b>still</b> life")
     modern = styled.Generator(styled.StyledConfig(side=32, width=4, classes=classes))
-    torch.nn.init.normal_(modern.to_rgb[1].weight, std=0.1)  # pictures that differ clearly
+    torch.nn.init.normal_(modern.to_rgb.weight, std=0.1)  # pictures that differ clearly
     settings = {"data": "drawn", "num_paintings": 9, "fingerprint": "0", "batch_size": 8, "seed": 0}
     for name, network in (("dcgan", plain), ("modern", modern)):
         refresh_statistics(network, [(torch.randn(64, 100), torch.arange(64) % 3)])
