@@ -138,8 +138,8 @@ def held_out_rows(
             "paintings that it was trained on"
         )
     table = table.sample(min(len(table), cfg.num_paintings), random_state=cfg.seed).sort_index()
-    labels = table["artist"].map({name: i for i, name in enumerate(classifier.artists)})
-    return table.index.to_numpy(), labels.to_numpy(np.int64)
+    labels = [classifier.artists.index(artist) for artist in table["artist"]]
+    return table.index.to_numpy(), np.array(labels, np.int64)
 
 
 def judge(

@@ -204,7 +204,7 @@ def random_stream(text: str) -> np.random.Generator:
 
 def between(start: Latent, end: Latent, fraction: float) -> Latent:
     """Interpolate between two latents (Z,) along the arc of a circle."""
-    return slerp(start, end, np.float32([[fraction]]))[0]
+    return slerp(start, end, np.array([[fraction]], np.float32))[0]
 
 
 def moved(z: Latent, stream: np.random.Generator, x: float, y: float) -> Latent:

@@ -167,7 +167,8 @@ class Identifier:
         probabilities, known_scores, _ = scores
         if not self.knows_strangers:
             none = np.zeros(len(known_scores))
-            return Judgement(probabilities, none, known_scores >= self.threshold)
+            known = known_scores >= self.threshold
+            return Judgement(probabilities.astype(np.float64), none, known)
         return judge_with_none(probabilities, 1 - known_scores.astype(np.float64), least)
 
     def probabilities(self, images: Sequence[Picture]) -> NDArray[np.float64]:
@@ -242,6 +243,6 @@ def likeliest(
     """
     orders = np.argsort(-probabilities, axis=1, kind="stable")[:, :top]
     return [
-        tuple(Guess(values[i], float(row[i])) for i in order)
+        tuple(Guess(values[int(i)], float(row[i])) for i in order)
         for row, order in zip(probabilities, orders, strict=True)
     ]
