@@ -21,6 +21,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
 
@@ -36,6 +37,7 @@ from brushwork.data.open import open_data
 from brushwork.data.paintings import listed
 from brushwork.data.prepared import REJECTED
 from brushwork.data.selection import select
+from brushwork.engine import open_generator
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.files import write_json
 from brushwork.gan.evaluate import compare, figures_of, kept_checkpoints, open_pictures
@@ -116,7 +118,8 @@ class Config:
     """Settings of an evaluation."""
 
     fakes: Annotated[tuple[str, ...], tyro.conf.Positional, tyro.conf.arg(metavar="FAKES")]
-    """Checkpoints, run folders, names of bundled generators, or folders of images."""
+    """Checkpoints, also exported ones, run folders, names of bundled generators, or folders of
+    images."""
     selection: Selection = field(default_factory=Selection)
     paintings: RealConfig = field(default_factory=RealConfig)
     measurement: MeasurementConfig = field(default_factory=MeasurementConfig)
@@ -188,7 +191,7 @@ def main(cfg: Config) -> None:
             source,
             num=cfg.measurement.num_fakes,
             seed=cfg.measurement.seed,
-            device=accelerator.device,
+            open_generator=partial(open_generator, device=str(accelerator.device)),
         )
         for name, source in sources.items()
     }

@@ -37,10 +37,9 @@ from PIL import Image
 from tqdm import tqdm
 
 from brushwork.checkpoint import WEIGHTS, graph_of, locate_classifier
-from brushwork.classifier.answer import Identification, read_picture, threshold_for
-from brushwork.classifier.traits import TRAITS
+from brushwork.classifier.answer import TRAITS, Identification, read_picture, threshold_for
 from brushwork.data.decode import SUFFIXES, picture_files
-from brushwork.engine import Classifier, Engine, open_classifier, uses_onnx
+from brushwork.engine import Classifier, Engine, open_classifier, require_torch, uses_onnx
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.files import atomic_write, read_json, write_json
 from brushwork.report import figures
@@ -105,15 +104,12 @@ def main(cfg: Config) -> None:
 
 def open_with_all_cores(checkpoint: Path, engine: Engine) -> Classifier:
     """Open the classifier; with torch on a GPU if there is one, or on all cores."""
-    if uses_onnx(checkpoint, engine):
-        return open_classifier(checkpoint, "onnx")
-    import torch
+    if not uses_onnx(checkpoint, engine):
+        require_torch(checkpoint)
+        from brushwork.training.threads import use_all_cores
 
-    from brushwork.training.threads import use_all_cores
-
-    use_all_cores()
-    device = "cuda" if torch.cuda.is_available() else "cpu"
-    return open_classifier(checkpoint, "torch", device)
+        use_all_cores()
+    return open_classifier(checkpoint, engine, device="auto")
 
 
 def find_pictures(cfg: Config) -> tuple[list[Path], Counter[str]]:

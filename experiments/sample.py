@@ -25,7 +25,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 import tyro
@@ -33,10 +33,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 from tqdm import tqdm
 
-from brushwork.checkpoint import DEMO_ON_PYPI, bundled_checkpoints, load_config
+from brushwork.checkpoint import DEMO_ON_PYPI, bundled_checkpoints, is_generator, load_config
 from brushwork.data.decode import Rejected, to_rgb
-from brushwork.engine import Engine, Generator, open_generator, to_arrays
+from brushwork.engine import Engine, Generator, open_generator
 from brushwork.errors import BrushworkError, report_errors
+from brushwork.gan.sampling import to_arrays
 from brushwork.machine import keep_freed_memory
 from brushwork.report import figures
 from settings import Count, PositiveShare, Range, Seed, read_flags
@@ -147,13 +148,12 @@ def open_for_search(cfg: Config, generator: str) -> "PaintingGenerator":
 
 def table_of_generators() -> str:
     """List the bundled generators: name, training set, side in pixels and classes."""
-    from brushwork.gan.networks import ARCHITECTURES
     from brushwork.gan.save import names_of
 
     rows = [("name", "trained on", "side", ["classes"])]
     for name, folder in bundled_checkpoints().items():
         config = load_config(folder)
-        if config.get("architecture") not in ARCHITECTURES:
+        if not is_generator(config):
             continue
         training, classes = config["training"], config["model"].get("classes") or ()
         selected = [names_of(training, kind) for kind in ("genre", "style", "artist")]
@@ -214,11 +214,9 @@ def write_mixtures(generator: Generator, cfg: Config, num_coarse: int, num_fine:
     pairs = [(i, j) for i in range(num_coarse) for j in range(num_coarse, num)]
     coarse, fine = map(list, zip(*pairs, strict=True))
     level = generator.num_levels // 2 if cfg.level is None else cfg.level
-    # Tensors of one engine, arrays of the other.
-    engine: Any = generator
-    styles = engine.mix(z[coarse], z[fine], level, y[coarse], y[fine], cfg.truncation)
-    mixed = to_arrays(engine.paint_styles(styles))
-    pictures = to_arrays(engine.paint(z, y, cfg.truncation))
+    styles = generator.mix(z[coarse], z[fine], level, y[coarse], y[fine], cfg.truncation)
+    mixed = to_arrays(generator.paint_styles(styles))
+    pictures = to_arrays(generator.paint(z, y, cfg.truncation))
 
     cfg.out.mkdir(parents=True, exist_ok=True)
     for i, array in enumerate(pictures):

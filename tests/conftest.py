@@ -243,27 +243,65 @@ def checkpoints(
 
 
 def finished(before: Path, folder: Path) -> Path:
-    """Copy a classifier, with a discriminant analysis that matters for every answer."""
+    """Copy a classifier, with everything that a finished one knows, as it matters for answers.
+
+    It knows strangers, operating points, styles, genres and decades.
+    """
+    import numpy as np
     import torch
 
-    from brushwork.checkpoint import load_config, update_config
-    from brushwork.classifier.discriminants import familiarity, fit_discriminants
+    from brushwork.checkpoint import load_config
+    from brushwork.classifier.calibration import Calibration
+    from brushwork.classifier.discriminants import familiarity, fit_discriminants, log_likelihoods
     from brushwork.classifier.identify import ArtistClassifier
-    from brushwork.classifier.save import save_discriminants
+    from brushwork.classifier.save import save_calibration, save_discriminants, save_traits
+    from brushwork.classifier.strangers import Strangers, strangeness
+    from brushwork.classifier.traits import Trait
     from brushwork.data.synthetic import draw
 
     shutil.copytree(before, folder)
     # For smaller squares, Pillow lets libjpeg reduce the picture, which no browser can repeat.
-    card = (folder / "README.md").read_text()
-    update_config(folder, load_config(folder) | {"side": 128}, card)
-    classifier = ArtistClassifier.from_pretrained(folder)
-    predictions = classifier._predict([draw(number) for number in range(18)])
-    labels = torch.arange(18) % len(ARTISTS)
-    discriminants = fit_discriminants(predictions.channel_statistics, labels)
-    save_discriminants(folder, discriminants)
-    threshold = float(familiarity(predictions.channel_statistics, discriminants).median())
-    config = load_config(folder) | {"lda_weight": 0.05, "threshold": threshold}
-    update_config(folder, config, card)
+    config = load_config(folder) | {"side": 128}
+    squares = np.stack([np.asarray(draw(number, side=128)) for number in range(100, 124)])
+    classifier = ArtistClassifier(ArtistClassifier.from_pretrained(folder).network, config)
+    predictions = classifier.predict_rows(squares, np.arange(24))
+    statistics = predictions.channel_statistics
+    values = {
+        "artist": (*ARTISTS, "other 1", "other 2"),
+        "style": ("Baroque", "<b>Impressionism</b>"),
+        "genre": ("landscape", "marina", "portrait", "still life"),
+        "decade": ("1870s", "1880s"),
+    }
+    # The paintings after the 18th are new to the analyses; their answers shall not be sure.
+    traits, likelihoods = {}, {}
+    for name, names in values.items():
+        discriminants = fit_discriminants(statistics[:18], torch.arange(18) % len(names))
+        likelihoods[name] = log_likelihoods(statistics[18:], discriminants)
+        temperature = 4 * likelihoods[name].std().item()
+        traits[name] = Trait(names, discriminants, Calibration(temperature, [0.1] * len(names)))
+    artists = traits.pop("artist")
+    calibration = Calibration(
+        config["temperature"], config["biases"], 1 / likelihoods["artist"].std().item()
+    )
+    logits, of_artists = predictions.logits[18:], likelihoods["artist"][:, : len(ARTISTS)]
+    scores = strangeness(
+        logits,
+        calibration.probabilities(logits, of_artists),
+        likelihoods["artist"],
+        familiarity(statistics[18:], artists.discriminants, len(ARTISTS)),
+    )
+    save_discriminants(folder, artists.discriminants)
+    save_traits(folder, traits)
+    save_calibration(
+        folder,
+        config,
+        calibration,
+        threshold=0.0,
+        validation=config["results"]["validation"],
+        strangers=Strangers(scores.mean(0).tolist(), scores.std(0).tolist(), [0.5] * 5, bias=-0.5),
+        operating_points=[(0.5, 0.3), (0.9, 0.6)],
+        traits=traits,
+    )
     return folder
 
 

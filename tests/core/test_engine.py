@@ -6,8 +6,9 @@ import sys
 import pytest
 
 from brushwork import ArtistClassifier, PaintingGenerator, runtime
-from brushwork.engine import open_classifier, open_generator, to_arrays
+from brushwork.engine import open_classifier, open_generator
 from brushwork.errors import BrushworkError
+from brushwork.gan.sampling import to_arrays
 
 
 def test_auto_takes_the_engine_that_the_checkpoint_was_written_for(checkpoints, exports):

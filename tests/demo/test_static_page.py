@@ -15,8 +15,10 @@ from PIL import Image
 
 from brushwork import runtime
 from brushwork.errors import BrushworkError
-from brushwork_demo.rooms.identify import EXAMPLES
+from brushwork_demo.models import find_models
+from brushwork_demo.rooms.identify import EXAMPLES, candidates_html
 from brushwork_demo.static_page import ENGINE_VERSION, export_static, find_engine
+from brushwork_demo.text import escape
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
 CHROMIUM = next(
@@ -106,8 +108,9 @@ PAINT = """async ([name, seed, num, truncation]) => {
 }"""
 IDENTIFY = """async (encoded) => {
     const blob = await (await fetch('data:application/octet-stream;base64,' + encoded)).blob();
-    const { probabilities, knownScore, heat } = await engine.identify(blob);
-    return { probabilities: [...probabilities], knownScore, heat: [...heat.data] };
+    const { probabilities, knownScore, traits, heat } = await engine.identify(blob);
+    const shares = Object.fromEntries(Object.keys(traits).map((name) => [name, [...traits[name]]]));
+    return { probabilities: [...probabilities], knownScore, traits: shares, heat: [...heat.data] };
 }"""
 
 
@@ -173,8 +176,12 @@ def test_a_file_is_identified_as_in_python(page, exports, kind):
     # Browsers round transparent colours: they store them multiplied by their opacity.
     most = 5e-2 if kind == "transparent PNG" else 1e-3
     assert np.abs(found["probabilities"] - expected).max() <= most
-    known = classifier.identify(content[kind]).known
-    assert (found["knownScore"] >= classifier.threshold) == known
+    answer = classifier.identify(content[kind], top=9)
+    assert abs(1 - found["knownScore"] - answer.none) <= most
+    for name in ("style", "genre", "decade"):
+        shares = dict(zip(classifier.trait_values[name], found["traits"][name], strict=True))
+        for guess in getattr(answer, name):
+            assert abs(shares[guess.value] - guess.probability) <= most
 
 
 @needs_chromium
@@ -215,8 +222,30 @@ def test_a_picture_is_saved_and_identified(page):
         assert picture.format == "PNG" and picture.size == (32, 32)
     page.locator("#who").click()
     page.wait_for_selector("#answer[data-done]")
-    assert page.locator("#answer li").count() == 3
+    assert page.locator("#answer li").count() == 4, "three artists, and none of these"
     assert page.locator("#answer b").count() == 0, "names are text, even if they contain markup"
+
+
+@needs_chromium
+def test_the_answer_has_the_words_of_the_other_page(page, exports):
+    picture = sorted(EXAMPLES.glob("*.jpg"))[0]
+    page.locator("#file").set_input_files(picture)
+    page.wait_for_selector("#answer[data-done]")
+    answer = runtime.ArtistClassifier.from_pretrained(exports["classifier"]).identify(picture)
+    html = candidates_html(answer, {})
+    for words in ("#answer h2", "#answer > p", "#answer dt", "#answer dd", "#answer .none"):
+        for text in page.locator(words).all_inner_texts():
+            assert escape(text) in html
+    assert page.locator("#answer dt").all_inner_texts() == ["Style", "Genre", "Decade"]
+
+
+@needs_chromium
+def test_the_menu_has_the_titles_of_the_other_page(page, exports):
+    models = find_models(
+        [str(exports["modern"]), str(exports["dcgan"])], str(exports["classifier"])
+    )
+    shown = page.locator("#model option").all_text_contents()
+    assert shown == list(models.titles.values()) == ["Modern", "Dcgan"]
 
 
 @needs_chromium

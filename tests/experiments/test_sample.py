@@ -12,7 +12,8 @@ from PIL import Image, ImageSequence
 from brushwork import machine
 from brushwork.errors import BrushworkError
 from brushwork.gan import dcgan, styled
-from brushwork.gan.generator import PaintingGenerator, to_arrays
+from brushwork.gan.generator import PaintingGenerator
+from brushwork.gan.sampling import to_arrays
 from brushwork.gan.save import save_generator
 from brushwork.training.ema import refresh_statistics
 from experiments import sample

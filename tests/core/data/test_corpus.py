@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms, PngImagePlugin
 from tests.core.data.corruption import corrupted
 
-from brushwork.classifier.identify import read_picture
+from brushwork.classifier.answer import read_picture
 from brushwork.data.decode import Limits, Rejected, to_jpeg, to_rgb
 from brushwork.data.preparation import prepare
 from brushwork.data.prepared import open_prepared

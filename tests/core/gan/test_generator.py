@@ -7,7 +7,8 @@ import torch
 from brushwork.errors import BrushworkError
 from brushwork.gan import styled
 from brushwork.gan.dcgan import DCGANConfig, Generator
-from brushwork.gan.generator import PaintingGenerator, slerp, to_arrays, to_pictures
+from brushwork.gan.generator import PaintingGenerator, slerp
+from brushwork.gan.sampling import to_arrays, to_pictures
 from brushwork.gan.save import save_generator
 from brushwork.training.ema import refresh_statistics
 

@@ -1,5 +1,6 @@
 import pytest
 
+from brushwork.checkpoint import GENERATORS
 from brushwork.errors import BrushworkError
 from brushwork.gan.networks import ARCHITECTURES, architecture_of, build_networks
 
@@ -14,3 +15,7 @@ def test_the_architecture_of_a_built_generator_is_its_model(model):
 def test_a_dcgan_with_classes_is_an_error_that_names_the_parameters():
     with pytest.raises(BrushworkError, match="`condition` needs `model` modern"):
         build_networks("dcgan", side=32, width=2, classes=("landscape", "portrait"))
+
+
+def test_checkpoints_of_every_architecture_are_told_from_classifiers():
+    assert set(GENERATORS) == set(ARCHITECTURES)

@@ -6,6 +6,7 @@ import torch
 from PIL import Image
 
 from brushwork import ArtistClassifier, runtime
+from brushwork.checkpoint import load_config
 from brushwork.data.synthetic import draw
 from brushwork.errors import BrushworkError
 
@@ -41,6 +42,60 @@ def test_a_corpus_has_the_same_probabilities_features_and_answers(pair, corpus):
         assert answer.known == other.known
         assert [c.artist for c in answer.candidates] == [c.artist for c in other.candidates]
     assert pair[1].identify(corpus[0]) == pair[1].identify(corpus[:1])[0]
+
+
+def everything(answer):
+    """All names and probabilities of an answer."""
+    return {("none", ""): answer.none} | {
+        (kind, guess.value if kind != "artist" else guess.artist): guess.probability
+        for kind, guesses in (
+            ("artist", answer.candidates),
+            ("style", answer.style),
+            ("genre", answer.genre),
+            ("decade", answer.decade),
+        )
+        for guess in guesses
+    }
+
+
+@pytest.mark.parametrize("precision", [None, 0.5, 0.9])
+def test_a_corpus_has_the_same_none_style_genre_and_decade(pair, corpus, precision):
+    kinds, named, unsure = {"none", "artist", "style", "genre", "decade"}, set(), set()
+    for answer, other in zip(*(c.identify(corpus, 9, precision) for c in pair), strict=True):
+        expected, found = everything(answer), everything(other)
+        assert {kind for kind, _ in found} == kinds and len(found) == 1 + 3 + 2 + 4 + 2
+        assert found.keys() == expected.keys()
+        assert max(abs(found[key] - expected[key]) for key in found) <= 1e-4
+        assert other.artist == answer.artist
+        named.add(other.known)
+        unsure |= {kind for (kind, _), share in found.items() if 0.01 < share < 0.99}
+    assert named == {True, False} and unsure == kinds, "answers that are all alike compare nothing"
+
+
+def test_an_unreachable_precision_has_the_same_message(pair, corpus):
+    for classifier in pair:
+        with pytest.raises(BrushworkError, match=r"this classifier reaches at most 0\.9"):
+            classifier.identify(corpus[0], precision=0.95)
+
+
+class OlderGraph:
+    """Gives what the graphs of earlier versions gave: no traits, and a score for the threshold."""
+
+    outputs = ("probabilities", "known_score", "features")
+
+    def run(self, outputs, squares):
+        assert set(outputs) == {"probabilities", "known_score"}
+        found = {"probabilities": [[0.2, 0.7, 0.1]], "known_score": [squares.mean() / 255]}
+        return [np.float32(found[name]) for name in outputs]
+
+
+def test_an_older_export_answers_by_its_threshold(exports):
+    config = load_config(exports["classifier"]) | {"strangers": None, "threshold": 0.5}
+    classifier = runtime.ArtistClassifier(OlderGraph(), config)
+    bright, dark = (Image.new("RGB", (64, 64), colour) for colour in ("white", "black"))
+    for answer, known in zip(classifier.identify([bright, dark]), (True, False), strict=True):
+        assert answer.known == known and answer.none == 0 and answer.style == ()
+        assert [c.probability for c in answer.candidates] == pytest.approx([0.7, 0.2, 0.1])
 
 
 def test_heat_maps_are_the_same(pair):

@@ -32,6 +32,10 @@ TRAITS = "traits.safetensors"
 GENERATOR_GRAPH, CLASSIFIER_GRAPH = "generator.onnx", "classifier.onnx"
 STYLES_GRAPH, GRAPH_INDEX = "styles.onnx", "index.npz"
 
+# The architectures of generators: the keys of `brushwork.gan.networks.ARCHITECTURES`, which imports
+# torch.
+GENERATORS = ("dcgan", "modern")
+
 # Folders of a run that contain its final checkpoint.
 RUN_CHECKPOINTS = ("generator", "classifier")
 
@@ -201,6 +205,11 @@ def locate(folder_or_hub_id: str | Path) -> Path:
             f"({type(error).__name__}); give the path of a checkpoint folder"
         ) from error
     return locate(found)
+
+
+def is_generator(config: Mapping[str, Any]) -> bool:
+    """Decide whether a checkpoint's config is that of a generator, not of a classifier."""
+    return config.get("architecture") in GENERATORS
 
 
 def bundled_classifier() -> Path | None:

@@ -1,25 +1,20 @@
 """Choose the engine that computes: torch, or onnxruntime for exported checkpoints.
 
-Neither this module nor the engine onnx imports torch.
+This is the only place that chooses. Neither this module nor the engine onnx imports torch.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Union
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import Any, Literal
 
 from brushwork import checkpoint
-
-if TYPE_CHECKING:
-    from brushwork.classifier.identify import ArtistClassifier
-    from brushwork.gan.generator import PaintingGenerator
-    from brushwork.runtime.classifier import ArtistClassifier as ExportedClassifier
-    from brushwork.runtime.generator import PaintingGenerator as ExportedGenerator
+from brushwork.classifier.identifier import Identifier
+from brushwork.errors import BrushworkError
+from brushwork.gan.sampling import Sampler
 
 Engine = Literal["auto", "torch", "onnx"]
-Generator = Union["PaintingGenerator", "ExportedGenerator"]
-Classifier = Union["ArtistClassifier", "ExportedClassifier"]
+Generator = Sampler[Any]
+"""Takes and returns tensors with torch, NumPy arrays with onnxruntime."""
+Classifier = Identifier
 
 
 def uses_onnx(folder: Path, engine: Engine = "auto") -> bool:
@@ -35,7 +30,7 @@ def open_generator(
     Args:
         folder_or_hub_id: see `brushwork.checkpoint.locate`.
         engine: "onnx" needs an exported checkpoint, "torch" one with weights.
-        device: where torch computes.
+        device: where torch computes; "auto" for a GPU if there is one.
 
     Raises:
         BrushworkError: there is no such checkpoint, or it does not hold what the engine needs.
@@ -45,9 +40,10 @@ def open_generator(
         from brushwork.runtime.generator import PaintingGenerator as ExportedGenerator
 
         return ExportedGenerator.from_pretrained(folder)
+    require_torch(folder)
     from brushwork.gan.generator import PaintingGenerator
 
-    return PaintingGenerator.from_pretrained(folder, device)
+    return PaintingGenerator.from_pretrained(folder, _device_of_torch(device))
 
 
 def open_classifier(
@@ -58,7 +54,7 @@ def open_classifier(
     Args:
         folder_or_hub_id: see `brushwork.checkpoint.locate_classifier`.
         engine: "onnx" needs an exported checkpoint, "torch" one with weights.
-        device: where torch computes.
+        device: where torch computes; "auto" for a GPU if there is one.
 
     Raises:
         BrushworkError: there is no such checkpoint, or it does not hold what the engine needs.
@@ -68,17 +64,30 @@ def open_classifier(
         from brushwork.runtime.classifier import ArtistClassifier as ExportedClassifier
 
         return ExportedClassifier.from_pretrained(folder)
+    require_torch(folder)
     from brushwork.classifier.identify import ArtistClassifier
 
-    return ArtistClassifier.from_pretrained(folder, device)
+    return ArtistClassifier.from_pretrained(folder, _device_of_torch(device))
 
 
-def to_arrays(images: Any) -> NDArray[np.uint8]:
-    """Convert images (N, 3, S, S) in [-1, 1] of either engine to uint8 (N, S, S, 3)."""
-    if isinstance(images, np.ndarray):
-        from brushwork.runtime.generator import to_arrays as arrays_of_arrays
+def require_torch(folder: Path) -> None:
+    """Check that torch, which opens a checkpoint's weights, is installed.
 
-        return arrays_of_arrays(images)
-    from brushwork.gan.generator import to_arrays as arrays_of_tensors
+    Raises:
+        BrushworkError: it is not.
+    """
+    try:
+        import torch  # noqa: F401
+    except ModuleNotFoundError as error:
+        raise BrushworkError(
+            f"{folder} holds weights, which need torch: pip install 'brushwork[torch]'; or export "
+            "the checkpoint (experiments/export.py) where torch is installed, and pass the export"
+        ) from error
 
-    return arrays_of_tensors(images)
+
+def _device_of_torch(device: str) -> str:
+    if device != "auto":
+        return device
+    import torch
+
+    return "cuda" if torch.cuda.is_available() else "cpu"

@@ -12,8 +12,10 @@ Inputs and outputs of the graphs, with N pictures, Z latent numbers, S side, K a
     generator.onnx   inputs (N, Z), or styles (N, L, Z)  ->  images (N, 3, S, S) in [-1, 1]
     styles.onnx      z (N, Z), y (N,) int64, truncation ()  ->  styles, mean_styles (N, L, Z)
     classifier.onnx  squares (N, S, S, 3) uint8  ->  probabilities (N, K), known_score (N,),
-                     features (N, D), and heat (N, K, h, w) if the head is linear; if the classifier
-                     knows strangers, known_score is 1 minus the probability of "none"
+                     features (N, D); style, genre and decade (N, V), as far as the classifier knows
+                     them, with the V values in config.json; heat (N, K, h, w) if the head is
+                     linear. If the classifier knows strangers, known_score is 1 minus the
+                     probability of "none"
 
 All graphs compute in float32. Their precision is that of the stored weights.
 """
@@ -33,11 +35,14 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from brushwork import checkpoint
+from brushwork.classifier.answer import read_squares
 from brushwork.classifier.discriminants import familiarity, log_likelihoods
+from brushwork.classifier.identifier import Identifier
 from brushwork.classifier.identify import ArtistClassifier
 from brushwork.classifier.network import grad_cam, normalise, predict
 from brushwork.classifier.save import read_index
 from brushwork.classifier.strangers import Strangers
+from brushwork.classifier.traits import Trait
 from brushwork.data.synthetic import draw
 from brushwork.errors import BrushworkError
 from brushwork.files import write_json
@@ -74,7 +79,8 @@ def export(
         What the `config.json` of the export holds under "graphs": the precision, and under
         "differences" what was measured on `NUM_COMPARED` pictures: for a generator, the largest and
         the mean difference of pixels in [-1, 1] to torch's; for a classifier, the largest
-        difference of a probability, and how many answers differ.
+        difference of a probability (of an artist, "none", a style, a genre or a decade), and how
+        many answers differ.
 
     Raises:
         BrushworkError: there is no such checkpoint, `out` holds other files, or a package is
@@ -106,6 +112,27 @@ def export(
     finally:
         shutil.rmtree(staging, ignore_errors=True)
     return graphs
+
+
+def change_precision(exported: Path, out: Path, precision: Precision) -> None:
+    """Copy an export in fp32, with its weights in another precision.
+
+    Args:
+        exported: the export.
+        out: a new folder. Its config has no "differences".
+        precision: see `export`.
+    """
+    import onnx
+
+    shutil.copytree(exported, out)
+    graph = checkpoint.graph_of(out)
+    assert graph is not None
+    model = onnx.load(graph)
+    store_weights(model, precision)
+    onnx.save(model, graph)
+    graphs = checkpoint.load_config(exported)["graphs"] | {"precision": precision}
+    del graphs["differences"]
+    _write_config(exported, out, graphs)
 
 
 def _is_empty(folder: Path) -> bool:
@@ -218,11 +245,22 @@ class _Identify(nn.Module):
             )
         if known_score is None:
             known_score = probabilities.amax(1)
-        outputs = probabilities, known_score, predictions.features
+        traits = [
+            trait_probabilities(predictions.channel_statistics, trait)
+            for trait in classifier.traits.values()
+        ]
+        outputs = probabilities, known_score, predictions.features, *traits
         if not self.has_heat:
             return outputs
         maps = self.network.forward_features(normalise(images, *statistics))
         return *outputs, linear_heat(maps, self.network.get_classifier().weight)
+
+
+def trait_probabilities(channel_statistics: Tensor, trait: Trait) -> Tensor:
+    """Compute the probabilities (N, V) of a trait's values, as `Trait.probabilities` does."""
+    likelihoods = log_likelihoods(channel_statistics, trait.discriminants)
+    temperature, biases, _ = trait.calibration
+    return (likelihoods / temperature + torch.tensor(biases, dtype=torch.float32)).softmax(1)
 
 
 def known_probability(
@@ -297,7 +335,9 @@ def _has_linear_head(classifier: ArtistClassifier) -> bool:
 def _export_classifier(folder: Path, out: Path, precision: Precision) -> dict[str, Any]:
     classifier = ArtistClassifier.from_pretrained(folder)
     has_heat = _has_linear_head(classifier)
-    outputs = ["probabilities", "known_score", "features", *(["heat"] if has_heat else [])]
+    outputs = ["probabilities", "known_score", "features", *classifier.traits]
+    if has_heat:
+        outputs.append("heat")
     squares = torch.zeros(2, classifier.side, classifier.side, 3, dtype=torch.uint8)
     module = _Identify(classifier, has_heat)
     file = out / checkpoint.CLASSIFIER_GRAPH
@@ -312,15 +352,29 @@ def _export_classifier(folder: Path, out: Path, precision: Precision) -> dict[st
     _write_config(folder, out, graphs)
     exported = ExportedClassifier.from_pretrained(out)
     pictures = [np.asarray(draw(number, seed=0)) for number in range(NUM_COMPARED)]
-    expected, found = classifier.probabilities(pictures), exported.probabilities(pictures)
-    answers = zip(classifier.identify(pictures), exported.identify(pictures), strict=True)
-    graphs["differences"] = {
-        "largest": float(np.abs(found - expected).max()),
-        "answers": sum(a.artist != b.artist for a, b in answers),
-        "pictures": NUM_COMPARED,
-    }
+    squares = read_squares(pictures, classifier.side, classifier.fit)
+    largest, num_others = compare_answers(classifier, exported, squares)
+    graphs["differences"] = {"largest": largest, "answers": num_others, "pictures": NUM_COMPARED}
     _write_config(folder, out, graphs)
     return graphs
+
+
+def compare_answers(
+    one: Identifier, other: Identifier, squares: NDArray[np.uint8]
+) -> tuple[float, int]:
+    """Compare two classifiers of the same artists and traits on squares (N, S, S, 3).
+
+    Returns:
+        The largest difference of a probability: of an artist, of "none", of a style, a genre or a
+        decade; and the number of pictures that one of them calls unknown or gives another artist.
+    """
+    shares, answers = [], []
+    for classifier in (one, other):
+        scores = classifier.scores_of(squares)
+        probabilities, none, known = classifier.judge_scores(scores)
+        shares.append(np.hstack([probabilities, none[:, None], *scores.traits.values()]))
+        answers.append(np.where(known, probabilities.argmax(1), -1))
+    return float(np.abs(shares[0] - shares[1]).max()), int((answers[0] != answers[1]).sum())
 
 
 # Files.

@@ -54,6 +54,13 @@ def parser() -> argparse.ArgumentParser:
         help="real pictures for the quiz and as examples; those of one genre may be in a folder of "
         "its name, such as landscape",
     )
+    top.add_argument(
+        "--engine",
+        choices=("auto", "torch", "onnx"),
+        default="auto",
+        help="what computes: torch, or onnxruntime for checkpoints of export.py; auto decides by "
+        "each checkpoint (default: %(default)s)",
+    )
     commands = top.add_subparsers(title="other commands", metavar="COMMAND", dest="command")
 
     space = commands.add_parser("space", help="export or publish the page as a Hugging Face Space")
@@ -222,7 +229,7 @@ def serve(args: argparse.Namespace) -> None:
     except OSError as error:
         raise BrushworkError(f"no free port ({error}); choose another `port`") from error
     print(f"* starting on http://{url_host(args.host)}:{foyer.server_port}", flush=True)
-    # torch and gradio take seconds to import, which --help and wrong flags need not wait for.
+    # Gradio and torch take seconds to import, which --help and wrong flags need not wait for.
     from brushwork_demo import app
     from brushwork_demo.models import find_models
 
@@ -233,6 +240,7 @@ def serve(args: argparse.Namespace) -> None:
         share=args.share,
         auth=auth,
         mcp=args.mcp,
+        engine=args.engine,
         ready=lambda: close_foyer(foyer),
     )
     while not received:

@@ -12,8 +12,9 @@ from starlette.middleware import Middleware
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
+from brushwork.engine import Engine
 from brushwork.errors import BrushworkError
-from brushwork.gan.generator import MAX_SEED
+from brushwork.gan.latents import MAX_SEED
 from brushwork_demo import paint, serving, theme
 from brushwork_demo.middleware import MAX_BYTES, BodyLimit, BusyLimit, ReadableErrors
 from brushwork_demo.models import Models
@@ -299,6 +300,7 @@ def launch(
     share: bool = False,
     auth: tuple[str, str] | None = None,
     mcp: bool = False,
+    engine: Engine = "auto",
     ready: Callable[[], None] = lambda: None,
 ) -> gr.Blocks:
     """Serve the page from threads of this process.
@@ -311,13 +313,14 @@ def launch(
         share: also serve the page under a public gradio.live address for a week.
         auth: a name and a password that visitors have to enter.
         mcp: also offer the endpoints as tools of the Model Context Protocol.
+        engine: what computes; see `brushwork.engine`.
         ready: called before the server takes the port.
 
     Raises:
         BrushworkError: a checkpoint is broken, or the address cannot be used.
     """
     say(f"opening {len(models.painters)} generators")
-    serving.open_models(models)
+    say(serving.open_models(models, engine))
     say("building the page")
     page = build(models)
     storage = Storage(page)

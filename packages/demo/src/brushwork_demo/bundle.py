@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 from safetensors.torch import load_file, save_file
 
 from brushwork import checkpoint
@@ -13,13 +14,15 @@ from brushwork.classifier.save import read_index, save_index
 from brushwork.errors import BrushworkError
 from brushwork.files import write_json, write_text
 from brushwork.gan.save import model_card
-from brushwork_demo.models import BUNDLED, CURVES, KEPT, is_generator
+from brushwork.runtime.graphs import load_arrays
+from brushwork_demo.models import BUNDLED, CURVES, KEPT
 
 if TYPE_CHECKING:
     import pandas as pd
 
 NAME_CHARACTERS = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-")
 MAX_CURVE_POINTS = 150
+INDICES = (checkpoint.INDEX, checkpoint.GRAPH_INDEX)
 
 
 def bundle(
@@ -56,7 +59,7 @@ def bundle(
     config = checkpoint.load_config(source)
     additions: dict[str, Any] = {"cover_seed": cover} if cover else {}
     if report is not None:
-        if not is_generator(config):
+        if not checkpoint.is_generator(config):
             raise BrushworkError(f"{source} is a classifier; `report` is for generators only")
         additions["results"] = _metrics(report)
     if about is not None:
@@ -92,7 +95,7 @@ def _step(folder: Path) -> int | None:
 
 
 def _copy_halved(source: Path, target: Path, additions: Mapping[str, Any] | None = None) -> None:
-    """Copy one checkpoint with its floating-point weights in 16 bits.
+    """Copy one checkpoint with its floating-point weights in 16 bits; an exported one as it is.
 
     Args:
         source: the checkpoint folder.
@@ -101,14 +104,15 @@ def _copy_halved(source: Path, target: Path, additions: Mapping[str, Any] | None
     """
     target.mkdir(parents=True)
     for file in source.iterdir():
-        if file.is_file() and file.name not in (checkpoint.WEIGHTS, checkpoint.INDEX):
+        if file.is_file() and file.name not in (checkpoint.WEIGHTS, *INDICES):
             shutil.copy(file, target)
     copy_index(source, target)
-    weights = load_file(source / checkpoint.WEIGHTS)
-    halved = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
-    save_file(halved, target / checkpoint.WEIGHTS, metadata={"format": "pt"})
     config = checkpoint.load_config(source) | dict(additions or {})
-    config[checkpoint.DIGEST] = checkpoint.weights_digest(target)
+    if (source / checkpoint.WEIGHTS).is_file():  # otherwise it is an exported checkpoint
+        weights = load_file(source / checkpoint.WEIGHTS)
+        halved = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
+        save_file(halved, target / checkpoint.WEIGHTS, metadata={"format": "pt"})
+        config[checkpoint.DIGEST] = checkpoint.weights_digest(target)
     write_json(target / checkpoint.CONFIG, config)
     if additions and "results" in additions:
         write_text(target / checkpoint.CARD, model_card(config))
@@ -122,6 +126,9 @@ def copy_index(source: Path, target: Path) -> None:
     if index := read_index(source):
         titles = index["paintings"]
         save_index(target, index["features"].float(), titles, [b""] * len(titles))
+    if arrays := load_arrays(source / checkpoint.GRAPH_INDEX):
+        arrays |= {name: np.zeros_like(arrays[name]) for name in ("thumbnails", "ends")}
+        np.savez_compressed(target / checkpoint.GRAPH_INDEX, **arrays)  # type: ignore[arg-type]
 
 
 def _metrics(report: Path) -> dict[str, float]:

@@ -1,7 +1,8 @@
 """A small page that stands at the address of the server until the models are open.
 
-Importing torch and Gradio and opening the models takes seconds. Meanwhile a visitor sees a picture
-that is part of this package, and the page loads itself again when the server is ready.
+Importing Gradio (and torch, if it computes) and opening the models takes seconds. Meanwhile a
+visitor sees a picture that is part of this package, and the page loads itself again when the server
+is ready.
 """
 
 import socket

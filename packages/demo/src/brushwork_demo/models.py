@@ -9,9 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from brushwork import checkpoint
-from brushwork.classifier.save import bundled_classifier
+from brushwork.checkpoint import bundled_classifier, is_generator
 from brushwork.errors import BrushworkError
-from brushwork.gan.networks import ARCHITECTURES
 
 BUNDLED = Path(__file__).parent / "checkpoints"
 KEPT = "kept"
@@ -181,11 +180,6 @@ def bundled_generators() -> list[Path]:
         return -config["model"]["side"], _distance(config), folder.name
 
     return sorted(generators, key=rank)
-
-
-def is_generator(config: Mapping[str, Any]) -> bool:
-    """Return whether a checkpoint's `config.json` describes a generator."""
-    return config.get("architecture") in ARCHITECTURES
 
 
 def _find_painter(place: str | Path) -> Painter:

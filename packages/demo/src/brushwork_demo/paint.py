@@ -20,12 +20,12 @@ from pathlib import Path
 
 import gradio as gr
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
 from brushwork.errors import BrushworkError
-from brushwork.gan.generator import MAX_SEED, slerp
+from brushwork.gan.latents import MAX_SEED
+from brushwork.gan.sampling import slerp
 from brushwork.report.figures import save_animation
 from brushwork_demo import serving
 from brushwork_demo.models import Models, Painter
@@ -204,8 +204,7 @@ def random_stream(text: str) -> np.random.Generator:
 
 def between(start: Latent, end: Latent, fraction: float) -> Latent:
     """Interpolate between two latents (Z,) along the arc of a circle."""
-    one, other = torch.from_numpy(start)[None], torch.from_numpy(end)[None]
-    return slerp(one, other, torch.tensor([[fraction]], dtype=torch.float32))[0].numpy()
+    return slerp(start, end, np.array([[fraction]], np.float32))[0]
 
 
 def moved(z: Latent, stream: np.random.Generator, x: float, y: float) -> Latent:
@@ -249,20 +248,20 @@ def walk(request: PaintRequest, file: Path, progress: gr.Progress) -> None:
     All frames have the class of the first picture. A request of one picture gives a walk through
     three variations of it.
     """
-    stops = torch.from_numpy(request.z[:MAX_STOPS])
+    stops = request.z[:MAX_STOPS]
     if len(stops) < 2:
         stream = np.random.default_rng(list(request.z[0].tobytes()))
-        others = torch.from_numpy(stream.standard_normal((3, stops.shape[1]), np.float32))
-        near = slerp(stops.repeat(3, 1), others, torch.full((3, 1), STRENGTH))
-        stops = torch.cat([stops, near])
-    fractions = torch.linspace(0, 1, FRAMES_BETWEEN + 1)[:-1, None]
+        others = stream.standard_normal((3, stops.shape[1]), np.float32)
+        near = slerp(stops.repeat(3, axis=0), others, np.full((3, 1), STRENGTH, np.float32))
+        stops = np.concatenate([stops, near])
+    fractions = np.linspace(0, 1, FRAMES_BETWEEN + 1, dtype=np.float32)[:-1, None]
     y = request.y[[0] * FRAMES_BETWEEN]
 
     def frames() -> Iterator[Image.Image]:
         for i, start in enumerate(stops):
             progress((i, len(stops)), desc="Painting the video", unit="pictures")
             z = slerp(start, stops[(i + 1) % len(stops)], fractions)
-            for array in serving.paint(replace(request, z=z.numpy(), y=y)):
+            for array in serving.paint(replace(request, z=z, y=y)):
                 yield enlarged(array, WALK_SIDE)
 
     save_animation(frames(), file)

@@ -10,30 +10,26 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from PIL import Image
 
+from brushwork import engine
+from brushwork.classifier.answer import Identification, Neighbour
 from brushwork.errors import BrushworkError
-from brushwork.gan.generator import PaintingGenerator, to_arrays
+from brushwork.gan.latents import draw_labels, draw_latents
+from brushwork.gan.sampling import to_arrays
 from brushwork_demo.batching import Batcher, run_in_worker
 from brushwork_demo.models import Models
-
-if TYPE_CHECKING:
-    from brushwork.classifier.identify import ArtistClassifier, Identification, Neighbour
 
 MAX_OPEN = 8
 """Generators in memory at the same time; each stage of a training counts as one."""
 
+_engine: engine.Engine = "auto"  # `open_models` sets it before the page is served
+
 Function = TypeVar("Function", bound=Callable[..., Any])
-
-
-def device() -> torch.device:
-    """Return the GPU if there is one, else the CPU (ZeroGPU always reports a GPU)."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def on_gpu(function: Function) -> Function:
@@ -46,17 +42,15 @@ def on_gpu(function: Function) -> Function:
 
 
 @lru_cache(maxsize=MAX_OPEN)
-def open_generator(folder: Path) -> PaintingGenerator:
+def open_generator(folder: Path) -> engine.Generator:
     """Open a generator; the last `MAX_OPEN` generators stay in memory."""
-    return PaintingGenerator.from_pretrained(folder, device())
+    return engine.open_generator(folder, _engine, device="auto")
 
 
 @lru_cache(maxsize=1)
-def open_classifier(folder: Path) -> "ArtistClassifier":
+def open_classifier(folder: Path) -> engine.Classifier:
     """Open the artist classifier of the page and keep it in memory."""
-    from brushwork.classifier.identify import ArtistClassifier
-
-    return ArtistClassifier.from_pretrained(folder, device=device())
+    return engine.open_classifier(folder, _engine, device="auto")
 
 
 @dataclass(frozen=True)
@@ -80,8 +74,8 @@ def _paint_batch(requests: list[PaintRequest]) -> list[NDArray[np.uint8]]:
         groups[request.folder, request.truncation].append(i)
     painted: dict[int, NDArray[np.uint8]] = {}
     for (folder, truncation), indices in groups.items():
-        z = torch.from_numpy(np.concatenate([requests[i].z for i in indices]))
-        y = torch.from_numpy(np.concatenate([requests[i].y for i in indices]))
+        z = np.concatenate([requests[i].z for i in indices])
+        y = np.concatenate([requests[i].y for i in indices])
         arrays = to_arrays(open_generator(folder).paint(z, y, truncation))
         ends = np.cumsum([len(requests[i].z) for i in indices])[:-1]
         painted |= dict(zip(indices, np.split(arrays, ends), strict=True))
@@ -89,7 +83,7 @@ def _paint_batch(requests: list[PaintRequest]) -> list[NDArray[np.uint8]]:
 
 
 @on_gpu
-def _identify_batch(requests: "list[tuple[Path, Image.Image]]") -> "list[Identification]":
+def _identify_batch(requests: list[tuple[Path, Image.Image]]) -> list[Identification]:
     folder = requests[0][0]  # a page has one classifier
     return open_classifier(folder).identify([image for _, image in requests])
 
@@ -100,7 +94,7 @@ def _explain(folder: Path, image: Image.Image, artist: str | None) -> NDArray[np
 
 
 @on_gpu
-def _nearest(folder: Path, image: Image.Image, k: int) -> "list[Neighbour]":
+def _nearest(folder: Path, image: Image.Image, k: int) -> list[Neighbour]:
     return open_classifier(folder).nearest(image, k=k)
 
 
@@ -131,8 +125,8 @@ def paint_request(
     generator = open_generator(folder)
     return PaintRequest(
         folder=folder,
-        z=generator.latents(num, seed).numpy(),
-        y=generator.labels(num, label, seed).numpy(),
+        z=draw_latents(num, generator.latent_dim, seed),
+        y=draw_labels(num, generator.classes, label, seed),
         truncation=truncation,
     )
 
@@ -147,7 +141,7 @@ def paint_each(requests: Sequence[PaintRequest]) -> list[NDArray[np.uint8]]:
     return [future.result() for future in [_paint.submit(request) for request in requests]]
 
 
-def identify(folder: Path, image: Image.Image) -> "Identification":
+def identify(folder: Path, image: Image.Image) -> Identification:
     """Identify the artist of a painting, in one batch with the requests of other visitors."""
     return _identify((folder, image))
 
@@ -162,19 +156,28 @@ def explain(folder: Path, image: Image.Image, artist: str | None = None) -> NDAr
     return run_in_worker(_explain, folder, image, artist)
 
 
-def nearest(folder: Path, image: Image.Image, k: int = 5) -> "list[Neighbour]":
+def nearest(folder: Path, image: Image.Image, k: int = 5) -> list[Neighbour]:
     """Find the `k` training paintings with the most similar features."""
     return run_in_worker(_nearest, folder, image, k)
 
 
-def open_models(models: Models) -> None:
+def open_models(models: Models, chosen: engine.Engine = "auto") -> str:
     """Open all checkpoints once, so that a broken one is refused before the page is served.
 
     The classifier and the finished generators of the first `MAX_OPEN` painters stay in memory.
 
+    Args:
+        models: the models of the page.
+        chosen: what computes; see `brushwork.engine`.
+
+    Returns:
+        What computes which models, to print.
+
     Raises:
-        BrushworkError: a checkpoint is broken.
+        BrushworkError: a checkpoint is broken, or does not hold what the engine needs.
     """
+    global _engine
+    _engine = chosen
     painters = [*models.painters.values()]
     earlier = [stage for painter in painters for stage in painter.stages[:-1]]
     for folder in [*earlier, *(painter.stages[-1] for painter in reversed(painters))]:
@@ -182,8 +185,15 @@ def open_models(models: Models) -> None:
             open_generator(folder)
     if models.classifier:
         with explain_broken(models.classifier):
-            # In the worker, so that torch starts one pool of threads only.
+            # In the worker, so that torch, if it computes, starts one pool of threads only.
             run_in_worker(open_classifier, models.classifier)
+    folders = {name: painter.stages[-1] for name, painter in models.painters.items()}
+    if models.classifier:
+        folders["the classifier"] = models.classifier
+    computed: dict[str, list[str]] = defaultdict(list)
+    for name, folder in folders.items():
+        computed["onnxruntime" if engine.uses_onnx(folder, chosen) else "torch"].append(name)
+    return "; ".join(f"{name} computes {', '.join(names)}" for name, names in computed.items())
 
 
 @contextmanager

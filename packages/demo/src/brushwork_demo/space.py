@@ -19,8 +19,8 @@ from packaging.utils import canonicalize_name
 from brushwork import checkpoint
 from brushwork.errors import BrushworkError
 from brushwork.files import write_text
-from brushwork_demo.bundle import bundle, copy_index
-from brushwork_demo.models import BUNDLED, is_generator
+from brushwork_demo.bundle import INDICES, bundle, copy_index
+from brushwork_demo.models import BUNDLED
 
 PACKAGE = Path(__file__).parent
 PYTHON_VERSION = "3.12.12"
@@ -123,12 +123,14 @@ def export(
         shutil.rmtree(folder / "src", ignore_errors=True)
         (folder / "src").mkdir(parents=True)
         write_text(folder / "app.py", APP)
-        write_text(folder / "requirements.txt", "\n".join(pinned_requirements()) + "\n")
         leave_out = shutil.ignore_patterns("__pycache__", "checkpoints")
         for package in (Path(checkpoint.__file__).parent, PACKAGE):
             shutil.copytree(package, folder / "src" / package.name, ignore=leave_out)
         checkpoints = folder / "src" / PACKAGE.name / BUNDLED.name
         _copy_checkpoints(checkpoints, generators, classifier)
+        with_torch = any(checkpoints.rglob(checkpoint.WEIGHTS))
+        requirements = "\n".join(pinned_requirements(with_torch))
+        write_text(folder / "requirements.txt", f"{requirements}\n")
         cards = sorted(checkpoints.glob(f"*/{checkpoint.CARD}"))
         write_text(folder / "README.md", readme(cards))
     except OSError as error:
@@ -149,7 +151,7 @@ def _has_other_files(folder: Path) -> bool:
 def _copy_checkpoints(target: Path, generators: Sequence[str], classifier: str | None) -> None:
     """Bundle the given checkpoints; copy the bundled ones of a kind that is not given."""
     for file in BUNDLED.glob(f"*/{checkpoint.CONFIG}"):
-        paints = is_generator(checkpoint.load_config(file.parent))
+        paints = checkpoint.is_generator(checkpoint.load_config(file.parent))
         if not (generators if paints else classifier):
             shutil.copytree(file.parent, target / file.parent.name)
     chosen = [*generators, *([classifier] if classifier else [])]
@@ -162,7 +164,7 @@ def _copy_checkpoints(target: Path, generators: Sequence[str], classifier: str |
         bundle(place, name, into=target)
 
 
-def pinned_requirements() -> list[str]:
+def pinned_requirements(with_torch: bool = True) -> list[str]:
     """List `name==version` of all packages that the page needs on a Space, as installed here.
 
     The Python of a Space may differ from this one. A package that only the other Python needs, or
@@ -170,13 +172,18 @@ def pinned_requirements() -> list[str]:
     Torch gets the versions that Spaces run, and its own dependencies are left to it. Packages for
     training or metrics only are in extras of brushwork, which the page does not install.
 
+    Args:
+        with_torch: whether a checkpoint of the Space holds weights, which need torch.
+
     Raises:
         BrushworkError: a package is not installed.
     """
-    found = {name: f"{name}=={number}" for name, number in TORCH_VERSIONS.items()}
+    page = "brushwork-demo[torch]" if with_torch else "brushwork-demo"
+    torch = TORCH_VERSIONS if with_torch else {}
+    found = {name: f"{name}=={number}" for name, number in torch.items()}
     ranges: dict[str, SpecifierSet] = {}
     # Each requirement, and the extras of the package that has it.
-    waiting: list[tuple[Requirement, set[str]]] = [(Requirement("brushwork-demo"), set())]
+    waiting: list[tuple[Requirement, set[str]]] = [(Requirement(page), set())]
     visited: set[str] = set()
     while waiting:
         requirement, extras = waiting.pop()
@@ -352,7 +359,7 @@ def publish_model(
     with tempfile.TemporaryDirectory() as scratch, explain_hub_errors(name):
         copy = Path(scratch)
         for file in files:
-            if file.name != checkpoint.INDEX:
+            if file.name not in INDICES:
                 shutil.copy(folder / file, copy)
         copy_index(folder, copy)
         api.create_repo(name, private=private, exist_ok=True)

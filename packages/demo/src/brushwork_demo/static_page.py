@@ -92,7 +92,9 @@ def export_static(
         for name, painter in models.painters.items():
             place = _slug(name, taken={g["folder"] for g in described["generators"]})
             config = _export_model(painter.stages[-1], folder / place, precision)
-            described["generators"].append(_describe_generator(name, place, config))
+            described["generators"].append(
+                _describe_generator(name, models.titles[name], place, config)
+            )
         if models.classifier:
             config = _export_model(models.classifier, folder / "models/classifier", precision)
             described["classifier"] = _describe_classifier("models/classifier", config)
@@ -169,12 +171,15 @@ def _slug(name: str, taken: set[str]) -> str:
     return next(path for path in free if path not in taken and path != "models/classifier")
 
 
-def _describe_generator(name: str, place: str, config: dict[str, Any]) -> dict[str, Any]:
+def _describe_generator(
+    name: str, title: str, place: str, config: dict[str, Any]
+) -> dict[str, Any]:
     training, model = config["training"], config["model"]
     filters = [names_of(training, kind) for kind in ("genre", "style", "artist")]
     about = f"{training['num_paintings']:,} paintings of {training['data']}"
     return {
         "name": name,
+        "title": title,
         "folder": place,
         "side": model["side"],
         "latent_dim": model["latent_dim"],
@@ -193,6 +198,7 @@ def _describe_classifier(place: str, config: dict[str, Any]) -> dict[str, Any]:
         "heat": config["graphs"]["heat"],
         # Then the known score is 1 minus the probability of "none of these artists".
         "none": bool(config.get("strangers")),
+        "traits": {name: trait["values"] for name, trait in (config.get("traits") or {}).items()},
         "about": about,
         **described,
     }

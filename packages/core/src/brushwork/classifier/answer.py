@@ -20,6 +20,7 @@ from brushwork.names import did_you_mean
 SHORT_SIDE = 256
 """Pixels of the short side of a picture that is read; the default of prepared data."""
 UNKNOWN = "unknown"
+TRAITS = ("style", "genre", "decade")
 
 NO_TRAITS: Mapping[str, Any] = {}
 
@@ -113,7 +114,9 @@ def judge_with_none(
             as probable as "none".
     """
     none = np.asarray(none, np.float64)
-    joint = np.asarray(probabilities, np.float64) * (1 - none)[:, None]
+    # Above 0, so that the artists keep their order where "none" is certain up to rounding.
+    known = np.maximum(1 - none, 1e-12)
+    joint = np.asarray(probabilities, np.float64) * known[:, None]
     return Judgement(joint, none, joint.max(1) >= (none if least is None else least))
 
 

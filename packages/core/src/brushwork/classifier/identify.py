@@ -8,7 +8,7 @@ that none of the artists painted a picture. It may also hold an index of the tra
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, Literal, overload
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -24,25 +24,13 @@ from brushwork.classifier.answer import Guess as Guess
 from brushwork.classifier.answer import Identification as Identification
 from brushwork.classifier.answer import Judgement as Judgement
 from brushwork.classifier.answer import Neighbour as Neighbour
-from brushwork.classifier.answer import (
-    Picture,
-    as_list,
-    check_artist,
-    check_top,
-    judge_with_none,
-    make_answer,
-    place_heat,
-    read_picture,
-    read_squares,
-    read_thumbnail,
-    threshold_for,
-)
+from brushwork.classifier.answer import Picture, as_list
 from brushwork.classifier.calibration import Calibration
 from brushwork.classifier.discriminants import Discriminants, familiarity, log_likelihoods
+from brushwork.classifier.identifier import Identifier, Scores
 from brushwork.classifier.network import (
     Predictions,
     Rows,
-    concatenate,
     grad_cam,
     normalise,
     predict,
@@ -58,30 +46,19 @@ from brushwork.classifier.strangers import Strangers, strangeness
 from brushwork.classifier.traits import Trait
 from brushwork.errors import BrushworkError
 
-BATCH_SIZE = 16
 
+class ArtistClassifier(Identifier):
+    """Identifies the artists of paintings, with torch.
 
-class ArtistClassifier:
-    """Identifies the artists of paintings.
-
-    Attributes:
-        artists: the K names, in the order of the network's outputs.
-        side: side of the network's square inputs, in pixels.
-        fit: "crop" if the centre of a painting is the input, "squash" if the whole painting is
-            resized to a square.
-        num_views: views that predictions are averaged over.
+    Attributes, besides those of `Identifier`:
+        network: the network, in evaluation mode and without gradients.
         calibration: turns logits and the discriminant analysis's log-likelihoods into
             probabilities.
-        threshold: without `strangers`, a painting with a lower `known_score` is "unknown".
         strangers: gives the probability of "none of these artists"; None in a checkpoint of an
             earlier version, or if training was stopped.
-        operating_points: pairs (precision, threshold): of the names with at least this probability,
-            this share is right if half of the pictures are by strangers.
         traits: style, genre and decade, as far as the checkpoint knows them.
         statistics: means and standard deviations of the network's inputs, for each channel.
         discriminants: the discriminant analysis; None until training has finished.
-        config: the content of `config.json`; `training` and `results` describe the training data
-            and the accuracy.
     """
 
     def __init__(
@@ -92,26 +69,18 @@ class ArtistClassifier:
         discriminants: Discriminants | None = None,
         traits: Mapping[str, Trait] | None = None,
     ) -> None:
-        self.config = config
-        self.artists: tuple[str, ...] = tuple(config["artists"])
-        self.side: int = config["side"]
-        self.fit: Literal["crop", "squash"] = config["fit"]
-        self.num_views: Literal[1, 2, 10] = config["num_views"]
+        super().__init__(config, index)
         self.calibration = Calibration(
             config["temperature"],
             config.get("biases", [0.0] * len(self.artists)),
             config.get("lda_weight", 0.0),
         )
-        self.threshold: float = config["threshold"]
         strangers = config.get("strangers")
         self.strangers = Strangers(**strangers) if strangers and discriminants else None
-        self.operating_points: list[tuple[float, float]] = [
-            (float(precision), float(threshold))
-            for precision, threshold in config.get("operating_points", [])
-        ]
+        self.knows_strangers = self.strangers is not None
         self.traits: dict[str, Trait] = dict(traits or {})
+        self.trait_values = {name: trait.values for name, trait in self.traits.items()}
         self.statistics: tuple[list[float], list[float]] = config["mean"], config["std"]
-        self._index = dict(index or {})
         self.discriminants = discriminants
         if self.calibration.lda_weight and discriminants is None:
             raise BrushworkError(
@@ -161,52 +130,17 @@ class ArtistClassifier:
                 "train_classifier.py wrote"
             ) from error
 
-    @overload
-    def identify(
-        self, images: Picture, top: int = ..., precision: float | None = ...
-    ) -> Identification: ...
-    @overload
-    def identify(
-        self, images: Sequence[Picture], top: int = ..., precision: float | None = ...
-    ) -> list[Identification]: ...
-    def identify(
-        self,
-        images: Picture | Sequence[Picture],
-        top: int = 5,
-        precision: float | None = None,
-    ) -> Identification | list[Identification]:
-        """Find the likeliest artists of a painting, or of each painting in a list.
+    def scores_of(self, squares: NDArray[np.uint8]) -> Scores:
+        """Run the network on squares (N, S, S, 3)."""
+        return self.scores(self._predict(squares))
 
-        Files are decoded in this process, without a time limit.
-
-        Args:
-            images: a path, a PIL image, the bytes of an image file or uint8 (H, W, 3), or a list or
-                tuple of these. The EXIF orientation and the colour profile of a PIL image are used
-                as those of a file are.
-            top: number of artists to return; all artists if there are fewer. It is also the number
-                of styles, genres and decades.
-            precision: name an artist only if at least this share of such names is right, measured
-                on validation paintings and as many paintings by strangers. By default, an artist is
-                named who is at least as probable as "none".
-
-        Returns:
-            One answer, or a list of them for a list.
-
-        Raises:
-            BrushworkError: an image cannot be read, or this precision cannot be reached.
-        """
-        check_top(top)
-        least = None if precision is None else threshold_for(self.operating_points, precision)
-        predictions = self._predict(as_list(images))
-        judged = self.judge(predictions, least)
-        guesses = {name: self._guesses(name, predictions, top) for name in self.traits}
-        answers = [
-            make_answer(
-                self.artists, *row, top, {name: column[i] for name, column in guesses.items()}
-            )
-            for i, row in enumerate(zip(*judged, strict=True))
-        ]
-        return answers if isinstance(images, list | tuple) else answers[0]
+    def scores(self, predictions: Predictions) -> Scores:
+        """Compute the scores of N predictions."""
+        traits = {
+            name: trait.probabilities(predictions.channel_statistics)
+            for name, trait in self.traits.items()
+        }
+        return Scores(self.calibrated(predictions), self.known_score(predictions), traits)
 
     def judge(self, predictions: Predictions, least: float | None = None) -> Judgement:
         """Compute the probabilities of the artists and of "none" for N predictions.
@@ -214,68 +148,30 @@ class ArtistClassifier:
         Args:
             predictions: N predictions.
             least: see `brushwork.classifier.answer.judge_with_none`.
-
-        Returns:
-            The judgement; the probability of "none" is 0 without `strangers`.
         """
-        given_known = self.calibrated(predictions)
-        score = self.known_score(predictions)
-        if self.strangers is None:
-            return Judgement(given_known, np.zeros(len(score)), score >= self.threshold)
-        return judge_with_none(given_known, 1 - score, least)
+        return self.judge_scores(self.scores(predictions), least)
 
-    def probabilities(self, images: Sequence[Picture]) -> NDArray[np.float64]:
-        """Compute calibrated probabilities (N, K) of N images, in the order of `artists`.
-
-        They sum to 1: it is assumed that one of the artists painted each image.
-        """
-        return self.calibrated(self._predict(images))
+    def features_of(self, squares: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute the features (N, D) of the last hidden layer for squares (N, S, S, 3)."""
+        return self._predict(squares).features.numpy()
 
     def embed(self, images: Picture | Sequence[Picture]) -> Tensor:
         """Compute the features (N, D) of the last hidden layer, float32."""
-        return self._predict(as_list(images)).features
+        return torch.from_numpy(self._features(as_list(images)))
 
-    def explain(self, image: Picture, artist: str | None = None) -> NDArray[np.float32]:
-        """Map which parts of a painting are evidence for an artist, by Grad-CAM.
-
-        Args:
-            image: the painting.
-            artist: the likeliest artist by default.
-
-        Returns:
-            (H, W) in [0, 1]: the picture upright, with a short side of at most 256 pixels.
-            `brushwork.report.figures.overlay` draws the map over a picture of any size.
+    def heat_of(self, square: NDArray[np.uint8], artist: str | None) -> NDArray[np.float32]:
+        """Compute the evidence (h, w), at least 0, for an artist in a square (S, S, 3).
 
         Raises:
-            BrushworkError: no such artist, or the backbone has no feature maps.
+            BrushworkError: the backbone has no feature maps.
         """
-        if artist is not None:
-            check_artist(artist, self.artists)
-        encoded = read_picture(image)
-        pixels = self._pixels([encoded])
-        x = normalise(pixels, *self.statistics)
+        squares = square[None]
         if artist is None:
-            label = int(self.calibrated(self._predict([encoded])).argmax())
+            label = int(self.calibrated(self._predict(squares)).argmax())
         else:
             label = self.artists.index(artist)
-        heat = grad_cam(self.network, x, label).float().cpu().numpy()
-        return place_heat(heat, encoded, self.fit)
-
-    def nearest(self, image: Picture, k: int = 5) -> list[Neighbour]:
-        """Find the k most similar training paintings, the nearest first.
-
-        The list is empty if the checkpoint has no index.
-        """
-        if not self._index:
-            return []
-        query = torch.nn.functional.normalize(self.embed(image))[0]
-        similarity = self._index["features"].float() @ query
-        best = similarity.topk(min(k, len(similarity)))
-        return [
-            Neighbour(artist, title, value, read_thumbnail(self._index, i))
-            for i, value in zip(best.indices.tolist(), best.values.tolist(), strict=True)
-            for artist, title in [self._index["paintings"][i]]
-        ]
+        x = normalise(self._pixels(squares), *self.statistics)
+        return grad_cam(self.network, x, label).float().cpu().numpy()
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
@@ -360,31 +256,11 @@ class ArtistClassifier:
             familiarity(statistics, self.discriminants, len(self.artists)).numpy(),
         )
 
-    def _guesses(self, trait: str, predictions: Predictions, top: int) -> list[tuple[Guess, ...]]:
-        """List the likeliest values of a trait for each picture, best first."""
-        values = self.traits[trait].values
-        rows = self.traits[trait].probabilities(predictions.channel_statistics)
-        orders = np.argsort(-rows, axis=1, kind="stable")[:, :top]
-        return [
-            tuple(Guess(values[i], float(row[i])) for i in order)
-            for row, order in zip(rows, orders, strict=True)
-        ]
-
     @torch.no_grad()
-    def _predict(self, images: Sequence[Picture]) -> Predictions:
-        return concatenate(
-            [
-                predict(
-                    self.network,
-                    self._pixels(images[first : first + BATCH_SIZE]),
-                    *self.statistics,
-                    self.num_views,
-                )
-                for first in range(0, max(len(images), 1), BATCH_SIZE)
-            ]
-        )
+    def _predict(self, squares: NDArray[np.uint8]) -> Predictions:
+        return predict(self.network, self._pixels(squares), *self.statistics, self.num_views)
 
-    def _pixels(self, images: Sequence[Picture]) -> Tensor:
-        """Read images as training data were read: uint8 (N, 3, S, S), on the network's device."""
-        batch = torch.from_numpy(read_squares(images, self.side, self.fit)).permute(0, 3, 1, 2)
-        return batch.to(next(self.network.parameters()).device)
+    def _pixels(self, squares: NDArray[np.uint8]) -> Tensor:
+        """Move squares (N, S, S, 3) to the network's device: uint8 (N, 3, S, S)."""
+        pixels = torch.from_numpy(squares).permute(0, 3, 1, 2)
+        return pixels.to(next(self.network.parameters()).device)

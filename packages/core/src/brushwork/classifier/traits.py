@@ -13,11 +13,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from brushwork.classifier.answer import TRAITS as TRAITS
 from brushwork.classifier.calibration import Calibration, fit_calibration
 from brushwork.classifier.discriminants import Discriminants, fit_discriminants, log_likelihoods
 from brushwork.metrics.classification import Floats
-
-TRAITS = ("style", "genre", "decade")
 
 MIN_PICTURES = 40
 """Fewest training pictures of a value that is learned; each painting is two of them, as it is and

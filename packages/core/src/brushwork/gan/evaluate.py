@@ -8,7 +8,7 @@ import random
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -16,7 +16,8 @@ from PIL import Image
 
 from brushwork.checkpoint import CONFIG, RUN_CHECKPOINTS, locate
 from brushwork.errors import BrushworkError
-from brushwork.gan.generator import PaintingGenerator, to_arrays
+from brushwork.gan.generator import PaintingGenerator
+from brushwork.gan.sampling import Sampler, to_arrays
 from brushwork.metrics.distances import nearest
 from brushwork.metrics.evaluate import by_space, class_check, evaluate, label_check, leak_check
 from brushwork.metrics.features import Features, FeatureSpace, extract
@@ -65,7 +66,11 @@ class Labelled(NamedTuple):
 
 
 def open_pictures(
-    source: str | Path, *, num: int = 1000, seed: int = 0, device: str | torch.device = "cpu"
+    source: str | Path,
+    *,
+    num: int = 1000,
+    seed: int = 0,
+    open_generator: Callable[[str | Path], Sampler[Any]] = PaintingGenerator.from_pretrained,
 ) -> Pictures:
     """Open a generator's checkpoint, the run folder around it, or a folder of images.
 
@@ -74,7 +79,7 @@ def open_pictures(
         num: number of pictures that the generator paints; of a folder, all images that can be
             read are used.
         seed: determines the generated pictures, for any number of processes.
-        device: where the generator runs.
+        open_generator: opens a checkpoint; see `brushwork.engine.open_generator`.
 
     Raises:
         BrushworkError: there is no checkpoint and no image that can be read.
@@ -82,10 +87,10 @@ def open_pictures(
     folder = Path(source)
     if _is_folder_of_images(folder):
         return folder_pictures(folder)
-    return generated_pictures(PaintingGenerator.from_pretrained(source, device), num, seed)
+    return generated_pictures(open_generator(source), num, seed)
 
 
-def generated_pictures(generator: PaintingGenerator, num: int, seed: int = 0) -> Pictures:
+def generated_pictures(generator: Sampler[Any], num: int, seed: int = 0) -> Pictures:
     """Describe the pictures of `generator.sample(num, seed=seed)`, which it paints when needed."""
     z, y = generator.latents(num, seed), generator.labels(num, seed=seed)
 

@@ -18,7 +18,8 @@ from torch.nn import functional as F
 
 from brushwork.errors import require_positive
 from brushwork.gan import styled
-from brushwork.gan.generator import PaintingGenerator, to_pictures
+from brushwork.gan.generator import PaintingGenerator
+from brushwork.gan.sampling import to_pictures
 
 Embed = Callable[[Tensor], Tensor]
 """A differentiable function from images (N, 3, S, S) in [-1, 1] to features (N, D)."""

@@ -13,8 +13,9 @@ from torch import Tensor
 from brushwork.data.batches import AUGMENTATION, random_numbers, to_unit_range
 from brushwork.gan.augment import NUMBERS_PER_IMAGE, diff_augment
 from brushwork.gan.evaluate import evaluator, training_report
-from brushwork.gan.generator import PaintingGenerator, to_arrays
+from brushwork.gan.generator import PaintingGenerator
 from brushwork.gan.networks import Generator
+from brushwork.gan.sampling import to_arrays
 from brushwork.gan.save import save_generator
 from brushwork.metrics.distances import optimal_transport
 from brushwork.metrics.evaluate import improves, require_enough

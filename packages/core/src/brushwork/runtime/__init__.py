@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 from brushwork.exports import lazy_exports
 
 if TYPE_CHECKING:
+    from brushwork.gan.sampling import slerp as slerp
     from brushwork.runtime.classifier import ArtistClassifier as ArtistClassifier
     from brushwork.runtime.generator import PaintingGenerator as PaintingGenerator
-    from brushwork.runtime.generator import slerp as slerp
 
 __getattr__, __dir__, __all__ = lazy_exports(
     __name__,
     {
         "ArtistClassifier": "brushwork.runtime.classifier",
         "PaintingGenerator": "brushwork.runtime.generator",
-        "slerp": "brushwork.runtime.generator",
+        "slerp": "brushwork.gan.sampling",
     },
 )

@@ -21,6 +21,9 @@ class Graph:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = num_cores()
         options.log_severity_level = 3  # errors
+        # An arena of memory for each graph would be shared with none of the others. Without it,
+        # three graphs hold 260 MB instead of 320, and are as fast.
+        options.enable_cpu_mem_arena = False
         try:
             content = file.read_bytes()
             digest = hashlib.sha256(content).hexdigest()

@@ -8,7 +8,7 @@ import gradio as gr
 import pandas as pd
 from PIL import Image
 
-from brushwork.gan.generator import MAX_SEED
+from brushwork.gan.latents import MAX_SEED
 from brushwork_demo import paint, serving
 from brushwork_demo.models import Models, Painter
 from brushwork_demo.text import data_url, escape, parse_int, visitor_errors

@@ -2,21 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 from PIL import Image
 
 from brushwork import checkpoint
+from brushwork.classifier.answer import Identification, Neighbour
 from brushwork.errors import BrushworkError
 from brushwork.report import figures
 from brushwork_demo import serving
 from brushwork_demo.models import Models
 from brushwork_demo.text import data_url, escape, parse_int, title_of, visitor_errors
 from brushwork_demo.uploads import CLASSIFIER_SIDE, read_upload
-
-if TYPE_CHECKING:
-    from brushwork.classifier.identify import Identification, Neighbour
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MAX_EXAMPLES = 6
@@ -60,19 +58,19 @@ def answer_html(models: Models, picture: Image.Image, heading: str = "") -> str:
 
 
 def candidates_html(
-    found: "Identification", descriptions: Mapping[str, str], heading: str = ""
+    found: Identification, descriptions: Mapping[str, str], heading: str = ""
 ) -> str:
     """Format the candidates: names, probabilities, bars and descriptions below a verdict."""
     rows = [(c.artist, c.probability, descriptions.get(c.artist, "")) for c in found.candidates]
     return answer_section(rows, found.known, none_of_these(found), traits(found), heading)
 
 
-def none_of_these(found: "Identification") -> float | None:
+def none_of_these(found: Identification) -> float | None:
     """Return the probability that no known artist painted it; None if the answer has none."""
     return found.none or None  # 0 in the answers of checkpoints that do not know strangers
 
 
-def traits(found: "Identification") -> dict[str, str]:
+def traits(found: Identification) -> dict[str, str]:
     """Return the likeliest style, genre and decade, as far as the answer has them."""
     columns = {"Style": found.style, "Genre": found.genre, "Decade": found.decade}
     return {
@@ -162,7 +160,7 @@ def nearest_html(models: Models, picture: Image.Image) -> str:
     return f'<section class="alike">{head}<ul>{rows}</ul></section>' if rows else ""
 
 
-def _thumbnail(near: "Neighbour") -> str:
+def _thumbnail(near: Neighbour) -> str:
     if near.thumbnail is None:
         return ""
     return f'<img src="{data_url(near.thumbnail)}" alt="{escape(near.title)}">'
@@ -252,8 +250,8 @@ def room(models: Models) -> None:
         picture = read_upload(file)
         if picture is None:
             return [gr.skip(), gr.update(visible=False), gr.update(visible=False)]
-        similar = nearest_html(models, picture)
-        shown = evidence(picture, artist)
+        shown, reason = evidence(picture, artist)
+        similar = reason + nearest_html(models, picture)
         return [
             shown,
             gr.update(visible=shown is not None),
@@ -263,16 +261,20 @@ def room(models: Models) -> None:
     @visitor_errors
     def change_artist(file: Any, artist: Any) -> Any:
         picture = read_upload(file)
-        return gr.skip() if picture is None else evidence(picture, artist)
+        return gr.skip() if picture is None else evidence(picture, artist)[0]
 
-    def evidence(picture: Image.Image, artist: Any) -> tuple[Image.Image, Image.Image] | None:
+    def evidence(
+        picture: Image.Image, artist: Any
+    ) -> tuple[tuple[Image.Image, Image.Image] | None, str]:
+        """Draw the evidence over a picture; without a heat map, say why there is none."""
         folder = classifier_of(models)
         if artist not in serving.artists(folder):
             artist = None
         try:
-            return picture, figures.overlay(picture, serving.explain(folder, picture, artist))
-        except BrushworkError:  # Grad-CAM needs feature maps, which some backbones do not have
-            return None
+            heat = serving.explain(folder, picture, artist)
+        except BrushworkError as error:
+            return None, f'<p class="hint">No map of the evidence: {escape(error)}.</p>'
+        return (picture, figures.overlay(picture, heat)), ""
 
     limits: dict[str, Any] = {
         "concurrency_limit": 16,

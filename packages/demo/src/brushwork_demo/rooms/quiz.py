@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from brushwork.data import synthetic
-from brushwork.gan.generator import MAX_SEED
+from brushwork.gan.latents import MAX_SEED
 from brushwork_demo import serving
 from brushwork_demo.models import Models, Painter
 from brushwork_demo.paint import enlarged

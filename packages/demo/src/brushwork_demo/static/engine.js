@@ -25,7 +25,8 @@ export function startEngine(models, progress = () => {}) {
   return {
     /** Paint one picture: floats (3, side, side) in [-1, 1] of a latent and a class number. */
     paint: (name, latent, label, truncation) => call("paint", name, latent, label, truncation),
-    /** Identify a picture's artist: { probabilities, knownScore, heat: {data, height, width} }. */
+    /** Identify a picture's artist: { probabilities, knownScore, traits: {style: ...}, heat:
+     * {data, height, width} }. */
     identify: (blob) => call("identify", blob),
     /** What computes: { provider: "webgpu" or "wasm", threads, files }. */
     describe: () => call("describe"),

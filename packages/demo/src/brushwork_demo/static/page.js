@@ -152,7 +152,8 @@ function writeControls() {
 }
 
 function setUpPainting() {
-  $("model").replaceChildren(...models.generators.map((one) => new Option(one.name)));
+  $("model").replaceChildren(...models.generators.map((one) =>
+    new Option(one.title, one.name)));
   $("model-label").hidden = models.generators.length < 2;
   $("strip").replaceChildren(...Array.from({ length: STRIP }, (_, i) => {
     const button = document.createElement("button");
@@ -259,7 +260,12 @@ function element(tag, text = "", name = "") {
   return made;
 }
 
-function showAnswer({ probabilities: givenKnown, knownScore }) {
+/** Format a probability; never as 100%, which would be a certainty. */
+const rounded = (share) => share >= 0.995 ? "over 99%" : `${Math.round(100 * share)}%`;
+
+// The words of the answer are those of the page of Python, in rooms/identify.py.
+
+function showAnswer({ probabilities: givenKnown, knownScore, traits }) {
   const { artists, threshold, about } = models.classifier;
   const none = models.classifier.none ? 1 - knownScore : 0;
   const probabilities = givenKnown.map((value) => value * (1 - none));
@@ -284,17 +290,30 @@ function showAnswer({ probabilities: givenKnown, knownScore }) {
     const item = element("li"), bar = element("span", "", "bar");
     bar.append(element("i"));
     bar.firstChild.style.width = percent(none);
-    item.append(element("b", "None of these artists"), element("span", percent(none), "share"), bar);
+    item.append(element("span", "None of these", "none"), element("span", percent(none), "share"), bar,
+      element("span", "An artist that the classifier does not know", "line"));
     list.append(item);
   }
   const detail = known
-    ? `with a probability of ${Math.round(100 * probabilities[best])}%`
-    : "Not similar enough to any artist that the classifier knows. The most likely of them is " +
-      `${artists[best]} (${Math.round(100 * probabilities[best])}%).`;
-  $("answer").replaceChildren(
-    element("h2", known ? artists[best] : "Unknown artist"), element("p", detail), list);
+    ? `with a probability of ${rounded(probabilities[best])}`
+    : `If it is one of them, most likely ${artists[best]}.` +
+      (models.classifier.none ? "" : " The bars share out 100% among the known artists.");
+  $("answer").replaceChildren(element("h2", known ? artists[best] : "None of the known artists"),
+    element("p", detail), list, traitList(traits));
   $("answer").dataset.done = "yes";
   showHeat(best);
+}
+
+/** List the likeliest style, genre and decade, as far as the classifier knows them. */
+function traitList(traits) {
+  const list = element("dl");
+  for (const [name, shares] of Object.entries(traits)) {
+    const best = shares.indexOf(Math.max(...shares));
+    const value = models.classifier.traits[name][best];
+    list.append(element("dt", name[0].toUpperCase() + name.slice(1)),
+      element("dd", `${value}, ${rounded(shares[best])}`));
+  }
+  return list;
 }
 
 /** Show the evidence for an artist: the picture stays bright where the evidence is strong. */
@@ -391,7 +410,7 @@ function openTab(name) {
 
 function writeAbout() {
   $("about").replaceChildren(
-    element("p", "Trained on: " + models.generators.map((one) => `${one.name}: ${one.about}`)
+    element("p", "Trained on: " + models.generators.map((one) => `${one.title}: ${one.about}`)
       .join("; ") + ". The networks are small and make mistakes; do not use them to attribute " +
       "paintings. Their model cards are in the folder models/ of this page."));
 }

@@ -107,7 +107,7 @@ async function paint(name, latent, label, truncation) {
 }
 
 async function identify(blob) {
-  const { folder, side, fit } = models.classifier;
+  const { folder, side, fit, traits } = models.classifier;
   const square = toSquare(await decode(blob), side, fit);
   const found = await run(`${folder}/classifier.onnx`, () => ({
     squares: new ort.Tensor("uint8", new Uint8Array(square.buffer), [1, side, side, 3]),
@@ -116,6 +116,9 @@ async function identify(blob) {
   return {
     probabilities: found.probabilities.data.slice(),
     knownScore: found.known_score.data[0],
+    // Graphs that were exported by earlier versions have no style, genre and decade.
+    traits: Object.fromEntries(Object.keys(traits).filter((name) => found[name])
+      .map((name) => [name, found[name].data.slice()])),
     heat: found.heat ? { data: found.heat.data.slice(), height, width } : null,
   };
 }
