@@ -217,15 +217,8 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
     """
     painters = list(models.painters)
     keys = curve_names(models)
-    with gr.Row(elem_id="choice", equal_height=False):
-        names = gr.CheckboxGroup(
-            [(title, name) for name, title in models.titles.items()],
-            value=painters[:MAX_COMPARED],
-            label=f"Generators, up to {MAX_COMPARED}",
-            elem_id="compared",
-            scale=3,
-            min_width=320,
-        )
+    with gr.Column(elem_id="choice"), gr.Row(equal_height=False):
+        # The first one is placed first, and what follows must not move it.
         with gr.Column(scale=1, min_width=320), gr.Row(equal_height=True):
             again = gr.Button(
                 "Another seed", variant="primary", elem_id="another-seed", min_width=140
@@ -239,6 +232,14 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
                 elem_id="same-seed",
                 min_width=120,
             )
+        names = gr.CheckboxGroup(
+            [(title, name) for name, title in models.titles.items()],
+            value=painters[:MAX_COMPARED],
+            label=f"Generators, up to {MAX_COMPARED}",
+            elem_id="compared",
+            scale=3,
+            min_width=320,
+        )
     table = gr.HTML(js_on_load=SCRIPT, elem_id="comparison")
     with gr.Accordion("All measures and training curves", open=False):
         measures = gr.HTML(elem_id="measures")
