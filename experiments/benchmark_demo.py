@@ -5,12 +5,14 @@
     uv run experiments/benchmark_demo.py --other ../older/.venv/bin/python
 
 With --other, the second server is the web demo of another installation: the Python of its
-environment. It takes the same generator, and its own classifier unless --classifier names one. Each server is called over HTTP: a picture is uploaded and identified, and --num
-pictures are painted. One visitor calls the servers alternately (A B A B ...). Then --visitors
-visitors call one server for --seconds, and after it the other. Chromium opens each web demo while
-it starts, and uses it as a visitor does: another picture, variety, the pad. The script prints
-medians, errors, the servers' memory, and lines `ratio NAME VALUE` (above 1: this web demo is faster
-or smaller). On two idle cores it takes about three minutes.
+environment. It takes the same generator, and its own classifier unless --classifier names one.
+
+Each server is called over HTTP: a picture is uploaded and identified, and --num pictures are
+painted. One visitor calls the servers alternately (A B A B ...). Then --visitors visitors call one
+server for --seconds, and after it the other. Chromium opens each web demo while it starts, and uses
+it as a visitor does: another picture, variety, the pad. The script prints medians, errors, the
+servers' memory, and lines `ratio NAME VALUE` (above 1: this web demo is faster or smaller). On two
+idle cores it takes about three minutes.
 """
 
 import io
