@@ -57,6 +57,9 @@ class PaintingGenerator:
         has_styles = isinstance(network, styled.Generator)
         self.classes: tuple[str, ...] = network.config.classes if has_styles else ()
         self.num_levels = network.config.num_levels if has_styles else 0
+        # An opened checkpoint does not change; the weights of a network in training do.
+        self._is_final = False
+        self._mean_styles: Tensor | None = None
 
     @classmethod
     def from_pretrained(
@@ -86,7 +89,9 @@ class PaintingGenerator:
                 "train_gan.py wrote"
             ) from error
         checkpoint.load_weights(network, folder)
-        return cls(network.to(device), config)
+        generator = cls(network.to(device), config)
+        generator._is_final = True
+        return generator
 
     def latents(self, num: int, seed: int = 0) -> Tensor:
         """Draw latents (N, Z) from the standard normal distribution.
@@ -223,9 +228,14 @@ class PaintingGenerator:
             BrushworkError: the model has no styles.
         """
         network = self._styled()
+        if self._mean_styles is not None:
+            return self._mean_styles.to(self.device)
         z = self.latents(NUM_MEAN_LATENTS).to(self.device)
         labels = torch.arange(max(1, len(self.classes)), device=self.device)
-        return torch.stack([network.styles(z, y.expand(len(z))).mean(0) for y in labels])
+        means = torch.stack([network.styles(z, y.expand(len(z))).mean(0) for y in labels])
+        if self._is_final:
+            self._mean_styles = means
+        return means
 
     @torch.inference_mode()
     def paint_styles(self, styles: Tensor, batch_size: int = 64) -> Tensor:
