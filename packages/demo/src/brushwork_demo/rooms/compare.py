@@ -220,9 +220,6 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
     with gr.Column(elem_id="choice"), gr.Row(equal_height=False):
         # The first one is placed first, and what follows must not move it.
         with gr.Column(scale=1, min_width=320), gr.Row(equal_height=True):
-            again = gr.Button(
-                "Another seed", variant="primary", elem_id="another-seed", min_width=140
-            )
             seed = gr.Number(
                 7,
                 label="Seed for all",
@@ -231,6 +228,9 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
                 maximum=MAX_SEED,
                 elem_id="same-seed",
                 min_width=120,
+            )
+            again = gr.Button(
+                "Another seed", variant="primary", elem_id="another-seed", min_width=140
             )
         names = gr.CheckboxGroup(
             [(title, name) for name, title in models.titles.items()],
