@@ -133,13 +133,13 @@ class ObjectiveConfig:
 class OptimisationConfig:
     """Settings of the training steps."""
 
-    steps: Count = 2000
+    steps: Count = 3500
     epochs: Annotated[float, Range(0, 1_000_000)] = 0
     """Passes over the training set; above 0, they replace --steps."""
     minutes: NotNegative = 0
     """Training time in minutes, all starts together; above 0, it replaces --steps. If --epochs is
     set, too, the training ends at the first of the two."""
-    batch_size: BatchSize = 16
+    batch_size: BatchSize = 8
     """Paintings per step, over all processes; 128 in the DC-GAN paper."""
     accumulate: BatchSize = 1
     """Split each batch into this many micro-batches, to save memory."""

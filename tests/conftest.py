@@ -1,5 +1,7 @@
 """Data and ways to run scripts that several tests share."""
 
+from __future__ import annotations
+
 import importlib
 import io
 import os
@@ -7,30 +9,68 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 # Tests run side by side: a thread each, or they wait for one another at every operation.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-import numpy as np
 import pytest
-import torch
-from PIL import Image
-from tests.forks import ForkServer
 
-from brushwork.data.preparation import prepare
-from brushwork.data.sources.synthetic import synthetic_paintings
+# The process that only hands out tests to others reads this file too, before it starts them: what
+# takes seconds to import is imported where it is used.
+if TYPE_CHECKING:
+    from PIL import Image
+    from tests.forks import ForkServer
 
 REAL = Path(__file__).parents[2] / "shared" / "paintings"
+
+# Files that take long, the longest first, so that all processes end at about the same time. Files
+# in one line run in one process, because they share a fixture that takes long.
+LONG = [
+    "demo/test_browser demo/test_app",
+    "experiments/test_train_gan",
+    "core/classifier/test_families",
+    "experiments/test_reproduce",
+    "experiments/test_train_classifier",
+    "demo/test_static_page",
+    "demo/test_space",
+    "core/runtime/test_generator core/runtime/test_classifier",
+    "experiments/test_evaluate_gan",
+    "core/gan/test_objective",
+    "core/data/test_corpus",
+]
+UNITS = {f"tests/{name}.py": number for number, names in enumerate(LONG) for name in names.split()}
+
+
+@pytest.hookimpl(optionalhook=True)  # pytest-xdist may be switched off
+def pytest_xdist_make_scheduler(config: pytest.Config, log: object) -> object:
+    """Hand out the tests of a line of `LONG`, or of another file, as one unit."""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Units(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return LONG[UNITS[file]] if file in UNITS else file
+
+    return Units(config, log)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the units of `LONG` first; --no-loadscope-reorder keeps this order."""
+    items.sort(key=lambda item: UNITS.get(item.nodeid.partition("::")[0], len(LONG)))
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start the server of `forked` once all tests are imported, and with them all packages."""
     if any("forked" in getattr(item, "fixturenames", ()) for item in session.items):
+        from tests.forks import ForkServer
+
         session.config.stash[FORKED] = ForkServer()
 
 
-FORKED = pytest.StashKey[ForkServer]()
+FORKED = pytest.StashKey["ForkServer"]()
 
 
 @pytest.fixture(scope="session")
@@ -50,8 +90,28 @@ def real_paintings() -> Path:
 @pytest.fixture(scope="session")
 def prepared_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """80 synthetic paintings, prepared; read it, don't write into it."""
-    folder = tmp_path_factory.mktemp("data") / "synthetic"
-    prepare(synthetic_paintings(80), folder, side=64, workers=1, progress=False)
+    from brushwork.data.preparation import prepare
+    from brushwork.data.sources.synthetic import synthetic_paintings
+
+    def write(folder: Path) -> None:
+        prepare(synthetic_paintings(80), folder, side=64, workers=1, progress=False)
+
+    return shared_folder(tmp_path_factory, "prepared", write)
+
+
+def shared_folder(
+    tmp_path_factory: pytest.TempPathFactory, name: str, write: Callable[[Path], object]
+) -> Path:
+    """Return a folder that all workers of pytest share; the first one that needs it writes it."""
+    from filelock import FileLock
+
+    place = tmp_path_factory.getbasetemp()
+    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
+    folder = place / "shared" / name
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.is_dir():
+            write(folder)
     return folder
 
 
@@ -61,6 +121,10 @@ ARTISTS = ["Berthe Morisot", "Claude Monet", "<b>Edgar Degas</b>"]
 @pytest.fixture(scope="session")
 def classifier_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A classifier that was not trained, with an index of three paintings; don't change it."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
     from brushwork.backbones.create import create_backbone
     from brushwork.classifier.identify import ArtistClassifier
     from brushwork.classifier.save import save_classifier, save_index
@@ -103,26 +167,39 @@ def run_script() -> Callable[..., None]:
     """Call a script's `main` with flags in this process, where torch is imported already.
 
     A fresh process costs seconds of imports: one real command line a script is enough. The
-    environment and the global random states are afterwards as they were.
+    environment and the global random states are afterwards as they were. Curves take longer to draw
+    than a tiny network to train: without `draws`, their files are white pictures.
     """
     from accelerate.state import AcceleratorState
 
     from settings import read_flags
 
-    def run(script: str, *flags: object) -> None:
+    def run(script: str, *flags: object, draws: bool = True) -> None:
         module = importlib.import_module(f"experiments.{script}")
         # Accelerate keeps the device and the precision of an earlier run in this process.
         AcceleratorState._reset_state(reset_partial_state=True)
         with pytest.MonkeyPatch.context() as patch, same_state():
             patch.setattr("brushwork.training.threads.num_cores", lambda: 1)
+            if not draws:
+                patch.setattr("brushwork.report.figures.curves", leave_white)
             module.main(read_flags(module.Config, None, [*map(str, flags)]))
 
     return run
 
 
+def leave_white(_panels: object, file: Path, *_: object, **__: object) -> None:
+    """Write a white picture in place of curves."""
+    from PIL import Image
+
+    Image.new("RGB", (20, 10), "white").save(file)
+
+
 @contextmanager
 def same_state() -> Iterator[None]:
     """Restore the environment, the global random states and the number of threads at the end."""
+    import numpy as np
+    import torch
+
     environment = dict(os.environ)
     states = random.getstate(), np.random.get_state(), torch.get_rng_state()
     threads = torch.get_num_threads()
@@ -142,6 +219,8 @@ def checkpoints(
     tmp_path_factory: pytest.TempPathFactory, classifier_folder: Path
 ) -> dict[str, Path]:
     """A tiny checkpoint of each kind, with random weights: "dcgan", "modern" and "classifier"."""
+    import torch
+
     from brushwork.gan import dcgan, styled
     from brushwork.gan.save import save_generator
     from brushwork.training.ema import refresh_statistics
@@ -151,7 +230,7 @@ def checkpoints(
     plain = dcgan.Generator(dcgan.DCGANConfig(side=32, width=4))
     classes = ("sea", "portrait", "a <b>still</b> life")
     modern = styled.Generator(styled.StyledConfig(side=32, width=4, classes=classes))
-    torch.nn.init.normal_(modern.to_rgb[1].weight, std=0.1)  # pictures that differ clearly
+    torch.nn.init.normal_(modern.to_rgb.weight, std=0.1)  # pictures that differ clearly
     settings = {"data": "drawn", "num_paintings": 9, "fingerprint": "0", "batch_size": 8, "seed": 0}
     for name, network in (("dcgan", plain), ("modern", modern)):
         refresh_statistics(network, [(torch.randn(64, 100), torch.arange(64) % 3)])
@@ -165,6 +244,8 @@ def checkpoints(
 
 def finished(before: Path, folder: Path) -> Path:
     """Copy a classifier, with a discriminant analysis that matters for every answer."""
+    import torch
+
     from brushwork.checkpoint import load_config, update_config
     from brushwork.classifier.discriminants import familiarity, fit_discriminants
     from brushwork.classifier.identify import ArtistClassifier
@@ -191,15 +272,13 @@ def exports(
     tmp_path_factory: pytest.TempPathFactory, checkpoints: dict[str, Path]
 ) -> dict[str, Path]:
     """An export in fp32 of each of `checkpoints`; the workers of pytest share them."""
-    from filelock import FileLock
-
     from brushwork.export import export
 
-    place = tmp_path_factory.getbasetemp()
-    place = place.parent if "PYTEST_XDIST_WORKER" in os.environ else place
-    found = {name: place / "exports" / name for name in checkpoints}
-    with FileLock(place / "exports.lock"):
-        for name, folder in found.items():
-            if not folder.is_dir():
-                export(checkpoints[name], folder, "fp32")
-    return found
+    return {
+        name: shared_folder(
+            tmp_path_factory,
+            f"exports/{name}",
+            partial(export, checkpoint, precision="fp32"),
+        )
+        for name, checkpoint in checkpoints.items()
+    }

@@ -84,9 +84,13 @@ class ForkServer:
 
     def run_two(self, *line: object) -> "list[Fork]":
         """Run two processes of one group, on the CPU, as `accelerate launch` starts them."""
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
+        with socket.socket() as held:
+            # The group may listen on this port, but nothing else gets it in the meantime.
+            held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            held.bind(("127.0.0.1", 0))
+            return self._run_group(held.getsockname()[1], *line)
+
+    def _run_group(self, port: int, *line: object) -> "list[Fork]":
         group = {
             "WORLD_SIZE": "2",
             "LOCAL_WORLD_SIZE": "2",

@@ -331,11 +331,11 @@ UNNAMED = """[...document.querySelectorAll('button, input, select, [tabindex="0"
   .map((one) => one.outerHTML.slice(0, 100))"""
 # Texts whose contrast is under 4.5, as WCAG 2 computes it (1.4.3), except large and disabled ones.
 LOW_CONTRAST = """() => {
-  const rgba = (text) => {
-    const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
-    canvas.fillStyle = text; canvas.fillRect(0, 0, 1, 1);
+  const canvas = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+  const known = {}, rgba = (text) => known[text] ??= (() => {
+    canvas.fillStyle = text; canvas.clearRect(0, 0, 1, 1); canvas.fillRect(0, 0, 1, 1);
     const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data; return [r, g, b, a / 255];
-  };
+  })();
   const light = (rgb) => rgb.slice(0, 3).map((v) => v / 255)
     .map((v) => v <= 0.03928 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4)
     .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);

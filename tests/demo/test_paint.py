@@ -179,7 +179,7 @@ def conditional_models(tmp_path_factory):
     torch.manual_seed(0)
     genres = ("landscape", "marina", "portrait")
     network = styled.Generator(styled.StyledConfig(side=32, width=4, classes=genres))
-    torch.nn.init.normal_(network.to_rgb[1].weight, std=0.3)
+    torch.nn.init.normal_(network.to_rgb.weight, std=0.3)
     folder = tmp_path_factory.mktemp("conditional") / "genres"
     save_generator(network, folder, TRAINING, 1, "averaged")
     return find_models([str(folder)])

@@ -67,9 +67,9 @@ def evaluate(cache, monkeypatch, prepared_folder, run_script):
     """The script in this process, with flags as on its command line."""
     monkeypatch.setenv("BRUSHWORK_CACHE", cache)
 
-    def call(*flags):
+    def call(*flags, draws=False):
         tiny = TINY if not {*TINY} & {*flags} else ()
-        run_script("evaluate_gan", *flags, "--data", prepared_folder, *tiny)
+        run_script("evaluate_gan", *flags, "--data", prepared_folder, *tiny, draws=draws)
 
     return call
 
@@ -251,7 +251,7 @@ def test_kept_checkpoints_make_curves(evaluate, run, tmp_path, monkeypatch):
         "savefig",
         lambda figure, *args, **options: written.append(figure) or save(figure, *args, **options),
     )
-    evaluate(run, "--kept", "--out", tmp_path)
+    evaluate(run, "--kept", "--out", tmp_path, draws=True)
     drawn, spectrum = written
     assert len(spectrum.axes) == 1 and len(spectrum.axes[0].lines) == 2
     assert list(read(tmp_path)) == ["step 10", "step 20"]

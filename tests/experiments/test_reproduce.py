@@ -15,7 +15,6 @@ from brushwork.errors import BrushworkError
 from brushwork.reproduction.budget import Job
 from experiments import reproduce
 
-LENGTH = 20
 SCRIPT = Path(__file__).parents[2] / "experiments" / "reproduce.py"
 
 
@@ -57,7 +56,7 @@ def killed(prepared_folder, forked, tmp_path_factory):
     """A run that was killed in its second part, then resumed and stopped by Ctrl-C in that part.
 
     The folder, the parts that were finished when it was killed, what the stopped one printed, and
-    the epochs in the state that it saved.
+    the epochs in the state that it saved. One epoch is left.
     """
     out = tmp_path_factory.mktemp("reproduce") / "results"
     line = [SCRIPT, *flags(prepared_folder, out)]
@@ -72,29 +71,41 @@ def killed(prepared_folder, forked, tmp_path_factory):
     assert not alive, "the part goes on without the command that started it"
     before = finished(out)
 
-    # The training of the second part keeps the length that was decided: long enough to be stopped.
-    journal = json.loads((out / "parts.json").read_text())
-    assert journal["parts"]["test_resnet"]["length"] == 1
-    journal["parts"]["test_resnet"]["length"] = LENGTH
-    (out / "parts.json").write_text(json.dumps(journal))
+    # The training of the second part keeps the length that was decided: too long to end by itself.
+    assert change_length(out, 10_000) == 1
     metrics = run / "metrics.jsonl"
     with forked.start(*line, fork_children=True) as process:
         wait_for(lambda: epochs_logged(metrics), process)
         process.send_signal(signal.SIGINT)
         process.wait(120)
     assert process.returncode == 1
-    return out, before, process.stderr, epochs_logged(metrics)
+    epochs = epochs_logged(metrics)
+    assert change_length(out, epochs + 1) == 10_000
+    return out, before, process.stderr, epochs
+
+
+def change_length(out, epochs):
+    """Write another length of the training into the journal; return the one that it had."""
+    journal = json.loads((out / "parts.json").read_text())
+    part = journal["parts"]["test_resnet"]
+    before, part["length"] = part["length"], epochs
+    (out / "parts.json").write_text(json.dumps(journal))
+    return before
 
 
 @pytest.fixture(scope="module")
 def results(killed, prepared_folder, run_script):
-    """The folder of the same run, finished; the scripts of its parts run in this process."""
+    """The folder of the same run, finished; the scripts of its parts run in this process.
+
+    The GANs are trained for a few steps. The figures of the page are drawn, those of the parts not.
+    """
     out, *_ = killed
 
     def run_job(job, flags, **_):
-        run_script(job.script, *flags)
+        run_script(job.script, *flags, draws=False)
 
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(reproduce, "PROBE_STEPS", 4)
         patch.setattr(reproduce, "run_job", run_job)
         run_script("reproduce", *flags(prepared_folder, out))
     return out
@@ -113,8 +124,7 @@ def test_a_killed_run_continues_and_keeps_what_was_finished(killed, results):
     after = finished(results)
     assert before and before.items() <= after.items() and len(before) < len(after)
     lines = (results / "runs" / "test_resnet" / "metrics.jsonl").read_text().splitlines()
-    assert epochs < LENGTH
-    assert [json.loads(line)["epoch"] for line in lines] == list(range(1, LENGTH + 1))
+    assert [json.loads(line)["epoch"] for line in lines] == list(range(1, epochs + 2))
 
 
 def test_the_page_has_every_table_and_figure_and_needs_no_other_file(results):

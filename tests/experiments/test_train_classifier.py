@@ -50,9 +50,9 @@ def command(data, out, **settings):
 
 @pytest.fixture(scope="module")
 def train(run_script):
-    def train(data, out, **settings):
+    def train(data, out, draws=False, **settings):
         flags = flags_of({"data": data, "out": out, "tracker": "None"} | TINY | settings)
-        run_script("train_classifier", *flags)
+        run_script("train_classifier", *flags, draws=draws)
         return out
 
     return train
@@ -66,7 +66,7 @@ def same(a, b):
 @pytest.fixture(scope="module")
 def run(train, prepared_folder, tmp_path_factory):
     out = tmp_path_factory.mktemp("classifier") / "run"
-    return train(prepared_folder, out, tracker="tensorboard")
+    return train(prepared_folder, out, tracker="tensorboard", draws=True)
 
 
 def test_a_run_writes_a_classifier_with_its_artists_and_an_index_of_paintings(run, prepared_folder):

@@ -39,7 +39,7 @@ TINY = [
 ]
 MODERN = ["--model", "modern", "--condition", "genre", "--augment", "ada"]
 BACKBONE = [
-    *(*MODERN, "--backbone", "resnet18:none", "--loss", "hinge", "--match", "0.1"),
+    *(*MODERN, "--backbone", "test_resnet:none", "--loss", "hinge", "--match", "0.1"),
     *("--genre", "landscape", "--genre", "portrait", "--others", "0.5"),
 ]
 EVALUATE = ["--eval-every", "4", "--eval-fakes", "30", "--eval-space", "pixels:8"]
@@ -61,8 +61,8 @@ def cache(tmp_path_factory):
 def train(run_script):
     """Train in this process."""
 
-    def train(out, *flags):
-        run_script("train_gan", *TINY, "--out", out, *flags)
+    def train(out, *flags, draws=False):
+        run_script("train_gan", *TINY, "--out", out, *flags, draws=draws)
         return out
 
     return train
@@ -136,7 +136,7 @@ def assert_same(a, b, **tolerance):
 def finished(train, tmp_path_factory):
     """A run of 30 steps that was never stopped."""
     out = tmp_path_factory.mktemp("finished") / "run"
-    return train(out, *THIRTY_STEPS, "--save-every", 7)
+    return train(out, *THIRTY_STEPS, "--save-every", 7, draws=True)
 
 
 def test_a_run_leaves_samples_generators_curves_and_what_repeats_it(finished):
@@ -410,7 +410,7 @@ def evaluations(run):
 @pytest.fixture(scope="module")
 def evaluated(train, tmp_path_factory):
     out = tmp_path_factory.mktemp("evaluated") / "run"
-    return train(out, *MODERN, *EVALUATE, "--save-every", 3, "--steps", 10)
+    return train(out, *MODERN, *EVALUATE, "--save-every", 3, "--steps", 10, draws=True)
 
 
 def test_the_generator_is_evaluated_during_training_and_reported(evaluated):
@@ -448,13 +448,13 @@ def test_a_resumed_run_is_evaluated_at_the_same_steps_once(train, evaluated, tmp
     assert evaluations(out)[1:] == evaluations(evaluated)
 
 
-# 2e-4 at this width, as in the paper, does not amplify differences of the last bit in 20 steps. A
+# 2e-4 at this width, as in the paper, does not amplify differences of the last bit in 8 steps. A
 # backbone of random weights about doubles such a difference of the gradients at each step: fewer
 # steps are compared, and the networks without Adam's moments.
 COMPARED = ["--log-every", "1", "--precision", "no", "--lr", str(2e-4 * 2 / 64)]
 FAMILIES = {
-    "dcgan": [*COMPARED, *EVALUATE, "--steps", "20", "--eval-every", "20"],
-    "modern": [*COMPARED, *MODERN, "--loss", "hinge", "--steps", "20"],
+    "dcgan": [*COMPARED, *EVALUATE, "--steps", "8", "--eval-every", "8"],
+    "modern": [*COMPARED, *MODERN, "--loss", "hinge", "--steps", "8"],
     "backbone": [*COMPARED, *BACKBONE, "--steps", "4"],
 }
 

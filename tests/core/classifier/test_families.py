@@ -79,7 +79,7 @@ def test_a_network_goes_all_the_way(
 
 
 def train(run_script, flags):
-    run_script("train_classifier", *(f"--{k}={v}" for k, v in flags.items()))
+    run_script("train_classifier", *(f"--{k}={v}" for k, v in flags.items()), draws=False)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from time import perf_counter
+from time import process_time
 from typing import Any, Literal
 
 import numpy as np
@@ -745,7 +745,7 @@ def test_heic_is_decoded():
 
 def test_corrupted_files_are_rejected_or_decoded():
     names = list(CORPUS)[::3]
-    start = perf_counter()
+    start = process_time()  # other processes do not change it
     num_rejected = 0
     for seed in range(200):
         content = corrupted(CORPUS[names[seed % len(names)]]().content, seed)
@@ -755,4 +755,4 @@ def test_corrupted_files_are_rejected_or_decoded():
         except Rejected:
             num_rejected += 1
     assert 20 < num_rejected < 180
-    assert perf_counter() - start < 60
+    assert process_time() - start < 60

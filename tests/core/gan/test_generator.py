@@ -95,7 +95,7 @@ def styled_generator(tmp_path_factory):
     folder = tmp_path_factory.mktemp("run") / "generator"
     config = styled.StyledConfig(side=32, width=4, classes=("landscape", "portrait", "marina"))
     network = styled.Generator(config)
-    torch.nn.init.normal_(network.to_rgb[1].weight, std=0.3)
+    torch.nn.init.normal_(network.to_rgb.weight, std=0.3)
     save_generator(network, folder, TRAINING, 10, "averaged")
     return PaintingGenerator.from_pretrained(folder)
 
@@ -103,7 +103,7 @@ def styled_generator(tmp_path_factory):
 def test_a_checkpoint_knows_its_model_and_its_classes(styled_generator):
     assert styled_generator.classes == ("landscape", "portrait", "marina")
     assert styled_generator.config["architecture"] == "modern"
-    assert styled_generator.num_levels == 3
+    assert styled_generator.num_levels == 4
 
 
 def test_a_label_gives_pictures_of_its_class(styled_generator):
@@ -152,13 +152,13 @@ def test_truncation_moves_styles_towards_the_mean_of_their_class(styled_generato
 def test_mixing_goes_from_one_picture_to_the_other(styled_generator, folder):
     (a, b), y = styled_generator.latents(2).split(1), torch.tensor([0])
     mixed = [
-        styled_generator.paint_styles(styled_generator.mix(a, b, level, y, y)) for level in range(4)
+        styled_generator.paint_styles(styled_generator.mix(a, b, level, y, y)) for level in range(5)
     ]
     torch.testing.assert_close(mixed[0], styled_generator.paint(b, y))
-    torch.testing.assert_close(mixed[3], styled_generator.paint(a, y))
-    assert all(not torch.equal(mixed[i], mixed[i + 1]) for i in range(3))
-    with pytest.raises(BrushworkError, match="between 0 and 3"):
-        styled_generator.mix(a, b, 4)
+    torch.testing.assert_close(mixed[4], styled_generator.paint(a, y))
+    assert all(not torch.equal(mixed[i], mixed[i + 1]) for i in range(4))
+    with pytest.raises(BrushworkError, match="between 0 and 4"):
+        styled_generator.mix(a, b, 5)
     dcgan = PaintingGenerator.from_pretrained(folder)
     for level in (0, 2):
         with pytest.raises(BrushworkError, match="no styles"):

@@ -18,7 +18,7 @@ def generator(request):
         torch.nn.init.normal_(network.layers[-2].weight, std=0.1)
     else:
         network = styled.Generator(styled.StyledConfig(side=32, width=4, latent_dim=8))
-        torch.nn.init.normal_(network.to_rgb[1].weight, std=0.1)
+        torch.nn.init.normal_(network.to_rgb.weight, std=0.1)
     refresh_statistics(network, [(torch.randn(64, 8),)])  # without it all pictures are grey
     return PaintingGenerator(network, {})
 

@@ -153,8 +153,10 @@ BACKBONE = {"backbone": "test_resnet:none"}
     ("networks", "terms"),
     [
         ({"model": "dcgan"}, {"loss": "logistic"}),
-        ({"model": "modern", "classes": ("a", "b")}, {"others": 0.5, "adaptive": True}),
-        ({"model": "modern"}, {"loss": "relativistic", "gamma": 1.0}),
+        (
+            {"model": "modern", "classes": ("a", "b")},
+            {"loss": "relativistic", "gamma": 1.0, "others": 0.5, "adaptive": True},
+        ),
         ({"model": "modern", **BACKBONE}, {"match": 0.1}),
     ],
 )

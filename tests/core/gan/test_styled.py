@@ -17,8 +17,9 @@ from brushwork.gan.styled import (
 
 @pytest.mark.parametrize("side", [32, 64, 128, 256])
 @pytest.mark.parametrize("classes", [(), ("landscape", "portrait")])
-def test_one_config_class_serves_every_side_with_classes_or_without(side, classes):
-    config = StyledConfig(side=side, latent_dim=7, width=2, classes=classes)
+@pytest.mark.parametrize("full_side", [True, False])
+def test_one_config_class_serves_every_side_with_classes_or_without(side, classes, full_side):
+    config = StyledConfig(side=side, latent_dim=7, width=2, classes=classes, full_side=full_side)
     y = torch.tensor([0, 1, 1]) if classes else None
     images = Generator(config)(torch.randn(3, 7), y)
     assert images.shape == (3, 3, side, side)
@@ -74,6 +75,17 @@ def test_the_class_label_changes_the_image_and_the_logit():
     # Logits of two classes differ by the inner product of features and embedding difference.
     h, e = D.layers(x).mean((2, 3)), D.label.weight
     torch.testing.assert_close(D(x, ones) - D(x, zeros), h @ (e[1] - e[0]))
+
+
+def test_the_discriminator_sees_the_contrast_of_a_whole_batch():
+    """Batch normalisation cancels it, if a layer before it has no biases."""
+    torch.manual_seed(0)
+    x = torch.rand(8, 3, 32, 32) * 2 - 1
+    D = Discriminator(StyledConfig(side=32, width=4))
+    assert (D(x) - D(x / 4)).abs().max() > 0.1 * D(x).std()
+    D.layers[0].bias.data.zero_()
+    x = 1000 * x  # far above the small number that the normalisation adds to the variance
+    torch.testing.assert_close(D(x), D(x / 4), rtol=1e-2, atol=1e-3)
 
 
 def test_an_excitation_scales_channels_by_factors_between_0_and_2():

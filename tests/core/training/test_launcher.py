@@ -4,7 +4,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -67,11 +66,11 @@ def launch(tmp_path):
 
 
 def read_to_end(process):
-    """Read the output of a process and of its children, which ends when the last one ends."""
-    began = time.monotonic()
-    out, error = process.communicate("\n", timeout=20)
-    assert time.monotonic() - began < 10
-    return out, error
+    """Read the output of a process and of its children, which ends when the last one ends.
+
+    A child that is not ended sleeps for longer than the timeout.
+    """
+    return process.communicate("\n", timeout=50)
 
 
 @linux

@@ -248,9 +248,9 @@ def test_a_large_table_opens_at_once(tmp_path: Path):
     for number in range(count):
         os.close(os.open(tmp_path / "train" / f"{number}.jpg", os.O_CREAT | os.O_WRONLY))
     kaggle(tmp_path, *(row(f"{number}.jpg") for number in range(count)))
-    start = time.perf_counter()
+    start = time.process_time()  # other processes do not change it
     assert len(painter_by_numbers(tmp_path).table) == count
-    assert time.perf_counter() - start < 5
+    assert time.process_time() - start < 5
 
 
 def test_the_fingerprint_changes_with_a_file_and_with_a_label(tmp_path: Path):

@@ -80,7 +80,10 @@ class PaintingGenerator:
         config = checkpoint.load_config(folder)
         try:
             make_config, make_network, _ = ARCHITECTURES[config["architecture"]]
-            network = make_network(make_config(**config["model"]))
+            shape = dict(config["model"])
+            if config["architecture"] == "modern":
+                shape.setdefault("full_side", False)  # trained before this level existed
+            network = make_network(make_config(**shape))
         except (KeyError, TypeError) as error:
             missing = [key for key in ("architecture", "model") if key not in config]
             reason = f" ({checkpoint.CONFIG} lacks the key {missing[0]!r})" if missing else ""

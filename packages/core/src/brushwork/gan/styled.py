@@ -1,7 +1,7 @@
 """A small style-based GAN for few paintings and little computing (the model "modern").
 
-N images, Z latent dimensions, L levels (one for each side from 4 to S / 2), S side of an image in
-pixels, C channels of the finest level (`width`), K classes.
+N images, Z latent dimensions, L levels (one for each side from 4 to S), S side of an image in
+pixels, C channels of the level of side S / 2 (`width`), K classes.
 
 The generator follows StyleGAN (Karras et al. 2019) at the cost of a DC-GAN. The style is the
 normalised latent plus the embedding of the class label. At each level the style scales and shifts
@@ -40,6 +40,9 @@ class StyledConfig:
         latent_dim: Z.
         width: C.
         classes: names of the K classes, in the order of the labels; () for a GAN without classes.
+        full_side: whether the generator has a level of side S, with C / 2 channels. Without it, the
+            pixels of each 2 x 2 block are a linear function of one place of the level before, which
+            looks woven. Generators that were trained before this level existed do not have it.
 
     Raises:
         BrushworkError: `side` is not one of `SIDES`, `latent_dim` is below 1, or `width` below 2.
@@ -49,6 +52,7 @@ class StyledConfig:
     latent_dim: int = 100
     width: int = 32
     classes: tuple[str, ...] = ()
+    full_side: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))  # JSON has lists, not tuples
@@ -56,17 +60,26 @@ class StyledConfig:
 
     @property
     def channels(self) -> list[int]:
-        """Channels of each level, from the finest (side S / 2) to the coarsest (4 x 4).
+        """Channels of each level, from side S / 2 to side 4.
 
         >>> StyledConfig(side=64, width=32).channels
         [32, 64, 128, 256]
         """
-        return [self.width * min(2**i, 16) for i in range(self.num_levels)]
+        return [self.width * min(2**i, 16) for i in range(int(math.log2(self.side)) - 2)]
+
+    @property
+    def generator_channels(self) -> list[int]:
+        """Channels of each level of the generator, from the finest to the coarsest.
+
+        >>> StyledConfig(side=64, width=32).generator_channels
+        [16, 32, 64, 128, 256]
+        """
+        return [self.width // 2, *self.channels] if self.full_side else self.channels
 
     @property
     def num_levels(self) -> int:
         """L, the number of styles of an image."""
-        return int(math.log2(self.side)) - 2
+        return len(self.generator_channels)
 
 
 class Generator(nn.Module):
@@ -75,7 +88,7 @@ class Generator(nn.Module):
     def __init__(self, config: StyledConfig) -> None:
         super().__init__()
         self.config = config
-        Z, (coarsest, *finer) = config.latent_dim, config.channels[::-1]
+        Z, (coarsest, *finer) = config.latent_dim, config.generator_channels[::-1]
         self.label = nn.Embedding(len(config.classes), Z) if config.classes else None
         self.start = nn.Linear(Z, coarsest * 4 * 4)
         self.start_norm = StyledBatchNorm(coarsest, Z)
@@ -89,7 +102,11 @@ class Generator(nn.Module):
             SkipLayerExcitation(channels_coarse, channels_fine, coarse_side=4 * 2**i)
             for i, (channels_coarse, channels_fine) in enumerate(skips)
         )
-        self.to_rgb = UpsamplingConvolution(channels_in, 3)
+        self.to_rgb = (
+            nn.Conv2d(channels_in, 3, 3, padding=1, bias=False)
+            if config.full_side
+            else UpsamplingConvolution(channels_in, 3)
+        )
         self.apply(initialise_weights)
         # Latents have deviation 1, so embeddings of 0.1 would hardly change the style.
         if self.label is not None:
@@ -118,7 +135,7 @@ class Generator(nn.Module):
         xs = [F.leaky_relu(self.start_norm(x, w[0]), 0.2)]
         for i, level in enumerate(self.levels):
             x = level(xs[-1], w[i + 1])
-            if i >= 1:
+            if 1 <= i <= len(self.excitations):
                 x = self.excitations[i - 1](xs[i - 1], x)
             xs.append(x)
         return self.to_rgb(xs[-1]).tanh()
@@ -147,6 +164,9 @@ class Discriminator(nn.Module):
         self.config = config
         channels_in = config.channels[-1]
         self.layers = nn.Sequential(*downsampling_layers(config.channels))
+        # Biases make thresholds. Without them, batch normalisation would cancel the contrast of
+        # a batch: the discriminator could not see it, and fakes would be black and white.
+        self.layers[0] = nn.Conv2d(3, config.width, 4, 2, 1)
         self.logit = FullConvolution(channels_in + 1, 1, 4, bias=False)
         K = len(config.classes)
         self.label = nn.Embedding(K, channels_in) if K else None
