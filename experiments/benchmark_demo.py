@@ -1,15 +1,18 @@
-"""Compare the speed of the web demo with a plain `gr.Interface` of the same models.
+"""Compare the speed of the web demo with a plain `gr.Interface`, or with an older demo.
 
     uv run experiments/benchmark_demo.py
     uv run experiments/benchmark_demo.py --visitors 8 --seconds 10
     uv run experiments/benchmark_demo.py --other ../older/.venv/bin/python
 
-Each runs as a server and is called over HTTP: a picture is uploaded and identified, and sixteen
-pictures are painted. One visitor calls the servers alternately (A B A B ...). Then --visitors
-visitors call one server for --seconds, and after it the next. With --other, the web demo of another
-installation runs, too. Chromium opens each web demo at its start and uses it as a visitor does. The
-script prints medians, errors, the server's memory, and a line `ratio NAME VALUE` (above 1: the web
-demo is faster).
+With --other, the second server is the web demo of another installation: the Python of its
+environment. It takes the same generator, and its own classifier unless --classifier names one.
+
+Each server is called over HTTP: a picture is uploaded and identified, and --num pictures are
+painted. One visitor calls the servers alternately (A B A B ...). Then --visitors visitors call one
+server for --seconds, and after it the other. Chromium opens each web demo while it starts, and uses
+it as a visitor does: another picture, variety, the pad. The script prints medians, errors, the
+servers' memory, and lines `ratio NAME VALUE` (above 1: this web demo is faster or smaller). On two
+idle cores it takes about three minutes.
 """
 
 import io
@@ -24,7 +27,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
@@ -50,16 +53,16 @@ class Config:
     """Checkpoint of a generator; by default the first bundled one."""
     classifier: str | None = None
     """Checkpoint of a classifier; by default the bundled one. Without any, it is not timed."""
-    rounds: Count = 20
-    """Calls of each endpoint of each server by one visitor."""
+    rounds: Count = 7
+    """Calls of each endpoint by one visitor, and changes of each kind in Chromium."""
     visitors: Annotated[int, Range(1, 10_000)] = 32
     """Visitors that call a server at once."""
     seconds: Positive = 60
     """Seconds for which they call it."""
-    num: Annotated[int, Range(1, 1000)] = 16
+    num: Annotated[int, Range(1, 64)] = 4
     """Pictures generated per call."""
     other: str = ""
-    """Python of another installation, whose web demo is measured in the same run."""
+    """Python of another installation, whose web demo is measured instead of a `gr.Interface`."""
 
 
 @dataclass
@@ -70,22 +73,26 @@ class Server:
         name: "ours", "other" or "plain".
         url: of its page.
         pid: of its process.
+        alive: return whether its process runs.
         stop: end its process.
         paint_arguments: the arguments of its endpoint `paint`.
         seconds_to_page: from its start to its first answer with the models.
         seconds_to_picture: from its start to a picture on the screen of a browser.
         times: seconds of each call by one visitor, by name of the call.
+        memory: MB before and after the calls of many visitors.
         client: of HTTP.
     """
 
     name: str
     url: str
     pid: int
+    alive: Callable[[], bool]
     stop: Callable[[], None]
     paint_arguments: list
     seconds_to_page: float = 0
     seconds_to_picture: float = math.nan
     times: dict[str, list[float]] = field(default_factory=dict)
+    memory: tuple[float, float] = (math.nan, math.nan)
     client: httpx.Client = field(default_factory=lambda: httpx.Client(timeout=120))
 
     def call(self, endpoint: str, data: list) -> None:
@@ -138,15 +145,6 @@ def main(cfg: Config) -> None:
     models = find_models([cfg.generator] if cfg.generator else [], cfg.classifier)
     generator = str(models.painter(None).stages[-1])
     classifier = None if models.classifier is None else str(models.classifier)
-    names = ["ours", "other", "plain"] if cfg.other else ["ours", "plain"]
-    with open_browser() as browser:
-        servers = [
-            serve(cfg, name=name, generator=generator, classifier=classifier, browser=browser)
-            for name in names
-        ]
-        for server in servers:
-            if browser and server.name != "plain":
-                use_in_browser(cfg, server, browser)
     file = io.BytesIO()
     synthetic.draw(0, side=512).save(file, "JPEG", quality=90)
     calls: dict[str, Call] = {
@@ -154,37 +152,58 @@ def main(cfg: Config) -> None:
     }
     if classifier:
         calls["identify"] = lambda server: server.identify(file.getvalue())
-    try:
+    with ExitStack() as stack:
+        # Start: until Chromium shows a picture, and until the models are open.
+        browser = stack.enter_context(open_browser())
+        servers = []
+        for name in ("ours", "other" if cfg.other else "plain"):
+            server = serve(cfg, name=name, generator=generator, classifier=classifier)
+            stack.callback(server.stop)
+            wait_until_ready(server, browser)
+            servers.append(server)
+        # One visitor, in Chromium and over HTTP.
+        for server in servers:
+            if browser and server.name != "plain":
+                use_in_browser(cfg, server, browser)
         for _ in range(cfg.rounds):
             for name, call in calls.items():
                 for server in servers:
                     server.times.setdefault(name, []).append(seconds_of(call, server))
         print_times(cfg, servers=servers, names=list(calls))
+        # Many visitors.
         rates = [call_at_once(cfg, server, calls=list(calls.values())) for server in servers]
-        for server, rate in zip(servers[1:], rates[1:], strict=True):
-            print(f"ratio crowd_calls_per_second_to_{server.name} {rates[0] / max(rate, 1e-9):.2f}")
-    finally:
-        for server in servers:
-            server.stop()
+        ours, theirs = servers
+        print_ratio(f"crowd_calls_per_second_to_{theirs.name}", rates[0], rates[1])
+        print_ratio(f"memory_to_{theirs.name}", theirs.memory[1], ours.memory[1])
 
 
 def print_times(cfg: Config, servers: list[Server], names: list[str]) -> None:
-    """Print the median time of each call by one visitor, the ratios, and the time of the start."""
+    """Print the median time of each call by one visitor, the ratios, and the times of the start."""
     print(f"{os.cpu_count()} cores, float32; milliseconds, median of {cfg.rounds} calls")
+    ours, theirs = servers
     for name in [*names, *IN_BROWSER]:
         # The first call of each kind is slower: models are loaded.
         medians = {
-            server.name: 1000 * statistics.median(server.times[name][1:])
+            server.name: 1000 * statistics.median(server.times[name][1:] or server.times[name])
             for server in servers
-            if name in server.times
+            if server.times.get(name)
         }
-        print(
-            f"{name:<12} " + "   ".join(f"{who} {median:7.0f}" for who, median in medians.items())
-        )
-        for who, median in medians.items():
-            if who != "ours":
-                print(f"ratio {name.split()[0]}_to_{who} {median / medians['ours']:.2f}")
+        texts = [f"{who} {median:7.0f}" for who, median in medians.items()]
+        print(f"{name:<12} " + "   ".join(texts), flush=True)
+        if len(medians) == len(servers):
+            kind = name.partition(" ")[0]
+            print_ratio(f"{kind}_to_{theirs.name}", medians[theirs.name], medians[ours.name])
     print("models ready", *(f"{each.name} {each.seconds_to_page:7.1f} s" for each in servers))
+    print("first picture", *(f"{each.name} {each.seconds_to_picture:6.1f} s" for each in servers))
+    print_ratio(
+        f"first_picture_to_{theirs.name}", theirs.seconds_to_picture, ours.seconds_to_picture
+    )
+
+
+def print_ratio(name: str, theirs: float, ours: float) -> None:
+    """Print a ratio in the form of all benchmarks; nothing if a side was not measured."""
+    if not math.isnan(theirs + ours):
+        print(f"ratio {name} {theirs / max(ours, 1e-9):.2f}", flush=True)
 
 
 @contextmanager
@@ -215,26 +234,52 @@ ON_SCREEN = """() => [...document.images].some(
   (one) => one.complete && one.naturalWidth >= 32 && one.getBoundingClientRect().width >= 64)"""
 
 
-def first_picture(url: str, start: float, browser: "Browser") -> float:
+def wait_until_ready(server: Server, browser: "Browser | None") -> None:
+    """Wait for the first picture in a browser, unless the server is plain, and for the models."""
+    start = time.perf_counter()
+    if browser and server.name != "plain":
+        server.seconds_to_picture = first_picture(server, start, browser)
+    address = server.url if server.name == "plain" else f"{server.url}/health"
+    while not_too_late(server, start):
+        with suppress(httpx.TransportError, httpx.HTTPStatusError):
+            httpx.get(address, timeout=60).raise_for_status()
+            server.seconds_to_page = time.perf_counter() - start
+            print(f"{server.name} answers after {server.seconds_to_page:.1f} s", flush=True)
+            return
+        time.sleep(0.05)
+
+
+def not_too_late(server: Server, start: float) -> bool:
+    """Return True; raise an error if a server has ended, or takes more than five minutes."""
+    if not server.alive():
+        raise BrushworkError(f"the server {server.name} ended at once; see its messages above")
+    if time.perf_counter() - start > 300:
+        raise BrushworkError(
+            f"the server {server.name} did not answer within five minutes; see its messages above"
+        )
+    return True
+
+
+def first_picture(server: Server, start: float, browser: "Browser") -> float:
     """Open a page that may not be served yet; return the seconds from `start` to a picture."""
     from playwright.sync_api import Error
 
-    while time.perf_counter() - start < 300:
+    while not_too_late(server, start):
         with suppress(httpx.TransportError):  # a browser that tries in vain would take the cores
-            httpx.get(f"{url}/favicon.ico", timeout=60)
+            httpx.get(f"{server.url}/favicon.ico", timeout=60)
             break
         time.sleep(0.1)
     page = browser.new_page()
-    while time.perf_counter() - start < 300:
+    while not_too_late(server, start):
         try:
-            page.goto(url)
+            page.goto(server.url)
             page.wait_for_function(ON_SCREEN, polling=20, timeout=5000)
-            seconds = time.perf_counter() - start
-            page.close()
-            return seconds
+            break
         except Error:  # the page was loaded again meanwhile
             time.sleep(0.1)
-    raise BrushworkError(f"{url} showed no picture within five minutes")
+    seconds = time.perf_counter() - start
+    page.close()
+    return seconds
 
 
 def use_in_browser(cfg: Config, server: Server, browser: "Browser") -> None:
@@ -262,51 +307,34 @@ def use_in_browser(cfg: Config, server: Server, browser: "Browser") -> None:
     page.close()
 
 
-def serve(
-    cfg: Config, name: str, generator: str, classifier: str | None, browser: "Browser | None"
-) -> Server:
-    """Start one of the servers in a process of its own, and wait for its models."""
+def serve(cfg: Config, name: str, generator: str, classifier: str | None) -> Server:
+    """Start one of the servers in a process of its own."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    start = time.perf_counter()
-    if name != "plain":
-        command = [
-            cfg.other if name == "other" else sys.executable,
-            "-m",
-            "brushwork_demo",
-            "--port",
-            str(port),
-        ]
-        command += ["--generator", generator]
-        command += ["--classifier", classifier] if classifier else []
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-    else:
+    if name == "plain":
         context = multiprocessing.get_context("spawn")
         process = context.Process(target=plain, args=(port, generator, classifier), daemon=True)
         process.start()
-    server = Server(
+        alive = process.is_alive
+    else:
+        command = [cfg.other if name == "other" else sys.executable, "-m", "brushwork_demo"]
+        command += ["--port", str(port), "--generator", generator]
+        # An older version may not open today's bundled classifier, so it takes its own.
+        own = name == "other" and cfg.classifier is None
+        command += ["--classifier", classifier] if classifier and not own else []
+        process = program = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+
+        def alive() -> bool:
+            return program.poll() is None
+
+    return Server(
         name=name,
         url=f"http://127.0.0.1:{port}",
         pid=process.pid or 0,
+        alive=alive,
         stop=process.terminate,
         paint_arguments=[0, cfg.num] if name == "plain" else ["", 0, cfg.num, 1, 0, ""],
-    )
-    if browser and name != "plain":
-        server.seconds_to_picture = first_picture(server.url, start=start, browser=browser)
-        print(
-            f"{name}: first picture on screen after {server.seconds_to_picture:.1f} s", flush=True
-        )
-    address = server.url if name == "plain" else f"{server.url}/health"
-    while time.perf_counter() - start < 300:
-        try:
-            httpx.get(address, timeout=60).raise_for_status()
-            server.seconds_to_page = time.perf_counter() - start
-            return server
-        except (httpx.TransportError, httpx.HTTPStatusError):
-            time.sleep(0.05)
-    raise BrushworkError(
-        f"the server {name} did not answer within five minutes; see its messages above"
     )
 
 
@@ -320,7 +348,8 @@ def seconds_of(call: Call, server: Server) -> float:
 def call_at_once(cfg: Config, server: Server, calls: list[Call]) -> float:
     """Let many visitors call a server at once; print the results, and return calls per second."""
     before = server.megabytes()
-    end = time.perf_counter() + cfg.seconds
+    start = time.perf_counter()
+    end = start + cfg.seconds
 
     def visit(number: int) -> list[float | str]:
         """Call until the end; return the seconds of each call, or its error."""
@@ -335,19 +364,22 @@ def call_at_once(cfg: Config, server: Server, calls: list[Call]) -> float:
 
     with ThreadPoolExecutor(cfg.visitors) as visitors:
         visits = visitors.map(visit, range(cfg.visitors))
-        time.sleep(cfg.seconds / 2)  # until every thread of the server has allocated its memory
-        halfway = server.megabytes()
         results = [result for visit in visits for result in visit]
-    times = sorted(result for result in results if isinstance(result, float)) or [float("nan")]
+    seconds = time.perf_counter() - start
+    times = sorted(result for result in results if isinstance(result, float))
     errors = [result for result in results if isinstance(result, str)]
-    median, slow = (1000 * times[int(share * (len(times) - 1))] for share in (0.5, 0.95))
-    print(
-        f"{server.name}: {cfg.visitors} visitors, {len(times) / cfg.seconds:.1f} calls/s, "
-        f"p50 {median:.0f} ms, p95 {slow:.0f} ms, {len(errors)} errors {sorted(set(errors))[:2]}, "
-        f"memory {before:.0f} MB before, {halfway:.0f} MB halfway, "
-        f"{server.megabytes():.0f} MB after"
+    rate = len(times) / seconds
+    median, slow = (
+        1000 * times[int(share * (len(times) - 1))] if times else math.nan for share in (0.5, 0.95)
     )
-    return len(times) / cfg.seconds
+    server.memory = (before, server.megabytes())
+    print(
+        f"{server.name}: {cfg.visitors} visitors, {rate:.1f} calls/s, p50 {median:.0f} ms, "
+        f"p95 {slow:.0f} ms, {len(errors)} errors {sorted(set(errors))[:2]}, "
+        f"memory {before:.0f} MB before, {server.memory[1]:.0f} MB after",
+        flush=True,
+    )
+    return rate
 
 
 if __name__ == "__main__":

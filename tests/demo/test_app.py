@@ -377,8 +377,8 @@ def preview(page):
 def test_a_link_has_a_preview_of_its_picture(server):
     page = httpx.get(f"{server.url}/?painter=meadows&seed=7.2", timeout=60).text
     found = preview(page)
-    assert found["og:title"] == "Meadows, picture 7.2 · brushwork"
-    assert page.count("<title>Meadows, picture 7.2 · brushwork</title>") == 1
+    assert found["og:title"] == "Meadows, a variation of picture 7 · brushwork"
+    assert page.count("<title>Meadows, a variation of picture 7 · brushwork</title>") == 1
     address = html.unescape(found["og:image"])
     assert address == f"{server.url}/picture.jpg?painter=meadows&seed=7.2"
     assert httpx.get(address, timeout=60).headers["content-type"] == "image/jpeg"

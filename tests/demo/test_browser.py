@@ -212,16 +212,18 @@ def test_cards_choose_the_painter(page):
 def test_a_wrong_link_says_so_and_leaves_the_page_usable(page):
     page.locator("details").evaluate("(one) => one.open = true")
     page.locator("#seed").fill("no number")
+    shown, seed = picture(page), page.url
     page.locator("#seed").press("Enter")
     page.wait_for_selector("#message:has-text('cannot be read')")
-    shown = picture(page)
+    page.wait_for_function("was => location.href == was", arg=seed)
+    assert page.locator("#seed").input_value() in seed, "the old picture stays, with its recipe"
     page.locator("#another").click()
-    # "Another" replaces the seed only, so the picture is painted again.
     changed(page, shown)
+    assert page.locator("#message").inner_text() == ""
 
 
 def test_a_walk_around_the_picture_is_shown_as_a_video(page):
-    page.get_by_role("button", name="Video, and what").click()
+    page.get_by_role("button", name="Video and classifier").click()
     page.locator("#walk").click()
     page.wait_for_selector("#film video")
     page.wait_for_function("document.querySelector('#film video').readyState >= 2")
@@ -246,6 +248,21 @@ def test_an_uploaded_painting_is_identified_with_evidence_and_similar_paintings(
     assert "similar" in page.locator("#nearest li").first.inner_text()
 
 
+def test_on_a_phone_a_linked_picture_is_kept_and_stays_in_sight_at_the_pad(browser, server):
+    page = browser.new_page(viewport={"width": 390, "height": 844})
+    page.set_default_timeout(PATIENCE)
+    page.goto(f"{server.url}/?painter=meadows&seed=5.1")
+    page.wait_for_function("document.querySelectorAll('#strip button').length == 2")
+    assert page.locator("#which").inner_text() == "a variation of picture 5"
+    page.locator("#keep").click()
+    page.wait_for_selector("#kept button")
+    assert page.evaluate("window.brushworkKept") == ["painter=meadows&seed=5.1"]
+    page.evaluate("document.querySelector('#variety').scrollIntoView()")
+    page.wait_for_function("scrollY > 100")
+    assert page.locator("#picture").bounding_box()["y"] >= 0
+    page.close()
+
+
 def test_a_file_that_is_not_a_picture_is_refused_with_a_message(page, tmp_path):
     (tmp_path / "letter.jpg").write_text("dear painter")
     page.locator("#upload [aria-label='Remove Image'], #upload [aria-label='Clear']").first.click()
@@ -267,7 +284,8 @@ def test_the_quiz_answers_each_round(page):
         page.locator("[data-guess='0']").click()
         page.wait_for_selector(".quiz .pair button.fake")
         assert page.get_by_text("Generated: Meadows").count() == 1
-        page.get_by_role("button", name="Next pair").click()
+        assert page.evaluate("document.activeElement.textContent") == "Next pair"
+        page.keyboard.press("Enter")
     page.wait_for_selector("text=Round 3 of 10")
 
 

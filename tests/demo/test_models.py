@@ -61,7 +61,7 @@ def test_the_page_opens_on_the_best_bundled_generator():
 def test_painters_have_titles_for_people():
     titles = find_models().titles
     assert titles["monet"] == "After Claude Monet" and titles["landscapes"] == "Landscapes"
-    assert titles["in-the-manner-of"] == "In the manner of…"
+    assert titles["in-the-manner-of"] == "In the manner of 14 artists"
 
 
 def test_equal_titles_contain_the_names():

@@ -1,3 +1,4 @@
+import copy
 import shutil
 
 import numpy as np
@@ -122,6 +123,16 @@ def test_an_unknown_label_suggests_a_similar_one(styled_generator, folder):
         styled_generator.sample(1, label="portraits")
     with pytest.raises(BrushworkError, match="has no class"):
         PaintingGenerator.from_pretrained(folder).sample(1, label="portrait")
+
+
+def test_mean_styles_follow_a_network_in_training_and_are_kept_for_a_checkpoint(styled_generator):
+    assert styled_generator.mean_styles() is styled_generator.mean_styles()
+    live = PaintingGenerator(copy.deepcopy(styled_generator.network), {})
+    torch.testing.assert_close(live.mean_styles(), styled_generator.mean_styles())
+    before = live.mean_styles()
+    for weight in live.network.parameters():
+        weight.mul_(1.1)
+    assert not torch.allclose(live.mean_styles(), before)
 
 
 def test_truncation_moves_styles_towards_the_mean_of_their_class(styled_generator):

@@ -229,7 +229,8 @@ def serve(args: argparse.Namespace) -> None:
     except OSError as error:
         raise BrushworkError(f"no free port ({error}); choose another `port`") from error
     print(f"* starting on http://{url_host(args.host)}:{foyer.server_port}", flush=True)
-    # Gradio and torch take seconds to import, which --help and wrong flags need not wait for.
+    print("* loading the libraries", flush=True)
+    # They take seconds to import, which --help and wrong flags need not wait for.
     from brushwork_demo import app
     from brushwork_demo.models import find_models
 

@@ -49,7 +49,7 @@ class Painter:
         training = self.config.get("training", {})
         artists = _names(training.get("artist"))
         if training.get("condition") == "artist":
-            return "In the manner of…"
+            return f"In the manner of {len(self.config['model'].get('classes', ()))} artists"
         if len(artists) == 1:
             return f"After {artists[0]}"
         if self.genre and not artists:

@@ -197,6 +197,21 @@ def read_latent(text: str, sample: Callable[[int], tuple[Latent, int]]) -> tuple
     return z, y
 
 
+def in_words(text: object) -> str:
+    """Say in a few words which picture the latent of a recipe is, for its caption.
+
+    >>> [in_words(text) for text in ("7", "7.3.1", "7@0.2,-0.4", "(7~9*0.5)")]
+    ['picture 7', 'a variation of picture 7', 'near picture 7', 'a mixture of two pictures']
+    """
+    seed = str(text or 0)
+    whole = re.match(r"\d+", seed)
+    if whole is None:
+        return "a mixture of two pictures"
+    if whole.end() == len(seed):
+        return f"picture {seed}"
+    return f"{'near' if '@' in seed else 'a variation of'} picture {whole[0]}"
+
+
 def random_stream(text: str) -> np.random.Generator:
     """Return a source of random numbers that a text determines; never that of a seed alone."""
     return np.random.default_rng(list(text.encode()))

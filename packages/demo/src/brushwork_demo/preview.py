@@ -86,7 +86,7 @@ def elements(models: Models, request: Request, first: Mapping[str, Any] | None) 
         except BrushworkError:  # the link is not valid here
             recipe = {}
         if recipe:
-            heading = f"{title}, picture {recipe['seed'][:12]} · {NAME}"
+            heading = f"{title}, {paint.in_words(recipe['seed'])} · {NAME}"
         shown = recipe or {key: str(value) for key, value in first.items()}
         values["og:image"] = f"{root}{PICTURE}?{urlencode(shown)}"
         values["og:image:alt"] = "A picture that a neural network painted"

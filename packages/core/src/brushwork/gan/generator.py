@@ -45,6 +45,9 @@ class PaintingGenerator(Sampler[Tensor]):
             num_levels=network.config.num_levels if has_styles else 0,
         )
         self.network = network.eval().requires_grad_(False)
+        # An opened checkpoint does not change; the weights of a network in training do.
+        self._is_final = False
+        self._mean_styles: Tensor | None = None
 
     @classmethod
     def from_pretrained(
@@ -77,7 +80,9 @@ class PaintingGenerator(Sampler[Tensor]):
                 "train_gan.py wrote"
             ) from error
         checkpoint.load_weights(network, folder)
-        return cls(network.to(device), config)
+        generator = cls(network.to(device), config)
+        generator._is_final = True
+        return generator
 
     @torch.inference_mode()
     def styles(self, z: Tensor, y: Tensor | None = None, truncation: float = 1.0) -> Tensor:
@@ -99,9 +104,14 @@ class PaintingGenerator(Sampler[Tensor]):
             BrushworkError: the model has no styles.
         """
         network = self._styled()
+        if self._mean_styles is not None:
+            return self._mean_styles.to(self.device)
         z = self.latents(NUM_MEAN_LATENTS).to(self.device)
         labels = torch.arange(max(1, len(self.classes)), device=self.device)
-        return torch.stack([network.styles(z, y.expand(len(z))).mean(0) for y in labels])
+        means = torch.stack([network.styles(z, y.expand(len(z))).mean(0) for y in labels])
+        if self._is_final:
+            self._mean_styles = means
+        return means
 
     @property
     def device(self) -> torch.device:

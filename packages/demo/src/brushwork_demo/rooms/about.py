@@ -37,8 +37,8 @@ this browser only.
 ## More
 
 The page is part of *brushwork*, open-source software (MIT licence) that trains and evaluates such
-networks. Its README and `docs/results.md` have all measurements and the commands behind them. Each
-model has a card that names its training set and its licence. Method: Goodfellow et al.,
+networks. Its README and `docs/results.md` have all measurements and the commands behind them. The
+card of each model, below, names its training set and its licence. Method: Goodfellow et al.,
 [Generative Adversarial Networks](https://arxiv.org/abs/1406.2661); this program reproduces a report
 of 2019 that used Painter by Numbers.
 """
@@ -90,6 +90,25 @@ def classifier_card(config: Mapping[str, Any]) -> str:
     )
 
 
+def all_cards(models: Models) -> str:
+    """Read the model cards of the page's checkpoints, each below its licence; Markdown."""
+    from huggingface_hub import ModelCard
+
+    folders = {models.titles[name]: one.stages[-1] for name, one in models.painters.items()}
+    if models.classifier:
+        folders["The classifier"] = models.classifier
+    texts = []
+    for title, folder in folders.items():
+        file = folder / checkpoint.CARD
+        if not file.is_file():
+            texts.append(f"# {title}\n\nThis checkpoint has no model card.")
+            continue
+        card = ModelCard(file.read_text(encoding="utf-8"), ignore_metadata_errors=True)
+        licence = card.data.get("license_name") or card.data.get("license") or "not stated"
+        texts.append(f"# {title}\n\nLicence: {licence}.\n\n{card.text}")
+    return "\n\n".join(texts)
+
+
 def room(models: Models) -> None:
     """Place the texts of the room."""
     lines = [painter_card(models, name) for name in models.painters]
@@ -98,3 +117,6 @@ def room(models: Models) -> None:
     gr.Markdown(PURPOSE, elem_classes="prose")
     gr.Markdown("## How good it is\n\n" + "\n".join(lines), elem_classes="prose")
     gr.Markdown(LIMITS, elem_classes="prose")
+    with gr.Accordion("Model cards, with their licences", open=False) as cards:
+        texts = gr.Markdown(elem_classes="prose")
+    cards.expand(lambda: all_cards(models), None, texts, api_visibility="private")

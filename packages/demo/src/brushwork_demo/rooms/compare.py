@@ -27,6 +27,13 @@ EXPLAINED = (
     f"{MEASURES['Closeness'][1]}; variety counts {MEASURES['Variety'][1]}; novelty counts "
     f"{MEASURES['Novelty'][1]}. A neural network measures what is near."
 )
+CURVES = {
+    "loss_G": "Loss of the generator",
+    "loss_D": "Loss of the discriminator",
+    "D(x)": "Discriminator's mean for paintings, D(x)",
+    "D(G(z))": "Discriminator's mean for fakes, D(G(z))",
+}
+"""What each curve of `metrics.jsonl` shows."""
 OTHER_SPACES = " These generators were measured by different networks, so compare with care."
 SCRIPT = """
 const show = (at) => {
@@ -35,6 +42,8 @@ const show = (at) => {
     [...box.children].forEach((image, n) => {
       image.classList.toggle("shown", n == Math.round(at * last));
       image.setAttribute("aria-hidden", n != Math.round(at * last));
+      if (n == Math.round(at * last))
+        box.parentElement.querySelector("small").textContent = image.dataset.stage;
     });
   }
 };
@@ -93,7 +102,7 @@ def side_by_side(models: Models, names: Sequence[str], seed: int) -> str:
             f'<input type="range" min="0" max="{most - 1}" value="{most - 1}" step="1" '
             'aria-label="Stage of the training"></div>'
         )
-    return f'<div class="compared">{figures}</div>{film}<p class="hint">{note}</p>'
+    return f'{film}<div class="compared">{figures}</div><p class="hint">{note}</p>'
 
 
 def _figure(models: Models, name: str, seed: int) -> str:
@@ -106,18 +115,20 @@ def _figure(models: Models, name: str, seed: int) -> str:
     for i, array in enumerate(serving.paint_each(requests)):
         last = i == len(requests) - 1
         large: Image.Image = paint.enlarged(array[0], SIDE)
-        after = "" if last else f", after {painter.epochs[i]:,.0f} epochs"
+        stage = f"after {painter.epochs[i]:,.0f} epochs"
         images += (
             f'<img src="{data_url(large)}" class="{"shown" if last else ""}" '
             f'aria-hidden="{str(not last).lower()}" width="{SIDE}" height="{SIDE}" '
-            f'alt="{escape(paint.described(array[0], title))}, seed {seed}{after}">'
+            f'data-stage="{stage}" alt="{escape(paint.described(array[0], title))}, seed {seed}, '
+            f'{stage}">'
         )
     rows = "".join(
         f"<tr><th scope='row'>{measure} ↑</th><td>{value:.0%}</td></tr>"
         for measure, value in plain_measures(painter)[1].items()
     )
     return (
-        f'<figure><div class="stages">{images}</div><figcaption>{escape(title)}</figcaption>'
+        f'<figure><div class="stages">{images}</div><figcaption>{escape(title)}<br>'
+        f"<small>after {painter.epochs[-1]:,.0f} epochs</small></figcaption>"
         f"<table>{rows}</table></figure>"
     )
 
@@ -136,26 +147,50 @@ def all_measures(models: Models, names: Sequence[str]) -> str:
         columns.append(facts | {key: f"{value:,.4g}" for key, value in results(painter).items()})
     keys = dict.fromkeys(key for column in columns for key in column)
     head = "".join(f"<th scope='col'>{escape(models.titles[name])}</th>" for name in names)
-    # <wbr> lets the browser break a long name such as kid_error_inception.
-    rows = "".join(
-        f"<tr><th scope='row'>{escape(key).replace('_', '_<wbr>')}</th>"
-        + "".join(f"<td>{escape(column.get(key, ''))}</td>" for column in columns)
-        + "</tr>"
-        for key in keys
-    )
-    return f'<div class="measures"><table><tr><td></td>{head}</tr>{rows}</table></div>'
+    body = ""
+    spaces = [key.removeprefix("precision_") for key in keys if key.startswith("precision_")]
+    for space in ["", *spaces]:
+        suffix = f"_{space}" if space else ""
+        ours = [key for key in keys if _space_of(key, spaces) == space]
+        if space:
+            body += (
+                f"<tr><th scope='rowgroup' colspan='{len(names) + 1}'>In the feature space "
+                f"<b>{escape(space)}</b></th></tr>"
+            )
+        body += "".join(
+            f"<tr><th scope='row'>{escape(_spelled(key.removesuffix(suffix)))}</th>"
+            + "".join(f"<td>{escape(column.get(key, ''))}</td>" for column in columns)
+            + "</tr>"
+            for key in ours
+        )
+    return f'<div class="measures"><table><tr><td></td>{head}</tr>{body}</table></div>'
 
 
-def curve_names(models: Models) -> list[str]:
-    """List the curves that at least one painter's run recorded."""
+def _spelled(metric: str) -> str:
+    """Write a metric's name as people do: "kid_error" is "KID error"."""
+    short = {"cas", "emd", "fid", "is", "kid", "mmd", "nn"}
+    return " ".join(word.upper() if word in short else word for word in metric.split("_"))
+
+
+def _space_of(key: str, spaces: Sequence[str]) -> str:
+    """Return the feature space that ends a metric's name; "" for a number without one."""
+    return next((space for space in spaces if key.endswith(f"_{space}")), "")
+
+
+def curve_names(models: Models) -> list[tuple[str, str]]:
+    """List the curves that at least one painter's run recorded: what each shows, and its key."""
     keys = {key for who in models.painters.values() for line in who.curves for key in line}
-    return [key for key in ("loss_G", "loss_D", "D(x)", "D(G(z))") if key in keys]
+    return [(text, key) for key, text in CURVES.items() if key in keys]
 
 
 def curves(models: Models, names: Sequence[str], key: str) -> pd.DataFrame:
     """Collect one curve of several painters in a table: columns `epoch`, `key` and `painter`."""
     rows = [
-        {"epoch": line.get("epoch", line.get("step", 0)), key: line[key], "painter": name}
+        {
+            "epoch": line.get("epoch", line.get("step", 0)),
+            key: line[key],
+            "painter": models.titles[name],
+        }
         for name in names
         for line in models.painter(name).curves
         if key in line
@@ -182,14 +217,9 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
     """
     painters = list(models.painters)
     keys = curve_names(models)
-    with gr.Column(elem_id="choice"):
-        with gr.Row(equal_height=True):
-            names = gr.CheckboxGroup(
-                [(title, name) for name, title in models.titles.items()],
-                value=painters[:MAX_COMPARED],
-                label=f"Generators, up to {MAX_COMPARED}",
-                elem_id="compared",
-            )
+    with gr.Column(elem_id="choice"), gr.Row(equal_height=False):
+        # The first one is placed first, and what follows must not move it.
+        with gr.Column(scale=1, min_width=320), gr.Row(equal_height=True):
             seed = gr.Number(
                 7,
                 label="Seed for all",
@@ -197,16 +227,29 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
                 minimum=0,
                 maximum=MAX_SEED,
                 elem_id="same-seed",
+                min_width=120,
             )
-        again = gr.Button("Another seed", variant="primary", elem_id="another-seed")
+            again = gr.Button(
+                "Another seed", variant="primary", elem_id="another-seed", min_width=140
+            )
+        names = gr.CheckboxGroup(
+            [(title, name) for name, title in models.titles.items()],
+            value=painters[:MAX_COMPARED],
+            label=f"Generators, up to {MAX_COMPARED}",
+            elem_id="compared",
+            scale=3,
+            min_width=320,
+        )
     table = gr.HTML(js_on_load=SCRIPT, elem_id="comparison")
     with gr.Accordion("All measures and training curves", open=False):
         measures = gr.HTML(elem_id="measures")
-        key = gr.Dropdown(keys, value=keys[0] if keys else None, label="Curve", visible=bool(keys))
+        key = gr.Dropdown(
+            keys, value=keys[0][1] if keys else None, label="Curve", visible=bool(keys)
+        )
         plot = gr.LinePlot(
             None,
             x="epoch",
-            y=keys[0] if keys else "loss_G",
+            y=keys[0][1] if keys else "loss_G",
             color="painter",
             height=260,
             visible=bool(keys),
@@ -223,7 +266,7 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
     @visitor_errors
     def draw(chosen: list[str], curve: str) -> Any:
         value = curves(models, chosen, curve)
-        return gr.update(value=value, y=curve, title=f"{curve} during training")
+        return gr.update(value=value, y=curve, title=f"{CURVES.get(curve, curve)} during training")
 
     limits: dict[str, Any] = {
         "concurrency_limit": 8,

@@ -74,10 +74,19 @@ def traits(found: Identification) -> dict[str, str]:
     """Return the likeliest style, genre and decade, as far as the answer has them."""
     columns = {"Style": found.style, "Genre": found.genre, "Decade": found.decade}
     return {
-        name: f"{guesses[0].value}, {guesses[0].probability:.0%}"
+        name: f"{guesses[0].value}, {rounded(guesses[0].probability)}"
         for name, guesses in columns.items()
         if guesses
     }
+
+
+def rounded(probability: float) -> str:
+    """Format a probability; never as 100%, which would be a certainty.
+
+    >>> rounded(0.451), rounded(0.997)
+    ('45%', 'over 99%')
+    """
+    return "over 99%" if probability >= 0.995 else f"{probability:.0%}"
 
 
 def answer_section(
@@ -99,7 +108,7 @@ def answer_section(
     """
     best, probability, _ = rows[0]
     if known:
-        verdict, detail = escape(best), f"with a probability of {probability:.0%}"
+        verdict, detail = escape(best), f"with a probability of {rounded(probability)}"
     else:
         verdict = "None of the known artists"
         detail = f"If it is one of them, most likely {escape(best)}."
@@ -109,7 +118,8 @@ def answer_section(
     if none is not None:
         bars += _bar("None of these", none, "An artist that the classifier does not know", "none")
     more = "".join(
-        f"<dt>{escape(name)}</dt><dd>{escape(text)}</dd>" for name, text in (traits or {}).items()
+        f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>"
+        for name, text in (traits or {}).items()
     )
     head = f'<p class="over">{escape(heading)}</p>' if heading else ""
     return (
@@ -189,7 +199,7 @@ def room(models: Models) -> None:
                     mirror=False, constraints={"video": {"facingMode": "environment"}}
                 ),
                 height="clamp(200px, 34vh, 400px)",
-                placeholder="Drop a painting here, paste one, or click to choose a file",
+                placeholder="Choose a picture of a painting, drop it here, or use the camera below",
                 alt_text="The painting to identify",
                 elem_id="upload",
             )

@@ -17,9 +17,10 @@ const recipeOf = (text) => {
 };
 const randomSeed = () => String(Math.floor(Math.random() * 1e6));
 
-const seen = new Map(); // query -> {src, alt}
+const seen = new Map(); // query -> {src, alt, which}
 for (const name in painters) seen.set(query(opening(name)), props.covers[name]);
 let current = opening(props.painters[0].name);
+let shown = current; // the recipe of the large picture
 let mixing = null;
 const used = new Map(); // variations already shown of each picture
 
@@ -29,19 +30,29 @@ function say(text) {
   $("#message").textContent = text;
 }
 
+const coming = new Map(); // query -> promise; the large picture and the strip want the same one
+
+async function load(recipes) {
+  let answer;
+  try {
+    answer = await server.show(recipes);
+  } catch {
+    answer = {error: "The server does not answer or is busy. Try again in a moment."};
+  }
+  recipes.forEach((recipe) => coming.delete(query(recipe)));
+  if (answer.error) throw new Error(answer.error);
+  recipes.forEach((recipe, n) => seen.set(query(recipe), answer[n]));
+}
+
 async function ask(recipes) {
-  const missing = recipes.filter((recipe) => !seen.has(query(recipe)));
+  const missing = recipes.filter((one) => !seen.has(query(one)) && !coming.has(query(one)));
   for (let i = 0; i < missing.length; i += 16) {
     const part = missing.slice(i, i + 16);
-    let answer;
-    try {
-      answer = await server.show(part);
-    } catch {
-      answer = {error: "The server does not answer or is busy. Try again in a moment."};
-    }
-    if (answer.error) throw new Error(answer.error);
-    part.forEach((recipe, n) => seen.set(query(recipe), answer[n]));
+    const loading = load(part);
+    part.forEach((recipe) => coming.set(query(recipe), loading));
+    await loading;
   }
+  await Promise.all(recipes.map((recipe) => coming.get(query(recipe))));
   while (seen.size > 400) seen.delete(seen.keys().next().value);
   return recipes.map((recipe) => seen.get(query(recipe)));
 }
@@ -76,22 +87,28 @@ async function draw(recipe) {
       const wanted = next;
       next = null;
       const [picture] = await ask([wanted]);
+      shown = wanted;
       $("#picture").src = picture.src;
       $("#picture").alt = picture.alt;
+      $("#which").textContent = picture.which;
+      entitle();
     }
   });
   busy = false;
   next = null;
+  if (query(shown) != query(current)) { // an error: the picture stays, and so does its recipe
+    const failed = location.search == "?" + query(current);
+    current = shown;
+    if (failed) history.replaceState(history.state, "", "?" + query(current));
+    describe();
+  }
 }
 
 function describe() {
   const painter = painters[current.painter];
   const title = current.label && painter.classes.includes(current.label)
-    ? painter.title.replace("…", " " + current.label) : painter.title;
-  const short = current.seed.length > 14 ? current.seed.slice(0, 12) + "…" : current.seed;
+    ? "In the manner of " + current.label : painter.title;
   $("#what").textContent = title;
-  $("#which").textContent = "picture " + short;
-  entitle();
   $("#seed").value = current.seed;
   $("#variety").value = current.truncation || 1;
   $("#class-row").hidden = !painter.classes.length;
@@ -141,6 +158,7 @@ function remember() {
 const depth = () => history.state?.depth || 0;
 
 function open(recipe) {
+  say("");
   current = recipe;
   remember();
   draw(recipe);
@@ -265,10 +283,7 @@ addEventListener("brushwork:kept", fillShelf);
 
 const click = (id, action) => $(id).addEventListener("click", action);
 
-click("#another", () => {
-  say("");
-  open({...current, seed: randomSeed()});
-});
+click("#another", () => open({...current, seed: randomSeed()}));
 click("#back", () => history.back());
 click("#keep", () => trigger("keep"));
 click("#like", async () => {
@@ -295,9 +310,9 @@ async function mix(other) {
   $("#mix").click();
   const between = [0.2, 0.35, 0.5, 0.65, 0.8].map(
     (share) => ({...one, seed: `(${one.seed}~${other.seed}*${share})`}));
-  say("From the first picture to the second.");
   await add(between);
   open(between[2]);
+  say("From the first picture to the second.");
 }
 
 click("#stroll", async () => {
@@ -394,3 +409,5 @@ describe();
 add([current]);
 fillShelf();
 readAddress();
+// Gradio ignores a value that is set while this script runs for the first time.
+setTimeout(() => (props.value = query(current)), 0);

@@ -6,7 +6,7 @@ the server keeps nothing about a visitor. `paint.js` places the pictures.
 
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlencode
 
 import gradio as gr
 from PIL import Image
@@ -41,7 +41,8 @@ def show(models: Models, recipes: Any) -> list[dict[str, str]]:
         recipes: 1 to `MAX_AT_ONCE` recipes, each as a dictionary.
 
     Returns:
-        For each recipe the picture as a `data:` address, and its text for screen readers.
+        For each recipe the picture as a `data:` address, its text for screen readers, and which
+        picture it is in a few words.
 
     Raises:
         BrushworkError: a recipe is not valid.
@@ -55,6 +56,7 @@ def show(models: Models, recipes: Any) -> list[dict[str, str]]:
             "alt": paint.described(
                 array[0], titles[paint.painter_of(models, recipe.get("painter")).name]
             ),
+            "which": paint.in_words(recipe.get("seed")),
         }
         for array, recipe in zip(arrays, chosen, strict=True)
     ]
@@ -110,7 +112,7 @@ def room(models: Models) -> None:
     shown = covers(models)
     favourites = gr.BrowserState([], storage_key="brushwork-favourites", secret="brushwork")
     stage = gr.HTML(
-        "",
+        urlencode(cover_recipe(models, models.painter(None).name)),
         html_template="${body}",
         js_on_load=SCRIPT,
         apply_default_css=False,
@@ -125,12 +127,12 @@ def room(models: Models) -> None:
         covers=shown,
         truncation=f"{TRUNCATION:g}",
     )
-    with gr.Accordion("Video, and what the classifier says of this picture", open=False):
-        gr.Markdown("Both use the large picture above.")
+    with gr.Accordion("Video and classifier", open=False):
+        gr.Markdown("Both take the large picture above.")
         with gr.Row():
-            film_button = gr.Button("Make a video of a walk around it", elem_id="walk")
+            film_button = gr.Button("Video of a walk around it", elem_id="walk")
             who_button = gr.Button(
-                "Who would have painted it?", elem_id="who", visible=models.classifier is not None
+                "What the classifier says", elem_id="who", visible=models.classifier is not None
             )
         film = gr.Video(
             label="Latent walk",
@@ -167,23 +169,23 @@ def room(models: Models) -> None:
         js="(kept) => {window.brushworkKept = kept; dispatchEvent(new Event('brushwork:kept'));}",
         api_visibility="private",
     )
-    who_button.click(
+    # Gradio shows its progress in an output that is visible.
+    shown_first: dict[str, Any] = {"js": "() => ({visible: true, __type__: 'update'})"}
+    who_button.click(None, None, verdict, api_visibility="private", **shown_first).then(
         who_painted,
         stage,
         verdict,
         concurrency_limit=16,
         concurrency_id="identify",
         api_visibility="private",
-        show_progress_on=who_button,
     )
-    film_button.click(
+    film_button.click(None, None, film, api_visibility="private", **shown_first).then(
         make_film,
         stage,
         film,
         concurrency_limit=2,
         concurrency_id="walk",
         api_visibility="private",
-        show_progress_on=film_button,
     )
 
 
@@ -221,7 +223,9 @@ def body(models: Models, shown: dict[str, dict[str, str]]) -> str:
 <figure class="picture">
   <img id="picture" src="{cover["src"]}" alt="{escape(cover["alt"])}" width="640" height="640">
   <p class="wait" aria-hidden="true">Painting …</p>
-  <figcaption><b id="what">{escape(models.titles[first])}</b> <span id="which"></span></figcaption>
+  <figcaption><b id="what">{escape(models.titles[first])}</b>
+    <span id="which">{escape(cover["which"])}</span></figcaption>
+  <p id="message" role="status"></p>
 </figure>
 <div class="actions">
   <button type="button" id="another" class="main">Another</button>
@@ -232,7 +236,6 @@ def body(models: Models, shown: dict[str, dict[str, str]]) -> str:
   <button type="button" id="stroll">Walk</button>
   <button type="button" id="share">Link</button>
   <button type="button" id="save">Save</button>
-  <p id="message" role="status"></p>
 </div>
 <div class="strips">
   <div id="strip" class="strip" role="listbox" aria-orientation="horizontal"

@@ -2,6 +2,7 @@
 
 import random
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any
 
 import gradio as gr
@@ -31,14 +32,25 @@ SIDE = 384
 """Side in pixels, approximately, to which the two pictures are enlarged."""
 TRUNCATION = 0.7
 SIDES = ("left", "right")
+PAINTED = ("Baroque", "Expressionism", "Impressionism", "Post-Impressionism", "Romanticism")
+"""Styles of the paintings drawn by code that look painted; not woodcuts, dots and facets."""
 SCRIPT = """
+let acted = false;
+// Each answer replaces the buttons, so the keyboard would lose its place.
+new MutationObserver(() => {
+  if (acted) element.querySelector(".go, [data-guess]")?.focus({preventScroll: true});
+  acted = false;
+}).observe(element, {childList: true, subtree: true});
 element.addEventListener("click", (event) => {
   const button = event.target.closest("button");
   if (!button || button.disabled) return;
+  acted = !button.dataset.score;
   if (button.dataset.guess) trigger("guess", {index: button.dataset.guess});
   else if (button.dataset.score) {
     const text = button.dataset.score + " " + location.origin + location.pathname + "?room=quiz";
-    navigator.clipboard?.writeText(text).then(() => button.textContent = "Copied");
+    if (navigator.share && matchMedia("(pointer: coarse)").matches)
+      navigator.share({text}).catch(() => {});
+    else navigator.clipboard?.writeText(text).then(() => button.textContent = "Copied");
   } else trigger("deal");
 });
 """
@@ -63,12 +75,25 @@ class Pair:
 class Game:
     """A visitor's game; it never leaves the server."""
 
-    round: int = 0
-    right: int = 0
-    streak: int = 0
-    best: int = 0
+    answers: tuple[bool, ...] = ()
+    """Whether each answer was right."""
     pair: Pair | None = None
     guess: int | None = None
+
+    @property
+    def round(self) -> int:
+        """Number of the round, from 1; 0 before the first one."""
+        return len(self.answers) + (self.pair is not None and self.guess is None)
+
+    @property
+    def right(self) -> int:
+        """Right answers."""
+        return sum(self.answers)
+
+    @property
+    def streaks(self) -> list[int]:
+        """Length of the streak of right answers after each answer."""
+        return [*accumulate(self.answers, lambda streak, right: streak * right + right, initial=0)]
 
 
 def deal(models: Models, game: Game, rng: random.Random) -> Game:
@@ -77,22 +102,14 @@ def deal(models: Models, game: Game, rng: random.Random) -> Game:
         return game
     if game.round == ROUNDS:
         game = Game()
-    return replace(game, round=game.round + 1, pair=pair(models, rng), guess=None)
+    return replace(game, pair=pair(models, rng), guess=None)
 
 
 def answer(game: Game, index: int) -> Game:
     """Count a visitor's guess of which picture is the fake."""
     if game.pair is None or game.guess is not None:
         raise visitor_error("This round is over. Start the next one.")
-    right = index == game.pair.fake
-    streak = game.streak + 1 if right else 0
-    return replace(
-        game,
-        guess=index,
-        right=game.right + right,
-        streak=streak,
-        best=max(game.best, streak),
-    )
+    return replace(game, guess=index, answers=(*game.answers, index == game.pair.fake))
 
 
 def pair(models: Models, rng: random.Random) -> Pair:
@@ -140,7 +157,9 @@ def real_picture(
         return np.asarray(picture), f"Real: {title_of(file)}"
     while True:
         index = rng.randrange(1_000_000)
-        if genre not in synthetic.GENRES or synthetic.describe(index)["genre"] == genre:
+        drawn = synthetic.describe(index)
+        of_genre = genre not in synthetic.GENRES or drawn["genre"] == genre
+        if of_genre and drawn["style"] in PAINTED:
             return np.asarray(synthetic.draw(index, side=side)), "Not generated: drawn by code"
 
 
@@ -192,15 +211,18 @@ def page(game: Game) -> str:
         told = f"<p><b>{verdict}</b> {game.pair.difference}</p>"
         told += '<button type="button" class="go">Next pair</button>'
         if game.round == ROUNDS:
-            told = f"<p><b>{verdict} You told {game.right} of {ROUNDS}.</b> {comment(game)}</p>"
-            told += (
+            marks = "".join(f'<i class="{"right" if one else ""}"></i>' for one in game.answers)
+            told = (
+                f"<p><b>{verdict}</b> {game.pair.difference}</p>"
+                f"<p><b>You found {game.right} of the {ROUNDS} fakes.</b> {comment(game)}</p>"
+                f'<p class="rounds" aria-hidden="true">{marks}</p>'
                 '<button type="button" class="go">Play again</button> '
                 f'<button type="button" class="go" data-score="{result(game)}">'
-                "Copy my score</button>"
+                "Share my score</button>"
             )
     score = (
         f'<p class="score"><span>Round {game.round} of {ROUNDS}</span>'
-        f"<span>{game.right} right</span><span>Streak {game.streak}</span></p>"
+        f"<span>{game.right} right</span><span>Streak {game.streaks[-1]}</span></p>"
     )
     return (
         f'<section class="quiz">{score}<div class="told" aria-live="polite">{told}</div>'
@@ -211,16 +233,15 @@ def page(game: Game) -> str:
 def comment(game: Game) -> str:
     """Say what a final score means: guessing alone gets half of the rounds right."""
     if game.right >= ROUNDS * 0.8:
-        return f"The generators do not fool you. Best streak: {game.best}."
-    return f"Guessing gives {ROUNDS // 2} on average. Best streak: {game.best}."
+        return f"The generators do not fool you. Best streak: {max(game.streaks)}."
+    return f"Guessing finds {ROUNDS // 2} on average. Best streak: {max(game.streaks)}."
 
 
 def result(game: Game) -> str:
     """Write the text of a score to share."""
-    return (
-        f"I told {game.right} of {ROUNDS} generated paintings from real ones "
-        f"(best streak {game.best}). Can you?"
-    )
+    found = f"I found {game.right} of {ROUNDS} generated paintings"
+    squares = "".join("🟩" if right else "🟥" for right in game.answers)
+    return f"Real or fake? {found}. {squares} Can you?"
 
 
 def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
