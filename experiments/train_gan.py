@@ -133,7 +133,7 @@ class ObjectiveConfig:
 class OptimisationConfig:
     """Settings of the training steps."""
 
-    steps: Count = 3500
+    steps: Count = 3000
     epochs: Annotated[float, Range(0, 1_000_000)] = 0
     """Passes over the training set; above 0, they replace --steps."""
     minutes: NotNegative = 0
