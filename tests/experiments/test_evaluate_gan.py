@@ -318,7 +318,7 @@ def test_what_is_left_out_of_folders_is_printed_and_listed(evaluate, run, tmp_pa
 def test_bundled_models_are_measured_by_their_names(evaluate, tmp_path):
     evaluate("portraits", "--out", tmp_path)
     assert list(read(tmp_path)) == ["portraits"]
-    assert len(open_space("artist:artists").labels) == 14
+    assert len(open_space("artist:artists").labels) == 40
 
 
 def test_held_out_are_the_same_artists_even_where_there_are_none(prepared_folder, monkeypatch):
