@@ -319,7 +319,8 @@ def launch(
     Raises:
         BrushworkError: a checkpoint is broken, or the address cannot be used.
     """
-    say(f"opening {len(models.painters)} generators")
+    num = len(models.painters)
+    say(f"opening {num} generator{'' if num == 1 else 's'}")
     say(serving.open_models(models, engine))
     say("building the page")
     page = build(models)
