@@ -107,7 +107,7 @@ class NetworksConfig:
     side: Annotated[int, Range(32, 256)] = 64
     """Side of the images in pixels: 32, 64, 128 or 256."""
     width: Annotated[int, Range(1, 1024)] = 32
-    """Channels of the finest layer: 64 in the code of the DC-GAN paper, 128 in its figure."""
+    """Channels at half of the side: 64 in the code of the DC-GAN paper, 128 in its figure."""
 
 
 @dataclass(frozen=True)

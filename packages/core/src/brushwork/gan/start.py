@@ -47,8 +47,8 @@ def initialise_from(start: str | Path, G: Generator, D: Discriminator) -> Copied
         D: a discriminator with the same backbone as the run's discriminator.
 
     Raises:
-        BrushworkError: there is no such run or checkpoint, its networks differ in more than the
-            side and the width, or nothing fits.
+        BrushworkError: there is no such run or checkpoint, its networks differ in more than
+            `SIZES`, or nothing fits.
     """
     trained = PaintingGenerator.from_pretrained(start).network
     trained_shape, own_shape = (
