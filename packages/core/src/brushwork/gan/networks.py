@@ -42,7 +42,7 @@ def build_networks(
     Args:
         model: a key of `ARCHITECTURES`.
         side: side of the images in pixels.
-        width: channels of the finest layer of the generator and of the model's own discriminator.
+        width: channels at half of the side, in the generator and the model's own discriminator.
         classes: names of the classes; () for a GAN without classes.
         backbone: ARCHITECTURE:WEIGHTS of a pretrained network whose features the discriminator
             uses in addition to pixels (see `brushwork.gan.backbone_discriminator.frozen_backbone`);
