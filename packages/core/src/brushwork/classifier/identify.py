@@ -20,6 +20,7 @@ from brushwork.backbones.create import Backbone, create_backbone
 from brushwork.backbones.folding import fold_batch_norms
 from brushwork.classifier.answer import UNKNOWN as UNKNOWN
 from brushwork.classifier.answer import Candidate as Candidate
+from brushwork.classifier.answer import Comparison as Comparison
 from brushwork.classifier.answer import Guess as Guess
 from brushwork.classifier.answer import Identification as Identification
 from brushwork.classifier.answer import Judgement as Judgement
