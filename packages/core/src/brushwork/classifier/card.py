@@ -72,6 +72,9 @@ def _text(config: Mapping[str, Any]) -> str:
     training = config["training"]
     teacher = checkpoint.shorten_path(training.get("teacher", ""))
     taught = f", with {teacher} as teacher" if teacher else ""
+    trained = f"{training['epoch']} epochs"
+    if training.get("freeze") == "all":
+        trained = "only the last layer, on features of the frozen network"
     weight = config.get("lda_weight", 0.0)
     analysis = (
         "\n- **Discriminant analysis**: probabilities also use a linear discriminant analysis of "
@@ -104,7 +107,7 @@ ArtistClassifier.from_pretrained("this folder").identify("painting.jpg")
 - **Data**: {training["data"]}{f" ({filters})" if filters else ""}. {training["num_paintings"]:,}
   training paintings of artists with at least {training["min_paintings"]} (fingerprint
   `{training["fingerprint"]}`), as squares of {config["side"]} pixels ({config["fit"]}).
-- **Training**: {training["epoch"]} epochs, seed {training["seed"]}, initialised from
+- **Training**: {trained}, seed {training["seed"]}, initialised from
   {checkpoint.shorten_path(training["weights"])} weights{taught}.{analysis}
 - **Artists**: {", ".join(config["artists"])}.
 
