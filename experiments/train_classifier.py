@@ -128,9 +128,6 @@ SAVE_EVERY = 500
 """Steps between two saves of the state within an epoch."""
 
 
-NUM_DEGRADED = 2
-"""Degraded copies of each painting that --freeze all learns from, beside the painting as it is."""
-
 # Settings of a training step by step, which --freeze all does not use.
 STEPWISE = ("teacher", "first_side", "last_side", "min_area", "degrade", "augment", "mix",
             "label_smoothing", "epochs", "minutes", "batch_size", "optimizer", "lr", "layer_decay",
@@ -516,38 +513,39 @@ def probe(
     # The features of all paintings, as they are and degraded, computed or read from the run folder.
     table = data.split.training  # with the validation paintings
     rows = table.index.to_numpy()
-    sources: dict[str, Rows] = {"plain": data.pixels, "degraded": Degraded(data.pixels, SEED)}
-    for copy_number in range(2, NUM_DEGRADED + 1):
-        sources[f"degraded-{copy_number}"] = Degraded(data.pixels, SEED + copy_number)
     accelerator.print(
-        f"{cfg.output.out}: computing features of {len(rows):,} paintings, {len(sources)} times "
-        "each; Ctrl-C stops, and --resume uses those that are saved"
+        f"{cfg.output.out}: computing the features of {len(rows):,} paintings as they are, and of "
+        "degraded ones; Ctrl-C stops, and --resume uses those that are saved"
     )
     frozen = prepare_inference(network.to(accelerator.device), cfg.network.side)
-    shown = [
+    sources: dict[str, Rows] = {"plain": data.pixels, "degraded": Degraded(data.pixels, SEED)}
+    plain, degraded = (
         cached_predictions(
             cfg.output.out / "features" / f"{name}.safetensors",
             partial(
-                predict_rows, frozen, source, rows, **judging,
+                predict_rows,
+                frozen,
+                source,
+                rows,
+                **judging,
                 progress=f"{name} features" if run.is_writer else "",
             ),
             is_writer=run.is_writer,
         )
         for name, source in sources.items()
-    ]  # fmt: skip
+    )
 
     # The last layer, with the penalty that suits the validation paintings best.
     labels = torch.from_numpy(data.split.labels(table))
     held_out = torch.from_numpy(np.isin(rows, data.validation_rows))
-    pictures = Labelled(concatenate(shown), labels.repeat(len(shown)))
-    weights = artist_weights(labels, len(data.split.artists), balance=cfg.optimisation.balance)
+    shown = Labelled(concatenate([plain, degraded]), labels.repeat(2))
     linear = choose_linear(
-        pictures.take(~held_out.repeat(len(shown))),
-        pictures.take(held_out.repeat(len(shown))),
-        weights,
+        shown.take(~held_out.repeat(2)),
+        shown.take(held_out.repeat(2)),
+        artist_weights(labels, len(data.split.artists), balance=cfg.optimisation.balance),
     )
     set_last_layer(network, linear)
-    plain, degraded = (p._replace(logits=linear.logits(p.features)) for p in shown[:2])
+    plain, degraded = (p._replace(logits=linear.logits(p.features)) for p in (plain, degraded))
     logits = plain.logits[held_out]
     top1 = top_k_accuracy(logits, labels[held_out].numpy())
     epoch = {"epoch": 1, "val_top1": top1}

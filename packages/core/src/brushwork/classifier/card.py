@@ -118,7 +118,7 @@ ArtistClassifier.from_pretrained("this folder").identify("painting.jpg")
 {results}
 
 {_chosen(config)}
-{_titles(config["results"])}{_strangers(config)}{_traits(config)}
+{_titles(config["results"])}{_recalls(config)}{_strangers(config)}{_traits(config)}
 ## Limits
 
 The classifier distinguishes these artists in reproductions like those that it was trained on. It
@@ -151,6 +151,23 @@ def _titles(results: Mapping[str, Mapping[str, float]]) -> str:
         f"\nA training painting by the same artist has the same title as some test paintings; "
         f"without these,\ntop-1 is {report['top1_new_titles']:.3f} "
         f"({report['num_new_titles']:,.0f} paintings).\n"
+    )
+
+
+def _recalls(config: Mapping[str, Any]) -> str:
+    """Report which share of each artist's paintings is found, for each measured split."""
+    recalls = config.get("recall_by_artist") or {}
+    if not recalls:
+        return ""
+    names = "".join(f" {SPLITS.get(split, split)} | recall |" for split in recalls)
+    rows = [f"| artist |{names}", "|---|" + "---:|---:|" * len(recalls)]
+    for artist in config["artists"]:
+        found = [recalls[split].get(artist) for split in recalls]
+        cells = "".join(f" {pair[0]} | {pair[1]:.2f} |" if pair else " 0 | - |" for pair in found)
+        rows.append(f"| {artist.replace('|', chr(92) + '|')} |{cells}")
+    return (
+        "\n## Recall by artist\n\nThe number of paintings by each artist, and the share of them whose "
+        "likeliest artist is the right one.\n\n" + "\n".join(rows) + "\n"
     )
 
 
