@@ -164,10 +164,11 @@ def _recalls(config: Mapping[str, Any]) -> str:
     for artist in config["artists"]:
         found = [recalls[split].get(artist) for split in recalls]
         cells = "".join(f" {pair[0]} | {pair[1]:.2f} |" if pair else " 0 | - |" for pair in found)
-        rows.append(f"| {artist.replace('|', chr(92) + '|')} |{cells}")
+        name = artist.replace("|", r"\|")
+        rows.append(f"| {name} |{cells}")
     return (
-        "\n## Recall by artist\n\nThe number of paintings by each artist, and the share of them whose "
-        "likeliest artist is the right one.\n\n" + "\n".join(rows) + "\n"
+        "\n## Recall by artist\n\nThe number of paintings by each artist, and the share of them "
+        "whose likeliest artist is the right one.\n\n" + "\n".join(rows) + "\n"
     )
 
 
