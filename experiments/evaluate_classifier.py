@@ -13,7 +13,7 @@ and risk_coverage.png shows which share of its names is wrong if half of the pai
 test paintings. --update-card writes the results into the checkpoint's model card.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Literal, NamedTuple
@@ -159,8 +159,15 @@ def main(cfg: Config) -> None:
         {"settings": asdict(cfg), "reports": reports, "intervals": intervals, "notes": notes},
     )
     if cfg.update_card:
-        results = classifier.config["results"] | reports
-        config = classifier.config | {"results": results}
+        config = classifier.config | {
+            "results": classifier.config["results"] | reports,
+            "recall_by_artist": classifier.config.get("recall_by_artist", {})
+            | {
+                name: recall_by_artist(split, classifier.artists)
+                for name, split in splits.items()
+                if name in ("test", SECOND)
+            },
+        }
         update_config(locate(cfg.classifier), config, model_card(config))
     print(text_table(reports), *notes, f"full report: {cfg.out / 'report.html'}", sep="\n")
 
@@ -325,6 +332,17 @@ def measure_split(
                 f"named_at_{precision:g}": float((confidence >= threshold).mean()),
             }
     return report
+
+
+def recall_by_artist(split: Evaluated, artists: Sequence[str]) -> dict[str, tuple[int, float]]:
+    """Compute for each artist with paintings in the split: their number, and the share found."""
+    correct = split.probabilities.argmax(1) == split.labels
+    of_artist = {artist: split.labels == label for label, artist in enumerate(artists)}
+    return {
+        artist: (int(own.sum()), float(correct[own].mean()))
+        for artist, own in of_artist.items()
+        if own.any()
+    }
 
 
 def right_names(

@@ -3,6 +3,8 @@ r"""Identify the artist of every picture in a folder.
     uv run experiments/identify.py pictures/
     uv run experiments/identify.py pictures/ --classifier runs/classifier/classifier \
         --precision 0.9 --out attributions.csv
+    uv run experiments/identify.py pictures/ --compare artists runs/classifier/classifier
+    uv run experiments/identify.py pictures/ --compare "Claude Monet" "Alfred Sisley"
 
 --out receives one row per picture file: the artist or "unknown"; the five likeliest artists with
 their probabilities, and the probability of none of the classifier's artists; the likeliest style,
@@ -16,6 +18,13 @@ apostrophe. Two more files have the same name:
     .json   the folder, the classifier's weights and the precision, to check when the command
             continues
 
+--compare puts two attributions side by side, in the terminal, in the table and on the sheet:
+    two classifiers (checkpoints): the answers of both, and whether they are the same; the first
+            classifier has the letter a in the table, the second one b
+    two artists of the classifier: which of them is likelier, the odds, the probability of neither,
+            and the nearest training paintings of each; at the end, the odds if one of the two
+            painted all pictures
+
 You can interrupt the command at any time; the same command continues.
 """
 
@@ -25,37 +34,50 @@ import html
 import io
 import re
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from math import exp, log
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 import tyro
 from PIL import Image
 from tqdm import tqdm
 
-from brushwork.checkpoint import WEIGHTS, graph_of, locate_classifier
-from brushwork.classifier.answer import TRAITS, Identification, read_picture, threshold_for
+from brushwork.checkpoint import (
+    CONFIG,
+    RUN_CHECKPOINTS,
+    WEIGHTS,
+    bundled_checkpoints,
+    graph_of,
+    locate_classifier,
+)
+from brushwork.classifier.answer import (
+    TRAITS,
+    UNKNOWN,
+    Comparison,
+    Identification,
+    check_artist,
+    joint_log_odds,
+    read_picture,
+    threshold_for,
+)
 from brushwork.data.decode import SUFFIXES, picture_files
 from brushwork.engine import Classifier, Engine, open_classifier, require_torch, uses_onnx
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.files import atomic_write, read_json, write_json
+from brushwork.names import did_you_mean
 from brushwork.report import figures
 from brushwork.report.pages import data_url, render
 from settings import BatchSize, Range, read_flags
 
 TOP = 5
 BYTE_ORDER_MARK = "\ufeff"  # without it, Excel reads the table in the encoding of Windows
-COLUMNS = [
-    "file",
-    "artist",
-    *(f"{column}_{i}" for i in range(1, TOP + 1) for column in ("artist", "probability")),
-    "none_probability",
-    *(f"{trait}{end}" for trait in TRAITS for end in ("", "_probability")),
-    "error",
-]
+NAME_WIDTH, ANSWER_WIDTH = 30, 46  # of the columns in the terminal
+
+Row = dict[str, str | float]
 
 
 @dataclass(frozen=True)
@@ -67,6 +89,8 @@ class Config:
     classifier: str | None = None
     """The classifier's checkpoint folder, or its name on the Hugging Face Hub; by default the
     bundled classifier."""
+    compare: tuple[str, str] | None = None
+    """Compare two classifiers (checkpoint folders or names), or two artists of the classifier."""
     precision: Annotated[float, Range(0, 0.999)] = 0
     """Name an artist only where at least this share of the names is right, if half of the pictures
     are by strangers; 0 to name every artist who is likelier than "none"."""
@@ -82,28 +106,308 @@ class Config:
 
 
 def main(cfg: Config) -> None:
-    """Find the pictures, open the classifier, continue an earlier table, identify the rest."""
+    """Find the pictures, open the classifiers, continue an earlier table, identify the rest."""
     pictures, ignored = find_pictures(cfg)
-    checkpoint = locate_classifier(cfg.classifier)
-    classifier = open_with_all_cores(checkpoint, cfg.engine)
-    if cfg.precision:  # checked before anything is written
-        threshold_for(classifier.config.get("operating_points", []), cfg.precision)
-    check_same_command(cfg.out, cfg.folder, checkpoint, cfg.precision)
-    done = open_table(cfg.out)
+    task = open_task(cfg)
+    check_same_command(cfg, task)
+    done = {row["file"] for row in open_table(cfg.out, task.columns)}
+    sheet = cfg.out.with_suffix(".html")
     if cfg.sheet:
-        open_sheet(cfg.out.with_suffix(".html"), done)
+        open_sheet(sheet, done)
 
     todo = [path for path in pictures if cell(name_of(path, cfg.folder)) not in done]
-    counts = identify_pictures(cfg, classifier, todo, num_done=len(done))
+    counts = identify_pictures(cfg, task, todo, num_done=len(done))
+    if not isinstance(task, Attribution):
+        rows = open_table(cfg.out, task.columns)
+        notes = task.sum_up([row for row in rows if not row["error"]])
+        print(*notes, sep="\n")
+        if cfg.sheet:
+            open_sheet(sheet, {row["file"] for row in rows}, notes)
     print(
-        f"{counts['identified']:,} identified, {counts['unknown']:,} unknown, "
+        f"{''.join(f'{counts[kind]:,} {kind}, ' for kind in task.kinds)}"
         f"{counts['unreadable']:,} unreadable; {len(done):,} done earlier"
         f"{reasons(ignored)}; table: {cfg.out}"
     )
 
 
-def open_with_all_cores(checkpoint: Path, engine: Engine) -> Classifier:
-    """Open the classifier; with torch on a GPU if there is one, or on all cores."""
+@dataclass(frozen=True)
+class Attribution:
+    """The task of naming the artist of each picture.
+
+    Attributes:
+        classifiers: the classifier, by its name.
+        precision: see `Config`.
+    """
+
+    classifiers: dict[str, Classifier]
+    precision: float
+
+    template: ClassVar = "contact_card.html.j2"
+    kinds: ClassVar = ("identified", "unknown")
+    columns: ClassVar = [
+        "file",
+        "artist",
+        *(f"{column}_{i}" for i in range(1, TOP + 1) for column in ("artist", "probability")),
+        "none_probability",
+        *(f"{trait}{end}" for trait in TRAITS for end in ("", "_probability")),
+        "error",
+    ]
+
+    def answer(self, pictures: list[bytes]) -> list[Identification]:
+        """Identify the artists of N pictures."""
+        [classifier] = self.classifiers.values()
+        return classifier.identify(pictures, TOP, self.precision or None)
+
+    def kind(self, answer: Identification) -> str:
+        """Return which count the picture belongs to, one of `kinds`."""
+        return "identified" if answer.known else "unknown"
+
+    def row(self, answer: Identification) -> Row:
+        """Make a row of the table, without the file."""
+        row: Row = {"artist": answer.artist, "none_probability": answer.none}
+        for i, candidate in enumerate(answer.candidates, start=1):
+            row |= {f"artist_{i}": candidate.artist, f"probability_{i}": candidate.probability}
+        for trait in TRAITS:
+            for guess in getattr(answer, trait)[:1]:
+                row |= {trait: guess.value, f"{trait}_probability": guess.probability}
+        return row
+
+    def card(self, content: bytes, answer: Identification) -> dict[str, Any]:
+        """Make the values of the template: the picture, its heat map, its artists."""
+        [classifier] = self.classifiers.values()
+        heat = evidence(content, classifier, answer.candidates[0].artist)
+        return {"pictures": [shown(content), *heat], "answer": answer, "reason": ""}
+
+
+@dataclass(frozen=True)
+class ClassifierComparison:
+    """The task of comparing the answers of two classifiers; see `Attribution` for its methods."""
+
+    classifiers: dict[str, Classifier]
+    precision: float
+
+    template: ClassVar = "comparison_card.html.j2"
+    kinds: ClassVar = ("same answer", "different answers")
+    columns: ClassVar = [
+        "file",
+        *(f"{name}_{end}" for end in "ab" for name in ("answer", "artist", "probability", "none")),
+        "agree",
+        "error",
+    ]
+
+    def answer(self, pictures: list[bytes]) -> list[tuple[Identification, Identification]]:
+        """Identify the artists of N pictures, by both classifiers."""
+        least = self.precision or None
+        first, second = (
+            classifier.identify(pictures, TOP, least) for classifier in self.classifiers.values()
+        )
+        return list(zip(first, second, strict=True))
+
+    def kind(self, answers: tuple[Identification, Identification]) -> str:
+        """Return whether the answers are the same artist, or both "unknown"."""
+        return self.kinds[0 if answers[0].artist == answers[1].artist else 1]
+
+    def row(self, answers: tuple[Identification, Identification]) -> Row:
+        """Make a row of the table: the answers, the likeliest artists, and "none"."""
+        row: Row = {"agree": "yes" if self.kind(answers) == self.kinds[0] else "no"}
+        for end, answer in zip("ab", answers, strict=True):
+            best = answer.candidates[0]
+            row |= {f"answer_{end}": answer.artist, f"artist_{end}": best.artist}
+            row |= {f"probability_{end}": best.probability, f"none_{end}": answer.none}
+        return row
+
+    def line(self, answers: tuple[Identification, Identification]) -> str:
+        """Write both answers for the terminal."""
+        cells = [f"{describe_answer(answer):<{ANSWER_WIDTH}}" for answer in answers]
+        return "".join([*cells, self.kind(answers)])
+
+    def sum_up(self, rows: list[dict[str, str]]) -> list[str]:
+        """Count the pictures for which both answers are the same."""
+        a, b = self.classifiers
+        shared = set.intersection(*(set(c.artists) for c in self.classifiers.values()))
+        answers = [(row["answer_a"], row["answer_b"]) for row in rows]
+        same = sum(x == y != UNKNOWN for x, y in answers)
+        silent = sum(x == y == UNKNOWN for x, y in answers)
+        other = sum(x != y and UNKNOWN not in (x, y) for x, y in answers)
+        sizes = (f"{name} knows {len(c.artists)} artists" for name, c in self.classifiers.items())
+        return [
+            f"a: {a}; b: {b}; {' and '.join(sizes)}, {len(shared)} of them the same",
+            f"{len(rows):,} pictures: {same:,} with the same name, {silent:,} unknown to both, "
+            f"{other:,} with different names, {len(rows) - same - silent - other:,} named by one "
+            "classifier only",
+        ]
+
+    def card(
+        self, content: bytes, answers: tuple[Identification, Identification]
+    ) -> dict[str, Any]:
+        """Make the values of the template: the picture, and the answer of each classifier."""
+        sides = []
+        for (name, classifier), answer in zip(self.classifiers.items(), answers, strict=True):
+            lines = [f"{c.artist} {c.probability:.0%}" for c in answer.candidates]
+            lines += [f"none of the artists {answer.none:.0%}"] if answer.none else []
+            sides.append(
+                {
+                    "name": name,
+                    "verdict": answer.artist,
+                    "known": answer.known,
+                    "heat": evidence(content, classifier, answer.candidates[0].artist),
+                    "lines": lines,
+                    "paintings": [],
+                }
+            )
+        return {"picture": shown(content), "verdict": self.kind(answers), "sides": sides}
+
+
+@dataclass(frozen=True)
+class ArtistComparison:
+    """The task of comparing two artists of a classifier; see `Attribution` for its methods."""
+
+    classifiers: dict[str, Classifier]
+    artists: tuple[str, str]
+
+    template: ClassVar = "comparison_card.html.j2"
+    columns: ClassVar = [
+        "file",
+        "artist_a",
+        "artist_b",
+        "likelier",
+        *("probability", "log_odds", "neither"),
+        *(f"{name}_{end}" for end in "ab" for name in ("nearest", "similarity")),
+        "error",
+    ]
+
+    @property
+    def kinds(self) -> list[str]:
+        """The names of what is counted."""
+        return [f"for {artist}" for artist in self.artists]
+
+    def answer(self, pictures: list[bytes]) -> list[Comparison]:
+        """Compare the two artists as painters of N pictures."""
+        [classifier] = self.classifiers.values()
+        return classifier.compare(pictures, *self.artists)
+
+    def kind(self, answer: Comparison) -> str:
+        """Return which count the picture belongs to, one of `kinds`."""
+        return f"for {answer.likelier}"
+
+    def row(self, answer: Comparison) -> Row:
+        """Make a row of the table; log-odds above 0 are for the first artist."""
+        row: Row = dict(zip(("artist_a", "artist_b"), answer.artists, strict=True))
+        row |= {"likelier": answer.likelier, "probability": answer.probability}
+        row |= {"log_odds": answer.log_odds, "neither": answer.neither}
+        for end, paintings in zip("ab", answer.nearest, strict=True):
+            for near in paintings[:1]:
+                row |= {f"nearest_{end}": near.title, f"similarity_{end}": near.similarity}
+        return row
+
+    def line(self, answer: Comparison) -> str:
+        """Write the likelier artist and the odds for the terminal."""
+        verdict = f"{answer.likelier} {describe_odds(answer.log_odds)}"
+        return f"{verdict:<{ANSWER_WIDTH}}neither {answer.neither:.0%}"
+
+    def sum_up(self, rows: list[dict[str, str]]) -> list[str]:
+        """Write which artist is likelier for how many pictures, and for all pictures together."""
+        [classifier] = self.classifiers.values()
+        first, second = self.artists
+        log_odds = [float(row["log_odds"]) for row in rows]
+        num_first = sum(value >= 0 for value in log_odds)
+        num_neither = sum(float(row["neither"]) > 0.5 for row in rows)
+        notes = [
+            f"{len(rows):,} pictures: {first} is likelier for {num_first:,}, {second} for "
+            f"{len(rows) - num_first:,}; for {num_neither:,}, others are likelier than "
+            "both together"
+        ]
+        if rows:
+            joint = joint_log_odds(log_odds, classifier.prior_log_odds(first, second))
+            notes.append(
+                f"if one of the two painted all of them: {self.artists[joint < 0]} "
+                f"{describe_odds(joint)} (too sure, because errors are alike in pictures of one "
+                "source)"
+            )
+        return notes
+
+    def card(self, content: bytes, answer: Comparison) -> dict[str, Any]:
+        """Make the values of the template: the picture, and the evidence for each artist."""
+        [classifier] = self.classifiers.values()
+        p = answer.probability
+        shares = (p, 1 - p) if answer.log_odds >= 0 else (1 - p, p)
+        sides = [
+            {
+                "name": artist,
+                "verdict": f"{share:.1%}",
+                "known": True,
+                "heat": evidence(content, classifier, artist),
+                "lines": [],
+                "paintings": [
+                    (
+                        data_url(near.thumbnail, "JPEG", quality=80) if near.thumbnail else "",
+                        f"{' '.join(near.title.split())} ({near.similarity:.2f})",
+                    )
+                    for near in paintings
+                ],
+            }
+            for artist, share, paintings in zip(answer.artists, shares, answer.nearest, strict=True)
+        ]
+        verdict = (
+            f"{answer.likelier} {describe_odds(answer.log_odds)}; neither {answer.neither:.0%}"
+        )
+        return {"picture": shown(content), "verdict": verdict, "sides": sides}
+
+
+Task = Attribution | ClassifierComparison | ArtistComparison
+
+
+def open_task(cfg: Config) -> Task:
+    """Open the classifiers, and check what can be checked before anything is written."""
+    if cfg.compare and cfg.compare[0] == cfg.compare[1]:
+        raise BrushworkError(f"`compare` names {cfg.compare[0]!r} twice; name two to compare")
+    are_checkpoints = [is_checkpoint(name) for name in cfg.compare or ()]
+    if cfg.compare and any(are_checkpoints) and not all(are_checkpoints):
+        checkpoint, other = cfg.compare if are_checkpoints[0] else cfg.compare[::-1]
+        raise BrushworkError(
+            f"`compare` takes two classifiers or two artists; {checkpoint!r} is a checkpoint, and "
+            f"{other!r} is not one{did_you_mean(other, bundled_checkpoints())}"
+        )
+    if cfg.compare and all(are_checkpoints):
+        if cfg.classifier is not None:
+            raise BrushworkError("`compare` names two classifiers; leave `classifier` out")
+        opened = {name: open_with_all_cores(name, cfg.engine) for name in cfg.compare}
+        check_precision(opened, cfg.precision)
+        return ClassifierComparison(opened, cfg.precision)
+
+    classifier = open_with_all_cores(cfg.classifier, cfg.engine)
+    if cfg.compare:
+        if cfg.precision:
+            raise BrushworkError(
+                "`precision` decides whether a picture gets a name; leave it out to compare artists"
+            )
+        for artist in cfg.compare:
+            check_artist(artist, classifier.artists)
+        return ArtistComparison({"": classifier}, cfg.compare)
+    check_precision({"": classifier}, cfg.precision)
+    return Attribution({"": classifier}, cfg.precision)
+
+
+def is_checkpoint(name: str) -> bool:
+    """Decide whether a name is that of a checkpoint, not of an artist.
+
+    It is if it is bundled, a path or a name on the Hub without spaces, or a checkpoint's folder.
+    """
+    if name in bundled_checkpoints() or re.fullmatch(r"\S*[/\\]\S*", name):
+        return True
+    return any((Path(name) / part / CONFIG).is_file() for part in ("", *RUN_CHECKPOINTS))
+
+
+def check_precision(classifiers: Mapping[str, Classifier], precision: float) -> None:
+    """Check that all classifiers reach a precision; 0 is no precision."""
+    for classifier in classifiers.values():
+        if precision:
+            threshold_for(classifier.operating_points, precision)
+
+
+def open_with_all_cores(name: str | None, engine: Engine) -> Classifier:
+    """Open a classifier; with torch on a GPU if there is one, or on all cores."""
+    checkpoint = locate_classifier(name)
     if not uses_onnx(checkpoint, engine):
         require_torch(checkpoint)
         from brushwork.training.threads import use_all_cores
@@ -155,19 +459,25 @@ def cell(text: str) -> str:
     return f"'{text}" if re.match(r"'*[=+\-@\t\r\n]", text) else text
 
 
-def check_same_command(out: Path, folder: Path, classifier: Path, precision: float) -> None:
-    """Record folder, classifier's weights and precision beside the table, to compare later.
+def check_same_command(cfg: Config, task: Task) -> None:
+    """Record what decides the answers beside the table, to compare when the command continues.
 
     Raises:
-        BrushworkError: the table was made from another folder, by another classifier, or with
-            another precision.
+        BrushworkError: the table was made from another folder, by another classifier, with another
+            precision, or for another comparison.
     """
-    network = graph_of(classifier) or classifier / WEIGHTS
-    weights = hashlib.sha256(network.read_bytes()).hexdigest()
-    record = {"folder": str(folder.resolve()), "weights": weights, "precision": precision}
+    out = cfg.out
+    names = cfg.compare if isinstance(task, ClassifierComparison) else [cfg.classifier]
+    record = {
+        "folder": str(cfg.folder.resolve()),
+        "weights": " ".join(digest_of(locate_classifier(name)) for name in names or ()),
+        "precision": cfg.precision,
+        "compare": list(cfg.compare or ()),
+    }
     file = out.with_suffix(".json")
     try:
         before = read_json(file) if file.exists() and out.exists() else record
+        before = {"compare": []} | before  # a table of an earlier version compares nothing
         for name, value in record.items():
             if before.get(name, value) != value:
                 raise BrushworkError(f"{out} was made with another {name}; pass another `out`")
@@ -179,26 +489,34 @@ def check_same_command(out: Path, folder: Path, classifier: Path, precision: flo
         ) from error
 
 
-def open_table(out: Path) -> set[str]:
+def digest_of(checkpoint: Path) -> str:
+    """Compute the SHA-256 of a checkpoint's network."""
+    network = graph_of(checkpoint) or checkpoint / WEIGHTS
+    return hashlib.sha256(network.read_bytes()).hexdigest()
+
+
+def open_table(out: Path, columns: list[str]) -> list[dict[str, str]]:
     """Start the table, or drop the row of an earlier one that a kill cut short.
 
     Returns:
-        The cells of the files that have a row.
+        The rows, with their cells as text.
     """
     try:
         text = complete_rows(read_unchanged(out).removeprefix(BYTE_ORDER_MARK))
         reader = csv.DictReader(io.StringIO(text, newline=""))
-        if reader.fieldnames and reader.fieldnames != COLUMNS:
+        if reader.fieldnames and reader.fieldnames != columns:
             raise BrushworkError(f"{out} is a table with other columns; pass another `out`")
-        rows = [row for row in reader if row.keys() == set(COLUMNS) and None not in row.values()]
-        lines = [table_line(row) for row in [dict(zip(COLUMNS, COLUMNS, strict=True)), *rows]]
+        rows = [row for row in reader if row.keys() == set(columns) and None not in row.values()]
+        lines = [
+            table_line(row, columns) for row in [dict(zip(columns, columns, strict=True)), *rows]
+        ]
         write_unchanged(out, BYTE_ORDER_MARK + "".join(lines))
     except (OSError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
         raise BrushworkError(
             f"cannot read or write {out} ({reason}); pass another `out`"
         ) from error
-    return {row["file"] for row in rows}
+    return rows
 
 
 def read_unchanged(file: Path) -> str:
@@ -223,8 +541,14 @@ def complete_rows(text: str) -> str:
     return text[:end]
 
 
-def open_sheet(sheet: Path, done: set[str]) -> None:
-    """Start the contact sheet; of an earlier one, keep the cards of files that have a row."""
+def open_sheet(sheet: Path, done: set[str], notes: Sequence[str] = ()) -> None:
+    """Start the contact sheet; of an earlier one, keep the cards of files that have a row.
+
+    Args:
+        sheet: the file.
+        done: the cells of the files that have a row.
+        notes: paragraphs above the cards.
+    """
     try:
         lines = read_unchanged(sheet).split("\n")[:-1]
         titles = [re.match(r'<figure title="([^"]*)"', line) for line in lines]
@@ -233,7 +557,7 @@ def open_sheet(sheet: Path, done: set[str]) -> None:
             for line, title in zip(lines, titles, strict=True)
             if title and cell(html.unescape(title.group(1))) in done
         ]
-        head = render("contact_sheet.html.j2", title="Attributions")
+        head = render("contact_sheet.html.j2", title="Attributions", notes=notes)
         write_unchanged(sheet, head + "".join(kept))
     except OSError as error:
         raise BrushworkError(
@@ -241,13 +565,11 @@ def open_sheet(sheet: Path, done: set[str]) -> None:
         ) from error
 
 
-def identify_pictures(
-    cfg: Config, classifier: Classifier, todo: list[Path], num_done: int
-) -> Counter[str]:
+def identify_pictures(cfg: Config, task: Task, todo: list[Path], num_done: int) -> Counter[str]:
     """Read, identify and write one batch after the other.
 
     Returns:
-        How many pictures were identified, unknown and unreadable.
+        How many pictures are of each of the task's kinds, and how many are unreadable.
     """
     counts: Counter[str] = Counter()
     sheet = cfg.out.with_suffix(".html")
@@ -262,19 +584,19 @@ def identify_pictures(
             paths = todo[first : first + cfg.batch_size]
             contents = list(threads.map(read_or_reason, paths))
             readable = [content for content in contents if isinstance(content, bytes)]
-            least = cfg.precision or None
-            answers = iter(classifier.identify(readable, TOP, least) if readable else [])
+            answers = iter(task.answer(readable) if readable else [])
             for path, content in zip(paths, contents, strict=True):
                 name = name_of(path, cfg.folder)
-                answer = next(answers) if isinstance(content, bytes) else None
+                answer: Any = next(answers) if isinstance(content, bytes) else None
                 if cfg.sheet:  # before the row, because a file with a row is done
-                    cards.write(contact_card(name, content, answer, classifier))
+                    cards.write(contact_card(task, name, content, answer))
                     cards.flush()
-                table.write(table_line(table_row(name, content if answer is None else answer)))
-                if answer is None:
-                    counts["unreadable"] += 1
-                else:
-                    counts["identified" if answer.known else "unknown"] += 1
+                row: Row = {"error": content} if isinstance(content, str) else task.row(answer)
+                table.write(table_line(cells({"file": name, **row}), task.columns))
+                if not isinstance(task, Attribution):
+                    line = content if isinstance(content, str) else task.line(answer)
+                    tqdm.write(f"{shortened(name):<{NAME_WIDTH}}  {line}")
+                counts["unreadable" if answer is None else task.kind(answer)] += 1
             table.flush()
             bar.update(len(paths))
     return counts
@@ -290,54 +612,94 @@ def read_or_reason(path: Path) -> bytes | str:
         return str(error).removeprefix(f"cannot read {path}: ")
 
 
-def table_line(row: Mapping[str, str]) -> str:
+def cells(row: Row) -> dict[str, str]:
+    """Write the cells of a row; numbers have four decimals.
+
+    >>> cells({"file": "-1.png", "log_odds": -1.5})
+    {'file': "'-1.png", 'log_odds': '-1.5000'}
+    """
+    return {
+        name: cell(value) if isinstance(value, str) else f"{value:.4f}"
+        for name, value in row.items()
+    }
+
+
+def table_line(row: Mapping[str, str], columns: list[str]) -> str:
     """Write a row of the table as CSV; the line ends with a line feed."""
     line = io.StringIO(newline="")
-    csv.DictWriter(line, COLUMNS).writerow(row)  # quotes a cell with a line ending of any kind
+    csv.DictWriter(line, columns).writerow(row)  # quotes a cell with a line ending of any kind
     return line.getvalue().removesuffix("\r\n") + "\n"
 
 
-def table_row(name: str, result: Identification | str | bytes) -> dict[str, str]:
-    """Make a row of the table from an answer, or from the reason why there is none."""
-    if not isinstance(result, Identification):
-        return {"file": cell(name), "error": cell(str(result))}
-    row = {"file": cell(name), "artist": cell(result.artist)}
-    for i, candidate in enumerate(result.candidates, start=1):
-        row[f"artist_{i}"] = cell(candidate.artist)
-        row[f"probability_{i}"] = f"{candidate.probability:.4f}"
-    row["none_probability"] = f"{result.none:.4f}"
-    for trait in TRAITS:
-        for guess in getattr(result, trait)[:1]:
-            row[trait] = cell(guess.value)
-            row[f"{trait}_probability"] = f"{guess.probability:.4f}"
-    return row
+def shortened(name: str) -> str:
+    """Keep the end of a long name on one line, to print it.
+
+    >>> shortened("pictures/a folder with a long name/1.png")
+    '... with a long name/1.png'
+    """
+    name = " ".join(name.split())
+    return name if len(name) <= NAME_WIDTH else f"...{name[3 - NAME_WIDTH :]}"
 
 
-def contact_card(
-    name: str,
-    content: bytes | str,
-    answer: Identification | None,
-    classifier: Classifier,
-) -> str:
-    """Make the contact sheet's line for a file: the picture, its heat map and its artists.
+def describe_answer(answer: Identification) -> str:
+    """Write the likeliest artist, and the probability of none of the artists."""
+    best = answer.candidates[0]
+    name = best.artist if answer.known else f"{UNKNOWN} ({best.artist})"
+    none = f", none {answer.none:.0%}" if answer.none else ""
+    return f"{name} {best.probability:.0%}{none}"
+
+
+def describe_odds(log_odds: float) -> str:
+    """Write the odds of the likelier artist.
+
+    >>> describe_odds(-1.0), describe_odds(100.0)
+    ('2.7 : 1', 'more than 1,000,000 : 1')
+    """
+    most, size = 1_000_000, abs(log_odds)
+    if size > log(most):
+        return f"more than {most:,} : 1"
+    odds = exp(size)
+    return f"{odds:.1f} : 1" if odds < 10 else f"{odds:,.0f} : 1"
+
+
+def contact_card(task: Task, name: str, content: bytes | str, answer: Any) -> str:
+    """Make the contact sheet's line for a file.
 
     Args:
+        task: makes the values of its template.
         name: the file's name.
         content: the picture, or the reason why it cannot be read.
-        answer: the artists; None if the file cannot be read.
-        classifier: makes the heat map.
+        answer: the task's answer; None if the file cannot be read.
     """
-    if isinstance(content, str) or answer is None:
-        return render("contact_card.html.j2", name=name, pictures=[], answer=None, reason=content)
-    with Image.open(io.BytesIO(content)) as image:
-        pictures = [image.convert("RGB")]
+    if isinstance(content, str):
+        values = {"pictures": [], "answer": None, "reason": content}
+        return render(Attribution.template, name=name, **values)
+    return render(task.template, name=name, **task.card(content, answer))
+
+
+def shown(content: bytes) -> str:
+    """Encode a small copy of a picture for the contact sheet."""
+    return small_url(open_rgb(content))
+
+
+def evidence(content: bytes, classifier: Classifier, artist: str) -> list[str]:
+    """Encode the heat map of the evidence for an artist; [] if the network has none."""
     with suppress(BrushworkError):  # some backbones have no heat map
-        heat = classifier.explain(content, answer.candidates[0].artist)
-        pictures.append(figures.overlay(pictures[0], heat))
-    for picture in pictures:
-        picture.thumbnail((256, 256))
-    urls = [data_url(picture, "JPEG", quality=80) for picture in pictures]
-    return render("contact_card.html.j2", name=name, pictures=urls, answer=answer, reason="")
+        heat = classifier.explain(content, artist)
+        return [small_url(figures.overlay(open_rgb(content), heat))]
+    return []
+
+
+def open_rgb(content: bytes) -> Image.Image:
+    """Decode a picture that `read_or_reason` has read."""
+    with Image.open(io.BytesIO(content)) as image:
+        return image.convert("RGB")
+
+
+def small_url(picture: Image.Image) -> str:
+    """Reduce a picture to at most 256 pixels, and encode it as a data URL."""
+    picture.thumbnail((256, 256))
+    return data_url(picture, "JPEG", quality=80)
 
 
 if __name__ == "__main__":

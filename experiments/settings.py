@@ -114,7 +114,8 @@ def check_ranges(config: Any) -> None:
     allowed = ranges(type(config))
     for name, value in flat(config).items():
         for number in value if isinstance(value, tuple) else (value,):
-            if name in allowed and number is not None and number not in allowed[name]:
+            is_number = isinstance(number, int | float)
+            if is_number and name in allowed and number not in allowed[name]:
                 shown = f"{number:.12g}" if isinstance(number, float) else number
                 raise BrushworkError(f"`{name}` is {shown}; it must be {allowed[name]}")
 

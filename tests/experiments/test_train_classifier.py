@@ -17,6 +17,7 @@ from safetensors.torch import load_file
 from timm.optim import create_optimizer_v2
 
 from brushwork import ArtistClassifier
+from brushwork.backbones.create import create_backbone
 from brushwork.data.preparation import prepare
 from brushwork.data.prepared import open_prepared
 from brushwork.data.sources.synthetic import synthetic_paintings
@@ -172,6 +173,39 @@ def test_a_student_learns_from_a_teachers_predictions(train, run, prepared_folde
     assert read_metrics(taught)[0]["loss"] > 0
 
 
+@pytest.mark.parametrize("model", ["test_resnet", "test_vit"])
+def test_a_frozen_network_gets_a_last_layer_and_is_finished(
+    run_script, prepared_folder, tmp_path, monkeypatch, model
+):
+    """The same command continues with the features that it finds, to the same weights."""
+    out, kept = tmp_path / "run", ("min_paintings", "weights", "side", "views")
+    settings = {"data": prepared_folder, "out": out, "tracker": "None", "freeze": "all"}
+    settings |= {name: TINY[name] for name in kept} | {"model": model}
+    run_script("train_classifier", *flags_of(settings))
+    known = ArtistClassifier.from_pretrained(out / "classifier")
+    paintings = open_prepared(prepared_folder)
+    rows = np.flatnonzero(paintings.table["split"] == "train")[:3]
+    found = known.predict_rows(paintings.pixels(64, "squash"), rows)
+    saved = load_file(out / "features" / "plain.safetensors")
+    torch.testing.assert_close(saved["features"][:3], found.features, rtol=1e-3, atol=1e-4)
+    assert known.discriminants is not None and known.nearest(paintings.image(0), k=1)
+    (line,) = read_metrics(out)
+    assert line["val_top1"] == known.config["training"]["val_top1"]
+    assert "only the last layer" in (out / "classifier" / "README.md").read_text()
+
+    weights = load_file(out / "classifier" / "model.safetensors")
+    torch.manual_seed(0)
+    backbone = create_backbone(model, len(known.artists)).state_dict()
+    changed = {name for name in weights if not torch.equal(weights[name], backbone[name])}
+    last = "fc" if model == "test_resnet" else "head"
+    assert changed == {f"{last}.weight", f"{last}.bias"}
+    monkeypatch.setattr(train_classifier, "predict_rows", lambda *_, **__: pytest.fail("again"))
+    monkeypatch.setattr(train_classifier, "finish_classifier", lambda *_, **__: None)
+    run_script("train_classifier", *flags_of(settings), "--resume")
+    again = load_file(out / "classifier" / "model.safetensors")
+    assert all(torch.equal(weights[name], again[name]) for name in weights)
+
+
 def test_filters_apply_before_artists_are_chosen(prepared_folder):
     flags = ["--data", prepared_folder, "--genre", "landscape", "--min-paintings", 1, "--side", 64]
     cfg = read_flags(train_classifier.Config, None, [*map(str, flags)])
@@ -235,6 +269,7 @@ def test_the_learning_rate_depends_on_the_step_alone(num_steps):
         ({"model": "resnet_18"}, "did you mean"),
         ({"weights": "nowhere.pth"}, "no weights at nowhere.pth"),
         ({"freeze": 40}, "choose between 0 and"),
+        ({"freeze": "all", "minutes": 3}, "`epochs`, `minutes`, `batch_size`, `precision` out"),
         ({"epochs": 0}, "`epochs` is 0"),
         ({"data": "nowhere/at/all"}, "nowhere/at/all"),
         ({"data": "nowhere/at/all", "model": "resnet_18"}, "nowhere/at/all"),
@@ -336,6 +371,12 @@ def test_strangers_and_a_second_collection_are_in_the_report(
     assert (tmp_path / "report" / "risk_coverage.png").stat().st_size > 1000
     card = (few / "classifier" / "README.md").read_text()
     assert "| second collection |" in card and "AUROC" in card
+    artist = known.artists[0]
+    rows = np.flatnonzero(table["artist"] == artist)
+    predictions = known.predict_rows(open_prepared(prepared_folder).pixels(64, "squash"), rows)
+    recall = (known.calibrated(predictions).argmax(1) == 0).mean()
+    assert known.config["recall_by_artist"]["second"][artist] == [len(rows), pytest.approx(recall)]
+    assert re.search(rf"^\| {artist} \|.*\| {len(rows)} \| {recall:.2f} \|$", card, re.M)
 
 
 def test_a_card_of_a_copy_is_updated_and_nothing_else(run_script, run, prepared_folder, tmp_path):
@@ -345,9 +386,11 @@ def test_a_card_of_a_copy_is_updated_and_nothing_else(run_script, run, prepared_
     run_script("evaluate_classifier", copy, *flags, "--splits", "test", "--update-card")
     card = (copy / "README.md").read_text()
     assert "| validation |" in card and "| test |" in card and "split: test" in card
+    assert "## Recall by artist" in card
     before = ArtistClassifier.from_pretrained(run / "classifier").config
     after = ArtistClassifier.from_pretrained(copy).config
     assert after.pop("results").keys() == {"validation", "test"} and before.pop("results")
+    assert after.pop("recall_by_artist").keys() == {"test"}
     assert after == before
 
 

@@ -12,6 +12,7 @@ from safetensors.torch import load_file, save_file
 
 from brushwork import ArtistClassifier, BrushworkError
 from brushwork.backbones.create import create_backbone, input_statistics
+from brushwork.classifier.answer import joint_log_odds
 from brushwork.classifier.card import model_card
 from brushwork.classifier.discriminants import familiarity
 from brushwork.classifier.finish import finish_classifier
@@ -225,6 +226,45 @@ def test_the_nearest_painting_to_a_training_painting_is_itself(known):
     assert [n.similarity for n in neighbours] == sorted(n.similarity for n in neighbours)[::-1]
     thumbnail = np.asarray(neighbours[0].thumbnail, np.int16)
     assert np.abs(thumbnail - PIXELS[4]).mean() < np.abs(thumbnail - PIXELS[3]).mean()
+
+
+def test_two_artists_are_compared_by_their_probabilities_alone(with_discriminants):
+    """ "None" lowers both by the same factor; "neither" is the rest of what sums to one."""
+    known = with_discriminants
+    first, second = ARTISTS[2], ARTISTS[0]
+    pictures = list(PIXELS[:3])
+    answers = known.identify(pictures, top=99)
+    for picture, answer, p, compared in zip(
+        pictures,
+        answers,
+        known.probabilities(pictures),
+        known.compare(pictures, first, second, k=1),
+        strict=True,
+    ):
+        assert compared.log_odds == pytest.approx(np.log(p[2] / p[0]))
+        assert compared.likelier == (first if p[2] >= p[0] else second)
+        assert compared.probability == pytest.approx(max(p[2], p[0]) / (p[2] + p[0]))
+        joint = {c.artist: c.probability for c in answer.candidates}
+        assert compared.neither == pytest.approx(1 - joint[first] - joint[second])
+        for artist, nearest in zip((first, second), compared.nearest, strict=True):
+            assert nearest == tuple(known.nearest(picture, 1, artist))
+            own = [n for n in known.nearest(picture, k=99) if n.artist == artist]
+            assert nearest[0].title == own[0].title
+    assert known.prior_log_odds(first, second) == 0, "each artist has as many paintings"
+    with pytest.raises(BrushworkError, match="did you mean 'Edgar Degas'"):
+        known.compare(pictures, first, "Edgar Dega")
+
+
+def test_the_prior_counts_once_for_all_pictures(folder):
+    """Pictures that are no evidence leave the prior odds, however many there are."""
+    index = {"paintings": [(ARTISTS[0], "")] * 6 + [(ARTISTS[1], "")] * 2}
+    known = ArtistClassifier.from_pretrained(folder)
+    known._index = index
+    prior = known.prior_log_odds(*ARTISTS[:2])
+    assert prior == pytest.approx(np.log(3)) == -known.prior_log_odds(ARTISTS[1], ARTISTS[0])
+    assert known.prior_log_odds(ARTISTS[0], ARTISTS[2]) == 0, "the index has none of the third"
+    assert joint_log_odds([prior] * 20, prior) == pytest.approx(prior)
+    assert joint_log_odds([prior + 1] * 3, prior) == pytest.approx(prior + 3)
 
 
 def test_the_heat_map_covers_the_picture_and_lies_over_it(known):

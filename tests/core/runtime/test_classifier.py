@@ -116,6 +116,15 @@ def test_the_same_training_paintings_are_the_nearest(pair):
         assert near.thumbnail.tobytes() == other.thumbnail.tobytes()
 
 
+def test_two_artists_have_the_same_odds(pair, corpus):
+    compared = [c.compare(corpus[:4], *c.artists[:2], k=1) for c in pair]
+    for expected, found in zip(*compared, strict=True):
+        assert found.log_odds == pytest.approx(expected.log_odds, abs=1e-3)
+        assert found.neither == pytest.approx(expected.neither, abs=1e-4)
+        titles = [[near.title for [near] in answer.nearest] for answer in (expected, found)]
+        assert titles[0] == titles[1] and all(titles)
+
+
 @pytest.mark.parametrize(
     "call",
     [

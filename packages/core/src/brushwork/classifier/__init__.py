@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from brushwork.classifier.finish import finish_classifier as finish_classifier
     from brushwork.classifier.identify import ArtistClassifier as ArtistClassifier
     from brushwork.classifier.identify import Candidate as Candidate
+    from brushwork.classifier.identify import Comparison as Comparison
     from brushwork.classifier.identify import Identification as Identification
     from brushwork.classifier.identify import Neighbour as Neighbour
     from brushwork.classifier.save import save_classifier as save_classifier
@@ -23,6 +24,7 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "ArtistClassifier": "brushwork.classifier.identify",
         "Calibration": "brushwork.classifier.calibration",
         "Candidate": "brushwork.classifier.identify",
+        "Comparison": "brushwork.classifier.identify",
         "Identification": "brushwork.classifier.identify",
         "Neighbour": "brushwork.classifier.identify",
         "finish_classifier": "brushwork.classifier.finish",

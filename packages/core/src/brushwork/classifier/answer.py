@@ -1,9 +1,10 @@
-"""What goes into a classifier and what comes out: pictures, candidates, similar paintings.
+"""What goes into a classifier and what comes out: pictures, candidates, similar paintings, odds.
 
 This module does not import torch, so that `brushwork.runtime` uses it too.
 """
 
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +87,53 @@ class Neighbour:
     title: str
     similarity: float
     thumbnail: Image.Image | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Which of two artists is the likelier painter of a painting.
+
+    Attributes:
+        artists: the first and the second artist.
+        log_odds: the natural logarithm of the probability of the first artist divided by that of
+            the second; above 0 if the first one is likelier.
+        neither: the probability that neither of the two painted it, but another artist of the
+            classifier or none of its artists.
+        nearest: the most similar training paintings of each of the two, the nearest first; empty
+            if the checkpoint has no index.
+    """
+
+    artists: tuple[str, str]
+    log_odds: float
+    neither: float
+    nearest: tuple[tuple[Neighbour, ...], tuple[Neighbour, ...]]
+
+    @property
+    def likelier(self) -> str:
+        """The likelier of the two artists."""
+        return self.artists[0 if self.log_odds >= 0 else 1]
+
+    @property
+    def probability(self) -> float:
+        """The probability of the likelier artist if one of the two painted the painting."""
+        return 1 / (1 + math.exp(-abs(self.log_odds)))
+
+
+def joint_log_odds(log_odds: Sequence[float], prior_log_odds: float) -> float:
+    """Compute the log-odds of two artists if one of them painted all pictures of a folder.
+
+    The log-odds of each picture contain the prior log-odds, which count only once (Bayes' rule).
+    The pictures count as independent evidence. Pictures of one source have errors in common, so the
+    result is too far from 0.
+
+    Args:
+        log_odds: of each picture; see `Comparison`.
+        prior_log_odds: the log-odds without any picture; see `Identifier.prior_log_odds`.
+
+    >>> joint_log_odds([3.0, 2.0, 1.0], prior_log_odds=1.0)  # evidence of 2, 1 and 0, and the prior
+    4.0
+    """
+    return prior_log_odds + sum(value - prior_log_odds for value in log_odds)
 
 
 class Judgement(NamedTuple):

@@ -72,6 +72,9 @@ def _text(config: Mapping[str, Any]) -> str:
     training = config["training"]
     teacher = checkpoint.shorten_path(training.get("teacher", ""))
     taught = f", with {teacher} as teacher" if teacher else ""
+    trained = f"{training['epoch']} epochs"
+    if training.get("freeze") == "all":
+        trained = "only the last layer, on features of the frozen network"
     weight = config.get("lda_weight", 0.0)
     analysis = (
         "\n- **Discriminant analysis**: probabilities also use a linear discriminant analysis of "
@@ -104,7 +107,7 @@ ArtistClassifier.from_pretrained("this folder").identify("painting.jpg")
 - **Data**: {training["data"]}{f" ({filters})" if filters else ""}. {training["num_paintings"]:,}
   training paintings of artists with at least {training["min_paintings"]} (fingerprint
   `{training["fingerprint"]}`), as squares of {config["side"]} pixels ({config["fit"]}).
-- **Training**: {training["epoch"]} epochs, seed {training["seed"]}, initialised from
+- **Training**: {trained}, seed {training["seed"]}, initialised from
   {checkpoint.shorten_path(training["weights"])} weights{taught}.{analysis}
 - **Artists**: {", ".join(config["artists"])}.
 
@@ -115,7 +118,7 @@ ArtistClassifier.from_pretrained("this folder").identify("painting.jpg")
 {results}
 
 {_chosen(config)}
-{_titles(config["results"])}{_strangers(config)}{_traits(config)}
+{_titles(config["results"])}{_recalls(config)}{_strangers(config)}{_traits(config)}
 ## Limits
 
 The classifier distinguishes these artists in reproductions like those that it was trained on. It
@@ -148,6 +151,24 @@ def _titles(results: Mapping[str, Mapping[str, float]]) -> str:
         f"\nA training painting by the same artist has the same title as some test paintings; "
         f"without these,\ntop-1 is {report['top1_new_titles']:.3f} "
         f"({report['num_new_titles']:,.0f} paintings).\n"
+    )
+
+
+def _recalls(config: Mapping[str, Any]) -> str:
+    """Report which share of each artist's paintings is found, for each measured split."""
+    recalls = config.get("recall_by_artist") or {}
+    if not recalls:
+        return ""
+    names = "".join(f" {SPLITS.get(split, split)} | recall |" for split in recalls)
+    rows = [f"| artist |{names}", "|---|" + "---:|---:|" * len(recalls)]
+    for artist in config["artists"]:
+        found = [recalls[split].get(artist) for split in recalls]
+        cells = "".join(f" {pair[0]} | {pair[1]:.2f} |" if pair else " 0 | - |" for pair in found)
+        name = artist.replace("|", r"\|")
+        rows.append(f"| {name} |{cells}")
+    return (
+        "\n## Recall by artist\n\nThe number of paintings by each artist, and the share of them "
+        "whose likeliest artist is the right one.\n\n" + "\n".join(rows) + "\n"
     )
 
 

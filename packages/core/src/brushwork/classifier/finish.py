@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 
 NUM_OTHER_PICTURES = 84
 """Pictures that are no paintings, to learn "none of these artists" from."""
+SEED = 1
+"""Decides how the paintings are degraded; those of other artists by the next seed."""
 MAX_OTHER_ARTISTS, MAX_OTHER_PAINTINGS = 100, 30
 """Most other artists, and most paintings of each, that the discriminant analysis learns."""
 
@@ -50,6 +52,7 @@ def finish_classifier(
     thumbnail_side: int = 64,
     validation_rows: ArrayLike | None = None,
     others: "pd.DataFrame | None" = None,
+    predictions: tuple[Predictions, Predictions] | None = None,
 ) -> None:
     """Add the index, the discriminant analyses and the final calibration to a checkpoint.
 
@@ -67,6 +70,8 @@ def finish_classifier(
             calibration of the network alone stays.
         others: paintings by artists whom the classifier does not name. They are examples of
             strangers.
+        predictions: the network's predictions of the table's paintings as they are, and of
+            `Degraded(pixels, SEED)`; by default they are computed.
 
     Raises:
         BrushworkError: the checkpoint cannot be read or written.
@@ -76,20 +81,20 @@ def finish_classifier(
     def predict(source: Rows, rows: NDArray[np.int64], what: str) -> Predictions:
         return classifier.predict_rows(source, rows, progress=what if is_writer else "")
 
-    plain = predict(pixels, rows, "index")
+    plain, degraded = predictions or (predict(pixels, rows, "index"), None)
     if is_writer:
         paintings = list(zip(table["artist"], table["title"], strict=True))
         thumbnails = [thumbnail(pixels[row], thumbnail_side) for row in rows]
         save_index(folder, plain.features, paintings, thumbnails)
     if validation_rows is None:
         return
-    degraded = predict(Degraded(pixels, seed=1), rows, "degraded")
+    degraded = degraded or predict(Degraded(pixels, SEED), rows, "degraded")
     drawn = predict(OtherPictures(classifier.side), np.arange(NUM_OTHER_PICTURES), "no paintings")
     chosen = choose_others(others)
     strange = None
     if len(chosen):
         numbers = chosen.index.to_numpy()
-        sources: list[Rows] = [pixels, Degraded(pixels, seed=2)]
+        sources: list[Rows] = [pixels, Degraded(pixels, SEED + 1)]
         strange = concatenate([predict(source, numbers, "others") for source in sources])
     if not is_writer:
         return

@@ -3,6 +3,8 @@
 This module does not import torch. N pictures, S side, K artists, V values of a trait, D features.
 """
 
+import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Literal, NamedTuple, overload
 
@@ -10,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from brushwork.classifier.answer import (
+    Comparison,
     Guess,
     Identification,
     Judgement,
@@ -198,21 +201,88 @@ class Identifier:
         [square] = read_squares([encoded], self.side, self.fit)
         return place_heat(self.heat_of(square, artist), encoded, self.fit)
 
-    def nearest(self, image: Picture, k: int = 5) -> list[Neighbour]:
+    def nearest(self, image: Picture, k: int = 5, artist: str | None = None) -> list[Neighbour]:
         """Find the k most similar training paintings, the nearest first.
 
-        The list is empty if the checkpoint has no index.
+        Args:
+            image: the painting.
+            k: number of training paintings; all if there are fewer.
+            artist: search only the paintings of this artist.
+
+        Returns:
+            The training paintings; none if the checkpoint has no index.
+
+        Raises:
+            BrushworkError: no such artist, or the image cannot be read.
         """
-        if not self._index:
+        if artist is not None:
+            check_artist(artist, self.artists)
+        return self._nearest(self._features([image])[0], k, artist) if self._index else []
+
+    def compare(
+        self, images: Sequence[Picture], first: str, second: str, k: int = 3
+    ) -> list[Comparison]:
+        """Compare two artists as painters of each of N paintings.
+
+        Args:
+            images: see `identify`.
+            first: an artist of the classifier.
+            second: another one.
+            k: number of similar training paintings of each artist.
+
+        Raises:
+            BrushworkError: no such artist, or an image cannot be read.
+        """
+        pair = first, second
+        for artist in pair:
+            check_artist(artist, self.artists)
+        scores = self._scores(images)
+        joint = self.judge_scores(scores).probabilities[:, [self.artists.index(a) for a in pair]]
+        # Without "none", which may leave hardly anything to the artists. An exported network
+        # computes in float32, where a small probability may be 0.
+        alone = scores.probabilities[:, [self.artists.index(a) for a in pair]].astype(np.float64)
+        first_log, second_log = np.log(alone.clip(np.finfo(np.float32).tiny)).T
+        queries = self._features(images) if self._index else np.zeros((len(images), 0), np.float32)
+        return [
+            Comparison(
+                artists=pair,
+                log_odds=float(first_log[i] - second_log[i]),
+                neither=float(1 - joint[i].sum()),
+                nearest=(
+                    tuple(self._nearest(queries[i], k, first)),
+                    tuple(self._nearest(queries[i], k, second)),
+                ),
+            )
+            for i in range(len(images))
+        ]
+
+    def prior_log_odds(self, first: str, second: str) -> float:
+        """Compute the log-odds of two artists without any picture.
+
+        Probabilities are calibrated on paintings of which each artist has as large a share as in
+        training, so the log-odds are those of the numbers of paintings in the index.
+
+        Returns:
+            The log-odds; 0 if the index does not have paintings by both.
+        """
+        sizes = Counter(artist for artist, _ in self._index.get("paintings", ()))
+        return math.log(sizes[first] / sizes[second]) if sizes[first] and sizes[second] else 0.0
+
+    def _nearest(
+        self, features: NDArray[np.float32], k: int, wanted: str | None
+    ) -> list[Neighbour]:
+        """Find the training paintings most similar to features (D,), of one artist or of all."""
+        paintings = self._index.get("paintings", ())
+        rows = np.array([i for i, (a, _) in enumerate(paintings) if wanted in (None, a)], np.int64)
+        if not len(rows):
             return []
-        query = self._features([image])[0]
-        query = query / max(float(np.linalg.norm(query)), 1e-12)
-        similarity = np.asarray(self._index["features"], np.float32) @ query
+        query = features / max(float(np.linalg.norm(features)), 1e-12)
+        similarity = np.asarray(self._index["features"], np.float32)[rows] @ query
         best = np.argsort(-similarity, kind="stable")[:k]
         return [
-            Neighbour(artist, title, float(similarity[i]), read_thumbnail(self._index, i))
-            for i in best
-            for artist, title in [self._index["paintings"][i]]
+            Neighbour(artist, title, float(value), read_thumbnail(self._index, int(row)))
+            for row, value in zip(rows[best], similarity[best], strict=True)
+            for artist, title in [paintings[row]]
         ]
 
     def _squares(self, images: Sequence[Picture]) -> Iterator[NDArray[np.uint8]]:

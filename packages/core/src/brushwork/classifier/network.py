@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from tqdm import tqdm
 
 from brushwork.backbones.create import Backbone, create_backbone, input_statistics, side_options
+from brushwork.backbones.folding import fold_batch_norms
 from brushwork.backbones.lazy_timm import group_parameters
 from brushwork.classifier.views import whole_views
 from brushwork.errors import BrushworkError
@@ -135,6 +136,23 @@ def _try_sides(
             raise BrushworkError("its output is not one logit an artist")
     if shapes != {name: buffer.shape for name, buffer in network.named_buffers()}:
         raise BrushworkError("its buffers change their shapes, so they have no average")
+
+
+def prepare_inference(network: Backbone, side: int) -> Backbone:
+    """Make a network up to twice as fast on CPUs, without gradients.
+
+    Args:
+        network: it is set to evaluation mode.
+        side: side of its images, in pixels.
+
+    Returns:
+        A copy with folded batch norms, or the network itself if they cannot be folded.
+    """
+    network = network.eval().requires_grad_(False)
+    device = next(network.parameters()).device
+    generator = torch.Generator().manual_seed(0)
+    example = torch.randn(1, 3, side, side, generator=generator).to(device)
+    return fold_batch_norms(network, example).to(memory_format=torch.channels_last)
 
 
 def freeze_stages(network: Backbone, num_stages: int) -> None:
