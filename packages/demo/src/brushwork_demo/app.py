@@ -184,8 +184,9 @@ def _add_endpoints(models: Models) -> None:
 
     @visitor_errors
     def identify_artist(image: Any) -> dict[str, Any]:
-        """Identify the artist of a picture: up to five artists with calibrated probabilities, and
-        whether the picture is similar to any artist that the classifier knows.
+        """Identify the artist of a picture: up to five artists with calibrated probabilities, the
+        probability of none of the classifier's artists, and the likeliest style, genre and decade
+        with their probabilities. What the classifier does not know is null.
 
         Args:
             image: the picture, as an uploaded JPEG, PNG or WebP of at most 20 MB.

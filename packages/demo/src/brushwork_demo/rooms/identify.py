@@ -8,7 +8,7 @@ import gradio as gr
 from PIL import Image
 
 from brushwork import checkpoint
-from brushwork.classifier.answer import Identification, Neighbour
+from brushwork.classifier.answer import TRAITS, Identification, Neighbour
 from brushwork.errors import BrushworkError
 from brushwork.report import figures
 from brushwork_demo import serving
@@ -38,16 +38,27 @@ def classifier_of(models: Models) -> Path:
 
 
 def answer(models: Models, picture: Image.Image) -> dict[str, Any]:
-    """Identify a picture's artist, and return the answer as a JSON object."""
+    """Identify a picture's artist, and return the answer as a JSON object.
+
+    Style, genre and decade are the likeliest ones, under the names that the table of `identify.py`
+    gives them; None if the classifier does not know them, as for "none of these artists".
+    """
     found = serving.identify(classifier_of(models), picture)
-    return {
+    none = none_of_these(found)
+    fields: dict[str, Any] = {
         "known": found.known,
         "artist": found.artist,
         "candidates": [
             {"artist": c.artist, "probability": round(float(c.probability), 4)}
             for c in found.candidates
         ],
+        "none_probability": None if none is None else round(float(none), 4),
     }
+    for trait in TRAITS:
+        guess = next(iter(getattr(found, trait)), None)
+        fields[trait] = guess and guess.value
+        fields[f"{trait}_probability"] = guess and round(float(guess.probability), 4)
+    return fields
 
 
 def answer_html(models: Models, picture: Image.Image, heading: str = "") -> str:
