@@ -127,7 +127,8 @@ def answer_section(
             detail += " The bars share out 100% among the known artists."
     bars = "".join(_bar(*row) for row in rows)
     if none is not None:
-        bars += _bar("None of these", none, "An artist that the classifier does not know", "none")
+        line = "An artist that the classifier does not know, or no painting"
+        bars += _bar("None of these", none, line, "none")
     more = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>"
         for name, text in (traits or {}).items()
@@ -160,8 +161,8 @@ def introduction(artists: Sequence[str]) -> str:
     rest = f" and {len(artists) - MAX_NAMES:,} more" if len(artists) > MAX_NAMES else ""
     return (
         "<section class='answer'><h3>Who painted it?</h3>"
-        f"<p>The classifier knows {len(artists):,} artists. It says so if a painting is not "
-        f"similar to theirs.</p><p class='hint'>{some}{rest}.</p></section>"
+        f"<p>The classifier knows {len(artists):,} artists. If a painting is probably by somebody "
+        f"else, it says so.</p><p class='hint'>{some}{rest}.</p></section>"
     )
 
 
@@ -236,7 +237,7 @@ def room(models: Models) -> None:
         with gr.Column(scale=3, min_width=300, visible=False) as more:
             reason = gr.Radio([], label="Evidence for", elem_id="reason")
             heat = gr.ImageSlider(
-                label="The painting, and the evidence in it (Grad-CAM)",
+                label="Painting and evidence",
                 format="jpeg",
                 interactive=False,
                 buttons=["fullscreen"],
