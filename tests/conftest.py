@@ -182,7 +182,8 @@ def run_script() -> Callable[..., None]:
             patch.setattr("brushwork.training.threads.num_cores", lambda: 1)
             if not draws:
                 patch.setattr("brushwork.report.figures.curves", leave_white)
-            module.main(read_flags(module.Config, None, [*map(str, flags)]))
+            recipes = getattr(module, "RECIPES", None)
+            module.main(read_flags(module.Config, None, [*map(str, flags)], recipes))
 
     return run
 

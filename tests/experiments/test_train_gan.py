@@ -30,7 +30,8 @@ from brushwork.metrics.pictures import selected_pictures
 from brushwork.training.ema import update_ema
 from brushwork.training.run import Run, read_metrics
 from experiments import sample, train_gan
-from settings import read_flags
+from experiments.train_gan import RECIPES
+from settings import flat, read_flags
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "train_gan.py"
 TINY = [
@@ -361,6 +362,26 @@ def test_the_last_lines_of_a_training_are_commands_that_are_understood():
     assert "--steps 300" in stopped and "stopped at step 20" in stopped
 
 
+def test_a_recipe_is_recorded_with_its_settings_and_may_be_left_out_later(train, tmp_path):
+    out = train(tmp_path / "run", "--recipe", "modern", "--steps", 2, "--batch-size", 4)
+    settings = json.loads((out / "config.json").read_text())["settings"]
+    assert settings["recipe"] == "modern"
+    # Those of the flags, also where they are not the recipe's.
+    assert (settings["model"], settings["loss"], settings["batch_size"]) == ("dcgan", "logistic", 4)
+    train(out, "--steps", 3, "--batch-size", 4, "--resume")
+    assert read_metrics(out)[-1]["step"] == 3
+
+
+def test_recipes_name_settings_that_exist_and_flags_may_undo_them():
+    settings = flat(train_gan.Config())
+    for recipe in train_gan.RECIPES.values():
+        assert recipe.keys() <= settings.keys()
+    cfg = read_flags(train_gan.Config, None, ["--recipe", "dcgan", "--steps", "9"], RECIPES)
+    assert (cfg.networks.model, cfg.optimisation.batch_size, cfg.optimisation.steps) == (
+        *("dcgan", 16, 9),
+    )
+
+
 def test_a_preview_of_the_augmentation_is_written_where_there_is_one(train, finished, tmp_path):
     out = train(tmp_path / "run", "--steps", 2, "--augment", "diff")
     assert (out / "samples" / "augmented.png").exists()
@@ -538,6 +559,7 @@ def test_losses_that_are_no_longer_numbers_stop_the_run_in_words(train, tmp_path
         (["--eval-fakes", 0], "`eval_fakes`"),
         (["--start", "nowhere"], "nowhere"),
         (["--match", 0.1], "`backbone`"),
+        (["--recipe", "one-artist"], "set `start`"),
         (["--others", 0.1], "`others`"),
         (["--seed", -1], "`seed`"),
         (["--epochs", -1], "`epochs`"),

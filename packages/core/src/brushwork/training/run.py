@@ -44,6 +44,7 @@ MAY_CHANGE = (
     *("out", "resume", "change", "tracker"),
     *("steps", "epochs", "minutes"),
     *("keep", "keep_by", "keep_last"),
+    "recipe",  # the settings that it stands for are compared
 )
 
 CONFIG, METRICS, STATE = "config.json", "metrics.jsonl", "state.safetensors"
