@@ -186,7 +186,7 @@ def flat(config: Any) -> dict[str, Any]:
     return settings
 
 
-def as_flags(config: Any, recipes: Recipes | None = None, **changes: Any) -> str:
+def as_flags(config: Any, recipes: Recipes | None = None, /, **changes: Any) -> str:
     """Write the settings that differ from their defaults as flags, for a command to paste.
 
     Args:

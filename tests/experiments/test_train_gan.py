@@ -372,6 +372,35 @@ def test_a_recipe_is_recorded_with_its_settings_and_may_be_left_out_later(train,
     assert read_metrics(out)[-1]["step"] == 3
 
 
+def test_a_gan_of_wide_pictures_trains_resumes_and_samples(train, tmp_path, run_script):
+    flags = [*BACKBONE, "--aspect", "3:2", "--steps", 4, "--sample-every", 2, *EVALUATE]
+    out = train(tmp_path / "run", *flags)
+    train(out, *flags, "--steps", 5, "--resume")
+    with Image.open(out / "samples" / "step-000005.png") as grid:
+        assert grid.size == (8 * 50 + 2, 8 * 34 + 2)
+    with Image.open(out / "samples" / "augmented.png") as grid:
+        assert grid.width == 8 * 50 + 2
+    with pytest.raises(BrushworkError, match="aspect was '3:2' and is now '1:1'"):
+        train(out, *BACKBONE, "--steps", 6, *EVALUATE, "--resume", "--change")
+    pictures = tmp_path / "pictures"
+    run_script("sample", out, "--num", 4, "--label", "portrait", "--out", pictures, "--enlarge", 2)
+    assert Image.open(pictures / "seed-0-000.png").size == (48, 32)
+    assert Image.open(pictures / "grid.png").size == (2 * 98 + 2, 2 * 66 + 2)
+    run_script("sample", out, "--mix", 1, 2, "--out", pictures)
+    assert Image.open(pictures / "mix.png").size == (50 + 2 + 8 + 102, 34 + 2 + 8 + 36)
+    run_script("sample", out, "--walk", tmp_path / "walk.gif", "--num", 1, "--frames", 2)
+    assert Image.open(tmp_path / "walk.gif").size == (48, 32)
+
+
+def test_a_run_that_is_older_than_aspects_resumes_as_squares(train, finished, tmp_path):
+    out = shutil.copytree(finished, tmp_path / "run")
+    config = json.loads((out / "config.json").read_text())
+    del config["settings"]["aspect"]
+    (out / "config.json").write_text(json.dumps(config))
+    train(out, *THIRTY_STEPS, "--save-every", 7, "--steps", 31, "--resume")
+    assert read_metrics(out)[-1]["step"] == 31
+
+
 def test_recipes_name_settings_that_exist_and_flags_may_undo_them():
     settings = flat(train_gan.Config())
     for recipe in train_gan.RECIPES.values():
