@@ -48,7 +48,13 @@ from brushwork.gan.optimizer import gan_adam
 from brushwork.gan.start import initialise_from
 from brushwork.metrics.evaluate import flat_metrics
 from brushwork.metrics.pictures import selected_pictures
-from brushwork.training.distributed import Means, any_process, average_gradients, check_launch
+from brushwork.training.distributed import (
+    Means,
+    any_process,
+    average_gradients,
+    check_launch,
+    value_of_first_process,
+)
 from brushwork.training.ema import decay_after, update_ema
 from brushwork.training.precision import Precision, choose_precision
 from brushwork.training.progress import Progress, duration
@@ -160,8 +166,7 @@ class OptimisationConfig:
     warmup: CountOrZero = 0
     """Number of first steps over which the learning rate rises to its full value."""
     decay: Decay | None = None
-    """Let the learning rate fall to 0 at the last step, along a line or half a cosine. It needs
-    --steps or --epochs, because --minutes alone does not determine the last step."""
+    """Let the learning rate fall to 0 at the end, along a line or half a cosine."""
     ema_half_life: Count = 10_000
     """Half-life, in paintings, of the moving average of G's weights. The average is saved as
     generator/ and makes the samples."""
@@ -393,6 +398,7 @@ def main(cfg: Config) -> None:
     step = run.step
     finished = step >= num_steps or any_process(run.seconds() >= limit)
     stopping = False
+    share_of_time = value_of_first_process(run.seconds() / limit)
     means = Means()
     losses_D = []
     with (
@@ -401,7 +407,11 @@ def main(cfg: Config) -> None:
     ):
         while not finished and not stopping:
             factor = learning_rate_factor(
-                step, num_steps, cfg.optimisation.warmup, cfg.optimisation.decay
+                step,
+                num_steps,
+                warmup=cfg.optimisation.warmup,
+                decay=cfg.optimisation.decay,
+                share_of_time=share_of_time,
             )
             for optimizer in (opt_G, opt_D):
                 scale_learning_rates(optimizer, factor)
@@ -456,6 +466,7 @@ def main(cfg: Config) -> None:
             if step % cfg.output.log_every == 0 or finished or (world == 1 and stop):
                 stopping = any_process(bool(stop))
                 finished = finished or any_process(run.seconds() >= limit)
+                share_of_time = value_of_first_process(run.seconds() / limit)
                 values = run.log(step, batch_size, means.fetch() | {"epoch": epoch})
                 accelerator.log(values, step)
                 losses_D.append(values["loss_D"])
@@ -499,11 +510,6 @@ def check_settings(cfg: Config) -> None:
         raise BrushworkError(
             "`keep` best needs evaluations, and `eval_every` is 0; set `eval_every` to the number "
             "of steps between two evaluations"
-        )
-    if cfg.optimisation.decay and cfg.optimisation.minutes and not cfg.optimisation.epochs:
-        raise BrushworkError(
-            "`decay` needs a number of steps, and `minutes` gives none; pass `epochs` as well, or "
-            "`steps` instead of `minutes`"
         )
     check_tracker(cfg.output.tracker)
     check_launch()

@@ -273,8 +273,16 @@ def test_minutes_end_a_run_over_all_starts(train, tmp_path, monkeypatch, capsys)
 
     monkeypatch.setattr(train_gan, "update_ema", update_and_count)
     monkeypatch.setattr(Run, "seconds", lambda run: run._seconds + since_start[0])
-    flags = ["--keep-every", 2, "--keep-last", 2]
+    rates, scale = [], train_gan.scale_learning_rates
+
+    def scale_and_note(optimizer, factor):
+        rates.append(factor)
+        scale(optimizer, factor)
+
+    monkeypatch.setattr(train_gan, "scale_learning_rates", scale_and_note)
+    flags = ["--keep-every", 2, "--keep-last", 2, "--decay", "linear", "--log-every", 1]
     out = train(tmp_path / "run", "--minutes", 0.4, *flags)
+    assert rates[::2] == rates[1::2] == [1, 0.75, 0.5, 0.25]
     assert "for 20 seconds" in (printed := capsys.readouterr().out)
     assert f"{out}: finished at step 4" in printed and "--minutes 0.8" in printed
     assert (out / "generator").is_dir() and (out / "samples" / "step-000004.png").exists()
@@ -599,7 +607,6 @@ def test_losses_that_are_no_longer_numbers_stop_the_run_in_words(train, tmp_path
         (["--epochs", -1], "`epochs`"),
         (["--eval-every", 5, "--eval-fakes", 5], "at least 6"),
         (["--keep", "best"], "`eval_every`"),
-        (["--minutes", 1, "--decay", "cosine"], "`decay` needs a number of steps"),
         (["--minutes", -1], "`minutes`"),
         (["--change"], "add `resume`"),
     ],
