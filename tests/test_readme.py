@@ -84,7 +84,7 @@ def anchors(document: Path) -> set[str]:
 )
 def test_a_documented_command_is_understood(script: str, flags: str) -> None:
     module = importlib.import_module(f"experiments.{script}")
-    read_flags(module.Config, None, shlex.split(flags))
+    read_flags(module.Config, None, shlex.split(flags), getattr(module, "RECIPES", None))
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from brushwork.classifier.answer import Candidate, Guess, Identification
 from brushwork.classifier.identify import ArtistClassifier
 from brushwork_demo.models import find_models
 from brushwork_demo.rooms.identify import EXAMPLES, answer, answer_section, none_of_these, traits
-from experiments.identify import table_row
+from experiments.identify import Attribution, cells
 
 ROWS = [("Claude Monet", 0.6, "Impressionism"), ("<b>Sisley</b>", 0.1, "")]
 
@@ -40,7 +40,9 @@ def test_the_endpoint_answers_what_the_table_of_identify_has(checkpoints):
     generator, folder = (str(checkpoints[name]) for name in ("dcgan", "classifier"))
     with Image.open(sorted(EXAMPLES.glob("*.jpg"))[0]) as picture:
         found = answer(find_models([generator], folder), picture)
-        row = table_row("", ArtistClassifier.from_pretrained(folder).identify(picture))
+        classifier = ArtistClassifier.from_pretrained(folder)
+        task = Attribution({"ours": classifier}, precision=0)
+        row = cells(task.row(classifier.identify(picture)))
     added = {name for name in found if name not in ("known", "artist", "candidates")}
     assert added == {
         "none_probability",
