@@ -3,6 +3,7 @@
     uv run experiments/benchmark_demo.py
     uv run experiments/benchmark_demo.py --visitors 8 --seconds 10
     uv run experiments/benchmark_demo.py --other ../older/.venv/bin/python
+    uv run experiments/benchmark_demo.py --soak 60 --visitors 4
 
 With --other, the second server is the web demo of another installation: the Python of its
 environment. It takes the same generator, and its own classifier unless --classifier names one.
@@ -13,6 +14,10 @@ server for --seconds, and after it the other. Chromium opens each web demo while
 it as a visitor does: another picture, variety, the pad. The script prints medians, errors, the
 servers' memory, and lines `ratio NAME VALUE` (above 1: this web demo is faster or smaller). On two
 idle cores it takes about three minutes.
+
+With --soak, only the web demo is served. For this many minutes, one visitor after the other uses
+every room in Chromium, and --visitors programs call the API, each once a second. Once a minute the
+script prints the server's memory, the visits, the calls and the errors.
 """
 
 import io
@@ -24,13 +29,16 @@ import socket
 import statistics
 import subprocess
 import sys
+import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from importlib.util import find_spec
 from pathlib import Path
+from threading import Thread
 from typing import TYPE_CHECKING, Annotated
 
 import httpx
@@ -63,6 +71,8 @@ class Config:
     """Pictures generated per call."""
     other: str = ""
     """Python of another installation, whose web demo is measured instead of a `gr.Interface`."""
+    soak: Annotated[float, Range(0, 10_000)] = 0
+    """Minutes of mixed use, instead of all else; 0 for none."""
 
 
 @dataclass
@@ -152,6 +162,9 @@ def main(cfg: Config) -> None:
     }
     if classifier:
         calls["identify"] = lambda server: server.identify(file.getvalue())
+    if cfg.soak:
+        soak(cfg, classifier, painting=file.getvalue(), calls=list(calls.values()))
+        return
     with ExitStack() as stack:
         # Start: until Chromium shows a picture, and until the models are open.
         browser = stack.enter_context(open_browser())
@@ -307,8 +320,11 @@ def use_in_browser(cfg: Config, server: Server, browser: "Browser") -> None:
     page.close()
 
 
-def serve(cfg: Config, name: str, generator: str, classifier: str | None) -> Server:
-    """Start one of the servers in a process of its own."""
+def serve(cfg: Config, name: str, generator: str | None, classifier: str | None) -> Server:
+    """Start one of the servers in a process of its own.
+
+    Without a generator, a web demo has all bundled ones.
+    """
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -319,7 +335,7 @@ def serve(cfg: Config, name: str, generator: str, classifier: str | None) -> Ser
         alive = process.is_alive
     else:
         command = [cfg.other if name == "other" else sys.executable, "-m", "brushwork_demo"]
-        command += ["--port", str(port), "--generator", generator]
+        command += ["--port", str(port), *(["--generator", generator] if generator else [])]
         # An older version may not open today's bundled classifier, so it takes its own.
         own = name == "other" and cfg.classifier is None
         command += ["--classifier", classifier] if classifier and not own else []
@@ -380,6 +396,102 @@ def call_at_once(cfg: Config, server: Server, calls: list[Call]) -> float:
         flush=True,
     )
     return rate
+
+
+def soak(cfg: Config, classifier: str | None, painting: bytes, calls: list[Call]) -> None:
+    """Use the web demo for `cfg.soak` minutes in Chromium and over HTTP; print its memory."""
+    counts: Counter[str] = Counter()
+    with ExitStack() as stack:
+        browser = stack.enter_context(open_browser())
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+        (folder / "painting.jpg").write_bytes(painting)
+        server = serve(cfg, name="ours", generator=cfg.generator, classifier=classifier)
+        stack.callback(server.stop)
+        wait_until_ready(server, browser)
+        start = time.perf_counter()
+        end = start + 60 * cfg.soak
+
+        def call_often(number: int) -> None:
+            while time.perf_counter() < end:
+                number += 1
+                with counted(counts, "calls"):
+                    calls[number % len(calls)](server)
+                time.sleep(1)
+
+        def report() -> None:
+            minute = 0
+            while time.perf_counter() < end + 1:
+                print(
+                    f"minute {minute}: {server.megabytes():.0f} MB, {counts['visits']:,} visits, "
+                    f"{counts['calls']:,} calls, {counts['errors']:,} errors",
+                    flush=True,
+                )
+                minute += 1
+                time.sleep(max(0, start + 60 * minute - time.perf_counter()))
+
+        threads = [Thread(target=report, daemon=True)]
+        threads += [Thread(target=call_often, args=(i,), daemon=True) for i in range(cfg.visitors)]
+        for thread in threads:
+            thread.start()
+        while browser and time.perf_counter() < end:
+            with counted(counts, "visits"):
+                use_every_room(server, browser, folder / "painting.jpg")
+        for thread in threads:
+            thread.join()
+
+
+@contextmanager
+def counted(counts: Counter[str], name: str) -> Iterator[None]:
+    """Count what succeeds under its name; print what fails, and count it as an error."""
+    try:
+        yield
+        counts[name] += 1
+    except Exception as error:  # an error of any kind must not end an hour of measurement
+        counts["errors"] += 1
+        print(f"error: {type(error).__name__}: {str(error)[:300]}", file=sys.stderr, flush=True)
+
+
+def use_every_room(server: Server, browser: "Browser", painting: Path) -> None:
+    """Use everything on the web demo once, as a new visitor."""
+    page = browser.new_page(viewport={"width": 1400, "height": 1000})
+    page.set_default_timeout(120_000)
+    try:
+        page.goto(server.url)
+        page.wait_for_selector("#strip button")
+        for button in ("#another", "#like", "#keep", "#stroll", "#another", "#back", "#save"):
+            page.locator(button).click()
+            page.wait_for_timeout(500)
+            page.wait_for_selector("#paint .picture:not([aria-busy])")
+        page.locator("#mix").click()
+        page.locator("#strip button").first.click()
+        for control in ("#pad", "#variety"):
+            page.locator(control).focus()
+            for _ in range(5):
+                page.keyboard.press("ArrowLeft")
+                page.wait_for_timeout(100)
+        page.get_by_role("button", name="Video and classifier").click()
+        page.locator("#walk").click()
+        page.wait_for_selector("#film video")
+        identifies = page.locator("#who").is_visible()
+        if identifies:
+            page.locator("#who").click()
+            page.wait_for_selector("#verdict .answer li")
+            page.get_by_role("tab", name="Identify").click()
+            page.locator("#upload input[type=file]").set_input_files(painting)
+            page.wait_for_selector("#heat img")
+            page.locator("#reason input").last.click()
+        page.get_by_role("tab", name="Quiz").click()
+        for _ in range(3):
+            page.locator("[data-guess='0']").click()
+            page.locator(".quiz .go").click()
+        page.get_by_role("tab", name="Compare").click()
+        page.wait_for_selector("#comparison img.shown")
+        page.locator("#another-seed").click()
+        page.get_by_role("tab", name="About").click()
+        page.get_by_role("button", name="Model cards").click()
+        page.wait_for_timeout(1000)
+    finally:
+        page.context.close()
 
 
 if __name__ == "__main__":

@@ -198,7 +198,7 @@ def training_set(generator: Generator, paintings: PreparedPaintings) -> Any:
         paintings.table, **filters, min_paintings=int(training.get("min_paintings") or 0)
     )
     return selected_pictures(
-        paintings.pixels(generator.side, "crop"),
+        paintings.pixels(generator.side, "crop", generator.aspect),
         rows=chosen.index.to_numpy(),
         fingerprint=f"{paintings.fingerprint} crop",
     )

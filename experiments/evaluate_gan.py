@@ -32,6 +32,7 @@ from accelerate import Accelerator
 from PIL import Image
 
 from brushwork.backbones.create import split_spec
+from brushwork.data.aspects import Aspect, height_and_width
 from brushwork.data.decode import picture_files
 from brushwork.data.open import open_data
 from brushwork.data.paintings import listed
@@ -65,6 +66,9 @@ from settings import BatchSize, Range, Seed, Selection, flat, read_flags, report
 # them by default. Larger fakes are compared with paintings of this side.
 MAX_SIDE = 256
 
+# The shorter side of pictures, and their proportions.
+Size = tuple[int, Aspect]
+
 # Pictures whose power spectrum and motifs are compared, at most.
 NUM_LOOKED_AT = 500
 
@@ -85,7 +89,7 @@ class RealConfig:
     paintings. If there is a test split, a classifier's results on it are shown beside those on the
     fakes."""
     fit: Literal["crop", "squash"] = "crop"
-    """Make paintings square: crop the centre, or squash the whole painting."""
+    """Give paintings the fakes' proportions: crop the centre, or squash the whole painting."""
     real: Path | None = None
     """Use all images of this folder instead of --data."""
 
@@ -195,9 +199,10 @@ def main(cfg: Config) -> None:
         )
         for name, source in sources.items()
     }
-    reals = {side: open_real(cfg, side) for side in {pictures.side for pictures in fakes.values()}}
+    sizes = dict.fromkeys(map(size_of, fakes.values()))
+    reals = {size: open_real(cfg, *size) for size in sizes}
     for pictures in fakes.values():
-        num_real = reals[pictures.side].compared.num
+        num_real = reals[size_of(pictures)].compared.num
         require_enough(num_real, pictures.num, cfg.measurement.num_pairs)
     if accelerator.is_main_process:
         report_folders(cfg, fakes, reals)
@@ -240,8 +245,13 @@ def kept_steps(cfg: Config) -> dict[str, Path]:
     return {f"step {step}": folder for step, folder in kept_checkpoints(run).items()}
 
 
-def open_real(cfg: Config, side: int) -> RealPaintings:
-    """Open the real paintings, reduced to the side of the fakes."""
+def size_of(pictures: Pictures) -> Size:
+    """Return the shorter side of pictures, and their proportions."""
+    return pictures.side, pictures.aspect
+
+
+def open_real(cfg: Config, side: int, aspect: Aspect) -> RealPaintings:
+    """Open the real paintings, in the size of the fakes."""
     split, fit, folder = cfg.paintings.split, cfg.paintings.fit, cfg.paintings.real
     if folder is not None:
         if split or any(cfg.selection.filters().values()):
@@ -261,7 +271,7 @@ def open_real(cfg: Config, side: int) -> RealPaintings:
             f"none of the {len(chosen):,} selected paintings is in `split` {split}; leave `split` "
             "out"
         )
-    pixels = paintings.pixels(min(side, MAX_SIDE), fit)
+    pixels = paintings.pixels(min(side, MAX_SIDE), fit, aspect)
     first, others = (
         selected_pictures(
             pixels,
@@ -275,7 +285,7 @@ def open_real(cfg: Config, side: int) -> RealPaintings:
 
 
 def report_folders(
-    cfg: Config, fakes: Mapping[str, Pictures], reals: Mapping[int, RealPaintings]
+    cfg: Config, fakes: Mapping[str, Pictures], reals: Mapping[Size, RealPaintings]
 ) -> None:
     """Print how many pictures of each folder are used, and list those that cannot be read."""
     sets = [(str(cfg.paintings.real), next(iter(reals.values())).compared), *fakes.items()]
@@ -307,7 +317,7 @@ def compare_all(
     cfg: Config,
     fakes: Mapping[str, Pictures],
     features: Mapping[tuple[str, str], Features],
-    reals: Mapping[int, RealPaintings],
+    reals: Mapping[Size, RealPaintings],
     spaces: Sequence[FeatureSpace],
 ) -> Evaluation:
     """Compare each set of fakes with the real paintings in each space.
@@ -316,18 +326,18 @@ def compare_all(
         cfg: the script's settings.
         fakes: sets of fakes by name.
         features: features of the fakes, by name and space.
-        reals: real paintings by the side of the fakes.
+        reals: real paintings by the size of the fakes.
         spaces: the feature spaces.
     """
     real_features = {
-        (side, space.name): features_of(paintings, space, cfg.measurement.batch_size)
-        for side, paintings in reals.items()
+        (size, space.name): features_of(paintings, space, cfg.measurement.batch_size)
+        for size, paintings in reals.items()
         for space in spaces
     }
     floors = {
-        (side, space, num): frechet_floor(real.features.features, num, cfg.measurement.seed)
-        for (side, space), (real, _) in real_features.items()
-        for num in {pictures.num for pictures in fakes.values() if pictures.side == side}
+        (size, space, num): frechet_floor(real.features.features, num, cfg.measurement.seed)
+        for (size, space), (real, _) in real_features.items()
+        for num in {pictures.num for pictures in fakes.values() if size_of(pictures) == size}
     }
     reports: dict[str, dict[str, dict[str, float]]] = {}
     shown: dict[str, Image.Image] = {}
@@ -335,7 +345,7 @@ def compare_all(
     for name, pictures in fakes.items():
         reports[name] = {}
         for space in spaces:
-            real = real_features[pictures.side, space.name]
+            real = real_features[size_of(pictures), space.name]
             fake = PictureFeatures(pictures, features[name, space.name])
             comparison = compare(
                 real.compared,
@@ -345,7 +355,7 @@ def compare_all(
                 num_pairs=cfg.measurement.num_pairs,
                 seed=cfg.measurement.seed,
             )
-            floor = floors[pictures.side, space.name, pictures.num]
+            floor = floors[size_of(pictures), space.name, pictures.num]
             reports[name][space.name] = with_floor(comparison.metrics, floor)
             if comparison.label_shares:
                 label_notes.append(
@@ -354,7 +364,7 @@ def compare_all(
             if space is spaces[0]:
                 shown |= figures_of(real.compared, fake, name)
     looks = {
-        name: look_at(reals[pictures.side].compared, pictures, cfg.measurement.seed)
+        name: look_at(reals[size_of(pictures)].compared, pictures, cfg.measurement.seed)
         for name, pictures in fakes.items()
     }
     shown |= {
@@ -371,7 +381,11 @@ def compare_all(
         "is the FID divided by it.",
         *label_notes,
         *(note_on_spectrum(name, look.spectrum) for name, look in looks.items()),
-        *(note_on_motif(name, look.motif) for name, look in looks.items() if look.motif),
+        *(
+            note_on_motif(name, look.motif, fakes[name].aspect)
+            for name, look in looks.items()
+            if look.motif
+        ),
     ]
     return Evaluation(reports, looks, trained_with, shown, notes)
 
@@ -392,7 +406,7 @@ def trained_in(space: str, fakes: Mapping[str, Pictures]) -> list[str]:
 
 def look_at(real: Pictures, fakes: Pictures, seed: int) -> Look:
     """Compare the power spectra, and find the motif that the fakes repeat most."""
-    side = min(real.side, fakes.side)
+    side, aspect = min(real.side, fakes.side), fakes.aspect
     num = min(NUM_LOOKED_AT, real.num // 2, fakes.num)
     # Paintings are often sorted by artist, and each half of them must be like the other.
     chosen = {
@@ -400,15 +414,15 @@ def look_at(real: Pictures, fakes: Pictures, seed: int) -> Look:
         "fake": range(num),
     }
     arrays = {
-        "real": real.thumbnails(chosen["real"], side),
-        "fake": fakes.thumbnails(chosen["fake"], side),
+        "real": real.thumbnails(chosen["real"], side, aspect),
+        "fake": fakes.thumbnails(chosen["fake"], side, aspect),
     }
     power = {name: radial_spectrum(to_tensor(array)) for name, array in arrays.items()}
     ratios = (power["fake"] / power["real"].clamp(min=1e-12)).tolist()
     spectrum = {cycles / side: ratio for cycles, ratio in enumerate(ratios, 1)}
     if num <= NEIGHBOURS:
         return Look(spectrum, None, None)
-    small = {name: thumbnails(array, SIDE) for name, array in arrays.items()}
+    small = {name: thumbnails(array, SIDE, aspect) for name, array in arrays.items()}
     motif = repeated_motif(to_tensor(small["real"]), to_tensor(small["fake"]))
     examples = None
     if motif.rows:
@@ -417,17 +431,18 @@ def look_at(real: Pictures, fakes: Pictures, seed: int) -> Look:
 
 
 def to_tensor(images: np.ndarray) -> torch.Tensor:
-    """View arrays (N, S, S, 3) as a tensor (N, 3, S, S)."""
+    """View arrays (N, H, W, 3) as a tensor (N, 3, H, W)."""
     return torch.from_numpy(images).permute(0, 3, 1, 2)
 
 
-def note_on_motif(name: str, motif: RepeatedMotif) -> str:
+def note_on_motif(name: str, motif: RepeatedMotif, aspect: Aspect) -> str:
     """Write how many fakes repeat a motif, and how many paintings do by chance."""
+    height, width = height_and_width(SIDE, aspect)
     return (
         f"Motifs of {name}: {motif.share:.0%} of the fakes repeat a motif at one place, "
-        f"{motif.left} to {motif.left + PATCH} of {SIDE} pixels from the left and {motif.top} to "
-        f"{motif.top + PATCH} from the top; {motif.share_of_real:.0%} of the paintings do so by "
-        "chance."
+        f"{motif.left} to {motif.left + PATCH} of {width} pixels from the left and {motif.top} to "
+        f"{motif.top + PATCH} of {height} from the top; {motif.share_of_real:.0%} of the "
+        "paintings do so by chance."
     )
 
 

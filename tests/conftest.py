@@ -182,7 +182,8 @@ def run_script() -> Callable[..., None]:
             patch.setattr("brushwork.training.threads.num_cores", lambda: 1)
             if not draws:
                 patch.setattr("brushwork.report.figures.curves", leave_white)
-            module.main(read_flags(module.Config, None, [*map(str, flags)]))
+            recipes = getattr(module, "RECIPES", None)
+            module.main(read_flags(module.Config, None, [*map(str, flags)], recipes))
 
     return run
 
@@ -218,7 +219,10 @@ def same_state() -> Iterator[None]:
 def checkpoints(
     tmp_path_factory: pytest.TempPathFactory, classifier_folder: Path
 ) -> dict[str, Path]:
-    """A tiny checkpoint of each kind, with random weights: "dcgan", "modern" and "classifier"."""
+    """A tiny checkpoint of each kind, with random weights: "dcgan", "modern" and "classifier".
+
+    The pictures of "modern" are no squares.
+    """
     import torch
 
     from brushwork.gan import dcgan, styled
@@ -229,7 +233,8 @@ def checkpoints(
     folder = tmp_path_factory.mktemp("checkpoints")
     plain = dcgan.Generator(dcgan.DCGANConfig(side=32, width=4))
     classes = ("sea", "portrait", "a <b>still</b> life")
-    modern = styled.Generator(styled.StyledConfig(side=32, width=4, classes=classes))
+    shape = styled.StyledConfig(side=32, width=4, classes=classes, aspect="3:2")
+    modern = styled.Generator(shape)
     torch.nn.init.normal_(modern.to_rgb.weight, std=0.1)  # pictures that differ clearly
     settings = {"data": "drawn", "num_paintings": 9, "fingerprint": "0", "batch_size": 8, "seed": 0}
     for name, network in (("dcgan", plain), ("modern", modern)):

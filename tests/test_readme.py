@@ -1,17 +1,26 @@
-"""Commands, links and module names in the documents exist."""
+"""Commands, code, links and module names in the documents exist."""
 
+import ast
 import importlib
 import re
 import shlex
+import shutil
+import tomllib
 from collections.abc import Iterator
+from dataclasses import fields
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from accelerate.commands.launch import launch_command_parser
+from packaging.requirements import Requirement
+from tests.documents import ROOT, blocks, commands
+from tests.walk_readme import SHORTER, shorter
 
 from brushwork_demo.__main__ import parser
 from settings import read_flags
 
-ROOT = Path(__file__).parents[1]
+README = ROOT / "README.md"
 DOCUMENTS = sorted(
     file
     for pattern in ("*.md", "docs/*.md", "experiments/**/*.md", "packages/*/README.md")
@@ -75,7 +84,7 @@ def anchors(document: Path) -> set[str]:
 )
 def test_a_documented_command_is_understood(script: str, flags: str) -> None:
     module = importlib.import_module(f"experiments.{script}")
-    read_flags(module.Config, None, shlex.split(flags))
+    read_flags(module.Config, None, shlex.split(flags), getattr(module, "RECIPES", None))
 
 
 @pytest.mark.parametrize(
@@ -84,6 +93,159 @@ def test_a_documented_command_is_understood(script: str, flags: str) -> None:
 )
 def test_a_documented_command_of_the_demo_is_understood(arguments: str) -> None:
     parser().parse_args(shlex.split(arguments))
+
+
+KINDS = [
+    r"(ACCELERATE_\S+ )?uv run accelerate launch (?P<launcher>.*?)experiments/\w+\.py( .*)?",
+    r"uv run experiments/\w+\.py( .*)?",
+    r"uv run brushwork-demo( .*)?",
+    r"uv run pytest",
+    r"uv sync( --extra (?P<extra>\w+))?",
+    r"pip install (?P<requirements>.+)",
+    r"\.ci/run",
+    r"curl .* http://127\.0\.0\.1:7860/gradio_api/call/paint(/EVENT_ID|( .*)?)",
+]
+EXTRAS = {
+    project["name"]: set(project.get("optional-dependencies", {}))
+    for file in (ROOT / "pyproject.toml", *ROOT.glob("packages/*/pyproject.toml"))
+    for project in [tomllib.loads(file.read_text())["project"]]
+}
+
+
+def test_every_command_of_the_documents_is_of_a_kind_that_is_checked() -> None:
+    found = [(command, document) for document in DOCUMENTS for command in commands(document)]
+    assert len(found) > 50
+    for command, document in found:
+        kind = next(filter(None, (re.fullmatch(kind, command) for kind in KINDS)), None)
+        assert kind, f"{name_of(document)}: {command}"
+        named = kind.groupdict()
+        if named.get("launcher"):
+            launcher = shlex.split(named["launcher"])
+            assert launch_command_parser().parse_args([*launcher, "script.py"]).training_script
+        if named.get("extra"):
+            assert named["extra"] in EXTRAS["brushwork-workspace"], command
+
+
+def test_extras_that_the_documents_install_exist() -> None:
+    found = set()
+    for document in DOCUMENTS:
+        for text in re.findall(r"\bbrushwork(?:-demo)?\[[\w,]+\]", document.read_text()):
+            requirement = Requirement(text)
+            assert requirement.extras <= EXTRAS[requirement.name], text
+            found.add(text)
+    assert {"brushwork[torch]", "brushwork-demo[static]"} <= found
+
+
+FROM_THE_READER = {
+    "painter-by-numbers/",
+    "data/other-collection",
+    "painting.jpg",
+    "pictures/",
+    "photographs/",
+    "fakes/",
+    "USER/NAME",
+    "USER/landscapes",
+}
+WRITING = {"--out", "--walk", "export"}
+
+
+def default_out(script: str) -> Path:
+    """Return what a script writes without --out; Path() if it has no such flag."""
+    config = importlib.import_module(script.replace("/", ".").removesuffix(".py")).Config
+    for each in (config, *(one.default for one in fields(config))):
+        if isinstance(getattr(each, "out", None), Path):
+            return each.out
+    makers = (one.default_factory for one in fields(config) if callable(one.default_factory))
+    return next((made.out for made in (make() for make in makers) if hasattr(made, "out")), Path())
+
+
+def test_a_command_reads_only_what_is_there_or_an_earlier_one_wrote() -> None:
+    written: set[Path] = set()
+    documents = [README, ROOT / "experiments/README.md", ROOT / "packages/demo/README.md"]
+    for command in [line for document in documents for line in commands(document)]:
+        words = shlex.split(command)
+        if words[0] == "curl":
+            continue
+        script = next((word for word in words if word.startswith("experiments/")), None)
+        after = {default_out(script)} if script and "--out" not in words else set()
+        for before, word in pairwise(words):
+            path = Path(word.rpartition(":")[2])
+            if before in WRITING:
+                after.add(path)
+            elif "/" in word and not word.startswith("-") and word not in FROM_THE_READER:
+                made = any(folder in (path, *path.parents) for folder in written)
+                resumed = "--resume" in words and path in after
+                assert made or resumed or (ROOT / path).exists(), f"{command}: no {word}"
+        written |= after - {Path()}
+    assert Path("runs/landscapes") in written
+
+
+def python_blocks() -> Iterator[tuple[Path, str]]:
+    """Document and text of each block of Python."""
+    for document in DOCUMENTS:
+        for text in blocks(document, "python"):
+            yield document, text
+
+
+def test_python_in_the_documents_imports_what_exists() -> None:
+    imported = 0
+    for document, text in python_blocks():
+        for node in ast.parse(text, name_of(document)).body:
+            if isinstance(node, ast.Import | ast.ImportFrom):
+                exec(ast.unparse(node), {})
+                imported += 1
+    assert imported >= 6
+
+
+@pytest.fixture
+def with_a_painting(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder like that of a reader, with `painting.jpg` and `pictures/`."""
+    example = next(iter(ROOT.glob("packages/demo/src/brushwork_demo/examples/*.jpg")))
+    (tmp_path / "pictures").mkdir()
+    for name in ("painting.jpg", "pictures/one.jpg"):
+        shutil.copy(example, tmp_path / name)
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.usefixtures("with_a_painting")
+def test_python_in_the_readmes_runs(capsys) -> None:
+    """Each README in one namespace, with fewer pictures and steps; without exported models."""
+    for document in (README, ROOT / "packages/core/README.md"):
+        text = "\n".join(one for one in blocks(document, "python") if "exported/" not in one)
+        text = text.replace("(16, seed", "(1, seed").replace("(16, label", "(1, label")
+        exec(compile(text.replace("steps=200", "steps=1"), document, "exec"), {})
+    assert capsys.readouterr().out.strip()
+
+
+QUICK = ("sample.py --list", "sample.py landscapes --mix", "identify.py pictures/")
+"""Starts of commands of README that take a second or two."""
+
+
+def test_quick_commands_of_the_readme_run(with_a_painting, run_script, capsys) -> None:
+    ran = []
+    for command in commands(README):
+        words = shlex.split(command)
+        script = " ".join(words[2:]).removeprefix("experiments/")
+        if "--classifier" not in words and script.startswith(QUICK):
+            name, *flags = script.split()
+            run_script(name.removesuffix(".py"), *flags)
+            ran.append(command)
+    assert len(ran) == len(QUICK)
+    said = capsys.readouterr().out
+    assert "landscapes" in said and "1 unknown" in said + "1 identified, 0 unknown"
+    assert (with_a_painting / "attributions.csv").stat().st_size > 100
+    assert list((with_a_painting / "paintings").iterdir())
+
+
+def test_the_walk_shortens_each_training_of_the_readme() -> None:
+    lines = [line for line in commands(README) if "train_" in line or "reproduce" in line]
+    assert len(lines) > 10
+    for line in lines:
+        assert shorter(line) != line, f"add a rule to SHORTER: {line}"
+    text = "\n".join(lines)
+    for pattern in SHORTER:
+        assert re.search(pattern, text), f"README has nothing for this rule: {pattern}"
 
 
 def test_commands_are_found_in_the_documents() -> None:

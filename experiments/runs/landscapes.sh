@@ -15,8 +15,8 @@ paint() {  # paint NAME FLAGS...
         "${@:2}"
 }
 
-paint ours --genre landscape --steps 5000
-paint dcgan --genre landscape --model dcgan --loss logistic --batch-size 16 --steps 3800
-paint monet --artist "Claude Monet" --steps 4000 --start "$out/ours"
+paint ours --recipe modern --genre landscape
+paint dcgan --recipe dcgan --genre landscape
+paint monet --recipe one-artist --artist "Claude Monet" --start "$out/ours"
 uv run experiments/evaluate_gan.py "$out/ours" "$out/dcgan" --data "$paintings" --genre landscape \
     --out "$out/report"

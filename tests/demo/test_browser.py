@@ -272,6 +272,28 @@ def test_a_file_that_is_not_a_picture_is_refused_with_a_message(page, tmp_path):
     page.locator(".toast-close").first.click()
 
 
+def test_messages_of_gradio_are_in_the_words_of_the_page(page, tmp_path):
+    (tmp_path / "letter.txt").write_text("dear painter")
+    page.locator("#upload [aria-label='Remove Image'], #upload [aria-label='Clear']").first.click()
+    page.locator("#upload input[type=file]").set_input_files(tmp_path / "letter.txt")
+    page.wait_for_selector(".toast-body:has-text('This file is not a picture; choose a JPEG')")
+    assert "Error" not in page.locator(".toast-body").inner_text()
+    page.locator(".toast-close").first.click()
+
+
+def test_a_server_out_of_reach_is_reported_in_words(browser, server):
+    page = browser.new_page()
+    page.set_default_timeout(PATIENCE)
+    page.goto(server.url)
+    page.wait_for_selector("#strip button")
+    shown = picture(page)
+    page.context.set_offline(True)
+    page.locator("#another").click()
+    page.wait_for_selector("#message:has-text('The server does not answer or is busy.')")
+    assert picture(page) == shown
+    page.close()
+
+
 def test_an_example_is_identified_at_a_click(page):
     page.locator("#examples button").first.click()
     page.wait_for_selector("#answer .answer li")
@@ -360,6 +382,17 @@ LOW_CONTRAST = """() => {
 }"""
 
 
+TABLETS = [(768, 1024), (1024, 768), (844, 390)]
+"""Both ways of a tablet, and a phone on its side."""
+# What a finger cannot hit; links in a text and the footer have the size of their text.
+SMALL_TARGETS = """[...document.querySelectorAll('button, summary, select, [role=tab], label')]
+  .filter((one) => one.checkVisibility({opacityProperty: true, visibilityProperty: true}))
+  .filter((one) => one.localName != 'label' || one.querySelector('[type=checkbox], [type=radio]'))
+  .filter((one) => !one.closest('footer, [aria-hidden=true]'))
+  .filter((one) => Math.min(one.offsetWidth, one.offsetHeight) < 32)
+  .map((one) => `${one.id || one.ariaLabel || one.textContent.trim()} ${one.offsetHeight}`)"""
+
+
 @pytest.mark.parametrize(("width", "height", "scheme"), [(390, 844, "dark"), (1400, 1000, "light")])
 def test_each_room_fits_the_screen_and_can_be_read(browser, server, width, height, scheme):
     """A list like Lighthouse's: width, shifts, alternative texts, names, contrast, title."""
@@ -384,6 +417,15 @@ def test_each_room_fits_the_screen_and_can_be_read(browser, server, width, heigh
         if room == "paint" and width < 500:
             below = page.locator("#another").bounding_box()
             assert below["y"] + below["height"] < height, "picture and button are seen at once"
+        assert page.evaluate(SMALL_TARGETS) == [], room
+        for wide, high in TABLETS if width > 500 else []:
+            page.set_viewport_size({"width": wide, "height": high})
+            assert page.evaluate("document.documentElement.scrollWidth") <= wide, (room, wide)
+            if room in ("paint", "quiz"):
+                large = {"paint": "#picture", "quiz": ".quiz .pair img"}[room]
+                shown = page.locator(large).first.bounding_box()
+                assert shown["y"] + shown["height"] < high, f"all of a picture is seen: {wide}"
+        page.set_viewport_size({"width": width, "height": height})
     page.close()
 
 

@@ -81,7 +81,7 @@ def test_artists_are_described_from_the_data(prepared_folder, capsys):
     assert "80 paintings used, 0 left out" in capsys.readouterr().out
     assert set(lines) == {"Haruo Minazuki"}
     assert lines["Haruo Minazuki"].startswith("Ukiyo-e; 18")
-    assert lines["Haruo Minazuki"].endswith("paintings here")
+    assert lines["Haruo Minazuki"].endswith(" paintings in the data set")
 
 
 def test_a_bundled_classifier_finds_similar_paintings_but_has_no_thumbnails(

@@ -1,5 +1,10 @@
+from PIL import Image
+
 from brushwork.classifier.answer import Candidate, Guess, Identification
-from brushwork_demo.rooms.identify import answer_section, none_of_these, traits
+from brushwork.classifier.identify import ArtistClassifier
+from brushwork_demo.models import find_models
+from brushwork_demo.rooms.identify import EXAMPLES, answer, answer_section, none_of_these, traits
+from experiments.identify import Attribution, cells
 
 ROWS = [("Claude Monet", 0.6, "Impressionism"), ("<b>Sisley</b>", 0.1, "")]
 
@@ -29,3 +34,31 @@ def test_an_answer_has_none_and_traits_only_if_its_classifier_knows_them():
     style = (Guess("Impressionism", 0.8), Guess("Baroque", 0.2))
     new = Identification(candidates, known=True, none=0.3, style=style)
     assert none_of_these(new) == 0.3 and traits(new) == {"Style": "Impressionism, 80%"}
+
+
+def test_the_endpoint_answers_what_the_table_of_identify_has(checkpoints):
+    generator, folder = (str(checkpoints[name]) for name in ("dcgan", "classifier"))
+    with Image.open(sorted(EXAMPLES.glob("*.jpg"))[0]) as picture:
+        found = answer(find_models([generator], folder), picture)
+        classifier = ArtistClassifier.from_pretrained(folder)
+        task = Attribution({"ours": classifier}, precision=0)
+        row = cells(task.row(classifier.identify(picture)))
+    added = {name for name in found if name not in ("known", "artist", "candidates")}
+    assert added == {
+        "none_probability",
+        *(
+            f"{trait}{end}"
+            for trait in ("style", "genre", "decade")
+            for end in ("", "_probability")
+        ),
+    }
+    assert found["none_probability"] > 0 and found["style"]
+    for name in added:
+        text = f"{found[name]:.4f}" if name.endswith("probability") else found[name]
+        assert text == row[name]
+
+
+def test_the_endpoint_answers_null_for_what_its_classifier_does_not_know(models):
+    found = answer(models, Image.new("RGB", (64, 64), "red"))
+    assert found["none_probability"] is None
+    assert found["genre"] is None and found["genre_probability"] is None

@@ -1,5 +1,6 @@
 import base64
 import io
+import random
 from dataclasses import replace
 
 import numpy as np
@@ -12,7 +13,7 @@ from brushwork.gan import styled
 from brushwork.gan.save import save_generator
 from brushwork_demo import paint, serving
 from brushwork_demo.models import Models, find_models
-from brushwork_demo.rooms import compare
+from brushwork_demo.rooms import compare, quiz
 from brushwork_demo.rooms import paint as room
 from brushwork_demo.text import server_answers
 
@@ -183,6 +184,22 @@ def conditional_models(tmp_path_factory):
     folder = tmp_path_factory.mktemp("conditional") / "genres"
     save_generator(network, folder, TRAINING, 1, "averaged")
     return find_models([str(folder)])
+
+
+def test_pictures_that_are_no_squares_are_shown_undistorted(tmp_path):
+    network = styled.Generator(styled.StyledConfig(side=32, width=4, aspect="3:2"))
+    save_generator(network, tmp_path / "wide", TRAINING, 1, "averaged")
+    models = find_models([str(tmp_path / "wide")])
+    painter = models.painter("wide")
+    assert room.facts(models, "wide") == "48 x 32 pixels, from 9 paintings"
+    assert "48 x 32" in compare.all_measures(models, ["wide"])
+    assert paint.enlarged(np.zeros((32, 48, 3), np.uint8), 100).size == (96, 64)
+    real, _ = quiz.real_picture(models, painter, random.Random(0))
+    assert real.shape == (32, 48, 3)
+    encoded = room.sheet(models, [{"painter": "wide", "seed": "1"}])["src"].partition(",")[2]
+    sheet = np.asarray(Image.open(io.BytesIO(base64.b64decode(encoded))))
+    shown = np.flatnonzero(sheet.min((1, 2)) < 200)  # rows of the picture, on white
+    assert abs(len(shown) - room.SHEET_SIDE * 2 / 3) < 4
 
 
 def test_a_conditional_generator_paints_the_requested_class(conditional_models):

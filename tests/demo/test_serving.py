@@ -27,6 +27,19 @@ def test_requests_with_different_settings_share_a_batch(models):
         assert abs(pictures.astype(int) - alone).max() <= 1
 
 
+def test_many_pictures_are_computed_a_few_at_a_time(models, monkeypatch):
+    folder = models.painter("meadows").stage(None)
+    monkeypatch.setattr(serving, "PIXELS_AT_ONCE", 3 * 32**2)
+    generator, sizes = serving.open_generator(folder), []
+    paint = generator.paint
+    monkeypatch.setattr(
+        generator, "paint", lambda z, *rest: sizes.append(len(z)) or paint(z, *rest)
+    )
+    requests = [serving.paint_request(folder, num=num, seed=1) for num in (2, 5)]
+    assert [len(pictures) for pictures in serving._paint_batch(requests)] == [2, 5]
+    assert sizes == [3, 3, 1]
+
+
 def test_zero_gpu_is_requested_where_its_package_is_installed(monkeypatch):
     calls = []
     fake = types.ModuleType("spaces")

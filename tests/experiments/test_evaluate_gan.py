@@ -128,6 +128,28 @@ def test_a_run_is_measured_drawn_and_written(single, run):
     assert "21/21" in done.stderr
 
 
+def test_wide_fakes_are_compared_with_wide_paintings(evaluate, tmp_path, monkeypatch):
+    folder, out = tmp_path / "wide", tmp_path / "out"
+    torch.manual_seed(0)
+    wide = Generator(DCGANConfig(side=32, width=2, aspect="3:2"))
+    save_generator(wide, folder, TRAINING, 1, "averaged")
+    seen = []
+
+    def recorded(images):
+        seen.append(tuple(images.shape[1:]))
+        return radial_spectrum(images)
+
+    monkeypatch.setattr(script, "radial_spectrum", recorded)
+    evaluate(folder, "--out", out)
+    (report,) = read(out).values()
+    assert report.keys() == {"pixels", "texture"}
+    assert all(np.isfinite(value) for space in report.values() for value in space.values())
+    assert seen == [(3, 32, 48)] * 2  # of the paintings and of the fakes
+    assert "of 96 pixels from the left" in (out / "report.html").read_text()
+    with Image.open(out / "figure-00.png") as figure:  # eight of 48 and gaps, twice
+        assert figure.width == 2 * (8 * 50 + 2) + 16
+
+
 def test_two_processes_give_the_numbers_of_one(single, line, forked, cache, tmp_path, monkeypatch):
     monkeypatch.setenv("BRUSHWORK_CACHE", cache)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")

@@ -6,7 +6,7 @@ import re
 import shlex
 from dataclasses import dataclass, field, is_dataclass
 from pathlib import Path
-from typing import Annotated, get_type_hints
+from typing import Annotated, Literal, get_type_hints
 
 import pytest
 
@@ -29,6 +29,15 @@ class Config:
     selection: Selection = field(default_factory=Selection)
     group: Group = field(default_factory=Group)
     seed: int = 0
+
+
+@dataclass(frozen=True)
+class WithRecipe:
+    """Settings of a script with recipes."""
+
+    recipe: Literal["long"] | None = None
+    group: Group = field(default_factory=Group)
+    seed: int = 3
 
 
 def test_flags_of_groups_have_no_prefix():
@@ -77,6 +86,15 @@ def test_a_run_records_settings_without_groups():
         "steps": 3,
         "seed": 0,
     }
+
+
+def test_a_recipe_sets_the_defaults_and_flags_win():
+    recipes = {"long": {"steps": 99, "seed": 7}}
+    given = ["--seed", "0", "--recipe", "long"]
+    config = read_flags(WithRecipe, None, given, recipes)
+    assert (config.group.steps, config.seed) == (99, 0)
+    assert as_flags(config, recipes) == "--recipe long --seed 0"
+    assert read_flags(WithRecipe, None, [], recipes) == WithRecipe()
 
 
 @pytest.mark.parametrize("script", ["train_gan", "train_classifier"])

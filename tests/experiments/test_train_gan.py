@@ -30,7 +30,8 @@ from brushwork.metrics.pictures import selected_pictures
 from brushwork.training.ema import update_ema
 from brushwork.training.run import Run, read_metrics
 from experiments import sample, train_gan
-from settings import read_flags
+from experiments.train_gan import RECIPES
+from settings import flat, read_flags
 
 SCRIPT = Path(__file__).parents[2] / "experiments" / "train_gan.py"
 TINY = [
@@ -272,8 +273,16 @@ def test_minutes_end_a_run_over_all_starts(train, tmp_path, monkeypatch, capsys)
 
     monkeypatch.setattr(train_gan, "update_ema", update_and_count)
     monkeypatch.setattr(Run, "seconds", lambda run: run._seconds + since_start[0])
-    flags = ["--keep-every", 2, "--keep-last", 2]
+    rates, scale = [], train_gan.scale_learning_rates
+
+    def scale_and_note(optimizer, factor):
+        rates.append(factor)
+        scale(optimizer, factor)
+
+    monkeypatch.setattr(train_gan, "scale_learning_rates", scale_and_note)
+    flags = ["--keep-every", 2, "--keep-last", 2, "--decay", "linear", "--log-every", 1]
     out = train(tmp_path / "run", "--minutes", 0.4, *flags)
+    assert rates[::2] == rates[1::2] == [1, 0.75, 0.5, 0.25]
     assert "for 20 seconds" in (printed := capsys.readouterr().out)
     assert f"{out}: finished at step 4" in printed and "--minutes 0.8" in printed
     assert (out / "generator").is_dir() and (out / "samples" / "step-000004.png").exists()
@@ -359,6 +368,60 @@ def test_the_last_lines_of_a_training_are_commands_that_are_understood():
     assert page == ["uv", "run", "brushwork-demo", "--generator", "runs/my gan/generator"]
     stopped = train_gan.describe_end(cfg, 20, finished=False, launch="x")
     assert "--steps 300" in stopped and "stopped at step 20" in stopped
+
+
+def test_a_recipe_is_recorded_with_its_settings_and_may_be_left_out_later(train, tmp_path):
+    out = train(tmp_path / "run", "--recipe", "modern", "--steps", 2, "--batch-size", 4)
+    settings = json.loads((out / "config.json").read_text())["settings"]
+    assert settings["recipe"] == "modern"
+    # Those of the flags, also where they are not the recipe's.
+    assert (settings["model"], settings["loss"], settings["batch_size"]) == ("dcgan", "logistic", 4)
+    train(out, "--steps", 3, "--batch-size", 4, "--resume")
+    assert read_metrics(out)[-1]["step"] == 3
+
+
+def test_a_gan_of_wide_pictures_trains_resumes_and_samples(train, tmp_path, run_script):
+    flags = [*BACKBONE, "--aspect", "3:2", "--steps", 4, "--sample-every", 2, *EVALUATE]
+    out = train(tmp_path / "run", *flags)
+    train(out, *flags, "--steps", 5, "--resume")
+    with Image.open(out / "samples" / "step-000005.png") as grid:
+        assert grid.size == (8 * 50 + 2, 8 * 34 + 2)
+    with Image.open(out / "samples" / "augmented.png") as grid:
+        assert grid.width == 8 * 50 + 2
+    with pytest.raises(BrushworkError, match="aspect was '3:2' and is now '1:1'"):
+        train(out, *BACKBONE, "--steps", 6, *EVALUATE, "--resume", "--change")
+    pictures = tmp_path / "pictures"
+    run_script("sample", out, "--num", 4, "--label", "portrait", "--out", pictures, "--enlarge", 2)
+    run_script("sample", out, "--mix", 1, 2, "--out", pictures)
+    run_script("sample", out, "--walk", pictures / "walk.gif", "--num", 1, "--frames", 2)
+    sizes = {
+        "seed-0-000.png": (48, 32),
+        "grid.png": (2 * 98 + 2, 2 * 66 + 2),
+        "mix.png": (52 + 8 + 102, 36 + 8 + 36),
+        "walk.gif": (48, 32),
+    }
+    for name, size in sizes.items():
+        with Image.open(pictures / name) as picture:
+            assert picture.size == size, name
+
+
+def test_a_run_that_is_older_than_aspects_resumes_as_squares(train, finished, tmp_path):
+    out = shutil.copytree(finished, tmp_path / "run")
+    config = json.loads((out / "config.json").read_text())
+    del config["settings"]["aspect"]
+    (out / "config.json").write_text(json.dumps(config))
+    train(out, *THIRTY_STEPS, "--save-every", 7, "--steps", 31, "--resume")
+    assert read_metrics(out)[-1]["step"] == 31
+
+
+def test_recipes_name_settings_that_exist_and_flags_may_undo_them():
+    settings = flat(train_gan.Config())
+    for recipe in train_gan.RECIPES.values():
+        assert recipe.keys() <= settings.keys()
+    cfg = read_flags(train_gan.Config, None, ["--recipe", "dcgan", "--steps", "9"], RECIPES)
+    assert (cfg.networks.model, cfg.optimisation.batch_size, cfg.optimisation.steps) == (
+        *("dcgan", 16, 9),
+    )
 
 
 def test_a_preview_of_the_augmentation_is_written_where_there_is_one(train, finished, tmp_path):
@@ -538,12 +601,12 @@ def test_losses_that_are_no_longer_numbers_stop_the_run_in_words(train, tmp_path
         (["--eval-fakes", 0], "`eval_fakes`"),
         (["--start", "nowhere"], "nowhere"),
         (["--match", 0.1], "`backbone`"),
+        (["--recipe", "one-artist"], "set `start`"),
         (["--others", 0.1], "`others`"),
         (["--seed", -1], "`seed`"),
         (["--epochs", -1], "`epochs`"),
         (["--eval-every", 5, "--eval-fakes", 5], "at least 6"),
         (["--keep", "best"], "`eval_every`"),
-        (["--minutes", 1, "--decay", "cosine"], "`decay` needs a number of steps"),
         (["--minutes", -1], "`minutes`"),
         (["--change"], "add `resume`"),
     ],

@@ -109,6 +109,24 @@ def test_crop_keeps_the_middle_and_squash_keeps_all(tmp_path: Path):
     assert squash[rows["tall"], 25, 15, 1] > 225
 
 
+def test_pixels_of_other_proportions_are_the_middle_and_kept_apart(tmp_path: Path):
+    image = Image.new("RGB", (120, 200), "white")
+    image.paste("red", (0, 0, 120, 50))
+    image.paste("blue", (0, 150, 120, 200))
+    (tmp_path / "in" / "Monet").mkdir(parents=True)
+    image.save(tmp_path / "in" / "Monet" / "tall.png")
+    prepare(open_source(str(tmp_path / "in")), tmp_path / "out", workers=1, progress=False)
+    paintings = open_prepared(tmp_path / "out")
+    wide = paintings.pixels(32, aspect="3:2")  # of 120 x 80 pixels: all white
+    assert wide.shape == (1, 32, 48, 3) and wide.min() > 200
+    tall = paintings.pixels(32, aspect="2:3")  # of 120 x 180: ends of 40 pixels in colour
+    assert tall.shape == (1, 48, 32, 3)
+    assert tall[0, 5, 16, 1] < 30 and tall[0, 42, 16, 1] < 30 and tall[0, 24, 16].min() > 200
+    whole = paintings.pixels(32, "squash", "3:2")
+    assert whole.shape == (1, 32, 48, 3) and whole[0, 4, 24, 1] < 30
+    assert paintings.pixels(32).shape == (1, 32, 32, 3)
+
+
 def test_reduction_does_not_alias(tmp_path: Path):
     # One-pixel stripes average to grey; a filter that skips pixels would show black or white.
     stripes = np.zeros((256, 256, 3), np.uint8)

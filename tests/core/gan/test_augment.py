@@ -15,9 +15,9 @@ from brushwork.gan.augment import (
 )
 
 
-def random_images(num=8, side=16, dtype=torch.float32):
+def random_images(num=8, size=(16, 16), dtype=torch.float32):
     rng = torch.Generator().manual_seed(0)
-    return torch.rand(num, 3, side, side, generator=rng, dtype=dtype) * 2 - 1
+    return torch.rand(num, 3, *size, generator=rng, dtype=dtype) * 2 - 1
 
 
 def random_numbers(num=8, seed=0):
@@ -26,7 +26,7 @@ def random_numbers(num=8, seed=0):
 
 def released_code(x, u):
     """DiffAugment_pytorch.py of data-efficient-gans, with given random numbers."""
-    n, side = len(x), x.shape[-1]
+    n, sides = len(x), x.shape[2:]
     view = (n, 1, 1, 1)
     x = x + (u[:, 0].view(view) - 0.5)
     x_mean = x.mean(dim=1, keepdim=True)
@@ -34,38 +34,45 @@ def released_code(x, u):
     x_mean = x.mean(dim=[1, 2, 3], keepdim=True)
     x = (x - x_mean) * (u[:, 2].view(view) + 0.5) + x_mean
 
-    shift = int(side * 0.125 + 0.5)
-    moved = [(u[:, i] * (2 * shift + 1)).long().view(n, 1, 1) - shift for i in (3, 4)]
-    grids = torch.meshgrid(torch.arange(n), torch.arange(side), torch.arange(side), indexing="ij")
+    shifts = [int(side * 0.125 + 0.5) for side in sides]
+    moved = [
+        (u[:, i] * (2 * shift + 1)).long().view(n, 1, 1) - shift
+        for i, shift in zip((3, 4), shifts, strict=True)
+    ]
+    grids = torch.meshgrid(*map(torch.arange, (n, *sides)), indexing="ij")
     batch = grids[0]
     rows, columns = (
         torch.clamp(grid + move + 1, 0, side + 1)
-        for grid, move in zip(grids[1:], moved, strict=True)
+        for grid, move, side in zip(grids[1:], moved, sides, strict=True)
     )
     padded = torch.nn.functional.pad(x, [1, 1, 1, 1, 0, 0, 0, 0])
     x = padded.permute(0, 2, 3, 1).contiguous()[batch, rows, columns].permute(0, 3, 1, 2)
 
-    size = int(side * 0.5 + 0.5)
-    centre = [(u[:, i] * (side + 1 - size % 2)).long().view(n, 1, 1) for i in (5, 6)]
-    grids = torch.meshgrid(torch.arange(n), torch.arange(size), torch.arange(size), indexing="ij")
+    holes = [int(side * 0.5 + 0.5) for side in sides]
+    centre = [
+        (u[:, i] * (side + 1 - hole % 2)).long().view(n, 1, 1)
+        for i, side, hole in zip((5, 6), sides, holes, strict=True)
+    ]
+    grids = torch.meshgrid(*map(torch.arange, (n, *holes)), indexing="ij")
     rows, columns = (
-        torch.clamp(grid + at - size // 2, 0, side - 1)
-        for grid, at in zip(grids[1:], centre, strict=True)
+        torch.clamp(grid + at - hole // 2, 0, side - 1)
+        for grid, at, hole, side in zip(grids[1:], centre, holes, sides, strict=True)
     )
-    mask = torch.ones(n, side, side, dtype=x.dtype)
+    mask = torch.ones(n, *sides, dtype=x.dtype)
     mask[grids[0], rows, columns] = 0
     return x * mask[:, None]
 
 
-def test_the_three_augmentations_equal_the_authors_code():
+@pytest.mark.parametrize("size", [(16, 16), (16, 24), (24, 16)])
+def test_the_three_augmentations_equal_the_authors_code(size):
     for seed in range(5):
-        x, u = random_images(), random_numbers(seed=seed)
+        x, u = random_images(size=size), random_numbers(seed=seed)
         expected = released_code(x, torch.cat([u[:, :3], 1 - u[:, 3:5] - 1e-6, u[:, 5:]], 1))
         torch.testing.assert_close(diff_augment(x, u), expected)
 
 
 def test_every_augmentation_is_differentiable():
-    x, u = random_images(2, 4, torch.float64).requires_grad_(), random_numbers(2).double()
+    x, u = random_images(2, (4, 4), torch.float64).requires_grad_(), random_numbers(2).double()
     for policy in ((), *((name,) for name in POLICIES), POLICIES):
         assert torch.autograd.gradcheck(lambda x, policy=policy: diff_augment(x, u, policy), x)
 
@@ -99,7 +106,7 @@ def test_a_cutout_has_half_the_side_of_the_image():
 
 def test_the_probability_is_the_share_of_images_that_change():
     num = 2000
-    x, u = random_images(num, 8), augmentation_numbers(0, num, seed=0)[:, 1]
+    x, u = random_images(num, (8, 8)), augmentation_numbers(0, num, seed=0)[:, 1]
     assert torch.equal(diff_augment(x, u, probability=0.0), x)
     for policy in POLICIES:
         changed = (diff_augment(x, u, (policy,), 0.3) != x).flatten(1).any(1).float().mean()

@@ -77,6 +77,14 @@ def test_a_folder_is_taken_whole(tmp_path):
     assert some.thumbnails([2, 0], 4)[:, 0, 0, 0].tolist() == [2, 0]
 
 
+def test_a_folder_has_the_proportions_that_all_its_pictures_have(tmp_path):
+    for i, size in enumerate([(96, 64), (150, 100)]):
+        Image.new("RGB", size, "red").save(tmp_path / f"{i}.png")
+    assert (open_pictures(tmp_path).side, open_pictures(tmp_path).aspect) == (64, "3:2")
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "2.png")
+    assert open_pictures(tmp_path).aspect == "1:1"
+
+
 def test_pictures_that_cannot_be_read_are_left_out_with_the_reason(tmp_path):
     for i in range(3):
         Image.new("RGB", (20, 10), (i, 0, 0)).save(tmp_path / f"{i}.png")
@@ -115,7 +123,13 @@ def test_rows_of_prepared_pixels_are_remembered_by_content_rows_and_side(tmp_pat
         assert torch.allclose(cached_picture_features(some, pixels(8)).features, expected)
     cached_picture_features(selected_pictures(array, np.array([2, 7]), "content"), pixels(8))
     cached_picture_features(selected_pictures(array, np.array([7, 2]), "other"), pixels(8))
+    cached_picture_features(selected_pictures(array, np.array([7, 2]), "other"), pixels(8))
     assert len(list((tmp_path / "features").iterdir())) == 3
+    wide = selected_pictures(array.reshape(6, 8, 12, 3), np.array([2, 1]), "content")
+    tall = selected_pictures(array.reshape(6, 12, 8, 3), np.array([2, 1]), "content")
+    assert (wide.side, wide.aspect, tall.side, tall.aspect) == (8, "3:2", 8, "2:3")
+    assert len({wide.fingerprint, tall.fingerprint, some.fingerprint}) == 3
+    assert wide.thumbnails([0], 4, "3:2").shape == (1, 4, 6, 3)
 
 
 def test_one_process_sees_all(run):

@@ -45,6 +45,7 @@ def test_a_saved_generator_opens_with_the_same_weights(tmp_path):
 def test_the_keys_of_the_config_are_those_of_older_checkpoints(folder):
     config = json.loads((folder / "config.json").read_text())
     assert len(config.pop("weights_sha256")) == 64  # newer than the others, and optional
+    assert config["model"].pop("aspect") == "1:1"  # likewise
     assert config == {
         "architecture": "dcgan",
         "model": {"side": 32, "latent_dim": 100, "width": 4},

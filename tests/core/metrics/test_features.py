@@ -63,7 +63,7 @@ def inception_file(tmp_path):
 @pytest.mark.parametrize("shape", [(40, 40), (64, 48), (299, 299), (300, 512), (1, 7)])
 def test_resizing_is_that_of_pillow_on_each_channel_in_float(shape):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    resized = F.resize(image, 299)
+    resized = F.resize(image, 299, 299)
     expected = [
         np.asarray(channel.convert("F").resize((299, 299), Image.Resampling.BICUBIC))
         for channel in Image.fromarray(image).split()
@@ -215,7 +215,7 @@ def test_features_may_be_used_outside_of_inference_mode():
 def test_inception_gives_the_features_of_its_file_and_probabilities(inception_file):
     space = F.inception(inception_file)
     features, probabilities = F.extract(pictures(3), space, batch_size=2)
-    batch = torch.from_numpy(np.stack([F.resize(i, 299) for i in pictures(3)]))
+    batch = torch.from_numpy(np.stack([F.resize(i, 299, 299) for i in pictures(3)]))
     network = torch.jit.load(inception_file)
     with torch.no_grad():
         expected = network(batch, return_features=True)
@@ -278,7 +278,7 @@ def test_timm_space_is_the_model_itself(resnet_file):
     features, probabilities = F.extract(pictures(3), space)
     model = timm.create_model("resnet10t", checkpoint_path=str(resnet_file)).eval()
     mean, std = (torch.tensor(model.pretrained_cfg[k])[:, None, None] for k in ("mean", "std"))
-    x = torch.from_numpy(np.stack([F.resize(i, 64) for i in pictures(3)])) / 255
+    x = torch.from_numpy(np.stack([F.resize(i, 64, 64) for i in pictures(3)])) / 255
     with torch.no_grad():
         logits = model((x - mean) / std)
     assert features.shape == (3, 512) and probabilities is not None
@@ -308,7 +308,7 @@ def test_transformers_are_feature_spaces_too(architecture, side, tmp_path):
     assert features.shape == (1, model.num_features) and probabilities.shape == (1, 1000)
     if side is None:
         mean, std = (torch.tensor(model.pretrained_cfg[k])[:, None, None] for k in ("mean", "std"))
-        x = torch.from_numpy(F.resize(pictures(1)[0], space.side))[None] / 255
+        x = torch.from_numpy(F.resize(pictures(1)[0], space.side, space.side))[None] / 255
         with torch.no_grad():
             expected = model.eval()((x - mean) / std).softmax(1)
         assert torch.allclose(probabilities, expected, rtol=1e-4, atol=1e-7)
@@ -334,7 +334,7 @@ def test_a_space_on_the_hub_is_called_as_its_architecture(tmp_path, monkeypatch)
     features, probabilities = F.extract(pictures(1), space)
     cached = F.cached_features(pictures(1), space, cache=tmp_path)
     assert torch.equal(cached.features, features)
-    x = torch.from_numpy(F.resize(pictures(1)[0], 32))[None] / 255
+    x = torch.from_numpy(F.resize(pictures(1)[0], 32, 32))[None] / 255
     mean, std = (torch.tensor(trained.pretrained_cfg[k])[:, None, None] for k in ("mean", "std"))
     with torch.no_grad():
         expected = trained.eval()((x - mean) / std).softmax(1)

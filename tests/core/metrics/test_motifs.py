@@ -24,6 +24,14 @@ def test_a_motif_that_is_stamped_into_some_fakes_is_found_at_its_place():
     assert motif.share_of_real < 0.15
 
 
+def test_the_place_of_a_motif_in_wide_pictures_is_found():
+    real, fake = (torch.cat([pictures(n, s), pictures(n, s + 9)[..., :32]], 3) for n, s in
+                  ((80, 0), (40, 1)))  # fmt: skip
+    fake[::2, :, 32:48, 72:88] = pictures(1, 2)[0, :, :PATCH, :PATCH]
+    motif = repeated_motif(real, fake)
+    assert abs(motif.top - 32) <= 8 and abs(motif.left - 72) <= 8  # patches overlap by half
+
+
 def test_other_pictures_repeat_no_more_than_chance_and_flat_ones_nothing():
     motif = repeated_motif(pictures(240, 0), pictures(120, 1))
     assert motif.share < 0.2 and motif.share_of_real < 0.15

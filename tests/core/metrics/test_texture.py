@@ -3,6 +3,7 @@ import pytest
 import torch
 from scipy import ndimage, stats
 
+from brushwork.metrics.features import extract
 from brushwork.metrics.texture import (
     LEVELS,
     gradient_statistics,
@@ -63,6 +64,37 @@ def test_a_grid_on_the_pictures_is_farther_away_than_other_pictures(images):
     assert one.shape == (10, 12 + 9 + LEVELS * 12) and one.isfinite().all()
     assert texture_statistics(torch.zeros(2, 3, 16, 16)).isfinite().all()
     assert texture(32).side == 32
+
+
+def test_wide_and_tall_pictures_have_the_statistics_of_squares_of_their_texture(images):
+    square = torch.cat([images, images.flip(3)], 3)  # the same pixels twice, and a seam that fits
+    wide = texture_statistics(square)
+    assert wide.shape == (5, 69)
+    colours = slice(0, 12)
+    torch.testing.assert_close(wide[:, colours], texture_statistics(images)[:, colours])
+    assert (wide - texture_statistics(images)).abs().median() < 0.05
+    tall = texture_statistics(square.transpose(2, 3))
+    torch.testing.assert_close(tall[:, colours], wide[:, colours])
+
+
+def test_pictures_keep_their_proportions_in_the_space_of_textures():
+    stripes = np.zeros((2, 32, 48, 3), np.uint8)
+    stripes[:, :, ::2] = 255  # squashed to squares, they would be grey
+    others = np.zeros((1, 200, 20, 3), np.uint8)
+    features = extract([stripes, others], texture(32)).features
+    expected = texture_statistics(torch.from_numpy(stripes).permute(0, 3, 1, 2).float())
+    torch.testing.assert_close(features[:2], expected)
+    assert features.shape == (3, 69)
+
+
+@pytest.mark.parametrize("size", [(32, 48), (48, 32)])
+def test_a_wave_in_a_picture_of_other_proportions_has_the_same_frequency(size):
+    # Six cycles per 32 pixels, in both directions of the picture.
+    down, across = (torch.arange(num) * 2 * torch.pi * 6 / 32 for num in size)
+    for wave in (down[:, None].expand(size), across.expand(size)):
+        power = radial_spectrum(127 + 100 * torch.sin(wave).expand(2, 3, *size))
+        assert power.shape == (16,) and power.argmax() == 5
+        assert power[5] > 1000 * power[[0, 10, 15]].max()
 
 
 def test_a_wave_has_its_power_at_its_frequency():

@@ -22,6 +22,14 @@ def test_a_cosine_is_half_way_down_in_the_middle_and_trains_to_the_end():
     assert factors[20:] == sorted(factors[20:], reverse=True) and factors[-1] > 0
 
 
+def test_it_falls_with_whatever_ends_the_training_first():
+    falls = {"warmup": 2, "decay": "linear"}
+    assert learning_rate_factor(50, math.inf, share_of_time=0.75, **falls) == 0.25
+    assert learning_rate_factor(52, 102, share_of_time=0.25, **falls) == 0.5
+    assert learning_rate_factor(52, 102, share_of_time=0.75, **falls) == 0.25
+    assert learning_rate_factor(10, math.inf, share_of_time=1.1, **falls) == 0
+
+
 def test_each_group_keeps_its_own_rate_and_the_factor_does_not_pile_up():
     weights = [torch.nn.Parameter(torch.zeros(1)) for _ in range(2)]
     groups = [{"params": [w], "lr": lr} for w, lr in zip(weights, (0.2, 0.8), strict=True)]

@@ -7,9 +7,10 @@ The folder of an exported checkpoint holds
     classifier.onnx, index.npz   a classifier; index.npz if the checkpoint has an index
     README.md                    the model card
 
-Inputs and outputs of the graphs, with N pictures, Z latent numbers, S side, K artists or classes:
+Inputs and outputs of the graphs, with N pictures, Z latent numbers, H x W pixels of a generated
+picture, S side of a square, K artists or classes:
 
-    generator.onnx   inputs (N, Z), or styles (N, L, Z)  ->  images (N, 3, S, S) in [-1, 1]
+    generator.onnx   inputs (N, Z), or styles (N, L, Z)  ->  images (N, 3, H, W) in [-1, 1]
     styles.onnx      z (N, Z), y (N,) int64, truncation ()  ->  styles, mean_styles (N, L, Z)
     classifier.onnx  squares (N, S, S, 3) uint8  ->  probabilities (N, K), known_score (N,),
                      features (N, D); style, genre and decade (N, V), as far as the classifier knows

@@ -3,6 +3,7 @@
 import logging
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from threading import Thread, main_thread
 from typing import Any
 
@@ -37,6 +38,7 @@ MAX_WAITING = 200
 """Requests in the queue; Gradio refuses further ones with a message."""
 
 
+MESSAGES = (Path(__file__).parent / "messages.js").read_text(encoding="utf-8")
 ROOM_OPENED = "() => {dispatchEvent(new CustomEvent('brushwork:room', {detail: '%s'}));}"
 """Tells `paint.js`, which keeps the address of the page, which room a visitor opened."""
 
@@ -104,6 +106,7 @@ def build(models: Models) -> gr.Blocks:
     ) as page:
         gr.HTML(
             "<h1>brushwork</h1><p>Who painted this, and can you paint me another?</p>",
+            js_on_load=MESSAGES.replace("MAX_MB", str(LIMITS.max_bytes // 1_000_000)),
             elem_id="title",
         )
         with gr.Tabs(elem_id="tabs"):
@@ -184,8 +187,9 @@ def _add_endpoints(models: Models) -> None:
 
     @visitor_errors
     def identify_artist(image: Any) -> dict[str, Any]:
-        """Identify the artist of a picture: up to five artists with calibrated probabilities, and
-        whether the picture is similar to any artist that the classifier knows.
+        """Identify the artist of a picture: up to five artists with calibrated probabilities, the
+        probability of none of the classifier's artists, and the likeliest style, genre and decade
+        with their probabilities. What the classifier does not know is null.
 
         Args:
             image: the picture, as an uploaded JPEG, PNG or WebP of at most 20 MB.

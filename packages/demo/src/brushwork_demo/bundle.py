@@ -175,4 +175,4 @@ def _line(paintings: "pd.DataFrame") -> str:
     styles = [str(value) for value in paintings["style"].dropna().mode()[:1] if value]
     found = paintings["date"].dropna().astype(str).str.extract(r"(\d{4})")[0].dropna().astype(int)
     years = [f"{found.min()} to {found.max()}"] if len(found) else []
-    return "; ".join([*styles, *years, f"{len(paintings):,} paintings here"])
+    return "; ".join([*styles, *years, f"{len(paintings):,} paintings in the data set"])

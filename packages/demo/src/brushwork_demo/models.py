@@ -10,6 +10,7 @@ from typing import Any
 
 from brushwork import checkpoint
 from brushwork.checkpoint import bundled_classifier, is_generator
+from brushwork.data.aspects import Aspect, height_and_width
 from brushwork.errors import BrushworkError
 
 BUNDLED = Path(__file__).parent / "checkpoints"
@@ -34,8 +35,13 @@ class Painter:
 
     @property
     def side(self) -> int:
-        """Side of the generated images in pixels."""
+        """Shorter side of the generated images in pixels."""
         return self.config["model"]["side"]
+
+    @property
+    def aspect(self) -> Aspect:
+        """Width to height of the generated images."""
+        return self.config["model"].get("aspect", "1:1")
 
     @property
     def genre(self) -> str | None:
@@ -228,7 +234,7 @@ def _check_config(folder: Path) -> dict[str, Any]:
     config = checkpoint.load_config(folder)
     try:
         if is_generator(config):
-            int(config["model"]["side"])
+            height_and_width(int(config["model"]["side"]), config["model"].get("aspect", "1:1"))
         else:
             list(config["artists"])
         _epochs(config)

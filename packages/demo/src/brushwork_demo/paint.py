@@ -285,7 +285,7 @@ def walk(request: PaintRequest, file: Path, progress: gr.Progress) -> None:
 def enlarged(array: NDArray[np.uint8], side: int) -> Image.Image:
     """Enlarge a picture (H, W, 3) by a whole factor to at most `side` pixels, smoothly."""
     picture = Image.fromarray(array)
-    factor = max(1, side // picture.width)
+    factor = max(1, side // max(picture.size))
     size = (picture.width * factor, picture.height * factor)
     return picture.resize(size, Image.Resampling.BICUBIC)
 

@@ -24,6 +24,8 @@ from brushwork.gan.sampling import to_arrays
 from brushwork_demo.batching import Batcher, run_in_worker
 from brushwork_demo.models import Models
 
+PIXELS_AT_ONCE = 16 * 256**2
+"""Pixels that a generator computes at a time: the server keeps the memory of its largest batch."""
 MAX_OPEN = 8
 """Generators in memory at the same time; each stage of a training counts as one."""
 
@@ -76,7 +78,12 @@ def _paint_batch(requests: list[PaintRequest]) -> list[NDArray[np.uint8]]:
     for (folder, truncation), indices in groups.items():
         z = np.concatenate([requests[i].z for i in indices])
         y = np.concatenate([requests[i].y for i in indices])
-        arrays = to_arrays(open_generator(folder).paint(z, y, truncation))
+        generator = open_generator(folder)
+        num = max(1, PIXELS_AT_ONCE // generator.side**2)
+        parts = [slice(start, start + num) for start in range(0, len(z), num)]
+        arrays = np.concatenate(
+            [to_arrays(generator.paint(z[part], y[part], truncation)) for part in parts]
+        )
         ends = np.cumsum([len(requests[i].z) for i in indices])[:-1]
         painted |= dict(zip(indices, np.split(arrays, ends), strict=True))
     return [painted[i] for i in range(len(requests))]

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from brushwork import checkpoint
+from brushwork.data.aspects import height_and_width
 from brushwork.errors import BrushworkError
 from brushwork.export import Precision, export
 from brushwork.files import cache_folder, write_json, write_text
@@ -175,13 +176,15 @@ def _describe_generator(
     name: str, title: str, place: str, config: dict[str, Any]
 ) -> dict[str, Any]:
     training, model = config["training"], config["model"]
+    height, width = height_and_width(model["side"], model.get("aspect", "1:1"))
     filters = [names_of(training, kind) for kind in ("genre", "style", "artist")]
     about = f"{training['num_paintings']:,} paintings of {training['data']}"
     return {
         "name": name,
         "title": title,
         "folder": place,
-        "side": model["side"],
+        "height": height,
+        "width": width,
         "latent_dim": model["latent_dim"],
         "num_levels": config["graphs"]["num_levels"],
         "classes": list(model.get("classes", ())),

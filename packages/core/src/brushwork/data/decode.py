@@ -30,6 +30,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image, ImageChops, ImageCms, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
+from brushwork.data.aspects import Aspect, height_and_width
 from brushwork.data.readers import Picture
 
 # Importing a plugin registers its formats in `Image.OPEN`. `Image.init` would import all fifty.
@@ -179,8 +180,10 @@ def to_rgb(picture: Picture, side: int | None = None, limits: Limits | None = No
         return _rgb(image, side)
 
 
-def square(encoded: bytes, side: int, fit: Literal["crop", "squash"]) -> Image.Image:
-    """Decode a JPEG as an RGB square, resized without aliasing.
+def square(
+    encoded: bytes, side: int, fit: Literal["crop", "squash"], aspect: Aspect = "1:1"
+) -> Image.Image:
+    """Decode a JPEG as an RGB square, or in other proportions, resized without aliasing.
 
     Pillow's filters become wider when they reduce more. Those of OpenCV and PyTorch do not by
     default, which causes aliasing (Parmar et al. 2022, "On Aliased Resizing and Surprising
@@ -188,20 +191,24 @@ def square(encoded: bytes, side: int, fit: Literal["crop", "squash"]) -> Image.I
 
     Args:
         encoded: a JPEG of `to_jpeg`.
-        side: side of the square, in pixels.
-        fit: "crop" keeps the middle square of the painting; "squash" resizes the whole painting to
-            a square and changes its proportions.
+        side: side of the square, or the shorter side of the picture, in pixels.
+        fit: "crop" keeps the largest part of these proportions in the middle of the painting;
+            "squash" resizes the whole painting and changes its proportions.
+        aspect: width to height.
     """
+    to_height, to_width = height_and_width(side, aspect)
     with Image.open(io.BytesIO(encoded), formats=["JPEG"]) as image:
-        image.draft("RGB", (2 * side, 2 * side))
+        most = 2 * max(to_height, to_width)
+        image.draft("RGB", (most, most))
         width, height = image.size
         box = None
         if fit == "crop":
-            short = min(width, height)
-            left, top = (width - short) // 2, (height - short) // 2
-            box = (left, top, left + short, top + short)
+            kept_width = min(width, height * to_width // to_height)
+            kept_height = min(height, width * to_height // to_width)
+            left, top = (width - kept_width) // 2, (height - kept_height) // 2
+            box = (left, top, left + kept_width, top + kept_height)
         pixels = image.convert("RGB")
-    return pixels.resize((side, side), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
+    return pixels.resize((to_width, to_height), Image.Resampling.LANCZOS, box=box, reducing_gap=3.0)
 
 
 def is_sidecar(name: str) -> bool:

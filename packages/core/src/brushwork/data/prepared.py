@@ -1,4 +1,4 @@
-"""Prepared data: its table, its paintings, and square pixels for training."""
+"""Prepared data: its table, its paintings, and their pixels in one size for training."""
 
 import csv
 import json
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
+from brushwork.data.aspects import Aspect, height_and_width
 from brushwork.data.decode import square
 from brushwork.data.paintings import COLUMNS
 from brushwork.data.readers import RECORD, ShardReader
@@ -51,7 +52,7 @@ ROWS_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class PreparedPaintings:
-    """Prepared paintings, as small pictures (`image`) or as one array of squares (`pixels`)."""
+    """Prepared paintings, as small pictures (`image`) or as one array of one size (`pixels`)."""
 
     folder: Path
     name: str
@@ -98,16 +99,19 @@ class PreparedPaintings:
         """Decode a painting: RGB, with its own proportions."""
         return Image.open(BytesIO(self.read(row)), formats=["JPEG"]).convert("RGB")
 
-    def pixels(self, side: int, fit: Literal["crop", "squash"] = "crop") -> np.memmap:
-        """Return every painting as a square: uint8 (N, S, S, 3), memory-mapped and read-only.
+    def pixels(
+        self, side: int, fit: Literal["crop", "squash"] = "crop", aspect: Aspect = "1:1"
+    ) -> np.memmap:
+        """Return every painting in one size: uint8 (N, H, W, 3), memory-mapped and read-only.
 
-        The first call for each side and fit decodes all paintings, with a progress bar. The result
+        The first call for each size and fit decodes all paintings, with a progress bar. The result
         is kept in the data's folder, or in the cache folder if the data's folder is not writable.
 
         Args:
-            side: S; a smaller painting is enlarged.
-            fit: "crop" keeps the middle square of a painting; "squash" resizes the whole painting
-                to a square and changes its proportions.
+            side: the shorter of H and W; a smaller painting is enlarged.
+            fit: "crop" keeps the largest part of these proportions in the middle of a painting;
+                "squash" resizes the whole painting and changes its proportions.
+            aspect: W to H; squares by default.
 
         Raises:
             BrushworkError: an argument is not valid, or the pixels cannot be written.
@@ -117,7 +121,9 @@ class PreparedPaintings:
                 f"`side` is {side} and `fit` is {fit!r}; `side` must be at least 1 and `fit` "
                 "'crop' or 'squash'"
             )
-        name = f"{side}-{fit}-{self.fingerprint[:8]}.npy"
+        height, width = height_and_width(side, aspect)
+        size = f"{side}" if height == width else f"{width}x{height}"
+        name = f"{size}-{fit}-{self.fingerprint[:8]}.npy"
         beside = self.folder / "pixels"
         cached = cache_folder() / "pixels" / self.fingerprint[:16]
         for file in (beside / name, cached / name):
@@ -128,7 +134,7 @@ class PreparedPaintings:
             file.parent.mkdir(parents=True, exist_ok=True)
             with exclusive(file):
                 if not file.exists():  # another process may have just written it
-                    self._write_pixels(file, side, fit)
+                    self._write_pixels(file, side, fit, aspect)
         except OSError as error:
             raise BrushworkError(
                 f"cannot write {file}: {error.strerror or error}; "
@@ -136,13 +142,15 @@ class PreparedPaintings:
             ) from error
         return _mapped(file)
 
-    def _write_pixels(self, file: Path, side: int, fit: Literal["crop", "squash"]) -> None:
+    def _write_pixels(
+        self, file: Path, side: int, fit: Literal["crop", "squash"], aspect: Aspect
+    ) -> None:
         """Decode all paintings into a NumPy file."""
-        shape = (len(self), side, side, 3)
+        shape = (len(self), *height_and_width(side, aspect), 3)
         header = {"descr": "|u1", "fortran_order": False, "shape": shape}
 
         def pixels_of(row: int) -> NDArray[np.uint8]:
-            return np.asarray(square(self.read(row), side, fit))
+            return np.asarray(square(self.read(row), side, fit, aspect))
 
         with (
             atomic_write(file) as temporary,

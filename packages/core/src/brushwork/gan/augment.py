@@ -10,8 +10,8 @@ the image's place in the batch alone (as in `brushwork.data.batches`), so that a
 run on several processes, distorts the same images in the same way. No library serves: kornia's
 augmentations draw from torch's global random state, with a fixed probability.
 
-N images, S side of an image, u uniform numbers in [0, 1). All functions map images (N, 3, S, S) in
-[-1, 1] to images of the same shape; distorted colours may leave that range, as in the paper.
+N images, H x W size of an image, u uniform numbers in [0, 1). All functions map images (N, 3, H, W)
+in [-1, 1] to images of the same shape; distorted colours may leave that range, as in the paper.
 """
 
 import numpy as np
@@ -39,7 +39,7 @@ halves of the step receive, and an unselected painting.
 POLICIES = ("color", "translation", "cutout")
 
 
-# DiffAugment's ranges: shifts of up to an eighth of the side, holes of half the side.
+# DiffAugment's ranges: shifts of up to an eighth of each side, holes of half of each side.
 MAX_SHIFT, HOLE_SIDE = 1 / 8, 1 / 2
 
 
@@ -77,7 +77,7 @@ class Augment(nn.Module):
         self.register_buffer("signs", torch.zeros(2))
 
     def forward(self, x: Tensor, u: Tensor) -> Tensor:
-        """Distort images (N, 3, S, S) by uniform numbers (N, `NUMBERS_PER_IMAGE`)."""
+        """Distort images (N, 3, H, W) by uniform numbers (N, `NUMBERS_PER_IMAGE`)."""
         return diff_augment(x, u, self.policy, self.probability) if self.policy else x
 
     @torch.no_grad()
@@ -136,14 +136,14 @@ def diff_augment(
     """Distort each image independently (Zhao et al. 2020, section 3 and its released code).
 
     Args:
-        x: images (N, 3, S, S) in [-1, 1].
+        x: images (N, 3, H, W) in [-1, 1].
         u: uniform numbers (N, `NUMBERS_PER_IMAGE`) in [0, 1), on the device of `x`.
         policy: any of `POLICIES`, which are applied in the order of `POLICIES`.
         probability: the probability, in [0, 1], that an augmentation is applied to an image: 1 for
             DiffAugment; for ADA, `adapt` computes it.
 
     Returns:
-        Distorted images (N, 3, S, S), differentiable in `x`. Images to which nothing is applied are
+        Distorted images (N, 3, H, W), differentiable in `x`. Images to which nothing is applied are
         returned exactly as they were.
 
     Raises:
@@ -168,7 +168,7 @@ def color(x: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -
     """Shift brightness by up to 0.5; scale saturation by 0 to 2 and contrast by 0.5 to 1.5.
 
     Args:
-        x: images (N, 3, S, S).
+        x: images (N, 3, H, W).
         brightness: (N,) in [0, 1), mapped linearly to the range above; 0.5 changes nothing.
         saturation: (N,) in [0, 1), mapped in the same way.
         contrast: (N,) in [0, 1), mapped in the same way.
@@ -181,42 +181,42 @@ def color(x: Tensor, brightness: Tensor, saturation: Tensor, contrast: Tensor) -
 
 
 def translation(x: Tensor, down: Tensor, right: Tensor) -> Tensor:
-    """Shift each image by up to an eighth of its side, and fill the uncovered border with 0 (grey).
+    """Shift each image by up to an eighth of each side, and fill the uncovered border with 0.
 
     Args:
-        x: images (N, 3, S, S).
+        x: images (N, 3, H, W).
         down: (N,) in [0, 1), from the largest shift up to the largest shift down; 0.5 is no shift.
         right: (N,), likewise from left to right.
     """
-    side = x.shape[-1]
-    max_shift = int(side * MAX_SHIFT + 0.5)
-    # Source row and column of each row and column, (N, S); outside 0..S-1 is the border.
-    rows, columns = (
-        torch.arange(side, device=x.device)
-        - _random_integers(u, 2 * max_shift + 1)[:, None]
-        + max_shift
-        for u in (down, right)
-    )
+
+    def sources(side: int, u: Tensor) -> Tensor:
+        """Find the source (N, side) of each row or column in the padded image."""
+        max_shift = int(side * MAX_SHIFT + 0.5)
+        shift = _random_integers(u, 2 * max_shift + 1)[:, None] - max_shift
+        return (torch.arange(1, side + 1, device=x.device) - shift).clamp(0, side + 1)
+
+    rows, columns = sources(x.shape[2], down), sources(x.shape[3], right)
     padded = F.pad(x, (1, 1, 1, 1)).permute(0, 2, 3, 1)
-    rows, columns = ((index + 1).clamp(0, side + 1) for index in (rows, columns))
     image = torch.arange(len(x), device=x.device)[:, None, None]
     return padded[image, rows[:, :, None], columns[:, None, :]].permute(0, 3, 1, 2)
 
 
 def cutout(x: Tensor, top: Tensor, left: Tensor) -> Tensor:
-    """Fill a square of half the side with 0 (grey); its centre is anywhere in the image.
+    """Fill a rectangle of half of each side with 0 (grey); its centre is anywhere in the image.
 
     Args:
-        x: images (N, 3, S, S).
+        x: images (N, 3, H, W).
         top: row of the centre, (N,) in [0, 1).
         left: column of the centre, (N,) in [0, 1).
     """
-    side = x.shape[-1]
-    half = int(side * HOLE_SIDE + 0.5) / 2
-    positions = torch.arange(side, device=x.device) + 0.5
-    in_rows, in_columns = (
-        (positions - _random_integers(u, side + 1)[:, None]).abs() < half for u in (top, left)
-    )  # (N, S)
+
+    def covered(side: int, u: Tensor) -> Tensor:
+        """Decide which rows or columns the hole covers, (N, side)."""
+        positions = torch.arange(side, device=x.device) + 0.5
+        half = int(side * HOLE_SIDE + 0.5) / 2
+        return (positions - _random_integers(u, side + 1)[:, None]).abs() < half
+
+    in_rows, in_columns = covered(x.shape[2], top), covered(x.shape[3], left)
     hole = in_rows[:, None, :, None] & in_columns[:, None, None, :]
     return x * ~hole
 

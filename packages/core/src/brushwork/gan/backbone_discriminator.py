@@ -1,7 +1,8 @@
 """A discriminator on features of a frozen pretrained network (Projected GAN, Sauer et al. 2021).
 
-N images, S side of an image, V side of the backbone's input, both in pixels, C channels of the
-heads (`width`), M = 4 feature maps and heads, K classes, D features of the pooled backbone.
+N images, H x W size of an image and S its shorter side, V shorter side of the backbone's input, all
+in pixels, C channels of the heads (`width`), M = 4 feature maps and heads, h x w size of a feature
+map, K classes, D features of the pooled backbone.
 
 The last four feature maps of a frozen timm backbone are mixed by random convolutions that are never
 trained (section 3.2 of the paper). Convolutions of 1 x 1 bring each map to C channels
@@ -31,6 +32,7 @@ from brushwork.backbones.create import (
     split_spec,
 )
 from brushwork.backbones.folding import fold_batch_norms
+from brushwork.data.aspects import Aspect, height_and_width
 from brushwork.errors import BrushworkError
 from brushwork.gan.dcgan import FullConvolution
 from brushwork.gan.styled import class_projection
@@ -51,20 +53,22 @@ class HeadsConfig:
         side: S in pixels.
         width: C.
         classes: names of the K classes, in the order of the labels; () for no classes.
+        aspect: W to H, one of `brushwork.data.aspects.Aspect`.
     """
 
     side: int = 64
     width: int = 64
     classes: tuple[str, ...] = ()
+    aspect: Aspect = "1:1"
 
     @property
     def input_side(self) -> int:
-        """V, the side in pixels of the images that the backbone receives; a multiple of 32."""
+        """V, the shorter side of the images that the backbone receives; a multiple of 32."""
         return max(self.side, MIN_INPUT_SIDE)
 
 
 class BackboneDiscriminator(nn.Module):
-    """Discriminator: images (N, 3, S, S) in [-1, 1] and class labels (N,) to logits (N, 2 M).
+    """Discriminator: images (N, 3, H, W) in [-1, 1] and class labels (N,) to logits (N, 2 M).
 
     A logit above 0 means real. The first M columns are the logits of the heads. The other M columns
     repeat the logit of the pixel discriminator, which so weighs as much as all heads together.
@@ -78,8 +82,10 @@ class BackboneDiscriminator(nn.Module):
 
     mean: Tensor
     std: Tensor
-    enlarge: Tensor
-    enlarge_for_pooling: Tensor
+    enlarge_height: Tensor
+    enlarge_width: Tensor
+    pool_height: Tensor
+    pool_width: Tensor
 
     def __init__(
         self, config: HeadsConfig, backbone: Backbone, pixel_discriminator: nn.Module
@@ -99,20 +105,26 @@ class BackboneDiscriminator(nn.Module):
         # Backbones give the statistics of pixels in [0, 1]; images here are in [-1, 1].
         self.register_buffer("mean", 2 * mean - 1, persistent=False)
         self.register_buffer("std", 2 * std, persistent=False)
-        pooling_side = backbone.pretrained_cfg["input_size"][-1]
-        for name, side, mode in (
-            ("enlarge", config.input_side, "bilinear"),
-            ("enlarge_for_pooling", pooling_side, "bicubic"),
+        size = height_and_width(config.side, config.aspect)
+        input_size = height_and_width(config.input_side, config.aspect)
+        pooling_size = (backbone.pretrained_cfg["input_size"][-1],) * 2
+        for name, sides, to_sides, mode in (
+            ("enlarge", size, input_size, "bilinear"),
+            ("pool", size, pooling_size, "bicubic"),
         ):
-            self.register_buffer(name, resizing(config.side, side, mode), persistent=False)
+            for axis, side, to_side in zip(("height", "width"), sides, to_sides, strict=True):
+                matrix = resizing(side, to_side, mode)
+                self.register_buffer(f"{name}_{axis}", matrix, persistent=False)
         C = config.width
-        maps = self._backbone_maps(torch.zeros(1, 3, config.input_side, config.input_side))
+        maps = self._backbone_maps(torch.zeros(1, 3, *input_size))
         self.mix_channels = nn.ModuleList(nn.Conv2d(h.shape[1], C, 1, bias=False) for h in maps)
         self.mix_scales = nn.ModuleList(nn.Conv2d(C, C, 3, 1, 1, bias=False) for _ in maps)
         for name, parameter in self.named_parameters():
             if name.startswith("mix_"):
                 nn.init.kaiming_normal_(parameter, nonlinearity="linear").requires_grad_(False)
-        self.heads = nn.ModuleList(Head(C, h.shape[-1], len(config.classes)) for h in maps)
+        self.heads = nn.ModuleList(
+            Head(C, (h.shape[-2], h.shape[-1]), len(config.classes)) for h in maps
+        )
 
     def requires_grad_(self, requires_grad: bool = True) -> "BackboneDiscriminator":
         """Freeze or unfreeze the heads and the pixel discriminator.
@@ -129,7 +141,7 @@ class BackboneDiscriminator(nn.Module):
         """Classify images as real or fake.
 
         Args:
-            x: images (N, 3, S, S) in [-1, 1].
+            x: images (N, 3, H, W) in [-1, 1].
             y: class labels (N,), required if there are classes.
             maps: `mixed_maps(x)`, if it is known.
 
@@ -145,16 +157,16 @@ class BackboneDiscriminator(nn.Module):
     def pooled_features(self, x: Tensor) -> Tensor:
         """Compute the backbone's features before its classification layer.
 
-        Images are preprocessed as for metrics: resized as in clean-fid to the side that the
-        backbone was trained on.
+        Images are preprocessed as for metrics: resized as in clean-fid to a square of the side that
+        the backbone was trained on.
 
         Args:
-            x: images (N, 3, S, S) in [-1, 1].
+            x: images (N, 3, H, W) in [-1, 1].
 
         Returns:
             Features (N, D).
         """
-        x = resize(x, self.enlarge_for_pooling).clamp(-1, 1)
+        x = resize(x, self.pool_height, self.pool_width).clamp(-1, 1)
         x = ((x - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
         return self.backbone.forward_head(self.backbone.forward_features(x), pre_logits=True)
 
@@ -162,12 +174,14 @@ class BackboneDiscriminator(nn.Module):
         """Compute the inputs of the heads: the backbone's maps after cross-scale mixing.
 
         Args:
-            x: images (N, 3, S, S) in [-1, 1].
+            x: images (N, 3, H, W) in [-1, 1].
 
         Returns:
-            M feature maps (N, C, H, W), fine to coarse.
+            M feature maps (N, C, h, w), fine to coarse.
         """
-        maps = self._backbone_maps((resize(x, self.enlarge) - self.mean) / self.std)
+        maps = self._backbone_maps(
+            (resize(x, self.enlarge_height, self.enlarge_width) - self.mean) / self.std
+        )
         mixed: list[Tensor] = []
         for h, mix_channels, mix_scales in zip(
             maps[::-1], self.mix_channels[::-1], self.mix_scales[::-1], strict=True
@@ -180,60 +194,68 @@ class BackboneDiscriminator(nn.Module):
         return mixed[::-1]
 
     def _backbone_maps(self, x: Tensor) -> list[Tensor]:
-        """Compute the last M feature maps of normalised images (N, 3, V, V), fine to coarse."""
+        """Compute the last M feature maps of normalised images, fine to coarse."""
         x = x.contiguous(memory_format=torch.channels_last)
         return self.backbone.forward_intermediates(x, indices=NUM_MAPS, intermediates_only=True)
 
 
 def resizing(side: int, to_side: int, mode: str) -> Tensor:
-    """Compute the matrix (V, S) that resizes a column of S pixels to V.
+    """Compute the matrix (B, A) that resizes a column of A pixels to B.
 
     Args:
-        side: S.
-        to_side: V.
+        side: A.
+        to_side: B.
         mode: "bilinear" or "bicubic", as in `torch.nn.functional.interpolate`. With "bicubic" a
-            smaller V averages, as in clean-fid.
+            smaller B averages, as in clean-fid.
     """
     columns = torch.eye(side)[None, None]
     options = {"antialias": True} if mode == "bicubic" else {}
     return F.interpolate(columns, size=(to_side, side), mode=mode, **options)[0, 0]
 
 
-def resize(x: Tensor, matrix: Tensor) -> Tensor:
+def resize(x: Tensor, height: Tensor, width: Tensor) -> Tensor:
     """Resize images by matrix products, on CPUs five times as fast as `interpolate`'s gradient.
 
     Args:
-        x: images (N, 3, S, S).
-        matrix: from `resizing`, (V, S).
+        x: images (N, 3, H, W).
+        height: from `resizing`, (H', H).
+        width: from `resizing`, (W', W).
 
     Returns:
-        Images (N, 3, V, V), float32.
+        Images (N, 3, H', W'), float32.
     """
-    if matrix.shape[0] == matrix.shape[1]:
+    if height.shape[0] == height.shape[1] and width.shape[0] == width.shape[1]:
         return x
     with torch.autocast(x.device.type, enabled=False):
-        return matrix @ x.float() @ matrix.T
+        return height @ x.float() @ width.T
 
 
 class Head(nn.Module):
-    """A head of the discriminator: a feature map (N, C, H, H) and class labels (N,) to logits (N,).
+    """A head of the discriminator: a feature map (N, C, h, w) and class labels (N,) to logits (N,).
 
-    Spectrally normalised convolutions halve the side until it is at most 4.
+    Spectrally normalised convolutions halve the sides until the shorter one is at most 4.
     """
 
-    def __init__(self, width: int, side: int, num_classes: int) -> None:
+    def __init__(self, width: int, size: tuple[int, int], num_classes: int) -> None:
+        """Make the layers of a head.
+
+        Args:
+            width: C.
+            size: h and w.
+            num_classes: number of classes; 0 for none.
+        """
         super().__init__()
         layers: list[nn.Module] = []
-        while side > 4 or not layers:
-            kernel = (4, 2, 1) if side > 4 else (3, 1, 1)
+        while min(size) > 4 or not layers:
+            kernel = (4, 2, 1) if min(size) > 4 else (3, 1, 1)
             layers += [
                 spectral_norm(nn.Conv2d(width, width, *kernel, bias=False)),
                 BatchNorm2d(width),
                 nn.LeakyReLU(0.2),
             ]
-            side = side // 2 if side > 4 else side
+            size = (size[0] // 2, size[1] // 2) if min(size) > 4 else size
         self.layers = nn.Sequential(*layers)
-        self.logit = spectral_norm(FullConvolution(width, 1, side))
+        self.logit = spectral_norm(FullConvolution(width, 1, size))
         self.label = nn.Embedding(num_classes, width) if num_classes else None
         if self.label is not None:
             nn.init.normal_(self.label.weight, 0.0, 0.1)
@@ -242,7 +264,7 @@ class Head(nn.Module):
         """Compute logits.
 
         Args:
-            h: feature map (N, C, H, H).
+            h: feature map (N, C, h, w).
             y: class labels (N,), required if there are classes.
 
         Returns:

@@ -1,7 +1,7 @@
 """DC-GAN: deep convolutional generator and discriminator (Radford, Metz & Chintala 2015).
 
-N images, Z latent dimensions, S side of an image in pixels, C channels of the finest layer
-(`width`).
+N images, Z latent dimensions, H x W size of an image in pixels and S its shorter side, h x w size
+of the coarsest feature map (4 x 4 for squares), C channels of the finest layer (`width`).
 
 The networks follow the architecture guidelines of the paper: strided convolutions instead of
 pooling, batch normalisation everywhere except at the generator's output and the discriminator's
@@ -17,10 +17,14 @@ from dataclasses import dataclass
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from brushwork.data.aspects import Aspect, height_and_width
 from brushwork.errors import BrushworkError
 from brushwork.training.distributed import BatchNorm2d
 
 SIDES = (32, 64, 128, 256)
+
+COARSEST_SIDE = 4
+"""The shorter of h and w."""
 
 
 @dataclass(frozen=True)
@@ -31,21 +35,33 @@ class DCGANConfig:
         side: S in pixels, one of `SIDES`.
         latent_dim: Z.
         width: C.
+        aspect: W to H, one of `brushwork.data.aspects.Aspect`.
 
     Raises:
-        BrushworkError: `side` is not one of `SIDES`, or `latent_dim` or `width` is below 1.
+        BrushworkError: `side` is not one of `SIDES`, `latent_dim` or `width` is below 1, or there
+            is no such aspect.
     """
 
     side: int = 64
     latent_dim: int = 100
     width: int = 64
+    aspect: Aspect = "1:1"
 
     def __post_init__(self) -> None:
-        check_sizes(self.side, self.latent_dim, self.width)
+        check_sizes(self.side, self.latent_dim, self.width, self.aspect)
+
+    @property
+    def coarsest(self) -> tuple[int, int]:
+        """Height and width of the coarsest feature map, h and w.
+
+        >>> DCGANConfig(aspect="3:2").coarsest
+        (4, 6)
+        """
+        return height_and_width(COARSEST_SIDE, self.aspect)
 
     @property
     def channels(self) -> list[int]:
-        """Channels of each layer, from the finest (side S / 2) to the coarsest (4 x 4).
+        """Channels of each layer, from the finest (side S / 2) to the coarsest (h x w).
 
         The channels double each time the side halves, up to 16 C.
 
@@ -57,21 +73,21 @@ class DCGANConfig:
 
 
 class Generator(nn.Module):
-    """Generator without classes: normal latents (N, Z) to images (N, 3, S, S) in [-1, 1]."""
+    """Generator without classes: normal latents (N, Z) to images (N, 3, H, W) in [-1, 1]."""
 
     def __init__(self, config: DCGANConfig) -> None:
         super().__init__()
         self.config = config
         layers: list[nn.Module] = []
-        # "Project and reshape": a 1 x 1 image of Z channels becomes 4 x 4; each layer doubles it.
-        channels_in, stride, padding = config.latent_dim, 1, 0
+        # "Project and reshape": a 1 x 1 image of Z channels becomes h x w; each layer doubles it.
+        channels_in, kernel, stride, padding = config.latent_dim, config.coarsest, 1, 0
         for channels_out in reversed(config.channels):
             layers += [
-                nn.ConvTranspose2d(channels_in, channels_out, 4, stride, padding, bias=False),
+                nn.ConvTranspose2d(channels_in, channels_out, kernel, stride, padding, bias=False),
                 BatchNorm2d(channels_out),
                 nn.ReLU(inplace=True),
             ]
-            channels_in, stride, padding = channels_out, 2, 1
+            channels_in, kernel, stride, padding = channels_out, (4, 4), 2, 1
         layers += [nn.ConvTranspose2d(channels_in, 3, 4, 2, 1, bias=False), nn.Tanh()]
         self.layers = nn.Sequential(*layers)
         self.apply(initialise_weights)
@@ -84,13 +100,13 @@ class Generator(nn.Module):
             y: ignored, because the model has no classes; every generator accepts labels.
 
         Returns:
-            Images (N, 3, S, S) in [-1, 1].
+            Images (N, 3, H, W) in [-1, 1].
         """
         return self.layers(z[:, :, None, None])
 
 
 class Discriminator(nn.Module):
-    """Discriminator without classes: images (N, 3, S, S) in [-1, 1] to logits (N,).
+    """Discriminator without classes: images (N, 3, H, W) in [-1, 1] to logits (N,).
 
     A logit above 0 means real.
     """
@@ -99,7 +115,7 @@ class Discriminator(nn.Module):
         super().__init__()
         self.config = config
         layers = downsampling_layers(config.channels)
-        layers.append(FullConvolution(config.channels[-1], 1, 4, bias=False))
+        layers.append(FullConvolution(config.channels[-1], 1, config.coarsest, bias=False))
         self.layers = nn.Sequential(*layers)
         self.apply(initialise_weights)
 
@@ -107,7 +123,7 @@ class Discriminator(nn.Module):
         """Classify images as real or fake.
 
         Args:
-            x: images (N, 3, S, S) in [-1, 1].
+            x: images (N, 3, H, W) in [-1, 1].
             y: ignored, because the model has no classes; every discriminator accepts labels.
 
         Returns:
@@ -117,23 +133,23 @@ class Discriminator(nn.Module):
 
 
 class FullConvolution(nn.Conv2d):
-    """A convolution whose kernel covers its whole input: (N, C, H, H) to (N, C', 1, 1).
+    """A convolution whose kernel covers its whole input: (N, C, h, w) to (N, C', 1, 1).
 
     It is one matrix product, which on CPUs takes a fraction of a convolution's time.
     """
 
     def forward(self, x: Tensor) -> Tensor:
-        """Multiply feature maps `x` (N, C, H, H) by the kernels (C', C, H, H)."""
+        """Multiply feature maps `x` (N, C, h, w) by the kernels (C', C, h, w)."""
         # In this order, tensors in channels-last memory and their gradients are not copied.
         rows, kernels = (t.permute(0, 2, 3, 1).flatten(1) for t in (x, self.weight))
         return F.linear(rows, kernels, self.bias)[:, :, None, None]
 
 
 def downsampling_layers(channels: list[int]) -> list[nn.Module]:
-    """Build the discriminator's layers from images (N, 3, S, S) to feature maps of side 4.
+    """Build the discriminator's layers from images (N, 3, H, W) to feature maps of h x w.
 
     Args:
-        channels: output channels of each convolution, finest first; each halves the side.
+        channels: output channels of each convolution, finest first; each halves both sides.
     """
     layers: list[nn.Module] = []
     channels_in = 3
@@ -146,7 +162,9 @@ def downsampling_layers(channels: list[int]) -> list[nn.Module]:
     return layers
 
 
-def check_sizes(side: int, latent_dim: int, width: int, min_width: int = 1) -> None:
+def check_sizes(
+    side: int, latent_dim: int, width: int, aspect: Aspect = "1:1", min_width: int = 1
+) -> None:
     """Check the sizes of a generator and its discriminator.
 
     Raises:
@@ -158,6 +176,7 @@ def check_sizes(side: int, latent_dim: int, width: int, min_width: int = 1) -> N
         raise BrushworkError(f"`latent_dim` is {latent_dim}; it must be at least 1")
     if width < min_width:
         raise BrushworkError(f"`width` is {width}; it must be at least {min_width}")
+    height_and_width(side, aspect)
 
 
 def initialise_weights(module: nn.Module) -> None:

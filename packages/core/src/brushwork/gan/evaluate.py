@@ -38,7 +38,7 @@ from brushwork.training.run import read_metrics
 # Pictures that a generator paints at a time.
 BATCH = 64
 
-# Side of the pictures in figures, at most, in pixels.
+# Shorter side of the pictures in figures, at most, in pixels.
 MAX_SHOWN_SIDE = 128
 
 # Measurements in the table of a run's report, at most.
@@ -103,7 +103,9 @@ def generated_pictures(generator: Sampler[Any], num: int, seed: int = 0) -> Pict
     columns = {}
     if generator.classes:
         columns[training.get("condition") or "class"] = [generator.classes[i] for i in y]
-    return Pictures(num, generator.side, paint, training=training, columns=columns)
+    return Pictures(
+        num, generator.side, paint, training=training, columns=columns, aspect=generator.aspect
+    )
 
 
 def kept_checkpoints(run: str | Path) -> dict[int, Path]:
@@ -286,10 +288,10 @@ def figures_of(real: PictureFeatures, fakes: PictureFeatures, name: str) -> dict
     Returns:
         The figures by caption.
     """
-    side = min(fakes.pictures.side, MAX_SHOWN_SIDE)
+    size = min(fakes.pictures.side, MAX_SHOWN_SIDE), fakes.pictures.aspect
     side_by_side = figures.real_beside_fake(
-        real=real.pictures.thumbnails(real.pictures.spread(64), side),
-        fake=fakes.pictures.thumbnails(fakes.pictures.spread(64), side),
+        real=real.pictures.thumbnails(real.pictures.spread(64), *size),
+        fake=fakes.pictures.thumbnails(fakes.pictures.spread(64), *size),
     )
     distances, rows = nearest(
         queries=fakes.features.features,
@@ -298,8 +300,10 @@ def figures_of(real: PictureFeatures, fakes: PictureFeatures, name: str) -> dict
     )
     closest = distances[:, 0].argsort()[:8].tolist()
     copies = figures.neighbours(
-        fake=fakes.pictures.thumbnails(closest, side),
-        nearest=np.stack([real.pictures.thumbnails(rows[fake].tolist(), side) for fake in closest]),
+        fake=fakes.pictures.thumbnails(closest, *size),
+        nearest=np.stack(
+            [real.pictures.thumbnails(rows[fake].tolist(), *size) for fake in closest]
+        ),
     )
     return {
         f"Real paintings on the left, fakes of {name} on the right": side_by_side,

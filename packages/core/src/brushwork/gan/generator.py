@@ -1,6 +1,6 @@
 """Make pictures with a trained generator, with torch.
 
-Shapes: N pictures, Z latent numbers, S side, K classes, L levels of styles.
+Shapes: N pictures, Z latent numbers, K classes, L levels of styles.
 """
 
 from collections.abc import Sequence
@@ -43,6 +43,7 @@ class PaintingGenerator(Sampler[Tensor]):
             latent_dim=network.config.latent_dim,
             classes=network.config.classes if has_styles else (),
             num_levels=network.config.num_levels if has_styles else 0,
+            aspect=network.config.aspect,
         )
         self.network = network.eval().requires_grad_(False)
         # An opened checkpoint does not change; the weights of a network in training do.

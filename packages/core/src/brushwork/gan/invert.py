@@ -4,7 +4,7 @@ As the projector of StyleGAN2 (Karras et al. 2020, "Analyzing and Improving the 
 StyleGAN", appendix D): draw latents, start from the best one, and let Adam minimise the squared
 distance between the features of the given picture and those of the generated one.
 
-Shapes: N pictures, Z latent numbers, S side, L levels of styles, D features.
+Shapes: N pictures, Z latent numbers, H x W pixels, L levels of styles, D features.
 """
 
 from collections.abc import Callable
@@ -22,7 +22,7 @@ from brushwork.gan.generator import PaintingGenerator
 from brushwork.gan.sampling import to_pictures
 
 Embed = Callable[[Tensor], Tensor]
-"""A differentiable function from images (N, 3, S, S) in [-1, 1] to features (N, D)."""
+"""A differentiable function from images (N, 3, H, W) in [-1, 1] to features (N, D)."""
 
 # The optimisation starts from the best of this many random latents.
 NUM_CANDIDATES = 256
@@ -32,7 +32,7 @@ class Inversion(NamedTuple):
     """The most similar picture that was found, and its latent."""
 
     picture: Image.Image
-    """S x S pixels, RGB."""
+    """H x W pixels, RGB."""
     latent: Tensor
     """Styles (1, L, Z) for `paint_styles` if the model has styles, else a latent (1, Z)."""
     loss: float
@@ -54,7 +54,7 @@ def invert(
 
     Args:
         generator: a generator of any model. If it has styles, each level gets its own style.
-        image: an image of any size; its centre square is used.
+        image: an image of any size; its centre is used, in the generator's proportions.
         steps: steps of Adam, at least 1; the learning rate decreases to 0 along a half cosine.
         callback: called after each step with its number (from 1), the lowest loss so far and the
             picture of that loss.
@@ -68,8 +68,8 @@ def invert(
     """
     require_positive({"steps": steps}, "steps")
     embed = embed or pixel_pyramid
-    square = ImageOps.fit(image.convert("RGB"), (generator.side, generator.side))
-    pixels = torch.from_numpy(np.array(square)).permute(2, 0, 1)[None].to(generator.device)
+    fitted = ImageOps.fit(image.convert("RGB"), (generator.width, generator.height))
+    pixels = torch.from_numpy(np.array(fitted)).permute(2, 0, 1)[None].to(generator.device)
     with torch.no_grad():
         target = embed(pixels.float() / 127.5 - 1)
 
@@ -89,7 +89,7 @@ def invert(
     offset = torch.zeros_like(start).requires_grad_()
     optimizer = torch.optim.Adam([offset], lr)
     schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
-    best = Inversion(square, start, float("inf"))
+    best = Inversion(fitted, start, float("inf"))
     for step in range(1, steps + 1):
         latent = start + deviation * offset
         images = paint(latent)
@@ -106,7 +106,7 @@ def invert(
 
 
 def pixel_pyramid(images: Tensor) -> Tensor:
-    """Compute the pixels at every scale from S x S to 4 x 4: (N, 3, S, S) to features (N, D).
+    """Compute the pixels at every scale down to a side of 4: (N, 3, H, W) to features (N, D).
 
     The squared distance of two pictures is the sum, over scales, of the mean squared difference of
     their pixels. The coarse scales guide an optimisation before the details are similar.
@@ -115,6 +115,6 @@ def pixel_pyramid(images: Tensor) -> Tensor:
     2.0
     """
     scales = [images]
-    while scales[-1].shape[-1] > 4:
+    while min(scales[-1].shape[-2:]) > 4:
         scales.append(F.avg_pool2d(scales[-1], 2))
     return torch.cat([scale.flatten(1) / scale[0].numel() ** 0.5 for scale in scales], dim=1)

@@ -2,7 +2,7 @@
 
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -131,10 +131,8 @@ class Monitor:
         """
         refresh_statistics(self.generator.network, self._batches)
         if self._paintings is None:
-            images = torch.from_numpy(
-                self.real.thumbnails(self.real.spread(NUM_LOOKED_AT), self.generator.side)
-            )
-            self._paintings = look(to_unit_range(images.permute(0, 3, 1, 2)))
+            paintings = self._paintings_as_samples(self.real.spread(NUM_LOOKED_AT))
+            self._paintings = look(paintings)
         return likeness(look(self.generator.paint(*self._batches[0])), self._paintings)
 
     def preview(self, policy: tuple[str, ...]) -> None:
@@ -144,8 +142,7 @@ class Monitor:
             policy: of `brushwork.gan.augment.diff_augment`; every augmentation is applied.
         """
         rows = self.real.spread(PREVIEW_PAINTINGS)
-        paintings = torch.from_numpy(self.real.thumbnails(rows, self.generator.side))
-        images = distorted(to_unit_range(paintings.permute(0, 3, 1, 2)), policy, self.seed)
+        images = distorted(self._paintings_as_samples(rows), policy, self.seed)
         sheet = figures.grid(to_arrays(images), columns=1 + PREVIEW_DISTORTIONS)
         sheet.save(self.folder / "samples/augmented.png")
 
@@ -170,6 +167,11 @@ class Monitor:
             num=self.num_fakes,
             seed=self.seed,
         )
+
+    def _paintings_as_samples(self, rows: Sequence[int]) -> Tensor:
+        """Return paintings (N, 3, H, W) in [-1, 1], in the size of the samples."""
+        pixels = self.real.thumbnails(rows, self.generator.side, self.generator.aspect)
+        return to_unit_range(torch.from_numpy(pixels).permute(0, 3, 1, 2))
 
     def _is_best(self, metrics: Mapping[str, Mapping[str, float]]) -> bool:
         """Return whether these metrics are better than those in the run's `metrics.jsonl`."""
@@ -205,12 +207,12 @@ def distorted(images: Tensor, policy: tuple[str, ...], seed: int) -> Tensor:
     """Return each image followed by distortions of it; every augmentation of a policy is applied.
 
     Args:
-        images: (N, 3, S, S) in [-1, 1].
+        images: (N, 3, H, W) in [-1, 1].
         policy: of `brushwork.gan.augment.diff_augment`.
         seed: determines the distortions.
 
     Returns:
-        (N (1 + `PREVIEW_DISTORTIONS`), 3, S, S): an image, its distortions, the next image.
+        (N (1 + `PREVIEW_DISTORTIONS`), 3, H, W): an image, its distortions, the next image.
     """
     repeated = images.repeat_interleave(PREVIEW_DISTORTIONS, dim=0)
     rng = random_numbers(seed, AUGMENTATION, 0)

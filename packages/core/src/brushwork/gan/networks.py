@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Union
 
+from brushwork.data.aspects import Aspect
 from brushwork.errors import BrushworkError
 from brushwork.gan import dcgan, styled
 
@@ -35,18 +36,24 @@ ARCHITECTURES = {
 
 
 def build_networks(
-    model: str, side: int, width: int, classes: tuple[str, ...] = (), backbone: str = ""
+    model: str,
+    side: int,
+    width: int,
+    classes: tuple[str, ...] = (),
+    backbone: str = "",
+    aspect: Aspect = "1:1",
 ) -> tuple[Generator, Discriminator]:
     """Build an untrained generator and its discriminator.
 
     Args:
         model: a key of `ARCHITECTURES`.
-        side: side of the images in pixels.
+        side: shorter side of the images in pixels.
         width: channels at half of the side, in the generator and the model's own discriminator.
         classes: names of the classes; () for a GAN without classes.
         backbone: ARCHITECTURE:WEIGHTS of a pretrained network whose features the discriminator
             uses in addition to pixels (see `brushwork.gan.backbone_discriminator.frozen_backbone`);
             "" for no backbone.
+        aspect: width to height of the images.
 
     Raises:
         BrushworkError: a size is out of range, the backbone cannot be loaded, or the model has no
@@ -55,7 +62,8 @@ def build_networks(
     config_class, generator_class, discriminator_class = ARCHITECTURES[model]
     if classes and model == "dcgan":
         raise BrushworkError("`condition` needs `model` modern; a DC-GAN has no class labels")
-    config = config_class(side=side, width=width, **({"classes": classes} if classes else {}))
+    shape = {"side": side, "width": width, "aspect": aspect}
+    config = config_class(**shape, **({"classes": classes} if classes else {}))
     if not backbone:
         return generator_class(config), discriminator_class(config)
     # Importing timm takes a second, and a checkpoint of a generator needs none of it.
@@ -70,7 +78,7 @@ def build_networks(
     network = frozen_backbone(backbone)
     G = generator_class(config)
     pixel_discriminator = discriminator_class(config)
-    heads = HeadsConfig(side=side, classes=classes)
+    heads = HeadsConfig(side=side, classes=classes, aspect=aspect)
     return G, BackboneDiscriminator(heads, network, pixel_discriminator)
 
 

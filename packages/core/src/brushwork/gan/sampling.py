@@ -1,8 +1,8 @@
 """What every generator does with latents and pictures, whatever computes its network.
 
 This module does not import torch: the networks are run by `brushwork.gan.generator` with torch, and
-by `brushwork.runtime.generator` with onnxruntime. N pictures, Z latent numbers, S side, K classes,
-L levels of styles.
+by `brushwork.runtime.generator` with onnxruntime. N pictures, Z latent numbers, H height and W
+width in pixels, K classes, L levels of styles.
 """
 
 import itertools
@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from brushwork.data.aspects import Aspect, height_and_width
 from brushwork.errors import BrushworkError, require_positive
 from brushwork.gan.latents import check_level, check_truncation, draw_labels, draw_latents
 from brushwork.report.figures import grid
@@ -30,7 +31,10 @@ class Sampler(Generic[Array]):
 
     Attributes:
         config: the checkpoint's `config.json`.
-        side: S, the side of a picture in pixels.
+        side: the shorter one of H and W.
+        aspect: W to H, one of `brushwork.data.aspects.Aspect`.
+        height: H.
+        width: W.
         latent_dim: Z, the length of a latent.
         classes: the names of the K classes, in the order of the labels; () for a generator without
             classes.
@@ -51,9 +55,12 @@ class Sampler(Generic[Array]):
         latent_dim: int,
         classes: Sequence[str] = (),
         num_levels: int = 0,
+        aspect: Aspect = "1:1",
     ) -> None:
         self.config = config
         self.side, self.latent_dim = side, latent_dim
+        self.aspect: Aspect = aspect
+        self.height, self.width = height_and_width(side, aspect)
         self.classes, self.num_levels = tuple(classes), num_levels
 
     def styles(self, z: Array, y: Array | None = None, truncation: float = 1.0) -> Array:
@@ -148,8 +155,8 @@ class Sampler(Generic[Array]):
             label: one of `classes`; None draws the class of each picture at random.
             seed: determines latents and labels; from 0 to 2**32 - 1.
             truncation: above 0, at most 1; lower values give less variety; see `paint`.
-            to: "pil" for a list of RGB images, "array" for uint8 (N, S, S, 3), and with torch
-                "tensor" for float32 (N, 3, S, S) in [-1, 1] on the generator's device.
+            to: "pil" for a list of RGB images, "array" for uint8 (N, H, W, 3), and with torch
+                "tensor" for float32 (N, 3, H, W) in [-1, 1] on the generator's device.
 
         Raises:
             BrushworkError: there is no such class, or an argument is out of range.
@@ -170,7 +177,7 @@ class Sampler(Generic[Array]):
         truncation: float = 1.0,
         batch_size: int | None = None,
     ) -> Array:
-        """Map latents (N, Z) to images (N, 3, S, S) in [-1, 1], float32.
+        """Map latents (N, Z) to images (N, 3, H, W) in [-1, 1], float32.
 
         Args:
             z: (N, Z), as `latents` draws them.
@@ -189,7 +196,7 @@ class Sampler(Generic[Array]):
         return self._run_in_batches(latents * float(check_truncation(truncation)), batch_size)
 
     def paint_styles(self, styles: Array, batch_size: int | None = None) -> Array:
-        """Map styles (N, L, Z) to images (N, 3, S, S) in [-1, 1], float32.
+        """Map styles (N, L, Z) to images (N, 3, H, W) in [-1, 1], float32.
 
         Args:
             styles: (N, L, Z), as `styles` and `mix` return them.
@@ -317,7 +324,7 @@ def slerp(start: Floats, end: Floats, fraction: Floats) -> Floats:
 
 
 def to_arrays(images: Any) -> NDArray[np.uint8]:
-    """Convert images (N, 3, S, S) in [-1, 1], an array or a tensor, to uint8 (N, S, S, 3)."""
+    """Convert images (N, 3, H, W) in [-1, 1], an array or a tensor, to uint8 (N, H, W, 3)."""
     if isinstance(images, np.ndarray):
         pixels = np.rint((images + np.float32(1)) * np.float32(127.5)).clip(0, 255).astype(np.uint8)
     else:
@@ -328,5 +335,5 @@ def to_arrays(images: Any) -> NDArray[np.uint8]:
 
 
 def to_pictures(images: Any) -> list[Image.Image]:
-    """Convert images (N, 3, S, S) in [-1, 1], an array or a tensor, to N RGB pictures."""
+    """Convert images (N, 3, H, W) in [-1, 1], an array or a tensor, to N RGB pictures."""
     return [Image.fromarray(array) for array in to_arrays(images)]

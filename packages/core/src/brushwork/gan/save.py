@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from brushwork import checkpoint
+from brushwork.data.aspects import describe_size, height_and_width
 from brushwork.gan.networks import Generator, architecture_of
 
 TASK = "unconditional-image-generation"  # the Hugging Face Hub's name
@@ -56,7 +57,8 @@ def model_card(config: Mapping[str, Any]) -> str:
     training, results = config["training"], config.get("results", {})
     source = training["data"]
     on_hub = "/" in source  # other sources are called by a title or a folder's name
-    title = f"Painting generator: {config['architecture']}, {config['model']['side']} pixels"
+    size = describe_size(config["model"]["side"], config["model"].get("aspect", "1:1"))
+    title = f"Painting generator: {config['architecture']}, {size}"
     evaluation = [
         EvalResult(
             task_type=TASK,
@@ -92,6 +94,7 @@ def names_of(training: Mapping[str, Any], name: str) -> str:
 def _body(config: Mapping[str, Any]) -> str:
     """Describe use, data, training and limits in Markdown."""
     model, training = config["model"], config["training"]
+    height, width = height_and_width(model["side"], model.get("aspect", "1:1"))
     filters = {name: names_of(training, name) for name in ("genre", "style", "artist", "split")}
     selection = "; ".join(f"{name}: {value}" for name, value in filters.items() if value)
     weights = f"- Weights: {training['weights']}"
@@ -132,7 +135,7 @@ for i, picture in enumerate(generator.sample(16, seed=0)):
 ## Limits
 
 - The pictures resemble the training paintings in subject and style. The only size is
-  {model["side"]} x {model["side"]} pixels.
+  {width} x {height} pixels.
 - After training on few paintings, a picture may be a near copy of one. Compare the pictures with
   their nearest training paintings before you call them new.
 - {licence}

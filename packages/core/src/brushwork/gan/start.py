@@ -17,7 +17,7 @@ from brushwork.training.run import STATE
 from brushwork.training.state import pack, unpack
 
 # Networks that differ only in these settings take the tensors that fit.
-SIZES = {"side", "width", "full_side"}
+SIZES = {"side", "width", "full_side", "aspect"}
 
 
 class Copied(NamedTuple):
@@ -34,9 +34,9 @@ def initialise_from(start: str | Path, G: Generator, D: Discriminator) -> Copied
     (Wang et al. 2018, "Transferring GANs"). Networks with classes can be initialised from networks
     without classes; their class embeddings then keep their random values.
 
-    Networks of another side or width, or with a level of the full side that the trained ones lack,
-    take the tensors that fit; the others keep their random values. See `fitting` for which levels
-    these are.
+    Networks of another side, width or aspect, or with a level of the full side that the trained
+    ones lack, take the tensors that fit; the others keep their random values. See `fitting` for
+    which levels these are.
 
     Args:
         start: a run of `train_gan.py`, for both networks; or a generator's checkpoint, as
@@ -70,6 +70,9 @@ def initialise_from(start: str | Path, G: Generator, D: Discriminator) -> Copied
     own = pack(networks, {})
     try:
         weights = load_file(state) if state.is_file() else pack({"G": trained}, {})
+        if "aspect" in differences:
+            # A layer that makes 4 x 6 places has as many numbers as one of 6 x 4, in other places.
+            weights = {k: v for k, v in weights.items() if not k.startswith("G/start.")}
         if differences:
             copied = fitting(own, weights)
             unpack(own | copied, networks, {})

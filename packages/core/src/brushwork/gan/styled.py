@@ -1,7 +1,8 @@
 """A small style-based GAN for few paintings and little computing (the model "modern").
 
-N images, Z latent dimensions, L levels (one for each side from 4 to S), S side of an image in
-pixels, C channels of the level of side S / 2 (`width`), K classes.
+N images, Z latent dimensions, L levels (one for each side from 4 to S), H x W size of an image in
+pixels and S its shorter side, h x w size of the coarsest feature map (4 x 4 for squares), C
+channels of the level of side S / 2 (`width`), K classes.
 
 The generator follows StyleGAN (Karras et al. 2019) at the cost of a DC-GAN. The style is the
 normalised latent plus the embedding of the class label. At each level the style scales and shifts
@@ -27,7 +28,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from brushwork.gan.dcgan import FullConvolution, check_sizes, downsampling_layers
+from brushwork.data.aspects import Aspect, height_and_width
+from brushwork.gan.dcgan import COARSEST_SIDE, FullConvolution, check_sizes, downsampling_layers
 from brushwork.training.distributed import BatchNorm2d
 
 
@@ -43,9 +45,11 @@ class StyledConfig:
         full_side: whether the generator has a level of side S, with C / 2 channels. Without it, the
             pixels of each 2 x 2 block are a linear function of one place of the level before, which
             looks woven. Generators that were trained before this level existed do not have it.
+        aspect: W to H, one of `brushwork.data.aspects.Aspect`.
 
     Raises:
-        BrushworkError: `side` is not one of `SIDES`, `latent_dim` is below 1, or `width` below 2.
+        BrushworkError: `side` is not one of `SIDES`, `latent_dim` is below 1, `width` is below 2,
+            or there is no such aspect.
     """
 
     side: int = 64
@@ -53,10 +57,20 @@ class StyledConfig:
     width: int = 32
     classes: tuple[str, ...] = ()
     full_side: bool = True
+    aspect: Aspect = "1:1"
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))  # JSON has lists, not tuples
-        check_sizes(self.side, self.latent_dim, self.width, min_width=2)
+        check_sizes(self.side, self.latent_dim, self.width, self.aspect, min_width=2)
+
+    @property
+    def coarsest(self) -> tuple[int, int]:
+        """Height and width of the coarsest feature map, h and w.
+
+        >>> StyledConfig(aspect="2:3").coarsest
+        (6, 4)
+        """
+        return height_and_width(COARSEST_SIDE, self.aspect)
 
     @property
     def channels(self) -> list[int]:
@@ -83,14 +97,14 @@ class StyledConfig:
 
 
 class Generator(nn.Module):
-    """Generator: normal latents (N, Z) and class labels (N,) to images (N, 3, S, S) in [-1, 1]."""
+    """Generator: normal latents (N, Z) and class labels (N,) to images (N, 3, H, W) in [-1, 1]."""
 
     def __init__(self, config: StyledConfig) -> None:
         super().__init__()
         self.config = config
         Z, (coarsest, *finer) = config.latent_dim, config.generator_channels[::-1]
         self.label = nn.Embedding(len(config.classes), Z) if config.classes else None
-        self.start = nn.Linear(Z, coarsest * 4 * 4)
+        self.start = nn.Linear(Z, coarsest * math.prod(config.coarsest))
         self.start_norm = StyledBatchNorm(coarsest, Z)
         self.levels = nn.ModuleList()
         channels_in = coarsest
@@ -99,7 +113,7 @@ class Generator(nn.Module):
             channels_in = channels_out
         skips = list(zip(config.channels[::-1], config.channels[-3::-1], strict=False))
         self.excitations = nn.ModuleList(
-            SkipLayerExcitation(channels_coarse, channels_fine, coarse_side=4 * 2**i)
+            SkipLayerExcitation(channels_coarse, channels_fine, config.coarsest, is_coarsest=i == 0)
             for i, (channels_coarse, channels_fine) in enumerate(skips)
         )
         self.to_rgb = (
@@ -129,9 +143,9 @@ class Generator(nn.Module):
         return w[:, None].expand(-1, self.config.num_levels, -1)
 
     def paint(self, styles: Tensor) -> Tensor:
-        """Generate images (N, 3, S, S) in [-1, 1] from styles (N, L, Z)."""
+        """Generate images (N, 3, H, W) in [-1, 1] from styles (N, L, Z)."""
         w = styles.unbind(1)
-        x = self.start(w[0]).unflatten(1, (-1, 4, 4))
+        x = self.start(w[0]).unflatten(1, (-1, *self.config.coarsest))
         xs = [F.leaky_relu(self.start_norm(x, w[0]), 0.2)]
         for i, level in enumerate(self.levels):
             x = level(xs[-1], w[i + 1])
@@ -148,13 +162,13 @@ class Generator(nn.Module):
             y: class labels (N,), required if there are classes.
 
         Returns:
-            Images (N, 3, S, S) in [-1, 1].
+            Images (N, 3, H, W) in [-1, 1].
         """
         return self.paint(self.styles(z, y))
 
 
 class Discriminator(nn.Module):
-    """Discriminator: images (N, 3, S, S) in [-1, 1] and class labels (N,) to logits (N,).
+    """Discriminator: images (N, 3, H, W) in [-1, 1] and class labels (N,) to logits (N,).
 
     A logit above 0 means real.
     """
@@ -167,7 +181,7 @@ class Discriminator(nn.Module):
         # Biases make thresholds. Without them, batch normalisation would cancel the contrast of
         # a batch: the discriminator could not see it, and fakes would be black and white.
         self.layers[0] = nn.Conv2d(3, config.width, 4, 2, 1)
-        self.logit = FullConvolution(channels_in + 1, 1, 4, bias=False)
+        self.logit = FullConvolution(channels_in + 1, 1, config.coarsest, bias=False)
         K = len(config.classes)
         self.label = nn.Embedding(K, channels_in) if K else None
         self.apply(initialise_weights)
@@ -176,14 +190,14 @@ class Discriminator(nn.Module):
         """Classify images as real or fake.
 
         Args:
-            x: images (N, 3, S, S) in [-1, 1].
+            x: images (N, 3, H, W) in [-1, 1].
             y: class labels (N,), required if there are classes.
 
         Returns:
             Logits (N,), above 0 for real.
         """
-        h = self.layers(x)  # (N, C', 4, 4)
-        deviation = minibatch_deviation(h)[:, None, None, None].expand(-1, 1, 4, 4)
+        h = self.layers(x)  # (N, C', h, w)
+        deviation = minibatch_deviation(h)[:, None, None, None].expand(-1, 1, *h.shape[2:])
         logits = self.logit(torch.cat([h, deviation], 1)).flatten()
         if self.label is not None:
             logits = logits + class_projection(self.label, h, y)
@@ -273,11 +287,17 @@ class SkipLayerExcitation(nn.Module):
     FastGAN (Liu et al. 2021), equation 1. The weights go from 0 to 2.
     """
 
-    def __init__(self, channels_coarse: int, channels_fine: int, coarse_side: int) -> None:
+    def __init__(
+        self,
+        channels_coarse: int,
+        channels_fine: int,
+        coarsest: tuple[int, int],
+        is_coarsest: bool,
+    ) -> None:
         super().__init__()
         self.weigh = nn.Sequential(
-            nn.AdaptiveAvgPool2d(4) if coarse_side > 4 else nn.Identity(),
-            FullConvolution(channels_coarse, channels_fine, 4),
+            nn.Identity() if is_coarsest else nn.AdaptiveAvgPool2d(coarsest),
+            FullConvolution(channels_coarse, channels_fine, coarsest),
             nn.LeakyReLU(0.1),
             FullConvolution(channels_fine, channels_fine, 1),
             nn.Sigmoid(),

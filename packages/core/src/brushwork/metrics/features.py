@@ -34,6 +34,7 @@ from brushwork.backbones.create import (
     side_options_for,
 )
 from brushwork.backbones.folding import fold_batch_norms
+from brushwork.data.aspects import Aspect, height_and_width
 from brushwork.data.decode import SUFFIXES, Limits, Rejected, picture_files, to_rgb
 from brushwork.errors import BrushworkError
 from brushwork.files import atomic_write, cache_folder, exclusive
@@ -41,6 +42,9 @@ from brushwork.machine import num_cores
 
 LIMITS = Limits(max_aspect=float("inf"), min_side=1)
 """Limits of the pictures that are compared: any shape, but not larger than the memory."""
+
+MAX_ASPECT = 4.0
+"""Longer pictures are squashed to this ratio of the sides in spaces that keep proportions."""
 
 DECODING = b"brushwork.data.decode 3\n"
 """Part of the fingerprint of files; it changes when the same file gives other pixels."""
@@ -69,12 +73,15 @@ class FeatureSpace:
 
     Attributes:
         name: under which results are reported.
-        side: height and width of the images that `embed` takes, in pixels.
-        embed: maps a batch (N, 3, side, side) float32 in [0, 255], on `device`, to features
+        side: height and width of the images that `embed` takes, in pixels; the shorter one if the
+            space keeps proportions.
+        embed: maps a batch (N, 3, H, W) float32 in [0, 255], on `device`, to features
             (N, D), or to features and probabilities (N, K).
         key: a hash of the weights, under which features are cached; if empty, they are not cached.
         device: the device of `embed`.
         labels: names of the K classes, if they have names.
+        keeps_aspect: whether images keep their proportions, up to `MAX_ASPECT`; otherwise they are
+            squashed to squares.
     """
 
     name: str
@@ -83,6 +90,21 @@ class FeatureSpace:
     key: str = ""
     device: str | torch.device = "cpu"
     labels: tuple[str, ...] = ()
+    keeps_aspect: bool = False
+
+    def input_size(self, height: int, width: int) -> tuple[int, int]:
+        """Compute the height and width to which an image is resized, in pixels.
+
+        >>> pixels(32).input_size(64, 96)
+        (32, 32)
+        >>> FeatureSpace("mine", 32, torch.flatten, keeps_aspect=True).input_size(64, 96)
+        (32, 48)
+        """
+        if not self.keeps_aspect:
+            return self.side, self.side
+        ratio = min(MAX_ASPECT, max(height, width) / min(height, width))
+        longer = round(self.side * ratio)
+        return (self.side, longer) if height <= width else (longer, self.side)
 
 
 def extract(
@@ -100,7 +122,7 @@ def extract(
 
     Args:
         images: a folder of image files, read with all its subfolders in the order of their paths;
-            an array or tensor, uint8 (N, S, S, 3) or (N, 3, S, S); or an iterable of paths, PIL
+            an array or tensor, uint8 (N, H, W, 3) or (N, 3, H, W); or an iterable of paths, PIL
             images, such arrays, or single images.
         space: the feature space.
         batch_size: images in one call of `space.embed`; by default 8 on a CPU, whose caches hold
@@ -122,7 +144,7 @@ def extract(
     batch_size = batch_size or (8 if torch.device(space.device).type == "cpu" else 64)
     parts: list[Features] = []
     with ThreadPoolExecutor(workers or num_cores()) as pool:
-        resized = _ahead(pool, _single_images(images), space.side, 2 * batch_size)
+        resized = _ahead(pool, _single_images(images), space.input_size, 2 * batch_size)
         if progress:
             from tqdm import tqdm
 
@@ -306,20 +328,20 @@ def pixels(side: int = 32) -> FeatureSpace:
     return FeatureSpace("pixels", side, lambda images: images.flatten(1) / 255, f"pixels {side}")
 
 
-def resize(image: np.ndarray, side: int) -> np.ndarray:
-    """Resize an image (H, W, 3) uint8 to (3, side, side) float32 in [0, 255] with clean-fid.
+def resize(image: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Resize an image uint8 (H, W, 3) to float32 (3, height, width) in [0, 255] with clean-fid.
 
     Raises:
         BrushworkError: clean-fid is not installed.
     """
-    if image.shape[:2] == (side, side):  # clean-fid would return the same numbers
+    if image.shape[:2] == (height, width):  # clean-fid would return the same numbers
         return image.transpose(2, 0, 1).astype(np.float32)
-    return _resizer(side)(image).transpose(2, 0, 1)
+    return _resizer(height, width)(image).transpose(2, 0, 1)
 
 
 @cache
-def _resizer(side: int) -> Callable[[np.ndarray], np.ndarray]:
-    return _clean_fid("resize").make_resizer("PIL", False, "bicubic", (side, side))
+def _resizer(height: int, width: int) -> Callable[[np.ndarray], np.ndarray]:
+    return _clean_fid("resize").make_resizer("PIL", False, "bicubic", (width, height))
 
 
 def _clean_fid(module: str) -> Any:
@@ -333,9 +355,16 @@ def _clean_fid(module: str) -> Any:
         ) from None
 
 
-def thumbnails(images: object, side: int) -> np.ndarray:
-    """Squash images in any form that `extract` takes to squares: uint8 (N, side, side, 3)."""
-    loaded = [_load(item, side) for item in _single_images(images)]
+def thumbnails(images: object, side: int, aspect: Aspect = "1:1") -> np.ndarray:
+    """Squash images in any form that `extract` takes to one size: uint8 (N, H, W, 3).
+
+    Args:
+        images: see `extract`.
+        side: the shorter one of H and W.
+        aspect: W to H.
+    """
+    size = height_and_width(side, aspect)
+    loaded = [_load(item, lambda *_: size) for item in _single_images(images)]
     return np.stack(loaded).round().astype(np.uint8).transpose(0, 2, 3, 1)
 
 
@@ -392,27 +421,33 @@ def read_image(image: str | Path | Image.Image) -> Image.Image:
         raise BrushworkError(f"cannot read {name}: {error.reason}; remove it") from error
 
 
-def _load(item: object, side: int) -> np.ndarray:
-    """Decode an image if it is a file or a PIL image, and resize it: float32 (3, side, side)."""
-    if isinstance(item, str | Path | Image.Image):
-        return resize(np.asarray(read_image(item)), side)
-    array = np.asarray(item)
+def _load(item: object, size_of: Callable[[int, int], tuple[int, int]]) -> np.ndarray:
+    """Decode an image if it is a file or a PIL image, and resize it: float32 (3, H', W').
+
+    Args:
+        item: an image.
+        size_of: maps its height and width to H' and W'.
+    """
+    array = np.asarray(read_image(item) if isinstance(item, str | Path | Image.Image) else item)
     if array.shape[2] != 3 and array.shape[0] == 3:
         array = array.transpose(1, 2, 0)
     if array.shape[2] != 3:
         raise BrushworkError(
             f"images must have 3 channels, (H, W, 3) or (3, H, W), not {array.shape}"
         )
-    return resize(np.ascontiguousarray(array), side)
+    return resize(np.ascontiguousarray(array), *size_of(*array.shape[:2]))
 
 
 def _ahead(
-    pool: ThreadPoolExecutor, items: Iterator[object], side: int, depth: int
+    pool: ThreadPoolExecutor,
+    items: Iterator[object],
+    size_of: Callable[[int, int], tuple[int, int]],
+    depth: int,
 ) -> Iterator[np.ndarray]:
     """Load images in threads, in order, up to `depth` of them before they are needed."""
     waiting: deque[Future[np.ndarray]] = deque()
     for item in items:
-        waiting.append(pool.submit(_load, item, side))
+        waiting.append(pool.submit(_load, item, size_of))
         if len(waiting) > depth:
             yield waiting.popleft().result()
     while waiting:
@@ -427,8 +462,12 @@ def _on_cpu(out: Tensor | tuple[Tensor, Tensor | None]) -> Features:
 
 
 def _batches(images: Iterable[np.ndarray], size: int) -> Iterator[Tensor]:
+    """Stack consecutive images of one shape, at most `size` of them."""
     batch: list[np.ndarray] = []
     for image in images:
+        if batch and image.shape != batch[0].shape:
+            yield _stack(batch)
+            batch = []
         batch.append(image)
         if len(batch) == size:
             yield _stack(batch)
@@ -438,7 +477,7 @@ def _batches(images: Iterable[np.ndarray], size: int) -> Iterator[Tensor]:
 
 
 def _stack(images: list[np.ndarray]) -> Tensor:
-    """Copy images into a contiguous batch (N, 3, S, S); `np.stack` would store channels last."""
+    """Copy images into a contiguous batch (N, 3, H, W); `np.stack` would store channels last."""
     batch = np.empty((len(images), *images[0].shape), np.float32)
     for i, image in enumerate(images):
         batch[i] = image

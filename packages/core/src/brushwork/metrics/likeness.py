@@ -3,7 +3,7 @@
 These numbers show a person how a training is going. They do not measure what a picture depicts; use
 the metrics of `brushwork.metrics.evaluate` to compare generators.
 
-N pictures, S side of a picture.
+N pictures, H x W size of a picture.
 """
 
 from math import inf
@@ -72,12 +72,12 @@ class Likeness(NamedTuple):
 
 
 def look(images: Tensor) -> Look:
-    """Compute the statistics of images (N, 3, S, S) in [-1, 1]; the variety of one is 0."""
+    """Compute the statistics of images (N, 3, H, W) in [-1, 1]; the variety of one is 0."""
     x = images.float()
     bins = ((x + 1) / 2 * LEVELS).long().clamp_(0, LEVELS - 1)
     index = (bins[:, 0] * LEVELS + bins[:, 1]) * LEVELS + bins[:, 2]
     colours = torch.bincount(index.flatten(), minlength=LEVELS**3) / index.numel()
-    lightness = x.mean(1)  # (N, S, S)
+    lightness = x.mean(1)  # (N, H, W)
     across, down = lightness.diff(dim=2).abs().mean(), lightness.diff(dim=1).abs().mean()
     small = F.adaptive_avg_pool2d(x, SMALL_SIDE).flatten(1)
     return Look(

@@ -3,7 +3,7 @@
 Features of networks hardly change with the place of a motif, and metrics of sets compare whole
 pictures. A generator may therefore stamp a motif into half of its pictures, and no metric tells.
 
-N pictures of each kind, P places of patches, D numbers of a patch.
+N pictures of each kind, H x W pixels of a picture, P places of patches, D numbers of a patch.
 """
 
 from typing import NamedTuple
@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 SIDE = 64
-"""Side of the pictures that are compared, in pixels."""
+"""Shorter side of the pictures that are compared, in pixels."""
 
 PATCH, STRIDE = 16, 8
 """Side of a patch, and the distance of two patches, in pixels."""
@@ -54,8 +54,8 @@ def repeated_motif(real: Tensor, fake: Tensor) -> RepeatedMotif:
     this place. The other half of the real pictures shows what share is chance.
 
     Args:
-        real: real pictures, uint8 (2 N, 3, `SIDE`, `SIDE`); N is more than `NEIGHBOURS`.
-        fake: fakes, uint8 (M, 3, `SIDE`, `SIDE`); N of them are used if there are more, so that
+        real: real pictures, uint8 (2 N, 3, H, W); N is more than `NEIGHBOURS`.
+        fake: fakes, uint8 (M, 3, H, W); N of them are used if there are more, so that
             both have as many pictures in which a patch can return.
     """
     num = len(real) // 2
@@ -66,7 +66,7 @@ def repeated_motif(real: Tensor, fake: Tensor) -> RepeatedMotif:
     repeated = values > limits  # (P, N)
     shares = repeated.float().mean(1)
     place = int(shares.argmax())
-    per_row = (SIDE - PATCH) // STRIDE + 1
+    per_row = (fake.shape[-1] - PATCH) // STRIDE + 1
     order = values[place].argsort(descending=True).tolist()
     return RepeatedMotif(
         share=shares[place].item(),
@@ -78,7 +78,7 @@ def repeated_motif(real: Tensor, fake: Tensor) -> RepeatedMotif:
 
 
 def patches(images: Tensor) -> Tensor:
-    """Cut pictures (N, 3, `SIDE`, `SIDE`) into normalised patches (P, N, D); flat ones are 0."""
+    """Cut pictures (N, 3, H, W) into normalised patches (P, N, D); flat ones are 0."""
     cut = images.float().unfold(2, PATCH, STRIDE).unfold(3, PATCH, STRIDE)  # (N, 3, h, w, 16, 16)
     cut = cut.permute(2, 3, 0, 1, 4, 5).flatten(4).flatten(0, 1)  # (P, N, 3, D / 3)
     cut = cut - cut.mean(3, keepdim=True)

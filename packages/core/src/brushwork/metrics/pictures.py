@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from brushwork.data.aspects import Aspect, aspect_of
 from brushwork.data.decode import Rejected, to_rgb
 from brushwork.errors import BrushworkError
 from brushwork.machine import num_cores
@@ -40,7 +41,7 @@ class Pictures:
 
     Attributes:
         num: number of pictures.
-        side: height and width of the first one, in pixels; of the shorter side if it is a file.
+        side: shorter side of the first one, in pixels.
         images: gives the pictures of some rows in a form that `extract` takes.
         fingerprint: a hash of their content, under which features are cached.
         training: the settings of the generator's training, for fakes.
@@ -48,6 +49,7 @@ class Pictures:
             split; of a fake, the class that it was painted for.
         left_out: the files of a folder that cannot be read, with the reasons; None if the pictures
             are not those of a folder.
+        aspect: width to height that all pictures have; "1:1" if they have several.
     """
 
     num: int
@@ -57,14 +59,15 @@ class Pictures:
     training: Mapping[str, Any] = field(default_factory=dict)
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     left_out: Mapping[Path, str] | None = None
+    aspect: Aspect = "1:1"
 
     def spread(self, most: int) -> list[int]:
         """Choose up to `most` rows at equal distances, from the first to the last."""
         return np.linspace(0, self.num - 1, min(self.num, most)).astype(int).tolist()
 
-    def thumbnails(self, rows: Sequence[int], side: int) -> np.ndarray:
-        """Squash some pictures to squares, to look at: uint8 (M, side, side, 3)."""
-        return thumbnails(self.images(rows), side)
+    def thumbnails(self, rows: Sequence[int], side: int, aspect: Aspect = "1:1") -> np.ndarray:
+        """Squash some pictures to one size, to look at; see `brushwork.metrics.features`."""
+        return thumbnails(self.images(rows), side, aspect)
 
 
 class PictureFeatures(NamedTuple):
@@ -80,7 +83,7 @@ def selected_pictures(
     """Choose rows of prepared data; their pixels are read when they are needed.
 
     Args:
-        pixels: pixels of all paintings, uint8 (N, S, S, 3).
+        pixels: pixels of all paintings, uint8 (N, H, W, 3).
         rows: indices of the chosen paintings (M,).
         fingerprint: a hash of the content of all paintings.
         table: table of all paintings, with their artists, styles, genres and splits.
@@ -89,12 +92,14 @@ def selected_pictures(
     >>> some.num, some.side, len(list(some.images([1])))
     (2, 4, 1)
     """
+    _, height, width, _ = pixels.shape
     return Pictures(
         num=len(rows),
-        side=pixels.shape[1],
+        side=min(height, width),
         images=lambda chosen: (pixels[rows[row]] for row in chosen),
-        fingerprint=f"{fingerprint} {pixels.shape[1]} {rows.tolist()}",
+        fingerprint=f"{fingerprint} {height} x {width} {rows.tolist()}",
         columns={} if table is None else table.loc[rows, COLUMNS].to_dict("list"),
+        aspect=aspect_of(height, width),
     )
 
 
@@ -109,7 +114,7 @@ def folder_pictures(folder: str | Path) -> Pictures:
     files = image_files(folder)
     quiet = process_index() != 0
     with ThreadPoolExecutor(num_cores()) as threads:
-        checked = threads.map(_reason_to_leave_out, files)
+        checked = threads.map(_check, files)
         bar = tqdm(
             checked,
             f"reading {folder}",
@@ -119,8 +124,9 @@ def folder_pictures(folder: str | Path) -> Pictures:
             leave=False,
             disable=quiet,
         )
-        reasons = dict(zip(files, bar, strict=True))
-    left_out = {file: reason for file, reason in reasons.items() if reason}
+        found = dict(zip(files, bar, strict=True))
+    left_out = {file: reason for file, (reason, _) in found.items() if reason}
+    aspects: set[Aspect] = {aspect for reason, aspect in found.values() if not reason}
     used = [file for file in files if file not in left_out]
     if not used:
         file, reason = next(iter(left_out.items()))
@@ -134,16 +140,17 @@ def folder_pictures(folder: str | Path) -> Pictures:
         images=lambda rows: [used[row] for row in rows],
         fingerprint=content_fingerprint(used),
         left_out=left_out,
+        aspect=aspects.pop() if len(aspects) == 1 else "1:1",
     )
 
 
-def _reason_to_leave_out(file: Path) -> str:
-    """Return the reason why a picture cannot be read; "" if it can."""
+def _check(file: Path) -> tuple[str, Aspect]:
+    """Return the reason why a picture cannot be read, "" if it can, and its proportions."""
     try:
-        to_rgb(file, CHECKED_SIDE, LIMITS)
+        width, height = to_rgb(file, CHECKED_SIDE, LIMITS).size
     except Rejected as error:
-        return error.reason
-    return ""
+        return error.reason, "1:1"
+    return "", aspect_of(height, width)
 
 
 def cached_picture_features(

@@ -4,7 +4,7 @@ Classifiers' features hardly change with the relief, grids and grain that a GAN'
 and a person sees these first. The statistics here measure them. They know nothing of what a picture
 depicts, so use them beside the features of a network.
 
-N images, S side of an image, in pixels.
+N images, H x W size of an image in pixels, and S its shorter side.
 """
 
 import math
@@ -33,11 +33,12 @@ SCALE, LOG_SCALE = 10.0, 0.1
 
 
 def texture(side: int = SIDE) -> FeatureSpace:
-    """Open the space of `texture_statistics`, of images resized to `side`.
+    """Open the space of `texture_statistics`, of images whose shorter side is resized to `side`.
 
-    Resizing removes textures: compare pictures at the side at which they were made.
+    Resizing removes textures: compare pictures at the side at which they were made. Squashing
+    removes them in one direction, so pictures keep their proportions.
     """
-    return FeatureSpace("texture", side, texture_statistics, f"texture 1 {side}")
+    return FeatureSpace("texture", side, texture_statistics, f"texture 2 {side}", keeps_aspect=True)
 
 
 def texture_statistics(images: Tensor) -> Tensor:
@@ -54,13 +55,13 @@ def texture_statistics(images: Tensor) -> Tensor:
       Simoncelli 2000 use the kurtosis): 36 + 12 numbers.
 
     Args:
-        images: (N, 3, S, S) in [0, 255]; S is at least 2 ** `LEVELS`.
+        images: (N, 3, H, W) in [0, 255]; S is at least 2 ** `LEVELS`.
 
     Returns:
         (N, 69) float32.
     """
     x = torch.einsum("oc,nchw->nohw", OPPONENT.to(images), images / 255)
-    flat = x.flatten(2)  # (N, 3, S²)
+    flat = x.flatten(2)  # (N, 3, H W)
     mean = flat.mean(2)
     centred = flat - mean[:, :, None]
     third = centred.pow(3).mean(2)
@@ -72,7 +73,7 @@ def texture_statistics(images: Tensor) -> Tensor:
     for _ in range(LEVELS - 1):
         bands.append(haar_bands(bands[-1][0]))
     scales = []
-    for _, details in bands:  # (N, 3 colours, 3 orientations, S', S')
+    for _, details in bands:  # (N, 3 colours, 3 orientations, H', W')
         magnitude = details.abs().flatten(3).mean(3)
         scales.append(LOG_SCALE * (magnitude + 1e-3).log().flatten(1))
         root = details[:, 0].square().flatten(2).mean(2).sqrt()
@@ -84,10 +85,10 @@ def haar_bands(x: Tensor) -> tuple[Tensor, Tensor]:
     """Compute one level of the orthonormal Haar wavelet transform.
 
     Args:
-        x: (N, C, S, S); the last row and column are left out if S is odd.
+        x: (N, C, H, W); the last row or column is left out if H or W is odd.
 
     Returns:
-        The low band (N, C, S / 2, S / 2), and the three bands of details (N, C, 3, S / 2, S / 2):
+        The low band (N, C, H / 2, W / 2), and the three bands of details (N, C, 3, H / 2, W / 2):
         changes from left to right, from top to bottom, and along the diagonals.
     """
     blocks = F.pixel_unshuffle(x[..., : x.shape[-2] // 2 * 2, : x.shape[-1] // 2 * 2], 2)
@@ -100,7 +101,7 @@ def gradient_statistics(lightness: Tensor) -> tuple[Tensor, Tensor]:
     """Compute the mean strength of the gradient (N, 1), and its shares by direction (N, 8).
 
     Args:
-        lightness: (N, S, S).
+        lightness: (N, H, W).
     """
     across = lightness[:, 1:-1, 2:] - lightness[:, 1:-1, :-2]
     down = lightness[:, 2:, 1:-1] - lightness[:, :-2, 1:-1]
@@ -118,21 +119,23 @@ def radial_spectrum(images: Tensor) -> Tensor:
     high ones.
 
     Args:
-        images: (N, 3, S, S) in [0, 255]; S is at least 4.
+        images: (N, 3, H, W) in [0, 255]; S is at least 4.
 
     Returns:
-        The mean power at 1 to S / 2 cycles per picture, (S // 2,); frequency k is k / S cycles per
-        pixel. The edges are faded out (Hann window), so that they do not count as changes.
+        The mean power at 1 to S / 2 cycles per shorter side, (S // 2,); frequency k is k / S cycles
+        per pixel. The edges are faded out (Hann window), so that they do not count as changes.
     """
-    side = images.shape[-1]
-    lightness = images.float().mean(1) / 255  # (N, S, S)
-    window = torch.hann_window(side, periodic=False).to(lightness)
-    faded = (lightness - lightness.mean((1, 2), keepdim=True)) * window[:, None] * window
+    side = min(images.shape[-2:])
+    lightness = images.float().mean(1) / 255  # (N, H, W)
+    rows, columns = (
+        torch.hann_window(num, periodic=False).to(lightness) for num in lightness.shape[1:]
+    )
+    faded = (lightness - lightness.mean((1, 2), keepdim=True)) * rows[:, None] * columns
     power = torch.fft.fft2(faded).abs().square().mean(0)
-    cycles = torch.fft.fftfreq(side, 1 / side)
-    radius = (cycles[:, None].square() + cycles.square()).sqrt().round().long().flatten()
+    down, across = (torch.fft.fftfreq(num, 1 / side) for num in lightness.shape[1:])
+    radius = (down[:, None].square() + across.square()).sqrt().round().long().flatten()
     sums, counts = (
         torch.zeros(side).scatter_add(0, radius, values)
-        for values in (power.flatten().cpu(), torch.ones(side * side))
+        for values in (power.flatten().cpu(), torch.ones(power.numel()))
     )
     return (sums / counts)[1 : side // 2 + 1]

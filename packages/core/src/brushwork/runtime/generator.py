@@ -1,6 +1,6 @@
 """Make pictures with an exported generator, without torch.
 
-Shapes: N pictures, Z latent numbers, S side, K classes, L levels of styles.
+Shapes: N pictures, Z latent numbers, K classes, L levels of styles.
 """
 
 from collections.abc import Sequence
@@ -34,8 +34,9 @@ class PaintingGenerator(Sampler[NDArray[Any]]):
             latent_dim=model["latent_dim"],
             classes=model.get("classes", ()),
             num_levels=config["graphs"]["num_levels"],
+            aspect=model.get("aspect", "1:1"),
         )
-        self.batch_size = max(1, BATCH_PIXELS // self.side**2)
+        self.batch_size = max(1, BATCH_PIXELS // (self.height * self.width))
         self._network, self._styles = network, styles
 
     @classmethod

@@ -44,6 +44,7 @@ MAY_CHANGE = (
     *("out", "resume", "change", "tracker"),
     *("steps", "epochs", "minutes"),
     *("keep", "keep_by", "keep_last"),
+    "recipe",  # the settings that it stands for are compared
 )
 
 CONFIG, METRICS, STATE = "config.json", "metrics.jsonl", "state.safetensors"
@@ -234,6 +235,7 @@ def open_run(
     is_writer: bool = True,
     change: bool = False,
     fixed: Collection[str] = (),
+    implied: Mapping[str, Any] | None = None,
 ) -> Run:
     """Start a run in `folder`, or continue the one that it contains.
 
@@ -252,6 +254,7 @@ def open_run(
             differences are in the `changed` of the result, and `restore` adds them to the list
             `changes` of `config.json`, with the step.
         fixed: settings that must not differ even with `change`.
+        implied: values that settings have in a run that is older than them, if they are not false.
 
     Raises:
         BrushworkError: the folder contains a run and `resume` is False; another process is
@@ -262,7 +265,7 @@ def open_run(
         raise BrushworkError("`change` is only for a run that is continued; add `resume`")
     folder = Path(folder)
     if is_writer:
-        run = _open_to_write(folder, settings, resume, expected_bytes, change, fixed)
+        run = _open_to_write(folder, settings, resume, expected_bytes, change, fixed, implied or {})
     else:
         run = Run(folder, is_writer=False)
     if change:
@@ -277,6 +280,7 @@ def _open_to_write(
     expected_bytes: int,
     change: bool,
     fixed: Collection[str],
+    implied: Mapping[str, Any],
 ) -> Run:
     config_file, now = folder / CONFIG, environment()
     changed = {}
@@ -289,7 +293,7 @@ def _open_to_write(
                 "`out`"
             )
         before = _read_config(config_file)
-        changed = _differences(before["settings"], settings)
+        changed = _differences({**implied, **before["settings"]}, settings)
         _check_allowed(changed, change, fixed, folder)
         record |= {"environment": before.get("environment"), "resumed": now}
         record |= {"changes": before["changes"]} if "changes" in before else {}

@@ -23,23 +23,28 @@ def is_over(scores: Sequence[float], patience: int) -> bool:
 
 
 def learning_rate_factor(
-    step: int, num_steps: float, warmup: int = 0, decay: Decay | None = None
+    step: int,
+    num_steps: float,
+    warmup: int = 0,
+    decay: Decay | None = None,
+    share_of_time: float = 0.0,
 ) -> float:
     """Compute the factor of the learning rate at one step.
 
     It rises linearly to 1 over the first `warmup` steps (Goyal et al. 2017, section 2.2). After
     these it stays 1, or falls towards 0 at the end, as a line or as half a cosine (Loshchilov &
-    Hutter 2017, eq. 5, without restarts). It depends on the step alone, so a resumed run needs no
-    state of a schedule.
+    Hutter 2017, eq. 5, without restarts). Without a limit of the time it depends on the step alone,
+    so a resumed run needs no state of a schedule.
 
     Args:
         step: steps done before this one.
-        num_steps: steps of the whole training; may be infinite if `decay` is None.
+        num_steps: steps of the whole training; infinite if only the time is limited.
         warmup: number of steps in which the factor rises.
         decay: the form of the fall; None for a constant factor after the warm-up.
+        share_of_time: how much of the time is over, in [0, 1], if the time is limited.
 
     Returns:
-        Above 0 for every step below `num_steps`, and at most 1.
+        At most 1, and above 0 until the steps or the time are over.
 
     >>> [learning_rate_factor(step, 6, warmup=2, decay="linear") for step in range(6)]
     [0.5, 1.0, 1.0, 0.75, 0.5, 0.25]
@@ -48,7 +53,7 @@ def learning_rate_factor(
         return (step + 1) / warmup
     if decay is None:
         return 1.0
-    done = min(1.0, (step - warmup) / max(1, num_steps - warmup))
+    done = min(1.0, max(share_of_time, (step - warmup) / max(1, num_steps - warmup)))
     return 1 - done if decay == "linear" else (1 + math.cos(math.pi * done)) / 2
 
 

@@ -6,6 +6,7 @@ from typing import Any
 import gradio as gr
 
 from brushwork import checkpoint
+from brushwork.data.aspects import describe_size
 from brushwork_demo.models import Models
 from brushwork_demo.rooms.compare import plain_measures
 
@@ -57,7 +58,8 @@ def painter_card(models: Models, name: str) -> str:
             "are no near copy of a training painting."
         )
     return (
-        f"- **{models.titles[name]}** makes pictures of {painter.side} pixels. It was trained on "
+        f"- **{models.titles[name]}** makes pictures of "
+        f"{describe_size(painter.side, painter.aspect)}. It was trained on "
         f"{training.get('num_paintings', 0):,} paintings ({training.get('data', 'unknown')}) for "
         f"{painter.epochs[-1]:,.0f} epochs. {said}"
     )

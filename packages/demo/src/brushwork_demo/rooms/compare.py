@@ -8,6 +8,7 @@ import gradio as gr
 import pandas as pd
 from PIL import Image
 
+from brushwork.data.aspects import height_and_width
 from brushwork.gan.latents import MAX_SEED
 from brushwork_demo import paint, serving
 from brushwork_demo.models import Models, Painter
@@ -140,7 +141,7 @@ def all_measures(models: Models, names: Sequence[str]) -> str:
         painter = models.painter(name)
         training = painter.config.get("training", {})
         facts = {
-            "pixels": f"{painter.side} x {painter.side}",
+            "pixels": "{1} x {0}".format(*height_and_width(painter.side, painter.aspect)),
             "training set": f"{training.get('num_paintings', 0):,} paintings",
             "training": f"{painter.epochs[-1]:,.0f} epochs",
         }

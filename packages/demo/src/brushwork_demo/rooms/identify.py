@@ -8,7 +8,7 @@ import gradio as gr
 from PIL import Image
 
 from brushwork import checkpoint
-from brushwork.classifier.answer import Identification, Neighbour
+from brushwork.classifier.answer import TRAITS, Identification, Neighbour
 from brushwork.errors import BrushworkError
 from brushwork.report import figures
 from brushwork_demo import serving
@@ -38,16 +38,27 @@ def classifier_of(models: Models) -> Path:
 
 
 def answer(models: Models, picture: Image.Image) -> dict[str, Any]:
-    """Identify a picture's artist, and return the answer as a JSON object."""
+    """Identify a picture's artist, and return the answer as a JSON object.
+
+    Style, genre and decade are the likeliest ones, under the names that the table of `identify.py`
+    gives them; None if the classifier does not know them, as for "none of these artists".
+    """
     found = serving.identify(classifier_of(models), picture)
-    return {
+    none = none_of_these(found)
+    fields: dict[str, Any] = {
         "known": found.known,
         "artist": found.artist,
         "candidates": [
             {"artist": c.artist, "probability": round(float(c.probability), 4)}
             for c in found.candidates
         ],
+        "none_probability": None if none is None else round(float(none), 4),
     }
+    for trait in TRAITS:
+        guess = next(iter(getattr(found, trait)), None)
+        fields[trait] = guess and guess.value
+        fields[f"{trait}_probability"] = guess and round(float(guess.probability), 4)
+    return fields
 
 
 def answer_html(models: Models, picture: Image.Image, heading: str = "") -> str:
@@ -116,7 +127,8 @@ def answer_section(
             detail += " The bars share out 100% among the known artists."
     bars = "".join(_bar(*row) for row in rows)
     if none is not None:
-        bars += _bar("None of these", none, "An artist that the classifier does not know", "none")
+        line = "An artist that the classifier does not know, or no painting"
+        bars += _bar("None of these", none, line, "none")
     more = "".join(
         f"<div><dt>{escape(name)}</dt><dd>{escape(text)}</dd></div>"
         for name, text in (traits or {}).items()
@@ -149,8 +161,8 @@ def introduction(artists: Sequence[str]) -> str:
     rest = f" and {len(artists) - MAX_NAMES:,} more" if len(artists) > MAX_NAMES else ""
     return (
         "<section class='answer'><h3>Who painted it?</h3>"
-        f"<p>The classifier knows {len(artists):,} artists. It says so if a painting is not "
-        f"similar to theirs.</p><p class='hint'>{some}{rest}.</p></section>"
+        f"<p>The classifier knows {len(artists):,} artists. If a painting is probably by somebody "
+        f"else, it says so.</p><p class='hint'>{some}{rest}.</p></section>"
     )
 
 
@@ -225,7 +237,7 @@ def room(models: Models) -> None:
         with gr.Column(scale=3, min_width=300, visible=False) as more:
             reason = gr.Radio([], label="Evidence for", elem_id="reason")
             heat = gr.ImageSlider(
-                label="The painting, and the evidence in it (Grad-CAM)",
+                label="Painting and evidence",
                 format="jpeg",
                 interactive=False,
                 buttons=["fullscreen"],

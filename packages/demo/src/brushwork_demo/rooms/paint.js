@@ -32,13 +32,16 @@ function say(text) {
 
 const coming = new Map(); // query -> promise; the large picture and the strip want the same one
 
-async function load(recipes) {
-  let answer;
+async function call(name, value) {
   try {
-    answer = await server.show(recipes);
-  } catch {
-    answer = {error: "The server does not answer or is busy. Try again in a moment."};
-  }
+    const answer = await server[name](value);
+    if (answer) return answer; // Gradio returns nothing if it cannot reach the server
+  } catch {}
+  return {error: "The server does not answer or is busy. Try again in a moment."};
+}
+
+async function load(recipes) {
+  const answer = await call("show", recipes);
   recipes.forEach((recipe) => coming.delete(query(recipe)));
   if (answer.error) throw new Error(answer.error);
   recipes.forEach((recipe, n) => seen.set(query(recipe), answer[n]));
@@ -352,9 +355,9 @@ function download(answer, name) {
   Object.assign(link, {href: answer.src, download: name});
   link.click();
 }
-click("#save", () => working(async () => download(await server.save(current), "brushwork.png")));
+click("#save", () => working(async () => download(await call("save", current), "brushwork.png")));
 click("#sheet", () => working(async () =>
-  download(await server.sheet(window.brushworkKept.map(recipeOf)), "brushwork-sheet.jpeg")));
+  download(await call("sheet", window.brushworkKept.map(recipeOf)), "brushwork-sheet.jpeg")));
 
 // The pad and the sliders: the picture follows; the address changes when the hand stops.
 

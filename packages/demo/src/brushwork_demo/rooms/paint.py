@@ -9,8 +9,9 @@ from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 import gradio as gr
-from PIL import Image
+from PIL import Image, ImageOps
 
+from brushwork.data.aspects import describe_size
 from brushwork.errors import BrushworkError
 from brushwork.report.figures import grid
 from brushwork_demo import paint, serving
@@ -73,8 +74,9 @@ def sheet(models: Models, recipes: Any) -> dict[str, str]:
     """Paint a visitor's favourites on one sheet, as a JPEG to download."""
     chosen = checked_recipes(recipes, MAX_FAVOURITES)
     arrays = serving.paint_each([paint.recipe_request(models, recipe) for recipe in chosen])
-    size = (SHEET_SIDE, SHEET_SIDE)
-    tiles = [Image.fromarray(array[0]).resize(size, Image.Resampling.BICUBIC) for array in arrays]
+    size, white = (SHEET_SIDE, SHEET_SIDE), (255, 255, 255)
+    pictures = [Image.fromarray(array[0]) for array in arrays]
+    tiles = [ImageOps.pad(one, size, Image.Resampling.BICUBIC, color=white) for one in pictures]
     return {"src": data_url(grid(paint.stacked(tiles), gap=8))}
 
 
@@ -270,4 +272,4 @@ def facts(models: Models, name: str) -> str:
     """Say in a few words what a painter was trained on."""
     painter = models.painter(name)
     num = painter.config.get("training", {}).get("num_paintings", 0)
-    return f"{painter.side} pixels, from {num:,} paintings"
+    return f"{describe_size(painter.side, painter.aspect)}, from {num:,} paintings"

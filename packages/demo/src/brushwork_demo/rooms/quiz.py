@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from brushwork.data import synthetic
+from brushwork.data.aspects import height_and_width
 from brushwork.gan.latents import MAX_SEED
 from brushwork_demo import serving
 from brushwork_demo.models import Models, Painter
@@ -144,23 +145,26 @@ def best_painters(models: Models) -> list[str]:
 def real_picture(
     models: Models, painter: Painter, rng: random.Random
 ) -> tuple[NDArray[np.uint8], str]:
-    """Choose a real picture (S, S, 3) for a painter, and say what it is.
+    """Choose a real picture (H, W, 3) for a painter, and say what it is.
 
     It is one of the deployer's pictures, if possible in the folder of the painter's genre;
     without such a folder it is a painting drawn by code.
     """
-    side, genre = painter.side, painter.genre
+    height, width = height_and_width(painter.side, painter.aspect)
+    genre = painter.genre
     if models.pictures:
         of_genre = [file for file in models.pictures if genre and file.parent.name == genre]
         file = rng.choice(of_genre or list(models.pictures))
-        picture = ImageOps.fit(decode(file), (side, side), Image.Resampling.LANCZOS)
+        picture = ImageOps.fit(decode(file), (width, height), Image.Resampling.LANCZOS)
         return np.asarray(picture), f"Real: {title_of(file)}"
     while True:
         index = rng.randrange(1_000_000)
         drawn = synthetic.describe(index)
         of_genre = genre not in synthetic.GENRES or drawn["genre"] == genre
         if of_genre and drawn["style"] in PAINTED:
-            return np.asarray(synthetic.draw(index, side=side)), "Not generated: drawn by code"
+            picture = synthetic.draw(index, side=max(height, width))
+            fitted = ImageOps.fit(picture, (width, height))
+            return np.asarray(fitted), "Not generated: drawn by code"
 
 
 def difference(fake: NDArray[np.uint8], real: NDArray[np.uint8]) -> str:

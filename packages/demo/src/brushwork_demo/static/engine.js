@@ -23,7 +23,7 @@ export function startEngine(models, progress = () => {}) {
     });
   call("start", models).catch((error) => progress(String(error.message)));
   return {
-    /** Paint one picture: floats (3, side, side) in [-1, 1] of a latent and a class number. */
+    /** Paint one picture: floats (3, height, width) in [-1, 1] of a latent and a class number. */
     paint: (name, latent, label, truncation) => call("paint", name, latent, label, truncation),
     /** Identify a picture's artist: { probabilities, knownScore, traits: {style: ...}, heat:
      * {data, height, width} }. */

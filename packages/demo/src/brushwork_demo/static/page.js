@@ -50,15 +50,16 @@ function writeAddress() {
 
 // Painting.
 
-/** Draw floats (3, side, side) in [-1, 1] on a canvas, rounded as in Python. */
-function show(canvas, image, side) {
-  const pixels = new ImageData(side, side), size = side * side;
+/** Draw floats (3, height, width) in [-1, 1] on a canvas, rounded as in Python. */
+function show(canvas, image, { width, height }) {
+  const pixels = new ImageData(width, height), size = width * height;
   for (let i = 0; i < size; i++) {
     for (let c = 0; c < 3; c++)
       pixels.data[4 * i + c] = Math.fround(Math.fround(image[c * size + i] + 1) * 127.5);
     pixels.data[4 * i + 3] = 255;
   }
-  canvas.width = canvas.height = side;
+  canvas.width = width;
+  canvas.height = height;
   canvas.getContext("2d").putImageData(pixels, 0, 0);
 }
 
@@ -85,19 +86,19 @@ function moved(strip) {
 }
 
 async function paint(withStrip = true) {
-  const job = ++latestJob, { name, side } = generator(), strip = stripOf();
+  const job = ++latestJob, shape = generator(), { name } = shape, strip = stripOf();
   const labels = strip[shown.picture].label;
   writeControls();
   try {
     const image = await engine.paint(name, moved(strip), labels, shown.truncation);
     if (job !== latestJob) return;
-    show($("picture"), image, side);
+    show($("picture"), image, shape);
     $("picture").dataset.done = `${name} ${shown.seed} ${shown.picture}`;
     keepOffline();
     for (let i = 0; withStrip && i < STRIP; i++) {
       const thumbnail = await engine.paint(name, strip[i].latent, strip[i].label, shown.truncation);
       if (job !== latestJob) return;
-      show($("strip").children[i].firstChild, thumbnail, side);
+      show($("strip").children[i].firstChild, thumbnail, shape);
     }
     if (withStrip) $("strip").dataset.done = String(shown.seed);
   } catch (error) {
@@ -110,13 +111,13 @@ async function walk() {
   walking = !walking;
   $("walk").setAttribute("aria-pressed", walking);
   if (!walking) return paint();
-  const job = ++latestJob, { name, side } = generator(), strip = stripOf();
+  const job = ++latestJob, shape = generator(), { name } = shape, strip = stripOf();
   for (let frame = shown.picture * FRAMES_BETWEEN; walking && job === latestJob; frame++) {
     const from = Math.floor(frame / FRAMES_BETWEEN) % STRIP;
     const latent = slerp(strip[from].latent, strip[(from + 1) % STRIP].latent,
       (frame % FRAMES_BETWEEN) / FRAMES_BETWEEN);
     const image = await engine.paint(name, latent, strip[from].label, shown.truncation);
-    if (walking && job === latestJob) show($("picture"), image, side);
+    if (walking && job === latestJob) show($("picture"), image, shape);
     $("picture").dataset.frame = frame;
   }
 }

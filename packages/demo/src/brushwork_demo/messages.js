@@ -1,0 +1,20 @@
+// Gradio's own messages, in the words of this page: it has no setting for them.
+
+const BUSY = "The server does not answer or is busy. Try again in a moment.";
+const WORDS = [
+  [/maximum allowed size/, "This file is too large; choose a picture of at most MAX_MB MB."],
+  [/Invalid file type/, "This file is not a picture; choose a JPEG, PNG or WebP file."],
+  [/connection|failed to fetch|currently busy|queue is full/i, BUSY],
+];
+
+function reword() {
+  for (const message of document.querySelectorAll(".toast-body")) {
+    const texts = document.createTreeWalker(message, NodeFilter.SHOW_TEXT);
+    for (let text; (text = texts.nextNode()); ) {
+      if (text.data.trim() == "Error") text.data = "Sorry";
+      const found = WORDS.find(([pattern, ours]) => pattern.test(text.data) && text.data != ours);
+      if (found) text.data = found[1];
+    }
+  }
+}
+new MutationObserver(reword).observe(document.body, {childList: true, subtree: true});
