@@ -74,7 +74,7 @@ def test_numpy_pillow_and_onnxruntime_are_enough(exports):
     )
     assert not done.stderr
     sizes, artist, heat, near, error = done.stdout.splitlines()
-    assert sizes == "(32, 32) (32, 32)" and artist and heat == "(60, 80) False" and near == "3"
+    assert sizes == "(48, 32) (48, 32)" and artist and heat == "(60, 80) False" and near == "3"
     assert error.startswith(
         "brushwork.PaintingGenerator needs torch: pip install 'brushwork[torch]'"
     )

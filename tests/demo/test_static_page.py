@@ -219,7 +219,7 @@ def test_a_picture_is_saved_and_identified(page):
     with page.expect_download() as download:
         page.locator("#save").click()
     with Image.open(download.value.path()) as picture:
-        assert picture.format == "PNG" and picture.size == (32, 32)
+        assert picture.format == "PNG" and picture.size == (48, 32)
     page.locator("#who").click()
     page.wait_for_selector("#answer[data-done]")
     assert page.locator("#answer li").count() == 4, "three artists, and none of these"

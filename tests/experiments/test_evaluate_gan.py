@@ -352,7 +352,7 @@ def test_held_out_are_the_same_artists_even_where_there_are_none(prepared_folder
     for split, other in (("train", "test"), ("test", "train")):
         flags = ["--data", prepared_folder, "--split", split, "--min-paintings", least]
         cfg = read_flags(script.Config, None, [*map(str, flags)])
-        real, held_out = script.open_real(cfg, 32)
+        real, held_out = script.open_real(cfg, 32, "1:1")
         assert {*real.columns["artist"]} <= known and {*real.columns["split"]} == {split}
         assert {*held_out.columns["artist"]} <= known and {*held_out.columns["split"]} == {other}
 
@@ -365,9 +365,9 @@ def test_held_out_are_the_same_artists_even_where_there_are_none(prepared_folder
         read_flags(script.Config, None, ["--artist", sizes.index[0], "--split", split])
         for split in ("train", "test")
     )
-    assert script.open_real(train, 32).held_out is None
+    assert script.open_real(train, 32, "1:1").held_out is None
     with pytest.raises(BrushworkError, match="`split` test"):
-        script.open_real(test, 32)
+        script.open_real(test, 32, "1:1")
 
 
 @pytest.mark.parametrize(

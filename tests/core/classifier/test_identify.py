@@ -228,15 +228,12 @@ def test_the_nearest_painting_to_a_training_painting_is_itself(known):
     assert np.abs(thumbnail - PIXELS[4]).mean() < np.abs(thumbnail - PIXELS[3]).mean()
 
 
-def test_two_artists_are_compared_by_their_probabilities_alone(with_discriminants):
-    """ "None" lowers both by the same factor; "neither" is the rest of what sums to one."""
-    known = with_discriminants
+def test_two_artists_are_compared_by_their_probabilities_alone(known, with_discriminants):
+    """Also where the classifier knows "none", which "neither" contains."""
     first, second = ARTISTS[2], ARTISTS[0]
     pictures = list(PIXELS[:3])
-    answers = known.identify(pictures, top=99)
-    for picture, answer, p, compared in zip(
+    for picture, p, compared in zip(
         pictures,
-        answers,
         known.probabilities(pictures),
         known.compare(pictures, first, second, k=1),
         strict=True,
@@ -244,12 +241,16 @@ def test_two_artists_are_compared_by_their_probabilities_alone(with_discriminant
         assert compared.log_odds == pytest.approx(np.log(p[2] / p[0]))
         assert compared.likelier == (first if p[2] >= p[0] else second)
         assert compared.probability == pytest.approx(max(p[2], p[0]) / (p[2] + p[0]))
-        joint = {c.artist: c.probability for c in answer.candidates}
-        assert compared.neither == pytest.approx(1 - joint[first] - joint[second])
+        assert compared.neither == pytest.approx(p[1])
         for artist, nearest in zip((first, second), compared.nearest, strict=True):
             assert nearest == tuple(known.nearest(picture, 1, artist))
             own = [n for n in known.nearest(picture, k=99) if n.artist == artist]
             assert nearest[0].title == own[0].title
+    knows_none = ArtistClassifier.from_pretrained(with_discriminants[0])
+    answers = knows_none.identify(pictures, top=99)
+    for answer, compared in zip(answers, knows_none.compare(pictures, first, second), strict=True):
+        joint = {c.artist: c.probability for c in answer.candidates}
+        assert compared.neither == pytest.approx(answer.none + joint[ARTISTS[1]])
     assert known.prior_log_odds(first, second) == 0, "each artist has as many paintings"
     with pytest.raises(BrushworkError, match="did you mean 'Edgar Degas'"):
         known.compare(pictures, first, "Edgar Dega")

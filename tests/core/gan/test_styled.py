@@ -90,7 +90,7 @@ def test_the_discriminator_sees_the_contrast_of_a_whole_batch():
 
 def test_an_excitation_scales_channels_by_factors_between_0_and_2():
     coarse, fine = torch.randn(2, 3, 8, 8), torch.randn(2, 5, 32, 32)
-    ratio = SkipLayerExcitation(3, 5, coarse_side=8)(coarse, fine) / fine
+    ratio = SkipLayerExcitation(3, 5, coarsest=(4, 4), is_coarsest=False)(coarse, fine) / fine
     assert ((ratio > 0) & (ratio < 2)).all()
     torch.testing.assert_close(ratio, ratio[:, :, :1, :1].expand_as(ratio), rtol=1e-4, atol=1e-5)
 
