@@ -188,7 +188,8 @@ def _export_or_publish(args: argparse.Namespace) -> str:
         )
     if args.action == "export":
         files = space.export(args.folder, args.generator, args.classifier)
-        return f"{args.folder}: {len(files)} files; try it with `python {args.folder}/app.py`"
+        app = Path(args.folder) / "app.py"
+        return f"{args.folder}: {len(files)} files; try it with `python {app}`"
     return space.publish_space(
         args.name,
         args.generator,
