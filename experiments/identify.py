@@ -321,8 +321,8 @@ class ArtistComparison:
             joint = joint_log_odds(log_odds, classifier.prior_log_odds(first, second))
             notes.append(
                 f"if one of the two painted all of them: {self.artists[joint < 0]} "
-                f"{describe_odds(joint)} (too sure, because errors are alike in pictures of one "
-                "source)"
+                f"{describe_odds(joint)} (the true odds are smaller: pictures of one source "
+                "have errors in common)"
             )
         return notes
 

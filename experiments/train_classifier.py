@@ -461,14 +461,8 @@ def all_settings(
     cfg: Config, data: Data, accelerator: Accelerator, options: dict[str, Any]
 ) -> dict[str, Any]:
     """Collect what determines the results, as the run records it."""
-    return (
-        flat(cfg)
-        | data.record
-        | {
-            "precision": accelerator.mixed_precision,
-            "network_options": options,
-        }
-    )
+    chosen = {"precision": accelerator.mixed_precision, "network_options": options}
+    return flat(cfg) | data.record | chosen
 
 
 def describe_data(data: Data, accelerator: Accelerator) -> str:
@@ -498,7 +492,7 @@ def probe(
     """
     load_pretrained(network, cfg.network.model, cfg.network.weights, options)
     mean, std = input_statistics(network)
-    judging: dict[str, Any] = {"mean": mean, "std": std, "num_views": cfg.network.views}
+    preprocessing: dict[str, Any] = {"mean": mean, "std": std, "num_views": cfg.network.views}
     settings = all_settings(cfg, data, accelerator, options)
     run = open_run(
         cfg.output.out,
@@ -527,7 +521,7 @@ def probe(
                 frozen,
                 source,
                 rows,
-                **judging,
+                **preprocessing,
                 progress=f"{name} features" if run.is_writer else "",
             ),
             is_writer=run.is_writer,
@@ -555,7 +549,7 @@ def probe(
             network,
             cfg.output.out / "classifier",
             training=settings | epoch,
-            preprocessing=judging,
+            preprocessing=preprocessing,
             val_logits=logits,
             val_labels=labels[held_out].numpy(),
         )
