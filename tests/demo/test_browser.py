@@ -327,7 +327,7 @@ def test_generators_are_compared_with_one_seed(page):
 def test_no_generator_is_reported_beside_the_choice(page):
     for box in page.locator("#compared input").all():
         box.uncheck()
-    page.wait_for_selector("text=Choose 1 to 4 generators.")
+    page.wait_for_selector(".validation-error:has-text('Choose 1 to 4.')")
     page.locator("#compared input").first.check()
     page.wait_for_function("document.querySelectorAll('#comparison figure').length == 1")
 

@@ -4,6 +4,7 @@ const BUSY = "The server does not answer or is busy. Try again in a moment.";
 const WORDS = [
   [/maximum allowed size/, "This file is too large; choose a picture of at most MAX_MB MB."],
   [/Invalid file type/, "This file is not a picture; choose a JPEG, PNG or WebP file."],
+  [/^Value \S+ is (less|greater) than/, "Choose a whole number from 0 to MAX_SEED."],
   [/connection|failed to fetch|currently busy|queue is full/i, BUSY],
 ];
 
@@ -16,5 +17,12 @@ function reword() {
       if (found) text.data = found[1];
     }
   }
+}
+
+// A file that the browser cannot draw, such as a TIFF, would look broken.
+for (const [event, visibility] of [["error", "hidden"], ["load", ""]]) {
+  document.addEventListener(event, ({target}) => {
+    if (target.matches?.("#upload img")) target.style.visibility = visibility;
+  }, true);
 }
 new MutationObserver(reword).observe(document.body, {childList: true, subtree: true});
