@@ -44,7 +44,10 @@ card of each model, below, names its training set and its licence. Method: Goodf
 of 2019 that used Painter by Numbers.
 """
 
-WAITING = "No cards have come from the server yet. Close this part and open it again."
+WAITING = (
+    '<p class="waiting">No cards have come from the server yet. Close this part and open it '
+    "again.</p>"
+)
 
 
 def painter_card(models: Models, name: str) -> str:

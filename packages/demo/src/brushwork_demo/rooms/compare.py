@@ -209,7 +209,7 @@ def chosen_are_valid(names: Any, seed: Any, _key: Any) -> list[dict[str, Any]]:
     whole = isinstance(seed, int) and 0 <= seed <= MAX_SEED
     return [
         gr.validate(few, f"Choose 1 to {MAX_COMPARED}."),
-        gr.validate(whole, f"The seed is a whole number from 0 to {MAX_SEED:,}."),
+        gr.validate(whole, f"Choose a whole number from 0 to {MAX_SEED:,}."),
         gr.validate(True, ""),
     ]
 
