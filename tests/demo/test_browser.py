@@ -281,21 +281,64 @@ def test_messages_of_gradio_are_in_the_words_of_the_page(page, tmp_path):
     page.locator(".toast-close").first.click()
 
 
-def test_a_server_out_of_reach_is_reported_in_words(browser, server):
-    page = browser.new_page()
+# Events that need the server: the room, what begins it, and where its progress is seen.
+EVENTS = (
+    ("Paint", "#another", ".picture[aria-busy]"),
+    ("Paint", "#who", "#verdict [data-testid=status-tracker] svg"),
+    ("Identify", "#examples button", "#upload [data-testid=status-tracker] svg"),
+    ("Quiz", None, "#quiz [data-testid=status-tracker] svg"),
+    ("Compare", None, "#comparison [data-testid=status-tracker] svg"),
+    ("About", "button:has-text('Model cards')", "#cards [data-testid=status-tracker] svg"),
+)
+ON_SCREEN = """one => {
+  const box = one.getBoundingClientRect();
+  return box.bottom > 0 && box.top < innerHeight;
+}"""
+
+
+@pytest.fixture
+def phone(browser, server):
+    """The page on a phone, where an output may be below the screen."""
+    page = browser.new_page(viewport={"width": 390, "height": 844})
     page.set_default_timeout(PATIENCE)
     page.goto(server.url)
     page.wait_for_selector("#strip button")
-    shown = picture(page)
-    page.context.set_offline(True)
-    page.locator("#another").click()
-    page.wait_for_selector("#message:has-text('The server does not answer or is busy.')")
-    assert picture(page) == shown
+    yield page
     page.close()
 
 
-def test_an_example_is_identified_at_a_click(page):
-    page.locator("#examples button").first.click()
+def test_the_progress_of_each_event_is_on_the_screen_of_a_phone(phone):
+    phone.get_by_role("button", name="Video and classifier").click()
+    for room, button, progress in EVENTS:
+        phone.route("**/gradio_api/**", lambda _: None)  # the server seems to take its time
+        open_tab(phone, room)
+        if button:
+            phone.locator(button).first.click()
+        phone.wait_for_function(ON_SCREEN, arg=phone.wait_for_selector(progress))
+        phone.unroute("**/gradio_api/**")
+
+
+def test_a_server_out_of_reach_is_reported_in_words_until_it_is_back(phone):
+    shown = picture(phone)
+    phone.context.set_offline(True)
+    phone.locator("#another").click()
+    phone.wait_for_selector("#message:has-text('The server does not answer or is busy.')")
+    assert picture(phone) == shown
+    open_tab(phone, "Quiz")
+    phone.wait_for_selector(".toast-body:has-text('The server is out of reach.')")
+    assert not phone.locator(".toast-close").is_visible(), "Gradio ignores all further events"
+    phone.wait_for_selector(".waiting:has-text('No pair has come from the server yet.')")
+    open_tab(phone, "Compare")
+    phone.wait_for_selector(".waiting:has-text('No pictures have come from the server yet.')")
+    phone.context.set_offline(False)
+    phone.wait_for_selector(".quiz .pair img")  # the page has loaded again by itself
+
+
+def test_an_example_is_identified_at_a_click_and_the_examples_are_one_stop(page):
+    assert page.locator("#examples button[tabindex='0']").count() == 1
+    press(page, "ArrowRight", "#examples button[tabindex='0']")
+    assert page.evaluate("document.activeElement.ariaLabel") == "After claude monet 27"
+    page.keyboard.press("Enter")
     page.wait_for_selector("#answer .answer li")
 
 
@@ -327,7 +370,7 @@ def test_generators_are_compared_with_one_seed(page):
 def test_no_generator_is_reported_beside_the_choice(page):
     for box in page.locator("#compared input").all():
         box.uncheck()
-    page.wait_for_selector("text=Choose 1 to 4 generators.")
+    page.wait_for_selector(".validation-error:has-text('Choose 1 to 4.')")
     page.locator("#compared input").first.check()
     page.wait_for_function("document.querySelectorAll('#comparison figure').length == 1")
 

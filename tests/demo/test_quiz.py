@@ -74,7 +74,7 @@ def test_without_pictures_a_painting_of_the_genre_is_drawn(models):
         synthetic.draw(n, side=32)
         for n in _indices(0)
         if synthetic.describe(n)["genre"] == "portrait"
-        and synthetic.describe(n)["style"] in quiz.PAINTED
+        and synthetic.describe(n)["artist"] in quiz.PAINTED
     ]
     assert np.array_equal(real, np.asarray(drawn[0])) and "drawn by code" in name
 

@@ -106,7 +106,9 @@ def build(models: Models) -> gr.Blocks:
     ) as page:
         gr.HTML(
             "<h1>brushwork</h1><p>Who painted this, and can you paint me another?</p>",
-            js_on_load=MESSAGES.replace("MAX_MB", str(LIMITS.max_bytes // 1_000_000)),
+            js_on_load=MESSAGES.replace("MAX_MB", str(LIMITS.max_bytes // 1_000_000)).replace(
+                "MAX_SEED", f"{MAX_SEED:,}"
+            ),
             elem_id="title",
         )
         with gr.Tabs(elem_id="tabs"):

@@ -44,6 +44,11 @@ card of each model, below, names its training set and its licence. Method: Goodf
 of 2019 that used Painter by Numbers.
 """
 
+WAITING = (
+    '<p class="waiting">No cards have come from the server yet. Close this part and open it '
+    "again.</p>"
+)
+
 
 def painter_card(models: Models, name: str) -> str:
     """Describe a painter's training set and how good it is, from its checkpoint; Markdown."""
@@ -120,5 +125,5 @@ def room(models: Models) -> None:
     gr.Markdown("## How good it is\n\n" + "\n".join(lines), elem_classes="prose")
     gr.Markdown(LIMITS, elem_classes="prose")
     with gr.Accordion("Model cards, with their licences", open=False) as cards:
-        texts = gr.Markdown(elem_classes="prose")
+        texts = gr.Markdown(WAITING, elem_classes="prose", elem_id="cards")
     cards.expand(lambda: all_cards(models), None, texts, api_visibility="private")

@@ -35,6 +35,10 @@ CURVES = {
     "D(G(z))": "Discriminator's mean for fakes, D(G(z))",
 }
 """What each curve of `metrics.jsonl` shows."""
+WAITING = (
+    '<p class="hint waiting">No pictures have come from the server yet. Press Another seed.</p>'
+)
+"""What stands in the room before the first pictures, and stays if the server is out of reach."""
 OTHER_SPACES = " These generators were measured by different networks, so compare with care."
 SCRIPT = """
 const show = (at) => {
@@ -204,8 +208,8 @@ def chosen_are_valid(names: Any, seed: Any, _key: Any) -> list[dict[str, Any]]:
     few = isinstance(names, list) and 1 <= len(names) <= MAX_COMPARED
     whole = isinstance(seed, int) and 0 <= seed <= MAX_SEED
     return [
-        gr.validate(few, f"Choose 1 to {MAX_COMPARED} generators."),
-        gr.validate(whole, f"The seed is a whole number from 0 to {MAX_SEED:,}."),
+        gr.validate(few, f"Choose 1 to {MAX_COMPARED}."),
+        gr.validate(whole, f"Choose a whole number from 0 to {MAX_SEED:,}."),
         gr.validate(True, ""),
     ]
 
@@ -241,7 +245,7 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
             scale=3,
             min_width=320,
         )
-    table = gr.HTML(js_on_load=SCRIPT, elem_id="comparison")
+    table = gr.HTML(WAITING, js_on_load=SCRIPT, elem_id="comparison")
     with gr.Accordion("All measures and training curves", open=False):
         measures = gr.HTML(elem_id="measures")
         key = gr.Dropdown(
@@ -265,6 +269,11 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
         return [side_by_side(models, chosen, value), all_measures(models, chosen), drawn]
 
     @visitor_errors
+    def compare_another(chosen: list[str], curve: str | None) -> list[Any]:
+        value = random.randrange(100_000)
+        return [value, *compare(chosen, value, curve)]
+
+    @visitor_errors
     def draw(chosen: list[str], curve: str) -> Any:
         value = curves(models, chosen, curve)
         return gr.update(value=value, y=curve, title=f"{CURVES.get(curve, curve)} during training")
@@ -275,8 +284,12 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
         "api_visibility": "private",
     }
     inputs, outputs = [names, seed, key], [table, measures, plot]
-    again.click(lambda: random.randrange(100_000), None, seed, **limits).then(
-        compare, inputs, outputs, validator=chosen_are_valid, **limits
+    again.click(
+        compare_another,
+        [names, key],
+        [seed, *outputs],
+        validator=lambda chosen, curve: chosen_are_valid(chosen, 0, curve)[::2],
+        **limits,
     )
     gr.on(
         [names.input, seed.submit],

@@ -22,6 +22,32 @@ NO_CLASSIFIER = (
     "This page has no artist classifier. "
     "Train one and start the page with `brushwork-demo --classifier FOLDER`."
 )
+SCRIPT = """
+// A file that the browser cannot draw, such as a TIFF, would look broken.
+for (const [event, visibility] of [["error", "hidden"], ["load", ""]])
+  document.addEventListener(event, ({target}) => {
+    if (target.matches?.("#upload img")) target.style.visibility = visibility;
+  }, true);
+
+// The examples are one stop for the keyboard, with arrow keys inside, and have their titles.
+const examples = () => [...document.querySelectorAll("#examples .thumbnail-item")];
+const stopAt = (at) => examples().forEach((one, n) => (one.tabIndex = n == at ? 0 : -1));
+const waiting = setInterval(() => {
+  if (!examples().length) return;
+  clearInterval(waiting);
+  stopAt(0);
+  for (const one of examples()) one.ariaLabel = one.querySelector("img").alt;
+}, 100);
+document.addEventListener("keydown", (event) => {
+  const all = examples(), at = all.indexOf(document.activeElement);
+  const step = {ArrowRight: 1, ArrowDown: 1, ArrowLeft: -1, ArrowUp: -1}[event.key];
+  if (at < 0 || !step) return;
+  event.preventDefault();
+  const next = (at + step + all.length) % all.length;
+  stopAt(next);
+  all[next].focus();
+});
+"""
 MAX_NAMES = 60
 """Artists that the tab lists by name before a picture is there."""
 
@@ -218,6 +244,7 @@ def room(models: Models) -> None:
         with gr.Column(scale=4, min_width=300):
             verdict = gr.HTML(
                 introduction(checkpoint.load_config(models.classifier).get("artists", [])),
+                js_on_load=SCRIPT,
                 elem_id="answer",
             )
     files = example_files(models)

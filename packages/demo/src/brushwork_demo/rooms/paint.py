@@ -29,6 +29,11 @@ SHEET_SIDE = 256
 MAX_AT_ONCE = 16
 """Recipes that the server paints in one call."""
 MAX_FAVOURITES = 60
+# Gradio shows its progress in an output that is visible; on a phone it is below the screen.
+SHOW = """() => {
+  setTimeout(() => document.getElementById("%s")?.scrollIntoView({block: "nearest"}), 100);
+  return {visible: true, __type__: "update"};
+}"""
 # A list of one output: the new favourites.
 KEEP = f"""(kept, recipe) => [kept.includes(recipe)
   ? kept.filter((one) => one != recipe) : [recipe, ...kept].slice(0, {MAX_FAVOURITES})]"""
@@ -137,7 +142,7 @@ def room(models: Models) -> None:
                 "What the classifier says", elem_id="who", visible=models.classifier is not None
             )
         film = gr.Video(
-            label="Latent walk",
+            label="A walk around the picture",
             autoplay=True,
             loop=True,
             visible=False,
@@ -171,9 +176,7 @@ def room(models: Models) -> None:
         js="(kept) => {window.brushworkKept = kept; dispatchEvent(new Event('brushwork:kept'));}",
         api_visibility="private",
     )
-    # Gradio shows its progress in an output that is visible.
-    shown_first: dict[str, Any] = {"js": "() => ({visible: true, __type__: 'update'})"}
-    who_button.click(None, None, verdict, api_visibility="private", **shown_first).then(
+    who_button.click(None, None, verdict, api_visibility="private", js=SHOW % "verdict").then(
         who_painted,
         stage,
         verdict,
@@ -181,7 +184,7 @@ def room(models: Models) -> None:
         concurrency_id="identify",
         api_visibility="private",
     )
-    film_button.click(None, None, film, api_visibility="private", **shown_first).then(
+    film_button.click(None, None, film, api_visibility="private", js=SHOW % "film").then(
         make_film,
         stage,
         film,

@@ -33,8 +33,20 @@ SIDE = 384
 """Side in pixels, approximately, to which the two pictures are enlarged."""
 TRUNCATION = 0.7
 SIDES = ("left", "right")
-PAINTED = ("Baroque", "Expressionism", "Impressionism", "Post-Impressionism", "Romanticism")
-"""Styles of the paintings drawn by code that look painted; not woodcuts, dots and facets."""
+PAINTED = (
+    "Brannoch Tulliver",
+    "Corneel van Hulderen",
+    "Elspeth Farraday-Lunn",
+    "Giacinta Bellorofonte",
+    "Ngaio Whitcombe",
+    "Tadeáš Korvín",
+)
+"""Invented artists whose pictures look painted; no woodcuts, hatching, dots or facets."""
+WAITING = (
+    '<section class="quiz waiting"><p>No pair has come from the server yet.</p>'
+    '<button type="button" class="go">Start</button></section>'
+)
+"""What stands in the room before the first pair, and stays if the server is out of reach."""
 SCRIPT = """
 let acted = false;
 // Each answer replaces the buttons, so the keyboard would lose its place.
@@ -161,7 +173,7 @@ def real_picture(
         index = rng.randrange(1_000_000)
         drawn = synthetic.describe(index)
         of_genre = genre not in synthetic.GENRES or drawn["genre"] == genre
-        if of_genre and drawn["style"] in PAINTED:
+        if of_genre and drawn["artist"] in PAINTED:
             picture = synthetic.draw(index, side=max(height, width))
             fitted = ImageOps.fit(picture, (width, height))
             return np.asarray(fitted), "Not generated: drawn by code"
@@ -197,7 +209,7 @@ def _colour(array: NDArray[np.uint8]) -> float:
 def page(game: Game) -> str:
     """Format the state of a game as HTML."""
     if game.pair is None:
-        return ""
+        return WAITING
     answered = game.guess is not None
     cards = ""
     for i, side in enumerate(SIDES):
@@ -209,7 +221,7 @@ def page(game: Game) -> str:
             f'height="384" alt="The picture on the {side}: mostly {game.pair.alts[i]}">'
             f"<span>{below}</span></button>"
         )
-    told = "<p>A neural network generated one of the two. Which one?</p>"
+    told = "<p><b>Real or fake?</b> A neural network generated one of the two. Which one?</p>"
     if answered:
         verdict = "Right." if game.guess == game.pair.fake else "Wrong."
         told = f"<p><b>{verdict}</b> {game.pair.difference}</p>"
@@ -219,7 +231,7 @@ def page(game: Game) -> str:
             told = (
                 f"<p><b>{verdict}</b> {game.pair.difference}</p>"
                 f"<p><b>You found {game.right} of the {ROUNDS} fakes.</b> {comment(game)}</p>"
-                f'<p class="rounds" aria-hidden="true">{marks}</p>'
+                f'<span class="rounds" aria-hidden="true">{marks}</span>'
                 '<button type="button" class="go">Play again</button> '
                 f'<button type="button" class="go" data-score="{result(game)}">'
                 "Share my score</button>"
