@@ -65,9 +65,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start the server of `forked` once all tests are imported, and with them all packages."""
     if any("forked" in getattr(item, "fixturenames", ()) for item in session.items):
+        from brushwork.report import figures
         from tests.forks import ForkServer
 
-        session.config.stash[FORKED] = ForkServer()
+        # As in `run_script`, of which enough tests draw.
+        prepare = partial(setattr, figures, "curves", leave_white)
+        session.config.stash[FORKED] = ForkServer(prepare)
 
 
 FORKED = pytest.StashKey["ForkServer"]()
@@ -168,7 +171,8 @@ def run_script() -> Callable[..., None]:
 
     A fresh process costs seconds of imports: one real command line a script is enough. The
     environment and the global random states are afterwards as they were. Curves take longer to draw
-    than a tiny network to train: without `draws`, their files are white pictures.
+    than a tiny network to train: without `draws`, their files are white pictures. So do pictures
+    that are no paintings, for a classifier whose answers need not be good: there are few of them.
     """
     from accelerate.state import AcceleratorState
 
@@ -180,6 +184,7 @@ def run_script() -> Callable[..., None]:
         AcceleratorState._reset_state(reset_partial_state=True)
         with pytest.MonkeyPatch.context() as patch, same_state():
             patch.setattr("brushwork.training.threads.num_cores", lambda: 1)
+            patch.setattr("brushwork.classifier.finish.NUM_OTHER_PICTURES", 10)
             if not draws:
                 patch.setattr("brushwork.report.figures.curves", leave_white)
             recipes = getattr(module, "RECIPES", None)
