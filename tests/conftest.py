@@ -29,16 +29,17 @@ REAL = Path(__file__).parents[2] / "shared" / "paintings"
 # Files that take long, the longest first, so that all processes end at about the same time. Files
 # in one line run in one process, because they share a fixture that takes long.
 LONG = [
-    "demo/test_browser demo/test_app",
     "experiments/test_train_gan",
+    "demo/test_browser demo/test_app",
     "core/classifier/test_families",
-    "experiments/test_reproduce",
     "experiments/test_train_classifier",
+    "experiments/test_reproduce",
     "demo/test_static_page",
-    "demo/test_space",
-    "core/runtime/test_generator core/runtime/test_classifier",
     "experiments/test_evaluate_gan",
     "core/gan/test_objective",
+    "demo/test_space",
+    "demo/test_engine core/runtime/test_generator core/runtime/test_classifier",
+    "experiments/test_command_lines",
     "core/data/test_corpus",
 ]
 UNITS = {f"tests/{name}.py": number for number, names in enumerate(LONG) for name in names.split()}
@@ -65,8 +66,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def pytest_collection_finish(session: pytest.Session) -> None:
     """Start the server of `forked` once all tests are imported, and with them all packages."""
     if any("forked" in getattr(item, "fixturenames", ()) for item in session.items):
-        from brushwork.report import figures
         from tests.forks import ForkServer
+
+        from brushwork.report import figures
 
         # As in `run_script`, of which enough tests draw.
         prepare = partial(setattr, figures, "curves", leave_white)
