@@ -1,4 +1,4 @@
-"""Settings that several scripts share: paintings, ranges of numbers, and how flags are read."""
+"""Not a script: settings that several scripts share, ranges of numbers, and how flags are read."""
 
 import io
 import math

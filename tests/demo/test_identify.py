@@ -1,10 +1,11 @@
 from PIL import Image
 
+from attribution import Attribution
 from brushwork.classifier.answer import Candidate, Guess, Identification
 from brushwork.classifier.identify import ArtistClassifier
 from brushwork_demo.models import find_models
 from brushwork_demo.rooms.identify import EXAMPLES, answer, answer_section, none_of_these, traits
-from experiments.identify import Attribution, cells
+from experiments.identify import cells
 
 ROWS = [("Claude Monet", 0.6, "Impressionism"), ("<b>Sisley</b>", 0.1, "")]
 

@@ -1,9 +1,18 @@
 import pytest
 import torch
 from torch import nn
+from torch.nn import functional as F
 
 from brushwork.errors import BrushworkError
-from brushwork.gan.dcgan import DCGANConfig, Discriminator, FullConvolution, Generator
+from brushwork.gan import dcgan
+from brushwork.gan.dcgan import (
+    DCGANConfig,
+    Discriminator,
+    FullConvolution,
+    Generator,
+    double,
+    halve,
+)
 
 
 @pytest.mark.parametrize("side", [32, 64, 128, 256])
@@ -50,3 +59,40 @@ def test_a_full_convolution_is_a_convolution():
     torch.manual_seed(0)
     layer, x = FullConvolution(3, 5, 4), torch.randn(2, 3, 4, 4)
     torch.testing.assert_close(layer(x), nn.functional.conv2d(x, layer.weight, layer.bias))
+
+
+@pytest.mark.parametrize(
+    ("product", "convolution", "kernels"),
+    [(halve, F.conv2d, (5, 3, 4, 4)), (double, F.conv_transpose2d, (3, 5, 4, 4))],
+)
+@pytest.mark.parametrize("size", [(8, 8), (4, 6), (2, 2)])
+def test_a_product_is_the_convolution_with_its_first_and_second_gradients(
+    product, convolution, kernels, size
+):
+    rng = torch.Generator().manual_seed(0)
+    x, w = (torch.randn(s, generator=rng, dtype=torch.float64) for s in ((2, 3, *size), kernels))
+    x, w = x.requires_grad_(), w.requires_grad_()
+    results = []
+    for y in (product(x, w), convolution(x, w, stride=2, padding=1)):
+        gradients = torch.autograd.grad(y.square().sum(), [x, w], create_graph=True)
+        norm = torch.cat([gradient.flatten() for gradient in gradients]).square().sum()
+        second = torch.autograd.grad(norm, [x, w])
+        results.append([y, *gradients, *second])
+    torch.testing.assert_close(*results)
+
+
+@pytest.mark.parametrize("side", [8, 16])
+def test_networks_in_training_compute_small_maps_as_products(monkeypatch, side):
+    used = []
+
+    def watched(name, function):
+        return lambda *arguments: used.append(name) or function(*arguments)
+
+    for name in ("halve", "double"):
+        monkeypatch.setattr(dcgan, name, watched(name, getattr(dcgan, name)))
+    for layer, maps in (
+        (dcgan.HalvingConvolution(3, 2), torch.ones(1, 3, side, side)),
+        (dcgan.DoublingConvolution(3, 2), torch.ones(1, 3, side // 2, side // 2)),
+    ):
+        torch.testing.assert_close(layer(maps), layer.eval()(maps))
+    assert used == (["halve", "double"] if side == 8 else [])

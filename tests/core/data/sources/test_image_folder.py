@@ -141,3 +141,14 @@ def test_a_link_to_itself_is_left_for_the_decoder_to_reject(tmp_path: Path):
 def test_an_empty_folder_says_what_to_put_there(tmp_path: Path):
     with pytest.raises(BrushworkError, match=r"put them there as artist/painting\.jpg"):
         image_folder(tmp_path)
+
+
+def test_a_folder_of_links_and_texts_says_why_nothing_is_used(tmp_path: Path):
+    folder = tmp_path / "paintings"
+    write(tmp_path, "secret.jpg")
+    folder.mkdir()
+    (folder / "1.jpg").symlink_to(tmp_path / "secret.jpg")
+    (folder / "2.txt").write_text("lily")
+    reason = r"\(2 rejected, the first one: 1\.jpg, a link to a file outside the folder\)"
+    with pytest.raises(BrushworkError, match=reason):
+        image_folder(folder)

@@ -238,8 +238,18 @@ def test_a_table_without_the_columns_is_named(tmp_path: Path):
 
 
 def test_no_picture_at_all_is_an_error_with_a_cure(tmp_path: Path):
-    with pytest.raises(BrushworkError, match=r"2 missing, 1 rejected\); unpack the archives"):
+    with pytest.raises(BrushworkError, match=r"2 are missing \(1 rejected, .*\); unpack"):
         painter_by_numbers(kaggle(tmp_path, row("1.jpg"), row("2.jpg"), row("")))
+
+
+def test_pictures_that_are_all_links_out_of_the_folder_are_named(tmp_path: Path):
+    folder = tmp_path / "paintings"
+    write(tmp_path, "secret.jpg")
+    folder.mkdir()
+    (folder / "1.jpg").symlink_to(tmp_path / "secret.jpg")
+    kaggle(folder, row("1.jpg"))
+    with pytest.raises(BrushworkError, match=r"1\.jpg is a link to a file outside the folder"):
+        painter_by_numbers(folder)
 
 
 def test_a_large_table_opens_at_once(tmp_path: Path):

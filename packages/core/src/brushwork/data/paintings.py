@@ -4,7 +4,7 @@ import hashlib
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +29,20 @@ the case makes no difference."""
 
 
 TEST_SHARE = 0.2
+
+
+def why_rejected(rejected: Sequence[tuple[str, str]]) -> str:
+    """Continue a message about a source without paintings with the first thing that was rejected.
+
+    >>> why_rejected([("Monet/lily.jpg", "a link to a file outside the folder")])
+    ' (1 rejected, the first one: Monet/lily.jpg, a link to a file outside the folder)'
+    >>> why_rejected([])
+    ''
+    """
+    if not rejected:
+        return ""
+    source, reason = rejected[0]
+    return f" ({len(rejected):,} rejected, the first one: {source}, {reason})"
 
 
 @dataclass(frozen=True)

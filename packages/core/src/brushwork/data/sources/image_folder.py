@@ -15,6 +15,7 @@ from brushwork.data.paintings import (
     resembles_split,
     split_names,
     tidy,
+    why_rejected,
 )
 from brushwork.data.readers import FileReader
 from brushwork.data.sources.scan import existing_folder, is_text, scan
@@ -47,7 +48,9 @@ def image_folder(folder: str | Path) -> Paintings:
     for path in sorted(hidden):
         rejected.append((path if is_text(path) else ascii(path), "a hidden file"))
     if not pictures:
-        raise BrushworkError(f"no pictures in {root}; put them there as artist/painting.jpg")
+        raise BrushworkError(
+            f"no pictures in {root}{why_rejected(rejected)}; put them there as artist/painting.jpg"
+        )
 
     folders = [path.split("/")[:-1] for path in pictures]
     folders, splits, notes = _take_splits(*_look_through(folders))

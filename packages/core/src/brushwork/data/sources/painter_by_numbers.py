@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from brushwork.data.decode import SUFFIXES
-from brushwork.data.paintings import COLUMNS, Paintings, as_table, listed, tidy
+from brushwork.data.paintings import COLUMNS, Paintings, as_table, listed, tidy, why_rejected
 from brushwork.data.readers import FileReader
 from brushwork.data.sources.scan import existing_folder, is_text, scan
 from brushwork.errors import BrushworkError
@@ -85,8 +85,8 @@ def painter_by_numbers(folder: str | Path) -> Paintings:
         rows.append((artist, style, genre, title, date, split, path))
     if not rows:
         raise BrushworkError(
-            f"none of the pictures listed in {root / CSV} exists "
-            f"({len(missing):,} missing, {len(rejected):,} rejected); unpack the archives in {root}"
+            f"none of the pictures listed in {root / CSV} can be used: {len(missing):,} are "
+            f"missing{why_rejected(rejected)}; unpack the archives in {root}"
         )
     table, more_notes = tidy(as_table(rows))
     notes += _unused(sorted(files.keys() - lines.keys()), f"no valid row of {CSV} names them")
