@@ -29,16 +29,17 @@ REAL = Path(__file__).parents[2] / "shared" / "paintings"
 # Files that take long, the longest first, so that all processes end at about the same time. Files
 # in one line run in one process, because they share a fixture that takes long.
 LONG = [
-    "demo/test_browser demo/test_app",
     "experiments/test_train_gan",
+    "demo/test_browser demo/test_app",
     "core/classifier/test_families",
-    "experiments/test_reproduce",
     "experiments/test_train_classifier",
+    "experiments/test_reproduce",
     "demo/test_static_page",
-    "demo/test_space",
-    "core/runtime/test_generator core/runtime/test_classifier",
     "experiments/test_evaluate_gan",
     "core/gan/test_objective",
+    "demo/test_space",
+    "demo/test_engine core/runtime/test_generator core/runtime/test_classifier",
+    "experiments/test_command_lines",
     "core/data/test_corpus",
 ]
 UNITS = {f"tests/{name}.py": number for number, names in enumerate(LONG) for name in names.split()}
@@ -67,7 +68,11 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     if any("forked" in getattr(item, "fixturenames", ()) for item in session.items):
         from tests.forks import ForkServer
 
-        session.config.stash[FORKED] = ForkServer()
+        from brushwork.report import figures
+
+        # As in `run_script`, of which enough tests draw.
+        prepare = partial(setattr, figures, "curves", leave_white)
+        session.config.stash[FORKED] = ForkServer(prepare)
 
 
 FORKED = pytest.StashKey["ForkServer"]()
@@ -168,7 +173,8 @@ def run_script() -> Callable[..., None]:
 
     A fresh process costs seconds of imports: one real command line a script is enough. The
     environment and the global random states are afterwards as they were. Curves take longer to draw
-    than a tiny network to train: without `draws`, their files are white pictures.
+    than a tiny network to train: without `draws`, their files are white pictures. So do pictures
+    that are no paintings, for a classifier whose answers need not be good: there are few of them.
     """
     from accelerate.state import AcceleratorState
 
@@ -180,6 +186,7 @@ def run_script() -> Callable[..., None]:
         AcceleratorState._reset_state(reset_partial_state=True)
         with pytest.MonkeyPatch.context() as patch, same_state():
             patch.setattr("brushwork.training.threads.num_cores", lambda: 1)
+            patch.setattr("brushwork.classifier.finish.NUM_OTHER_PICTURES", 10)
             if not draws:
                 patch.setattr("brushwork.report.figures.curves", leave_white)
             recipes = getattr(module, "RECIPES", None)

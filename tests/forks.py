@@ -7,6 +7,7 @@ files and signals; only the imports are those of the server.
 """
 
 import atexit
+import importlib
 import logging
 import os
 import runpy
@@ -27,11 +28,20 @@ from pathlib import Path
 
 import torch
 
+LATE = ("matplotlib.figure", "ot", "pyarrow.dataset", "torch._dynamo")
+"""Packages that scripts import only when they need them, which would take each child seconds."""
+
 
 class ForkServer:
-    """A process that forks children; it ends with the process that made it."""
+    """A process that forks children; it ends with the process that made it.
 
-    def __init__(self) -> None:
+    Args:
+        prepare: called once in it.
+    """
+
+    def __init__(self, prepare: Callable[[], object] = lambda: None) -> None:
+        for package in LATE:
+            importlib.import_module(package)
         ours, theirs = Pipe()
         with warnings.catch_warnings():
             # The threads of pytest-xdist, of which Python warns, hold nothing that is used here.
@@ -39,6 +49,7 @@ class ForkServer:
             process = os.fork()
         if process == 0:
             ours.close()
+            prepare()
             serve(theirs)
         theirs.close()
         self.connection = ours
@@ -257,6 +268,7 @@ def become(
         signal.signal(signal.SIGINT, signal.default_int_handler)
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         atexit._clear()
+        tempfile.tempdir = None
         warnings.resetwarnings()
         logging.getLogger().handlers.clear()
         if environment is not None:

@@ -1,14 +1,17 @@
 """A page with tiny models, served once by its real command."""
 
-import os
+from __future__ import annotations
+
+import functools
+import signal
 import socket
-import subprocess
-import sys
+import ssl
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import httpx
 import pytest
@@ -18,7 +21,18 @@ from brushwork.gan.dcgan import DCGANConfig, Generator
 from brushwork.gan.save import save_generator
 from brushwork_demo.models import Models, find_models
 
+if TYPE_CHECKING:
+    from tests.forks import Fork, ForkServer
+
 TRAINING = {"data": "synthetic", "num_paintings": 9, "fingerprint": "0", "batch_size": 9, "seed": 0}
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_tls_context() -> Iterator[None]:
+    """Read the certificates once: each call of httpx does, although no address here has any."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(ssl, "create_default_context", functools.cache(ssl.create_default_context))
+        yield
 
 
 @pytest.fixture(scope="session")
@@ -70,41 +84,48 @@ class Server:
     """A running page."""
 
     url: str
-    process: subprocess.Popen
-    log: Path
+    process: Fork
     files: Path
     """Its folder of temporary files."""
+
+    @property
+    def printed(self) -> str:
+        """What it has printed until now."""
+        return self.process.stdout + self.process.stderr
 
 
 @pytest.fixture(scope="session")
 def server(
-    run_folder: Path, classifier_folder: Path, tmp_path_factory: pytest.TempPathFactory
+    forked: ForkServer,
+    run_folder: Path,
+    classifier_folder: Path,
+    tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Server]:
     """The page as its command serves it, behind a proxy that does not answer."""
     folder = tmp_path_factory.mktemp("server")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    command = [sys.executable, "-m", "brushwork_demo", "--port", str(port)]
-    command += ["--generator", str(run_folder / "generator")] * 2
-    command += ["--classifier", str(classifier_folder)]
-    environment = os.environ | {"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
+    line = ["-m", "brushwork_demo", "--port", port, "--classifier", classifier_folder]
+    line += ["--generator", run_folder / "generator"] * 2
+    environment = {"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
     environment |= {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
     environment |= {"NO_PROXY": "", "no_proxy": ""}
-    with (folder / "log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env=environment)
-    running = Server(f"http://127.0.0.1:{port}", process, folder / "log", folder)
+    process = forked.start(*line, environment=environment)
+    running = Server(f"http://127.0.0.1:{port}", process, folder)
     try:
         for _ in range(600):
-            assert process.poll() is None, running.log.read_text()
+            assert process.poll() is None, running.printed
             try:
                 if httpx.get(running.url + "/health").status_code == 200:
                     break
             except httpx.TransportError:
-                time.sleep(0.2)
+                pass
+            time.sleep(0.1)
         yield running
     finally:
-        process.terminate()
+        process.send_signal(signal.SIGTERM)
         process.wait(60)
-    left = [path.name for path in folder.iterdir() if path.name != "log"]
+        process.close()
+    left = [path.name for path in folder.iterdir()]
     assert not left, f"the stopped server left {left} behind"

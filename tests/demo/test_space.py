@@ -424,7 +424,8 @@ print(sys.modules["brushwork_demo.app"].__file__, sys.modules["brushwork"].__fil
                 url = f"http://{url_host(loopback)}:{port}/gradio_api/info"
                 status = httpx.get(url, timeout=60).status_code
             except httpx.TransportError:
-                time.sleep(0.1)
+                pass
+            time.sleep(0.1)
         page.send_signal(signal.SIGTERM)
         output, errors = page.communicate(timeout=120)
     finally:

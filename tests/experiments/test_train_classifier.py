@@ -379,7 +379,10 @@ def test_strangers_and_a_second_collection_are_in_the_report(
     assert re.search(rf"^\| {artist} \|.*\| {len(rows)} \| {recall:.2f} \|$", card, re.M)
 
 
-def test_a_card_of_a_copy_is_updated_and_nothing_else(run_script, run, prepared_folder, tmp_path):
+def test_a_card_of_a_copy_is_updated_and_nothing_else(
+    run_script, run, prepared_folder, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(evaluate_classifier, "draw_figures", lambda *_: {})
     copy = tmp_path / "classifier"
     shutil.copytree(run / "classifier", copy)
     flags = flags_of({"data": prepared_folder, "resamples": 2, "out": tmp_path / "evaluation"})

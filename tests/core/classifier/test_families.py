@@ -44,11 +44,12 @@ def pixels(prepared_folder):
 
 @pytest.mark.parametrize(("name", "takes_all_sides", "has_maps"), FAMILIES, ids=lambda v: str(v))
 def test_a_network_goes_all_the_way(
-    run_script, prepared_folder, pixels, tmp_path, name, takes_all_sides, has_maps
+    run_script, prepared_folder, pixels, tmp_path, monkeypatch, name, takes_all_sides, has_maps
 ):
+    monkeypatch.setattr("brushwork.classifier.finish.MAX_OTHER_PAINTINGS", 1)
     flags = {"data": prepared_folder, "out": tmp_path / "run", "model": name, "weights": "none",
-             "min-paintings": 7, "epochs": 1, "batch-size": 5, "precision": "no",
-             "tracker": "None", "side": 64, "views": 2, "first-side": 32,
+             "min-paintings": 8, "epochs": 1, "batch-size": 5, "precision": "no",
+             "tracker": "None", "side": 64, "views": 1, "first-side": 32,
              "last-side": 64}  # fmt: skip
     if not takes_all_sides:
         with pytest.raises(BrushworkError, match="set `side`, `first_side` and `last_side` to 64"):

@@ -145,11 +145,16 @@ def find_engine() -> Path:
 
 def _unpack_engine(file: Path, folder: Path) -> None:
     folder.mkdir()
-    with tarfile.open(file) as package:
-        for name in ENGINE_FILES:
-            content = package.extractfile(f"package/dist/{name}")
-            assert content is not None
-            (folder / name).write_bytes(content.read())
+    missing = {f"package/dist/{name}": folder / name for name in ENGINE_FILES}
+    with tarfile.open(file, "r|gz") as package:  # a way back in it would unpack it again
+        for member in package:
+            if target := missing.pop(member.name, None):
+                content = package.extractfile(member)
+                assert content is not None
+                target.write_bytes(content.read())
+            if not missing:
+                break
+    assert not missing
 
 
 def _export_model(source: Path, target: Path, precision: Precision) -> dict[str, Any]:
