@@ -153,6 +153,17 @@ def test_a_walk_ends_at_a_new_picture(page):
     page.wait_for_function("!document.querySelector('#seed').value.includes('~')")
 
 
+def test_a_walk_stops_when_another_picture_is_chosen(page):
+    before = page.locator("#strip button").count()
+    page.locator("#stroll").click()
+    page.wait_for_function("document.querySelector('#seed').value.includes('~')")
+    press(page, "ArrowRight", "#pad")
+    page.wait_for_function("document.querySelector('#seed').value.includes('@')")
+    page.wait_for_timeout(200)  # a walk takes a step in 160 ms
+    assert "@" in page.locator("#seed").input_value(), "the walk went on"
+    assert page.locator("#strip button").count() >= before + 8
+
+
 def test_the_picture_follows_the_pad(page):
     box = page.locator("#pad").bounding_box()
     middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2

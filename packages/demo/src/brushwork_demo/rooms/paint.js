@@ -328,6 +328,7 @@ click("#stroll", async () => {
     for (const step of steps) {
       draw(step);
       await new Promise((done) => setTimeout(done, 160));
+      if (current != step) return; // somebody chose another picture, which stays
     }
   }
   open(steps[7]);
