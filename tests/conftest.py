@@ -173,8 +173,8 @@ def run_script() -> Callable[..., None]:
 
     A fresh process costs seconds of imports: one real command line a script is enough. The
     environment and the global random states are afterwards as they were. Curves take longer to draw
-    than a tiny network to train: without `draws`, their files are white pictures. So do pictures
-    that are no paintings, for a classifier whose answers need not be good: there are few of them.
+    than a tiny network to train: without `draws`, their files are white pictures. The answers of a
+    tiny classifier need not be good, so it learns from few pictures that are no paintings.
     """
     from accelerate.state import AcceleratorState
 
