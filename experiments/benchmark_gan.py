@@ -1,4 +1,4 @@
-"""Compare the training speed of the GANs with the usual PyTorch loops, in images per second.
+r"""Compare the training speed of the GANs with the usual PyTorch loops, in images per second.
 
     uv run experiments/benchmark_gan.py
     uv run experiments/benchmark_gan.py --width 64 --originals paintings/train

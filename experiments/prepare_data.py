@@ -1,4 +1,4 @@
-"""Prepare paintings: decode each once, reduce it, and write data to train and test on.
+r"""Prepare paintings: decode each once, reduce it, and write data to train and test on.
 
     uv run experiments/prepare_data.py --data painter-by-numbers/ --out data/all
     uv run experiments/prepare_data.py --data painter-by-numbers/ --genre landscape \

@@ -109,7 +109,9 @@ def read_flags(
     """
     if isinstance(sys.stdout, io.TextIOWrapper):  # it may lack the letters of an artist's name
         sys.stdout.reconfigure(errors="backslashreplace")
-    options: Any = {"description": description, "config": (tyro.conf.OmitArgPrefixes,)}
+    # Without the second marker, a comment above a field would be the help of it and the next ones.
+    markers = (tyro.conf.OmitArgPrefixes, tyro.conf.HelptextFromCommentsOff)
+    options: Any = {"description": description, "config": markers}
     cfg = tyro.cli(config, args=args, **options)
     if recipes and getattr(cfg, "recipe", None):
         cfg = tyro.cli(config, args=args, default=defaults_of(cfg, recipes), **options)

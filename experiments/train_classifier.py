@@ -1,4 +1,4 @@
-"""Train a network to identify the artist of a painting.
+r"""Train a network to identify the artist of a painting.
 
     accelerate launch experiments/train_classifier.py --data paintings/
     accelerate launch experiments/train_classifier.py --data paintings/ --min-paintings 200 \

@@ -1,4 +1,4 @@
-"""Train a GAN to generate paintings of a genre, a style, an artist or a whole collection.
+r"""Train a GAN to generate paintings of a genre, a style, an artist or a whole collection.
 
     accelerate launch experiments/train_gan.py
     accelerate launch experiments/train_gan.py --data paintings/ --genre landscape --recipe modern
@@ -228,6 +228,7 @@ class Config:
     """The settings of a published training, for 4 to 5 minutes of one core; other flags change
     them. dcgan, a DC-GAN; modern, the modern GAN; one-artist, the modern GAN of few paintings,
     which needs --start."""
+
     # Four artists are few enough to be learned in minutes.
     selection: Selection = field(default_factory=lambda: Selection(data="synthetic:2000:4"))
     paintings: PaintingsConfig = field(default_factory=PaintingsConfig)

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import dataclass, field
 from typing import Annotated
 
@@ -40,6 +42,30 @@ def test_an_error_becomes_one_sentence_and_status_1(capsys):
 def test_other_exceptions_keep_their_traceback():
     with pytest.raises(ZeroDivisionError), report_errors(Config):
         raise ZeroDivisionError
+
+
+@pytest.mark.parametrize("buffered", [True, False])
+@pytest.mark.parametrize("lines", [1, 10_000])
+def test_a_reader_that_has_gone_is_no_traceback(buffered, lines):
+    code = (
+        "import sys; from brushwork.errors import report_errors\n"
+        f"with report_errors():\n  sys.stdin.read()\n  for i in range({lines}): print(i)"
+    )
+    flags = [] if buffered else ["-u"]
+    pipe = subprocess.PIPE
+    script = subprocess.Popen(
+        [sys.executable, *flags, "-c", code], stdin=pipe, stdout=pipe, stderr=pipe
+    )
+    script.stdout.close()
+    script.stdin.close()
+    assert script.wait(60) == 1
+    with script.stderr:
+        assert script.stderr.read() == b""
+
+
+def test_another_broken_pipe_keeps_its_traceback():
+    with pytest.raises(BrokenPipeError), report_errors():
+        raise BrokenPipeError
 
 
 def test_the_flags_of_nested_groups_are_found_and_the_groups_are_no_flags():

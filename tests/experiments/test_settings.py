@@ -40,11 +40,28 @@ class WithRecipe:
     seed: int = 3
 
 
+@dataclass(frozen=True)
+class WithComment:
+    """Settings of a script."""
+
+    # A comment says why, because the reader of the code asks.
+    group: Group = field(default_factory=Group)
+    seed: int = 3
+
+
 def test_flags_of_groups_have_no_prefix():
     config = read_flags(Config, None, ["--data", "paintings/", "--steps", "3", "--seed", "1"])
     assert config.selection == Selection(data="paintings/")
     assert config.group.steps == 3 and config.seed == 1
     assert read_flags(Config, None, []) == Config()
+
+
+def test_help_has_the_docstrings_of_settings_and_not_the_comments(capsys):
+    with pytest.raises(SystemExit):
+        read_flags(WithComment, None, ["--help"])
+    shown = capsys.readouterr().out
+    assert "Some settings." in shown and "Steps of training." in shown
+    assert "because" not in shown
 
 
 def test_a_filter_may_be_repeated_and_the_filters_are_those_of_select():

@@ -1,7 +1,9 @@
 """The exception for mistakes that users can correct, and how the scripts show it."""
 
 import dataclasses
+import os
 import re
+import select
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -20,17 +22,36 @@ class BrushworkError(Exception):
 def report_errors(flags: type | set[str] | None = None) -> Iterator[None]:
     """Show a `BrushworkError` as one sentence on stderr and exit with status 1.
 
+    If the reader of the output has gone, as after `| head`, exit with status 1 in silence.
+
     Args:
         flags: the script's `Config`, a dataclass, or a set of parameter names. Parameters in
             backticks that are among its fields (also those of its groups), or in the set, are shown
             as flags: `min_paintings` becomes --min-paintings.
     """
     try:
-        yield
+        try:
+            yield
+        finally:
+            sys.stdout.flush()
     except BrushworkError as error:
         names = field_names(flags) if isinstance(flags, type) else flags or set()
         print(f"error: {as_flags(str(error), names)}", file=sys.stderr)
         raise SystemExit(1) from None
+    except BrokenPipeError:
+        if not _is_reader_of_output_gone():
+            raise
+        # Python flushes the output once more at the end of the process.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+
+
+def _is_reader_of_output_gone() -> bool:
+    if not hasattr(select, "poll"):  # Windows, where a closed pipe is another error
+        return False
+    poll = select.poll()
+    poll.register(sys.stdout.fileno(), 0)
+    return bool(poll.poll(0))
 
 
 def as_flags(message: str, names: set[str]) -> str:
