@@ -7,7 +7,7 @@ import torch
 from PIL import Image
 
 from brushwork.errors import BrushworkError
-from brushwork.gan import styled
+from brushwork.gan import evaluate, styled
 from brushwork.gan.dcgan import DCGANConfig, Generator
 from brushwork.gan.evaluate import compare, evaluator, kept_checkpoints, open_pictures
 from brushwork.gan.generator import PaintingGenerator
@@ -130,6 +130,19 @@ def test_rows_of_prepared_pixels_are_remembered_by_content_rows_and_side(tmp_pat
     assert (wide.side, wide.aspect, tall.side, tall.aspect) == (8, "3:2", 8, "2:3")
     assert len({wide.fingerprint, tall.fingerprint, some.fingerprint}) == 3
     assert wide.thumbnails([0], 4, "3:2").shape == (1, 4, 6, 3)
+
+
+@pytest.mark.parametrize("room", [0, 3, 100])
+def test_fakes_are_painted_once_as_far_as_the_memory_reaches(run, monkeypatch, room):
+    painter = PaintingGenerator.from_pretrained(run / "generator")
+    expected = np.stack([np.asarray(picture) for picture in painter.sample(7, seed=3)])
+    painted, paint = [], painter.paint
+    monkeypatch.setattr(painter, "paint", lambda z, y: painted.append(len(z)) or paint(z, y))
+    monkeypatch.setattr(evaluate, "MAX_KEPT", room * expected[0].nbytes)
+    fakes = evaluate.generated_pictures(painter, 7, seed=3)
+    for rows in (range(7), [5, 1, 1, 6]):
+        assert np.array_equal(np.concatenate([*fakes.images(rows)]), expected[[*rows]])
+    assert painted == {0: [7, 3], 3: [7, 2], 100: [7]}[room]
 
 
 def test_one_process_sees_all(run):

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from PIL import Image
 
 from brushwork.checkpoint import CONFIG, RUN_CHECKPOINTS, locate
@@ -37,6 +38,9 @@ from brushwork.training.run import read_metrics
 
 # Pictures that a generator paints at a time.
 BATCH = 64
+
+# Memory for the pictures of a generator that are kept, in bytes: 1,000 of 256 x 256 pixels fit.
+MAX_KEPT = 2**28
 
 # Shorter side of the pictures in figures, at most, in pixels.
 MAX_SHOWN_SIDE = 128
@@ -91,13 +95,23 @@ def open_pictures(
 
 
 def generated_pictures(generator: Sampler[Any], num: int, seed: int = 0) -> Pictures:
-    """Describe the pictures of `generator.sample(num, seed=seed)`, which it paints when needed."""
+    """Describe the pictures of `generator.sample(num, seed=seed)`.
+
+    The generator paints them when they are needed; the first ones stay in memory (`MAX_KEPT`).
+    """
     z, y = generator.latents(num, seed), generator.labels(num, seed=seed)
+    kept: dict[int, NDArray[np.uint8]] = {}
 
     def paint(rows: Sequence[int]) -> Iterable[object]:
         for first in range(0, len(rows), BATCH):
             batch = list(rows[first : first + BATCH])
-            yield to_arrays(generator.paint(z[batch], y[batch]))
+            found = {row: kept[row] for row in batch if row in kept}
+            if missing := [row for row in dict.fromkeys(batch) if row not in found]:
+                painted = to_arrays(generator.paint(z[missing], y[missing]))
+                found |= dict(zip(missing, painted, strict=True))
+                room = MAX_KEPT // painted[0].nbytes - len(kept)
+                kept.update((row, found[row]) for row in missing[: max(room, 0)])
+            yield np.stack([found[row] for row in batch])
 
     training = generator.config.get("training", {})
     columns = {}
