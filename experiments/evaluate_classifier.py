@@ -146,7 +146,15 @@ def main(cfg: Config) -> None:
     confusion = write_tables(cfg.out, classifier, splits[shown])
     drawn = draw_figures(cfg.out, classifier, paintings, splits[shown], confusion)
     drawn |= draw_risk(cfg.out, splits, strangers_of)
+    recalls = {
+        name: recall_by_artist(split, classifier.artists)
+        for name, split in splits.items()
+        if name in ("test", SECOND)
+    }
     notes = describe(cfg, classifier, paintings, reports, intervals)
+    if len(recalls) == 2:
+        accuracy = measure.accuracy_with_mix(recalls["test"], recalls[SECOND])
+        notes.append(f"test, with the second collection's mix of artists: top-1 {accuracy:.3f}")
     confused = measure.most_confused(confusion, classifier.artists)[:5]
     notes.append(
         f"Figures: the {shown} paintings. Most often confused (artist, predicted artist, "
@@ -161,12 +169,7 @@ def main(cfg: Config) -> None:
     if cfg.update_card:
         config = classifier.config | {
             "results": classifier.config["results"] | reports,
-            "recall_by_artist": classifier.config.get("recall_by_artist", {})
-            | {
-                name: recall_by_artist(split, classifier.artists)
-                for name, split in splits.items()
-                if name in ("test", SECOND)
-            },
+            "recall_by_artist": classifier.config.get("recall_by_artist", {}) | recalls,
         }
         update_config(locate(cfg.classifier), config, model_card(config))
     print(text_table(reports), *notes, f"full report: {cfg.out / 'report.html'}", sep="\n")

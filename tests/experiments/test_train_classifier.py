@@ -22,7 +22,7 @@ from brushwork.data.preparation import prepare
 from brushwork.data.prepared import open_prepared
 from brushwork.data.sources.synthetic import synthetic_paintings
 from brushwork.errors import BrushworkError
-from brushwork.metrics.classification import classification_report
+from brushwork.metrics.classification import accuracy_with_mix, classification_report
 from brushwork.training.run import Run, read_metrics
 from experiments import evaluate_classifier, train_classifier
 from settings import flat, read_flags
@@ -377,6 +377,10 @@ def test_strangers_and_a_second_collection_are_in_the_report(
     recall = (known.calibrated(predictions).argmax(1) == 0).mean()
     assert known.config["recall_by_artist"]["second"][artist] == [len(rows), pytest.approx(recall)]
     assert re.search(rf"^\| {artist} \|.*\| {len(rows)} \| {recall:.2f} \|$", card, re.M)
+    recalls = known.config["recall_by_artist"]
+    assert recalls["second"].keys() == recalls["test"].keys()
+    accuracy = accuracy_with_mix(recalls["test"], recalls["second"])
+    assert f"mix of artists, their top-1 would be {accuracy:.3f}." in card
 
 
 def test_a_card_of_a_copy_is_updated_and_nothing_else(

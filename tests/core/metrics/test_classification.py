@@ -174,3 +174,13 @@ def test_intervals_hold_the_number_and_narrow_with_more_paintings(drawn):
 def test_scores_that_are_none_are_refused_in_words(scores):
     with pytest.raises(BrushworkError, match="scores must be a matrix"):
         ours.classification_report(scores, [0])
+
+
+def test_the_accuracy_with_another_mix_weights_each_artist_by_it():
+    labels = np.array([0] * 30 + [1] * 10)
+    right = np.arange(40) % 3 > 0
+    recalls = {name: (int(n.sum()), float(right[n].mean())) for name, n in
+               {"a": labels == 0, "b": labels == 1}.items()}  # fmt: skip
+    assert ours.accuracy_with_mix(recalls, recalls) == pytest.approx(right.mean())
+    assert ours.accuracy_with_mix(recalls, {"b": (7, 0.0)}) == recalls["b"][1]
+    assert np.isnan(ours.accuracy_with_mix(recalls, {"a": (1, 1.0), "c": (1, 1.0)}))

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from brushwork import checkpoint
+from brushwork.metrics.classification import accuracy_with_mix
 
 if TYPE_CHECKING:
     from huggingface_hub import EvalResult
@@ -166,9 +167,18 @@ def _recalls(config: Mapping[str, Any]) -> str:
         cells = "".join(f" {pair[0]} | {pair[1]:.2f} |" if pair else " 0 | - |" for pair in found)
         name = artist.replace("|", r"\|")
         rows.append(f"| {name} |{cells}")
+    accuracy = math.nan
+    if {"test", "second"} <= recalls.keys():
+        accuracy = accuracy_with_mix(recalls["test"], recalls["second"])
+    mixed = (
+        f"\nIf the test paintings had the second collection's mix of artists, their top-1 would be "
+        f"{accuracy:.3f}.\n"
+    )
     return (
         "\n## Recall by artist\n\nThe number of paintings by each artist, and the share of them "
-        "whose likeliest artist is the right one.\n\n" + "\n".join(rows) + "\n"
+        "whose likeliest artist is the right one.\n\n"
+        + "\n".join(rows)
+        + ("\n" if math.isnan(accuracy) else f"\n{mixed}")
     )
 
 

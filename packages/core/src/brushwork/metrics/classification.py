@@ -4,6 +4,8 @@ N paintings, K artists. `labels` are indices of artists (N,), `scores` are logit
 (N, K), and `probabilities` (N, K) sum to 1 in each row. All functions compute in float64.
 """
 
+import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -248,6 +250,30 @@ def threshold_at_precision(curve: RiskCoverage, precision: float) -> float:
     """
     enough = np.flatnonzero(1 - curve.risk >= precision - 1e-12)
     return float(curve.threshold[enough[-1]]) if len(enough) else float("inf")
+
+
+def accuracy_with_mix(
+    recalls: Mapping[str, tuple[int, float]], mix: Mapping[str, tuple[int, float]]
+) -> float:
+    """Compute the accuracy that paintings would have with the mix of artists of other paintings.
+
+    Some artists are easier to recognise than others. So the accuracies of two collections differ
+    for two reasons: the reproductions, and how many paintings each artist has. This number has the
+    second reason taken away.
+
+    Args:
+        recalls: of each artist, the number of paintings and the share that is recognised.
+        mix: the same of the other paintings, of which the numbers are used.
+
+    Returns:
+        The accuracy; NaN if an artist of `mix` has no recall.
+
+    >>> accuracy_with_mix({"a": (90, 0.9), "b": (10, 0.1)}, {"b": (5, 0), "a": (5, 1)})
+    0.5
+    """
+    total = sum(num for num, _ in mix.values())
+    found = (num * recalls.get(artist, (0, math.nan))[1] for artist, (num, _) in mix.items())
+    return sum(found) / total
 
 
 def most_confused(
