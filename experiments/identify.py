@@ -248,7 +248,8 @@ def check_same_command(cfg: Config, task: Task) -> None:
         before = {"compare": []} | before  # a table of an earlier version compares nothing
         for name, value in record.items():
             if before.get(name, value) != value:
-                raise BrushworkError(f"{out} was made with another {name}; pass another `out`")
+                what = {"folder": "folder", "weights": "classifier"}.get(name, f"`{name}`")
+                raise BrushworkError(f"{out} was made with another {what}; pass another `out`")
         out.parent.mkdir(parents=True, exist_ok=True)
         write_json(file, record)
     except (OSError, ValueError) as error:

@@ -234,7 +234,7 @@ def test_quick_commands_of_the_readme_run(with_a_painting, run_script, capsys) -
     assert len(ran) == len(QUICK)
     said = capsys.readouterr().out
     assert "landscapes" in said and "1 unknown" in said + "1 identified, 0 unknown"
-    assert (with_a_painting / "attributions.csv").stat().st_size > 100
+    assert (with_a_painting / "bundled.csv").stat().st_size > 100
     assert list((with_a_painting / "paintings").iterdir())
 
 
