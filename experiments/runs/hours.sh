@@ -1,0 +1,23 @@
+#!/usr/bin/env bash
+# Landscapes of 64 pixels for an hour, then of 128 pixels, and Claude Monet at 64 pixels; all without a
+# pretrained network.
+#
+#   experiments/runs/hours.sh PAINTINGS [OUT]
+#
+# Takes two and a half hours of one AMX core (bf16). You can interrupt the script at any time; the
+# same command continues. Expected numbers: docs/results.md.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+paintings=$1 out=${2:-runs/hours}
+
+paint() {  # paint NAME FLAGS...
+    uv run accelerate launch experiments/train_gan.py --data "$paintings" --out "$out/$1" --resume \
+        --augment ada "${@:2}"
+}
+
+hour=(--recipe modern --genre landscape --decay linear --ema-half-life 20000 --keep-every 10000)
+paint landscapes "${hour[@]}" --minutes 60
+paint larger "${hour[@]}" --minutes 75 --side 128 --width 16 --start "$out/landscapes"
+paint monet --recipe one-artist --artist "Claude Monet" --start "$out/landscapes"
+uv run experiments/evaluate_gan.py "$out/landscapes" "$out/larger" --data "$paintings" \
+    --genre landscape --out "$out/report"
