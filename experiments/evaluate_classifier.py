@@ -152,7 +152,7 @@ def main(cfg: Config) -> None:
         if name in ("test", SECOND)
     }
     notes = describe(cfg, classifier, paintings, reports, intervals)
-    if len(recalls) == 2:
+    if len(recalls) == 2 and recalls[SECOND].keys() <= recalls["test"].keys():
         accuracy = measure.accuracy_with_mix(recalls["test"], recalls[SECOND])
         notes.append(f"test, with the second collection's mix of artists: top-1 {accuracy:.3f}")
     confused = measure.most_confused(confusion, classifier.artists)[:5]

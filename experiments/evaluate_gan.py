@@ -69,6 +69,9 @@ MAX_SIDE = 256
 # The shorter side of pictures, and their proportions.
 Size = tuple[int, Aspect]
 
+# Bytes of fakes that are kept in memory, of all generators together.
+MAX_KEPT = 2**29
+
 # Pictures whose power spectrum and motifs are compared, at most.
 NUM_LOOKED_AT = 500
 
@@ -196,6 +199,7 @@ def main(cfg: Config) -> None:
             num=cfg.measurement.num_fakes,
             seed=cfg.measurement.seed,
             open_generator=partial(open_generator, device=str(accelerator.device)),
+            max_kept=MAX_KEPT // len(sources),
         )
         for name, source in sources.items()
     }

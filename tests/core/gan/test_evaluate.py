@@ -7,9 +7,15 @@ import torch
 from PIL import Image
 
 from brushwork.errors import BrushworkError
-from brushwork.gan import evaluate, styled
+from brushwork.gan import styled
 from brushwork.gan.dcgan import DCGANConfig, Generator
-from brushwork.gan.evaluate import compare, evaluator, kept_checkpoints, open_pictures
+from brushwork.gan.evaluate import (
+    compare,
+    evaluator,
+    generated_pictures,
+    kept_checkpoints,
+    open_pictures,
+)
 from brushwork.gan.generator import PaintingGenerator
 from brushwork.gan.save import save_generator
 from brushwork.gan.styled import StyledConfig
@@ -138,8 +144,7 @@ def test_fakes_are_painted_once_as_far_as_the_memory_reaches(run, monkeypatch, r
     expected = np.stack([np.asarray(picture) for picture in painter.sample(7, seed=3)])
     painted, paint = [], painter.paint
     monkeypatch.setattr(painter, "paint", lambda z, y: painted.append(len(z)) or paint(z, y))
-    monkeypatch.setattr(evaluate, "MAX_KEPT", room * expected[0].nbytes)
-    fakes = evaluate.generated_pictures(painter, 7, seed=3)
+    fakes = generated_pictures(painter, 7, seed=3, max_kept=room * expected[0].nbytes)
     for rows in (range(7), [5, 1, 1, 6]):
         assert np.array_equal(np.concatenate([*fakes.images(rows)]), expected[[*rows]])
     assert painted == {0: [7, 3], 3: [7, 2], 100: [7]}[room]

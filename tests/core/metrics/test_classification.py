@@ -183,4 +183,3 @@ def test_the_accuracy_with_another_mix_weights_each_artist_by_it():
                {"a": labels == 0, "b": labels == 1}.items()}  # fmt: skip
     assert ours.accuracy_with_mix(recalls, recalls) == pytest.approx(right.mean())
     assert ours.accuracy_with_mix(recalls, {"b": (7, 0.0)}) == recalls["b"][1]
-    assert np.isnan(ours.accuracy_with_mix(recalls, {"a": (1, 1.0), "c": (1, 1.0)}))

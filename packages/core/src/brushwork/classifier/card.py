@@ -167,18 +167,17 @@ def _recalls(config: Mapping[str, Any]) -> str:
         cells = "".join(f" {pair[0]} | {pair[1]:.2f} |" if pair else " 0 | - |" for pair in found)
         name = artist.replace("|", r"\|")
         rows.append(f"| {name} |{cells}")
-    accuracy = math.nan
-    if {"test", "second"} <= recalls.keys():
-        accuracy = accuracy_with_mix(recalls["test"], recalls["second"])
-    mixed = (
-        f"\nIf the test paintings had the second collection's mix of artists, their top-1 would be "
-        f"{accuracy:.3f}.\n"
-    )
+    mixed = ""
+    test, second = recalls.get("test", {}), recalls.get("second", {})
+    if second and second.keys() <= test.keys():
+        accuracy = accuracy_with_mix(test, second)
+        mixed = (
+            "\nIf the test paintings had the second collection's mix of artists, their top-1 would "
+            f"be {accuracy:.3f}.\n"
+        )
     return (
         "\n## Recall by artist\n\nThe number of paintings by each artist, and the share of them "
-        "whose likeliest artist is the right one.\n\n"
-        + "\n".join(rows)
-        + ("\n" if math.isnan(accuracy) else f"\n{mixed}")
+        "whose likeliest artist is the right one.\n\n" + "\n".join(rows) + "\n" + mixed
     )
 
 

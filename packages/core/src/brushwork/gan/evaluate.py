@@ -39,7 +39,7 @@ from brushwork.training.run import read_metrics
 # Pictures that a generator paints at a time.
 BATCH = 64
 
-# Memory for the pictures of a generator that are kept, in bytes: 1,000 of 256 x 256 pixels fit.
+# Bytes of pictures of a generator that are kept in memory: 1,000 of 256 x 256 pixels fit.
 MAX_KEPT = 2**28
 
 # Shorter side of the pictures in figures, at most, in pixels.
@@ -75,6 +75,7 @@ def open_pictures(
     num: int = 1000,
     seed: int = 0,
     open_generator: Callable[[str | Path], Sampler[Any]] = PaintingGenerator.from_pretrained,
+    max_kept: int = MAX_KEPT,
 ) -> Pictures:
     """Open a generator's checkpoint, the run folder around it, or a folder of images.
 
@@ -84,6 +85,7 @@ def open_pictures(
             read are used.
         seed: determines the generated pictures, for any number of processes.
         open_generator: opens a checkpoint; see `brushwork.engine.open_generator`.
+        max_kept: see `generated_pictures`.
 
     Raises:
         BrushworkError: there is no checkpoint and no image that can be read.
@@ -91,13 +93,16 @@ def open_pictures(
     folder = Path(source)
     if _is_folder_of_images(folder):
         return folder_pictures(folder)
-    return generated_pictures(open_generator(source), num, seed)
+    return generated_pictures(open_generator(source), num, seed, max_kept)
 
 
-def generated_pictures(generator: Sampler[Any], num: int, seed: int = 0) -> Pictures:
+def generated_pictures(
+    generator: Sampler[Any], num: int, seed: int = 0, max_kept: int = MAX_KEPT
+) -> Pictures:
     """Describe the pictures of `generator.sample(num, seed=seed)`.
 
-    The generator paints them when they are needed; the first ones stay in memory (`MAX_KEPT`).
+    The generator paints them when they are needed; those that fit into `max_kept` bytes stay in
+    memory, because each feature space and each figure needs them.
     """
     z, y = generator.latents(num, seed), generator.labels(num, seed=seed)
     kept: dict[int, NDArray[np.uint8]] = {}
@@ -109,7 +114,7 @@ def generated_pictures(generator: Sampler[Any], num: int, seed: int = 0) -> Pict
             if missing := [row for row in dict.fromkeys(batch) if row not in found]:
                 painted = to_arrays(generator.paint(z[missing], y[missing]))
                 found |= dict(zip(missing, painted, strict=True))
-                room = MAX_KEPT // painted[0].nbytes - len(kept)
+                room = max_kept // painted[0].nbytes - len(kept)
                 kept.update((row, found[row]) for row in missing[: max(room, 0)])
             yield np.stack([found[row] for row in batch])
 

@@ -4,7 +4,6 @@ N paintings, K artists. `labels` are indices of artists (N,), `scores` are logit
 (N, K), and `probabilities` (N, K) sum to 1 in each row. All functions compute in float64.
 """
 
-import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
@@ -263,17 +262,16 @@ def accuracy_with_mix(
 
     Args:
         recalls: of each artist, the number of paintings and the share that is recognised.
-        mix: the same of the other paintings, of which the numbers are used.
+        mix: the same of the other paintings, by some of these artists; only the numbers are used.
 
     Returns:
-        The accuracy; NaN if an artist of `mix` has no recall.
+        The accuracy.
 
     >>> accuracy_with_mix({"a": (90, 0.9), "b": (10, 0.1)}, {"b": (5, 0), "a": (5, 1)})
     0.5
     """
     total = sum(num for num, _ in mix.values())
-    found = (num * recalls.get(artist, (0, math.nan))[1] for artist, (num, _) in mix.items())
-    return sum(found) / total
+    return sum(num * recalls[artist][1] for artist, (num, _) in mix.items()) / total
 
 
 def most_confused(
