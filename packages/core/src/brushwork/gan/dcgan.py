@@ -12,6 +12,7 @@ size of that code; C = 128 gives the 1024 channels of the paper's Figure 1.
 """
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -115,7 +116,7 @@ class Discriminator(nn.Module):
     def __init__(self, config: DCGANConfig) -> None:
         super().__init__()
         self.config = config
-        layers = downsampling_layers(config.channels)
+        layers = downsampling_layers(config.channels, HalvingConvolution)
         layers.append(FullConvolution(config.channels[-1], 1, config.coarsest, bias=False))
         self.layers = nn.Sequential(*layers)
         self.apply(initialise_weights)
@@ -232,16 +233,20 @@ def double(x: Tensor, kernels: Tensor) -> Tensor:
     return padded[:, 1:-1, 1:-1].permute(0, 3, 1, 2)
 
 
-def downsampling_layers(channels: list[int]) -> list[nn.Module]:
+def downsampling_layers(
+    channels: list[int], convolution: Callable[[int, int], nn.Conv2d]
+) -> list[nn.Module]:
     """Build the discriminator's layers from images (N, 3, H, W) to feature maps of h x w.
 
     Args:
-        channels: output channels of each convolution, finest first; each halves both sides.
+        channels: output channels of each convolution, finest first.
+        convolution: makes a convolution that halves both sides, from its numbers of input and
+            output channels.
     """
     layers: list[nn.Module] = []
     channels_in = 3
     for channels_out in channels:
-        layers.append(HalvingConvolution(channels_in, channels_out))
+        layers.append(convolution(channels_in, channels_out))
         if channels_in != 3:
             layers.append(BatchNorm2d(channels_out))
         layers.append(nn.LeakyReLU(0.2, inplace=True))

@@ -23,6 +23,7 @@ Names of submodules, such as `start`, `levels` and `label`, are names of saved t
 
 import math
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -177,7 +178,9 @@ class Discriminator(nn.Module):
         super().__init__()
         self.config = config
         channels_in = config.channels[-1]
-        self.layers = nn.Sequential(*downsampling_layers(config.channels))
+        # Not the matrix products of DC-GAN: in a step of this GAN they win nothing.
+        halving = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1, bias=False)
+        self.layers = nn.Sequential(*downsampling_layers(config.channels, halving))
         # Biases make thresholds. Without them, batch normalisation would cancel the contrast of
         # a batch: the discriminator could not see it, and fakes would be black and white.
         self.layers[0] = nn.Conv2d(3, config.width, 4, 2, 1)
