@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 # Modules and names whose function `open` opens no text file.
-NOT_PATHS = {"Image", "av", "tarfile", "webbrowser", "zipfile"}
+NOT_PATHS = {"Image", "av", "os", "tarfile", "webbrowser", "zipfile"}
 
 
 def calls_without_encoding(source: str) -> Iterator[int]:

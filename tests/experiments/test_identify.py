@@ -202,7 +202,7 @@ def test_two_artists_are_compared_with_odds_for_the_folder(
     assert compare(folder, out, pair, *flags) == rows
     assert out.read_bytes() == whole and sorted(titles(tmp_path / "out.html")) == cards
     assert capsys.readouterr().out.splitlines()[-3:-1] == notes
-    with pytest.raises(BrushworkError, match="with another compare"):
+    with pytest.raises(BrushworkError, match="with another `compare`"):
         compare(folder, out, pair[::-1], *flags)
 
 
@@ -308,7 +308,7 @@ def test_a_table_is_of_one_folder_and_one_classifier(
         file.write(b"\0")
     opened = ArtistClassifier.from_pretrained(classifier_folder)
     monkeypatch.setattr(ArtistClassifier, "from_pretrained", lambda *_: opened)
-    with pytest.raises(BrushworkError, match="another weights"):
+    with pytest.raises(BrushworkError, match="with another classifier"):
         identify(tmp_path / "a", out, "--no-sheet", classifier=other)
 
 
