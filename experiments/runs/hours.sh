@@ -4,8 +4,8 @@
 #
 #   experiments/runs/hours.sh PAINTINGS [OUT]
 #
-# Takes two and a half hours of one AMX core (bf16). You can interrupt the script at any time; the
-# same command continues. Expected numbers: docs/results.md.
+# The trainings take 60, 75 and about 8 minutes of one AMX core (bf16). You can interrupt the script
+# at any time; the same command continues. Expected numbers: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/hours}

@@ -257,8 +257,8 @@ def accuracy_with_mix(
     """Compute the accuracy that paintings would have with the mix of artists of other paintings.
 
     Some artists are easier to recognise than others. So the accuracies of two collections differ
-    for two reasons: the reproductions, and how many paintings each artist has. This number has the
-    second reason taken away.
+    for two reasons: the reproductions, and how many paintings each artist has. From this number,
+    the accuracy of the other collection differs for the first reason only.
 
     Args:
         recalls: of each artist, the number of paintings and the share that is recognised.
