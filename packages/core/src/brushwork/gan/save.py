@@ -7,7 +7,12 @@ from typing import Any, Literal
 
 from brushwork import checkpoint
 from brushwork.data.aspects import describe_size, height_and_width
+from brushwork.gan import styled
+from brushwork.gan.enlarger import Enlarger
+from brushwork.gan.generator import PaintingGenerator
 from brushwork.gan.networks import Generator, architecture_of
+
+OF_ENLARGER = ("data", "num_paintings", "fingerprint", "batch_size", "seed")
 
 TASK = "unconditional-image-generation"  # the Hugging Face Hub's name
 
@@ -43,6 +48,40 @@ def save_generator(
         "training": {**training, "step": step, "epochs": epochs, "weights": weights},
     }
     checkpoint.save(network, folder, config, model_card(config))
+
+
+def save_enlarged(
+    folder: str | Path,
+    enlarger: Enlarger,
+    out: str | Path,
+    training: Mapping[str, Any],
+    step: int,
+) -> None:
+    """Write the checkpoint of a generator with an enlarger behind it.
+
+    Args:
+        folder: the checkpoint of the generator, which has no enlarger; also a run, or a name on the
+            Hugging Face Hub.
+        enlarger: on the CPU.
+        out: created together with its parents; an existing folder is replaced.
+        training: the settings of the enlarger's run. `data`, `num_paintings`, `fingerprint`,
+            `batch_size` and `seed` are required.
+        step: the number of the enlarger's training steps.
+
+    Raises:
+        BrushworkError: `folder` is no generator with styles, or `out` cannot be written.
+    """
+    generator = PaintingGenerator.from_pretrained(folder)
+    generator.styles(generator.latents(1))  # a DC-GAN has none: the error says so
+    assert isinstance(generator.network, styled.Generator)
+    network = styled.with_enlarger(generator.network, enlarger)
+    of_enlarger = {"step": step} | {name: training[name] for name in OF_ENLARGER}
+    config = {
+        "architecture": architecture_of(network),
+        "model": asdict(network.config),
+        "training": {**generator.config["training"], "enlarger": of_enlarger},
+    }
+    checkpoint.save(network, out, config, model_card(config))
 
 
 def model_card(config: Mapping[str, Any]) -> str:
@@ -102,6 +141,15 @@ def _body(config: Mapping[str, Any]) -> str:
         start = checkpoint.shorten_path(training["start"])
         weights += (
             f"\n- Initialised from: {start}; its training paintings influence the weights too"
+        )
+    if enlarger := training.get("enlarger"):
+        painted = describe_size(model["side"] // model["enlargement"], model.get("aspect", "1:1"))
+        weights += (
+            f"\n- Painted at {painted}, then enlarged {model['enlargement']} times by a second "
+            f"network, which learned details from {enlarger['num_paintings']:,} paintings "
+            f"({enlarger['data']}, fingerprint `{enlarger['fingerprint']}`) in "
+            f"{enlarger['step']:,} steps, {enlarger['batch_size']} patches each (seed "
+            f"{enlarger['seed']})"
         )
     licence = "Rights in the training paintings may restrict the use of the model and its pictures."
     if training.get("license"):

@@ -11,6 +11,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from brushwork.errors import BrushworkError
+from brushwork.gan import styled
 from brushwork.gan.generator import PaintingGenerator
 from brushwork.gan.networks import Discriminator, Generator, architecture_of
 from brushwork.training.run import STATE
@@ -36,7 +37,7 @@ def initialise_from(start: str | Path, G: Generator, D: Discriminator) -> Copied
 
     Networks of another side, width or aspect, or with a level of the full side that the trained
     ones lack, take the tensors that fit; the others keep their random values. See `fitting` for
-    which levels these are.
+    which levels these are. An enlarger is left out.
 
     Args:
         start: a run of `train_gan.py`, for both networks; or a generator's checkpoint, as
@@ -51,6 +52,8 @@ def initialise_from(start: str | Path, G: Generator, D: Discriminator) -> Copied
             `SIZES`, or nothing fits.
     """
     trained = PaintingGenerator.from_pretrained(start).network
+    if isinstance(trained, styled.Generator) and trained.enlarger is not None:
+        trained.config, trained.enlarger = trained.config.without_enlarger(), None
     trained_shape, own_shape = (
         {"model": architecture_of(network)} | asdict(network.config) for network in (trained, G)
     )
@@ -66,10 +69,16 @@ def initialise_from(start: str | Path, G: Generator, D: Discriminator) -> Copied
         raise BrushworkError(f"{problem}; pass the same settings, or start from another run")
 
     state = Path(start) / STATE
-    networks = {"G": G, "D": D} if state.is_file() else {"G": G}
-    own = pack(networks, {})
     try:
-        weights = load_file(state) if state.is_file() else pack({"G": trained}, {})
+        weights = load_file(state) if state.is_file() else {}
+        if not any(name.startswith("G/") for name in weights):  # a checkpoint, or an enlarger's run
+            weights = pack({"G": trained}, {})
+        networks = {
+            name: network
+            for name, network in {"G": G, "D": D}.items()
+            if any(key.startswith(f"{name}/") for key in weights)
+        }
+        own = pack(networks, {})
         if "aspect" in differences:
             # A layer that makes 4 x 6 places has as many numbers as one of 6 x 4, in other places.
             weights = {k: v for k, v in weights.items() if not k.startswith("G/start.")}

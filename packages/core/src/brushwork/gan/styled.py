@@ -2,7 +2,8 @@
 
 N images, Z latent dimensions, L levels (one for each side from 4 to S), H x W size of an image in
 pixels and S its shorter side, h x w size of the coarsest feature map (4 x 4 for squares), C
-channels of the level of side S / 2 (`width`), K classes.
+channels of the level of side S / 2 (`width`), K classes. With an enlarger, S is in this sense the
+side before it (`painted_side`).
 
 The generator follows StyleGAN (Karras et al. 2019) at the cost of a DC-GAN. The style is the
 normalised latent plus the embedding of the class label. At each level the style scales and shifts
@@ -22,7 +23,7 @@ Names of submodules, such as `start`, `levels` and `label`, are names of saved t
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import torch
@@ -30,7 +31,10 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from brushwork.data.aspects import Aspect, height_and_width
+from brushwork.errors import BrushworkError
 from brushwork.gan.dcgan import COARSEST_SIDE, FullConvolution, check_sizes, downsampling_layers
+from brushwork.gan.enlarger import FACTORS, Enlarger
+from brushwork.gan.upsampling import UpsamplingConvolution
 from brushwork.training.distributed import BatchNorm2d
 
 
@@ -39,7 +43,8 @@ class StyledConfig:
     """The shape of the generator and of the discriminator; saved with the weights.
 
     Attributes:
-        side: S in pixels, one of `brushwork.gan.dcgan.SIDES`.
+        side: S in pixels, one of `brushwork.gan.dcgan.SIDES`; with an enlarger, `enlargement` times
+            one of these.
         latent_dim: Z.
         width: C.
         classes: names of the K classes, in the order of the labels; () for a GAN without classes.
@@ -47,10 +52,13 @@ class StyledConfig:
             pixels of each 2 x 2 block are a linear function of one place of the level before, which
             looks woven. Generators that were trained before this level existed do not have it.
         aspect: W to H, one of `brushwork.data.aspects.Aspect`.
+        enlargement: how many times larger the images are than those of the levels: 1 without an
+            enlarger, or one of `brushwork.gan.enlarger.FACTORS`.
+        enlarger_width: channels of the enlarger.
 
     Raises:
-        BrushworkError: `side` is not one of `SIDES`, `latent_dim` is below 1, `width` is below 2,
-            or there is no such aspect.
+        BrushworkError: `painted_side` is not one of `SIDES`, `latent_dim` is below 1, `width` is
+            below 2, or there is no such aspect or enlargement.
     """
 
     side: int = 64
@@ -59,10 +67,30 @@ class StyledConfig:
     classes: tuple[str, ...] = ()
     full_side: bool = True
     aspect: Aspect = "1:1"
+    enlargement: int = 1
+    enlarger_width: int = 48
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))  # JSON has lists, not tuples
-        check_sizes(self.side, self.latent_dim, self.width, self.aspect, min_width=2)
+        if self.enlargement not in (1, *FACTORS):
+            known = ", ".join(map(str, FACTORS))
+            raise BrushworkError(f"`enlargement` is {self.enlargement}; choose 1, {known}")
+        if self.side % self.enlargement:
+            raise BrushworkError(f"`side` is {self.side}, no multiple of {self.enlargement}")
+        check_sizes(self.painted_side, self.latent_dim, self.width, self.aspect, min_width=2)
+
+    @property
+    def painted_side(self) -> int:
+        """The shorter side of the images before they are enlarged.
+
+        >>> StyledConfig(side=256, enlargement=4).painted_side
+        64
+        """
+        return self.side // self.enlargement
+
+    def without_enlarger(self) -> "StyledConfig":
+        """Return the shape of the levels alone."""
+        return replace(self, side=self.painted_side, enlargement=1)
 
     @property
     def coarsest(self) -> tuple[int, int]:
@@ -75,12 +103,12 @@ class StyledConfig:
 
     @property
     def channels(self) -> list[int]:
-        """Channels of each level, from side S / 2 to side 4.
+        """Channels of each level, from half of the painted side to side 4.
 
         >>> StyledConfig(side=64, width=32).channels
         [32, 64, 128, 256]
         """
-        return [self.width * min(2**i, 16) for i in range(int(math.log2(self.side)) - 2)]
+        return [self.width * min(2**i, 16) for i in range(int(math.log2(self.painted_side)) - 2)]
 
     @property
     def generator_channels(self) -> list[int]:
@@ -126,6 +154,9 @@ class Generator(nn.Module):
         # Latents have deviation 1, so embeddings of 0.1 would hardly change the style.
         if self.label is not None:
             nn.init.normal_(self.label.weight, 0.0, 0.5)
+        self.enlarger = (
+            Enlarger(config.enlargement, config.enlarger_width) if config.enlargement > 1 else None
+        )
 
     def styles(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Map latents to styles.
@@ -153,7 +184,8 @@ class Generator(nn.Module):
             if 1 <= i <= len(self.excitations):
                 x = self.excitations[i - 1](xs[i - 1], x)
             xs.append(x)
-        return self.to_rgb(xs[-1]).tanh()
+        images = self.to_rgb(xs[-1]).tanh()
+        return images if self.enlarger is None else self.enlarger(images).clamp(-1, 1)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Generate images.
@@ -166,6 +198,26 @@ class Generator(nn.Module):
             Images (N, 3, H, W) in [-1, 1].
         """
         return self.paint(self.styles(z, y))
+
+
+def with_enlarger(network: Generator, enlarger: Enlarger) -> Generator:
+    """Put a trained enlarger behind a generator without one.
+
+    Args:
+        network: the generator; it stays as it is.
+        enlarger: shared with the result, not copied.
+    """
+    config = replace(
+        network.config,
+        side=network.config.side * enlarger.factor,
+        enlargement=enlarger.factor,
+        enlarger_width=enlarger.width,
+    )
+    whole = Generator(config)
+    whole.enlarger = None
+    whole.load_state_dict(network.state_dict())
+    whole.enlarger = enlarger
+    return whole
 
 
 class Discriminator(nn.Module):
@@ -205,53 +257,6 @@ class Discriminator(nn.Module):
         if self.label is not None:
             logits = logits + class_projection(self.label, h, y)
         return logits
-
-
-MIN_FOLDED_SIDE = 16
-
-
-class UpsamplingConvolution(nn.Sequential):
-    """Double the sides by repeating pixels, and convolve: (N, C, H, W) to (N, C', 2 H, 2 W).
-
-    Both together are one transposed convolution by 4 x 4, which takes 4 instead of 9 products per
-    output and reads a quarter of the pixels. On small maps it is not faster, because these have few
-    pixels and many weights. The two layers of the sequence define the result; their names
-    are names of saved tensors.
-    """
-
-    def __init__(self, channels_in: int, channels_out: int) -> None:
-        super().__init__(
-            nn.Upsample(scale_factor=2, mode="nearest"),
-            nn.Conv2d(channels_in, channels_out, 3, 1, 1, bias=False),
-        )
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Upsample and convolve feature maps `x` (N, C, H, W)."""
-        if x.shape[-1] < MIN_FOLDED_SIDE:
-            return super().forward(x)
-        kernel = fold_upsampling(self.get_parameter("1.weight"))
-        return F.conv_transpose2d(x, kernel, stride=2, padding=1)
-
-
-def fold_upsampling(kernel: Tensor) -> Tensor:
-    """Compute the transposed convolution that doubles the sides and then convolves.
-
-    Two neighbouring outputs of an input pixel share it: where the 3 x 3 kernel covers the pixel and
-    its copy, their weights add up. With stride 2 and padding 1 the result is exact, at borders too.
-
-    Args:
-        kernel: of a convolution by 3 x 3 with padding 1, (C', C, 3, 3).
-
-    Returns:
-        The kernel of the transposed convolution, (C, C', 4, 4).
-
-    >>> fold_upsampling(torch.arange(9.0).view(1, 1, 3, 3))[0, 0, 0]  # 8; 7 + 8; 6 + 7; 6
-    tensor([ 8., 15., 13.,  6.])
-    """
-    for dim in (2, 3):
-        first, second, third = kernel.unbind(dim)
-        kernel = torch.stack([third, second + third, first + second, first], dim)
-    return kernel.transpose(0, 1).contiguous(memory_format=torch.channels_last)
 
 
 class Level(nn.Module):
