@@ -40,6 +40,7 @@ from brushwork.gan.enlarger import Enlarger, PatchDiscriminator, enlarger_loss, 
 from brushwork.gan.generator import PaintingGenerator
 from brushwork.gan.losses import hinge_discriminator_loss
 from brushwork.gan.save import save_enlarged
+from brushwork.gan.start import initialise_enlarger
 from brushwork.metrics.likeness import likeness, look
 from brushwork.report import figures
 from brushwork.training.distributed import (
@@ -52,7 +53,7 @@ from brushwork.training.distributed import (
 from brushwork.training.ema import decay_after, update_ema
 from brushwork.training.precision import Precision, choose_precision
 from brushwork.training.progress import Progress, duration
-from brushwork.training.run import StopSignal, describe_changes, open_run, read_metrics
+from brushwork.training.run import STATE, StopSignal, describe_changes, open_run, read_metrics
 from brushwork.training.schedule import Decay, learning_rate_factor, scale_learning_rates
 from brushwork.training.threads import use_all_cores
 from settings import (
@@ -87,6 +88,8 @@ class Config:
     generator: str = "runs/gan"
     """The generator whose pictures to enlarge: a run of train_gan.py --model modern, a checkpoint,
     or a name on the Hub."""
+    start: str = ""
+    """Initialise from the enlarger of this run or checkpoint; a fraction of the steps is enough."""
     # Best the paintings that the generator was trained on; these are the default of train_gan.py.
     selection: Selection = field(default_factory=lambda: Selection(data="synthetic:2000:4"))
     split: Literal["train", "test"] | None = None
@@ -144,6 +147,9 @@ def main(cfg: Config) -> None:
     small = paintings.pixels(generator.side, fit, generator.aspect)  # (M, H, W, 3) uint8
     large = paintings.pixels(generator.side * cfg.factor, fit, generator.aspect)
 
+    # Generate pictures to learn from. The samples have other latents.
+    generated = generator.sample(NUM_GENERATED, seed=cfg.seed + 1, to="array")  # (G, H, W, 3)
+
     # Accelerate chooses the device and joins the processes; each trains on a slice of every batch.
     accelerator = Accelerator(mixed_precision=precision)
     device = accelerator.device
@@ -155,6 +161,8 @@ def main(cfg: Config) -> None:
     set_seed(cfg.seed)
     E = Enlarger(cfg.factor, cfg.width)
     D = PatchDiscriminator()
+    if cfg.start and not (cfg.out / STATE).exists():  # a resumed run has its own weights
+        initialise_enlarger(cfg.start, E, D)
     average = copy.deepcopy(E).to(device)
     for part in (E, D):
         accelerator.prepare_model(part.to(memory_format=torch.channels_last), evaluation_mode=True)
@@ -182,8 +190,7 @@ def main(cfg: Config) -> None:
     optimizers = {"opt_E": opt_E, "opt_D": opt_D}
     run.restore(networks, optimizers, accelerator.scaler)
 
-    # Generate pictures to learn from, and prepare the samples. Their latents differ.
-    generated = generator.sample(NUM_GENERATED, seed=cfg.seed + 1, to="array")
+    # Prepare the samples.
     enlarged = PaintingGenerator(styled.with_enlarger(network, average).to(device), {})
     shown = enlarged.latents(NUM_LOOKED_AT, seed=cfg.seed), enlarged.labels(NUM_LOOKED_AT)
     spread = rows[np.linspace(0, len(rows) - 1, min(len(rows), NUM_LOOKED_AT)).astype(int)]

@@ -7,9 +7,11 @@ import yaml
 from huggingface_hub import ModelCard
 
 from brushwork import PaintingGenerator
+from brushwork.errors import BrushworkError
 from brushwork.gan import styled
 from brushwork.gan.dcgan import DCGANConfig, Generator
-from brushwork.gan.save import model_card, save_generator
+from brushwork.gan.enlarger import Enlarger
+from brushwork.gan.save import model_card, save_enlarged, save_generator
 
 BUNDLED = Path(__file__).parents[3] / "packages/demo/src/brushwork_demo/checkpoints"
 TRAINING = {
@@ -144,3 +146,32 @@ def test_the_card_of_a_bundled_generator_can_be_written_again(file):
     card = ModelCard(model_card(config))
     results = {r.metric_type: r.metric_value for r in card.data.eval_results or ()}
     assert results == config.get("results", {})
+
+
+def test_an_enlarged_generator_opens_and_its_card_tells_of_both_trainings(tmp_path):
+    torch.manual_seed(0)
+    small = styled.Generator(styled.StyledConfig(side=32, width=4)).eval()
+    torch.nn.init.normal_(small.to_rgb.weight, std=0.1)  # pictures that differ clearly
+    save_generator(small, tmp_path / "small", TRAINING, 10, "averaged")
+    enlarger = Enlarger(4, width=6)
+    torch.nn.init.normal_(enlarger.to_rgb.weight, std=0.1)
+    of_enlarger = TRAINING | {"num_paintings": 77, "fingerprint": "def", "batch_size": 5}
+    save_enlarged(tmp_path / "small", enlarger, tmp_path / "large", of_enlarger, step=20)
+
+    opened = PaintingGenerator.from_pretrained(tmp_path / "large")
+    assert opened.side == 128
+    z = opened.latents(2)
+    torch.testing.assert_close(opened.paint(z), enlarger(small(z)).clamp(-1, 1))
+    card = ModelCard.load(tmp_path / "large" / "README.md").text
+    for words in (
+        "modern, 128 pixels", "1,234 (fingerprint `abc`)", "Steps: 10, 64 paintings each",
+        "Painted at 32 pixels, then enlarged 4 times",
+        "77 paintings (synthetic, fingerprint `def`)",
+        "20 steps, 5 patches each",
+    ):  # fmt: skip
+        assert words in card
+
+
+def test_a_dcgan_is_not_enlarged(folder, tmp_path):
+    with pytest.raises(BrushworkError, match="no styles"):
+        save_enlarged(folder, Enlarger(2, width=6), tmp_path / "large", TRAINING, step=1)

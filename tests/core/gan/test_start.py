@@ -6,9 +6,10 @@ from safetensors.torch import save_file
 
 from brushwork.errors import BrushworkError
 from brushwork.gan.dcgan import DCGANConfig, Generator
+from brushwork.gan.enlarger import Enlarger, PatchDiscriminator
 from brushwork.gan.generator import PaintingGenerator
 from brushwork.gan.networks import build_networks
-from brushwork.gan.save import save_generator
+from brushwork.gan.save import save_enlarged, save_generator
 from brushwork.gan.start import initialise_from
 from brushwork.training.run import STATE
 from brushwork.training.state import pack
@@ -177,3 +178,21 @@ def test_networks_of_the_same_shape_are_copied_whole(tmp_path):
             for p in network.parameters()
         )
     )
+
+
+def test_an_enlarged_generator_initialises_without_its_enlarger(tmp_path):
+    torch.manual_seed(0)
+    trained, _ = build_networks("modern", 32, 4)
+    save_generator(trained, tmp_path / "small", TRAINING, 10, "averaged")
+    enlarger = Enlarger(4, width=6)
+    run = tmp_path / "run"
+    save_enlarged(tmp_path / "small", enlarger, run / "generator", TRAINING, step=1)
+    G, D = initialised(run, "modern")
+    assert_same_weights(G, trained)
+    # The state of a run of train_enlarger.py holds other networks.
+    state = pack({"E": enlarger, "D": PatchDiscriminator()}, {})
+    save_file({k: v.contiguous() for k, v in state.items()}, run / STATE)
+    for ours, same in zip(initialised(run, "modern"), (G, D), strict=True):
+        assert_same_weights(ours, same)
+    larger, _ = initialised(run, "modern", side=64)
+    assert torch.equal(larger.to_rgb.weight, trained.to_rgb.weight)

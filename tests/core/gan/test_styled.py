@@ -4,14 +4,14 @@ from torch import nn
 
 from brushwork.errors import BrushworkError
 from brushwork.gan import dcgan
+from brushwork.gan.enlarger import Enlarger
 from brushwork.gan.styled import (
-    MIN_FOLDED_SIDE,
     Discriminator,
     Generator,
     SkipLayerExcitation,
     StyledConfig,
-    UpsamplingConvolution,
     minibatch_deviation,
+    with_enlarger,
 )
 
 
@@ -123,14 +123,33 @@ def test_gradients_reach_every_weight():
     assert not any(isinstance(m, nn.MaxPool2d) for m in D.modules())
 
 
-@pytest.mark.parametrize("side", [4, MIN_FOLDED_SIDE, 11])
-def test_upsampling_and_convolution_in_one_are_the_two_layers(side):
+@pytest.mark.parametrize("factor", [2, 4, 8])
+def test_an_enlarger_stands_behind_the_generator(factor):
     torch.manual_seed(0)
-    layers = UpsamplingConvolution(3, 5).double()
-    x = torch.randn(2, 3, side, side).double().requires_grad_()
-    folded, one_by_one = layers(x), layers[1](layers[0](x))
-    torch.testing.assert_close(folded, one_by_one)
-    slopes = [
-        torch.autograd.grad(y.square().sum(), [x, layers[1].weight]) for y in (folded, one_by_one)
-    ]
-    torch.testing.assert_close(*slopes)
+    small = Generator(StyledConfig(side=32, width=4, classes=("a", "b"), aspect="3:2")).eval()
+    enlarger = Enlarger(factor, width=6)
+    for parameter in enlarger.parameters():
+        torch.nn.init.normal_(parameter, std=0.1)
+    whole = with_enlarger(small, enlarger).eval()
+    assert whole.config.side == 32 * factor and whole.config.painted_side == 32
+    assert whole.config.without_enlarger() == small.config
+    z, y = torch.randn(3, 100), torch.tensor([0, 1, 0])
+    images = whole(z, y)
+    assert images.shape == (3, 3, 32 * factor, 48 * factor)
+    torch.testing.assert_close(images, enlarger(small(z, y)).clamp(-1, 1))
+    assert small.enlarger is None
+    rebuilt = Generator(whole.config)
+    rebuilt.load_state_dict(whole.state_dict())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "words"),
+    [
+        ({"side": 192, "enlargement": 3}, "`enlargement` is 3"),
+        ({"side": 255, "enlargement": 4}, "no multiple of 4"),
+        ({"side": 64, "enlargement": 4}, "`side` is 16"),
+    ],
+)
+def test_an_enlargement_that_is_not_possible_is_an_error(wrong, words):
+    with pytest.raises(BrushworkError, match=words):
+        StyledConfig(**wrong)

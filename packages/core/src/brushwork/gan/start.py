@@ -12,6 +12,7 @@ from torch import Tensor
 
 from brushwork.errors import BrushworkError
 from brushwork.gan import styled
+from brushwork.gan.enlarger import Enlarger, PatchDiscriminator
 from brushwork.gan.generator import PaintingGenerator
 from brushwork.gan.networks import Discriminator, Generator, architecture_of
 from brushwork.training.run import STATE
@@ -107,6 +108,43 @@ def initialise_from(start: str | Path, G: Generator, D: Discriminator) -> Copied
             "twice the `side`"
         )
     return counted
+
+
+def initialise_enlarger(start: str | Path, E: Enlarger, D: PatchDiscriminator) -> None:
+    """Load the weights of a trained enlarger into `E`, and of its discriminator into `D`.
+
+    What details look like differs less between sets of paintings than what they show. So an
+    enlarger for another generator needs a fraction of the steps of a new one.
+
+    Args:
+        start: a run of `train_enlarger.py`; or the checkpoint of an enlarged generator, as
+            `PaintingGenerator.from_pretrained` takes it, for `E` alone.
+        E: an enlarger of the same factor and width.
+        D: a new discriminator.
+
+    Raises:
+        BrushworkError: there is no such run or checkpoint, it has no enlarger, or one of another
+            factor or width; or its state is broken.
+    """
+    network = PaintingGenerator.from_pretrained(start).network
+    trained = network.enlarger if isinstance(network, styled.Generator) else None
+    if trained is None:
+        raise BrushworkError(
+            f"{start} has no enlarger to start from; give a run of train_enlarger.py"
+        )
+    for name in ("factor", "width"):
+        if getattr(trained, name) != getattr(E, name):
+            raise BrushworkError(
+                f"the enlarger of {start} has `{name}` {getattr(trained, name)}, not "
+                f"{getattr(E, name)}; pass the same"
+            )
+    E.load_state_dict(trained.state_dict())
+    state = Path(start) / STATE
+    if state.is_file():
+        try:
+            unpack(load_file(state), {"D": D}, {})
+        except (RuntimeError, LookupError, SafetensorError) as error:
+            raise BrushworkError(f"cannot start from {start}: {state} is broken") from error
 
 
 def fitting(own: Mapping[str, Tensor], trained: Mapping[str, Tensor]) -> dict[str, Tensor]:

@@ -54,7 +54,7 @@ class StyledConfig:
         aspect: W to H, one of `brushwork.data.aspects.Aspect`.
         enlargement: how many times larger the images are than those of the levels: 1 without an
             enlarger, or one of `brushwork.gan.enlarger.FACTORS`.
-        enlarger_width: channels of the enlarger.
+        enlarger_width: channels of the enlarger; 0 without one.
 
     Raises:
         BrushworkError: `painted_side` is not one of `SIDES`, `latent_dim` is below 1, `width` is
@@ -68,7 +68,7 @@ class StyledConfig:
     full_side: bool = True
     aspect: Aspect = "1:1"
     enlargement: int = 1
-    enlarger_width: int = 48
+    enlarger_width: int = 0
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))  # JSON has lists, not tuples
@@ -90,7 +90,7 @@ class StyledConfig:
 
     def without_enlarger(self) -> "StyledConfig":
         """Return the shape of the levels alone."""
-        return replace(self, side=self.painted_side, enlargement=1)
+        return replace(self, side=self.painted_side, enlargement=1, enlarger_width=0)
 
     @property
     def coarsest(self) -> tuple[int, int]:
