@@ -36,7 +36,7 @@ from brushwork.data.open import open_data
 from brushwork.data.selection import select
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.gan import styled
-from brushwork.gan.enlarger import Enlarger, PatchDiscriminator, enlarger_loss, patch_batch
+from brushwork.gan.enlarger import PatchDiscriminator, enlarger_loss, patch_batch
 from brushwork.gan.generator import PaintingGenerator
 from brushwork.gan.losses import hinge_discriminator_loss
 from brushwork.gan.save import save_enlarged
@@ -159,7 +159,7 @@ def main(cfg: Config) -> None:
 
     # Build the networks; the seed determines their weights and all later random numbers.
     set_seed(cfg.seed)
-    E = Enlarger(cfg.factor, cfg.width)
+    E = styled.new_enlarger(network.config.with_enlarger(cfg.factor, cfg.width))
     D = PatchDiscriminator()
     if cfg.start and not (cfg.out / STATE).exists():  # a resumed run has its own weights
         initialise_enlarger(cfg.start, E, D)
@@ -240,13 +240,15 @@ def main(cfg: Config) -> None:
                 share=share,
             ).to(device)
             with accelerator.autocast():
-                fakes = E(torch.cat([patches.small, patches.generated]))  # (2 B, 3, F P, F P)
+                fakes = E(
+                    torch.cat([patches.small, patches.generated]), patches.noise
+                )  # (2 B, 3, F P, F P)
 
             # Discriminator: tell patches of paintings from enlarged ones.
             D.requires_grad_(True)
             opt_D.zero_grad()
             with accelerator.autocast():
-                real_logits, fake_logits = D(patches.large), D(fakes.detach())
+                real_logits, fake_logits = D(patches.real), D(fakes.detach())
             loss_D = hinge_discriminator_loss(real_logits.float(), fake_logits.float())
             accelerator.backward(loss_D)
             average_gradients(D.parameters())

@@ -11,11 +11,13 @@ import torch
 from onnx import numpy_helper
 from torch import nn
 
-from brushwork import ArtistClassifier, checkpoint, runtime
+from brushwork import ArtistClassifier, PaintingGenerator, checkpoint, runtime
 from brushwork.classifier.network import grad_cam
 from brushwork.classifier.strangers import Strangers, strangeness
 from brushwork.errors import BrushworkError
 from brushwork.export import _has_linear_head, export, known_probability, store_weights
+from brushwork.gan.enlarger import Enlarger
+from brushwork.gan.save import save_enlarged
 from brushwork.runtime.graphs import Graph
 
 
@@ -29,6 +31,20 @@ def test_a_generator_becomes_graphs_with_its_config_and_card(exports, checkpoint
     assert graphs["differences"]["largest"] <= 1e-4
     assert (folder / "README.md").read_bytes() == (before / "README.md").read_bytes()
     assert {file.name for file in exports["dcgan"].iterdir()} == names - {"styles.onnx"}
+
+
+def test_an_enlarged_generator_is_exported_whole(checkpoints, tmp_path):
+    torch.manual_seed(0)
+    enlarger = Enlarger(4, width=6, size=(32, 48))
+    nn.init.normal_(enlarger.to_rgb.weight, std=0.1)
+    training = checkpoint.load_config(checkpoints["modern"])["training"]
+    save_enlarged(checkpoints["modern"], enlarger, tmp_path / "large", training, step=1)
+    export(tmp_path / "large", tmp_path / "exported", precision="fp32")
+    before = PaintingGenerator.from_pretrained(tmp_path / "large")
+    after = runtime.PaintingGenerator.from_pretrained(tmp_path / "exported")
+    assert (after.height, after.width) == (128, 192)
+    pictures, others = (g.sample(3, seed=1, to="array").astype(int) for g in (before, after))
+    assert np.abs(pictures - others).max() <= 1
 
 
 def test_graphs_hold_no_path_of_this_machine(exports):

@@ -24,13 +24,24 @@ def numbered(num, height, width, factor):
 @pytest.mark.parametrize("factor", [2, 4, 8])
 def test_a_new_enlarger_interpolates(factor):
     x = torch.rand(2, 3, 16, 24) * 2 - 1
-    enlarged = Enlarger(factor, width=6)(x)
+    enlarged = Enlarger(factor, width=6, size=(16, 24))(x)
     expected = F.interpolate(x, (16 * factor, 24 * factor), mode="bilinear")
     torch.testing.assert_close(enlarged, expected)
 
 
+def test_the_details_depend_on_the_noise_and_without_one_on_that_of_the_network():
+    E = Enlarger(2, width=6, size=(16, 16))
+    torch.nn.init.normal_(E.to_rgb.weight, std=0.1)
+    x = torch.rand(2, 3, 16, 16)
+    assert not torch.allclose(E(x, torch.randn(2, 1, 16, 16)), E(x, torch.randn(2, 1, 16, 16)))
+    torch.testing.assert_close(E(x), E(x, E.noise.expand(2, -1, -1, -1)))
+    copy = Enlarger(2, width=6, size=(16, 16))
+    copy.load_state_dict(E.state_dict())
+    torch.testing.assert_close(copy(x), E(x))
+
+
 def test_gradients_reach_every_weight():
-    E, D = Enlarger(4, width=6), PatchDiscriminator(width=4)
+    E, D = Enlarger(4, width=6, size=(16, 16)), PatchDiscriminator(width=4)
     torch.nn.init.normal_(E.to_rgb.weight, std=0.1)  # at 0, it stops the other gradients
     logits = D(E(torch.randn(2, 3, 16, 16)))
     assert logits.shape == (2, 1, 8, 8)
@@ -58,6 +69,7 @@ def test_patches_of_paintings_are_pairs_and_each_place_and_side_occurs():
         patches = patch_batch(large, small, small, rows, step=step, batch_size=3, side=8, seed=1)
         assert patches.large.shape == (3, 3, 32, 32)
         assert patches.small.shape == patches.generated.shape == (3, 3, 8, 8)
+        assert patches.noise.shape == (6, 1, 8, 8)
         torch.testing.assert_close(F.avg_pool2d(patches.large, 4), patches.small)
         for patch in patches.small:
             pixels = ((patch + 1) * 127.5).round().byte().permute(1, 2, 0).numpy()
@@ -95,13 +107,16 @@ def test_patches_depend_on_seed_and_step_and_processes_share_them():
         assert not torch.equal(whole.small, other.small)
         assert not torch.equal(whole.generated, other.generated)
     parts = [batch(share=slice(0, 3)), batch(share=slice(3, 6))]
-    for a, *halves in zip(whole, *parts, strict=True):
-        assert torch.equal(a, torch.cat(halves))
+    for name in ("large", "small", "generated", "others"):
+        assert torch.equal(getattr(whole, name), torch.cat([getattr(p, name) for p in parts]))
+    of_parts = [part.noise.unflatten(0, (2, 3)) for part in parts]
+    assert torch.equal(whole.noise.unflatten(0, (2, 6)), torch.cat(of_parts, dim=1))
 
 
 def test_the_loss_of_a_hand_computed_case():
     small, generated = torch.full((1, 3, 2, 2), 0.5), torch.full((1, 3, 2, 2), -0.5)
-    patches = Patches(torch.full((1, 3, 8, 8), 0.25), small, generated)
+    noise = torch.zeros(2, 1, 2, 2)
+    patches = Patches(torch.full((1, 3, 8, 8), 0.25), small, generated, generated, noise)
     enlarged = torch.cat([torch.full((1, 3, 8, 8), 0.75), torch.full((1, 3, 8, 8), -0.5)])
     loss = enlarger_loss(torch.tensor([1.0, 3.0]), enlarged, patches)
     # Details: |0.75 - 0.25|. Reduced: |0.75 - 0.5| for one of two images.
@@ -114,8 +129,8 @@ def test_an_enlarger_learns_details_that_interpolation_lacks():
     torch.manual_seed(0)
     squares = F.interpolate(torch.rand(8, 3, 6, 6) * 2 - 1, scale_factor=4)
     small = reduce(squares, 12)
-    patches = Patches(squares[:4], small[:4], small[4:])
-    E = Enlarger(2, width=16)
+    patches = Patches(squares[:4], small[:4], small[4:], squares[4:], torch.zeros(8, 1, 12, 12))
+    E = Enlarger(2, width=16, size=(12, 12))
     before = (E(small) - squares).abs().mean((1, 2, 3))
     optimizer = torch.optim.Adam(E.parameters(), 5e-3)
     for _ in range(100):

@@ -153,7 +153,7 @@ def test_an_enlarged_generator_opens_and_its_card_tells_of_both_trainings(tmp_pa
     small = styled.Generator(styled.StyledConfig(side=32, width=4)).eval()
     torch.nn.init.normal_(small.to_rgb.weight, std=0.1)  # pictures that differ clearly
     save_generator(small, tmp_path / "small", TRAINING, 10, "averaged")
-    enlarger = Enlarger(4, width=6)
+    enlarger = Enlarger(4, width=6, size=(32, 32))
     torch.nn.init.normal_(enlarger.to_rgb.weight, std=0.1)
     of_enlarger = TRAINING | {"num_paintings": 77, "fingerprint": "def", "batch_size": 5}
     save_enlarged(tmp_path / "small", enlarger, tmp_path / "large", of_enlarger, step=20)
@@ -174,4 +174,6 @@ def test_an_enlarged_generator_opens_and_its_card_tells_of_both_trainings(tmp_pa
 
 def test_a_dcgan_is_not_enlarged(folder, tmp_path):
     with pytest.raises(BrushworkError, match="no styles"):
-        save_enlarged(folder, Enlarger(2, width=6), tmp_path / "large", TRAINING, step=1)
+        save_enlarged(
+            folder, Enlarger(2, width=6, size=(32, 32)), tmp_path / "large", TRAINING, step=1
+        )

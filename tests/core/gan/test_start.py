@@ -184,7 +184,7 @@ def test_an_enlarged_generator_initialises_without_its_enlarger(tmp_path):
     torch.manual_seed(0)
     trained, _ = build_networks("modern", 32, 4)
     save_generator(trained, tmp_path / "small", TRAINING, 10, "averaged")
-    enlarger = Enlarger(4, width=6)
+    enlarger = Enlarger(4, width=6, size=(32, 32))
     run = tmp_path / "run"
     save_enlarged(tmp_path / "small", enlarger, run / "generator", TRAINING, step=1)
     G, D = initialised(run, "modern")

@@ -127,7 +127,7 @@ def test_gradients_reach_every_weight():
 def test_an_enlarger_stands_behind_the_generator(factor):
     torch.manual_seed(0)
     small = Generator(StyledConfig(side=32, width=4, classes=("a", "b"), aspect="3:2")).eval()
-    enlarger = Enlarger(factor, width=6)
+    enlarger = Enlarger(factor, width=6, size=(32, 48))
     for parameter in enlarger.parameters():
         torch.nn.init.normal_(parameter, std=0.1)
     whole = with_enlarger(small, enlarger).eval()

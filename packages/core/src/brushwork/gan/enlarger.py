@@ -37,27 +37,43 @@ NUM_BLOCKS = 6
 class Enlarger(nn.Module):
     """Enlarge images (N, 3, H, W) in [-1, 1] to (N, 3, F H, F W), of about the same range.
 
-    A new enlarger interpolates; training adds the details.
+    A new enlarger interpolates; training adds the details. They depend on noise, too. From a smooth
+    image alone the network could only make regular details: it hatched skies and woods with fine
+    parallel lines. After training the noise is the same for all images, like a canvas.
+
+    Args:
+        factor: F, one of `FACTORS`.
+        width: C, at least 2.
+        size: H and W.
     """
 
-    def __init__(self, factor: int, width: int) -> None:
+    noise: Tensor
+
+    def __init__(self, factor: int, width: int, size: tuple[int, int]) -> None:
         super().__init__()
         self.factor, self.width = factor, width
-        self.first = nn.Conv2d(3, width, 3, padding=1)
+        self.register_buffer("noise", torch.randn(1, 1, *size))
+        self.first = nn.Conv2d(4, width, 3, padding=1)
         self.blocks = nn.Sequential(*[ResidualBlock(width) for _ in range(NUM_BLOCKS)])
         half = width // 2
-        levels: list[nn.Module] = [UpsamplingConvolution(width, half), nn.LeakyReLU(0.2)]
-        levels.append(ResidualBlock(half))
-        for _ in range(int(math.log2(factor)) - 1):
-            levels += [UpsamplingConvolution(half, half), nn.LeakyReLU(0.2)]
+        levels: list[nn.Module] = []
+        for level in range(int(math.log2(factor))):
+            levels += [UpsamplingConvolution(half if level else width, half), nn.LeakyReLU(0.2)]
+            levels += [nn.Conv2d(half, half, 3, padding=1), nn.LeakyReLU(0.2)]
         self.levels = nn.Sequential(*levels)
         self.to_rgb = nn.Conv2d(half, 3, 3, padding=1)
         for parameter in self.to_rgb.parameters():
             nn.init.zeros_(parameter)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Enlarge images `x` (N, 3, H, W) in [-1, 1]."""
-        h = self.first(x)
+    def forward(self, x: Tensor, noise: Tensor | None = None) -> Tensor:
+        """Enlarge images.
+
+        Args:
+            x: (N, 3, H, W) in [-1, 1]; with `noise` of any size.
+            noise: standard normal, (N, 1, H, W); None takes the one of the network.
+        """
+        noise = self.noise.expand(len(x), -1, -1, -1) if noise is None else noise
+        h = self.first(torch.cat([x, noise], 1))
         details = self.to_rgb(self.levels(h + self.blocks(h)))
         return details + F.interpolate(x, scale_factor=self.factor, mode="bilinear")
 
@@ -110,11 +126,20 @@ class Patches(NamedTuple):
         large: of paintings, (B, 3, F P, F P).
         small: the same parts of the reduced paintings, (B, 3, P, P).
         generated: of generated pictures, (B, 3, P, P).
+        others: of other places of the paintings, (B, 3, F P, F P).
+        noise: standard normal, (2 B, 1, P, P), for `small` and then `generated`.
     """
 
     large: Tensor
     small: Tensor
     generated: Tensor
+    others: Tensor
+    noise: Tensor
+
+    @property
+    def real(self) -> Tensor:
+        """What the discriminator takes as painted, (2 B, 3, F P, F P)."""
+        return torch.cat([self.large, self.others])
 
     def to(self, device: torch.device) -> "Patches":
         """Move the patches to a device, channels last in memory."""
@@ -148,9 +173,10 @@ def patch_batch(
     """
     factor = large.shape[1] // small.shape[1]
     rng = random_numbers(seed, AUGMENTATION, step)
-    corners = rng.integers((np.array(small.shape[1:3]) - side) + 1, size=(2, batch_size, 2))
-    mirrored = rng.random((2, batch_size)) < 0.5
+    corners = rng.integers((np.array(small.shape[1:3]) - side) + 1, size=(3, batch_size, 2))
+    mirrored = rng.random((3, batch_size)) < 0.5
     pictures = rng.integers(len(generated), size=batch_size)
+    noise = rng.standard_normal((2, batch_size, 1, side, side), dtype=np.float32)
     paintings = rows[batch_positions(step, batch_size, len(rows), seed)]
 
     def cut(images: NDArray[np.uint8], chosen: NDArray[np.int64], which: int, by: int) -> Tensor:
@@ -166,6 +192,8 @@ def patch_batch(
         large=cut(large, paintings, 0, factor),
         small=cut(small, paintings, 0, 1),
         generated=cut(generated, pictures, 1, 1),
+        others=cut(large, paintings, 2, factor),
+        noise=torch.from_numpy(noise[:, share]).flatten(0, 1),
     )
 
 

@@ -138,7 +138,8 @@ def initialise_enlarger(start: str | Path, E: Enlarger, D: PatchDiscriminator) -
                 f"the enlarger of {start} has `{name}` {getattr(trained, name)}, not "
                 f"{getattr(E, name)}; pass the same"
             )
-    E.load_state_dict(trained.state_dict())
+    # The noise has the size of the images, which may differ.
+    E.load_state_dict(trained.state_dict() | {"noise": E.noise})
     state = Path(start) / STATE
     if state.is_file():
         try:

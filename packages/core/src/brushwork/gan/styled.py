@@ -92,6 +92,11 @@ class StyledConfig:
         """Return the shape of the levels alone."""
         return replace(self, side=self.painted_side, enlargement=1, enlarger_width=0)
 
+    def with_enlarger(self, factor: int, width: int) -> "StyledConfig":
+        """Return the shape with an enlarger of this factor and width."""
+        side = self.painted_side * factor
+        return replace(self, side=side, enlargement=factor, enlarger_width=width)
+
     @property
     def coarsest(self) -> tuple[int, int]:
         """Height and width of the coarsest feature map, h and w.
@@ -154,9 +159,7 @@ class Generator(nn.Module):
         # Latents have deviation 1, so embeddings of 0.1 would hardly change the style.
         if self.label is not None:
             nn.init.normal_(self.label.weight, 0.0, 0.5)
-        self.enlarger = (
-            Enlarger(config.enlargement, config.enlarger_width) if config.enlargement > 1 else None
-        )
+        self.enlarger = new_enlarger(config) if config.enlargement > 1 else None
 
     def styles(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         """Map latents to styles.
@@ -200,6 +203,12 @@ class Generator(nn.Module):
         return self.paint(self.styles(z, y))
 
 
+def new_enlarger(config: StyledConfig) -> Enlarger:
+    """Build the untrained enlarger of a generator of this shape."""
+    size = height_and_width(config.painted_side, config.aspect)
+    return Enlarger(config.enlargement, config.enlarger_width, size)
+
+
 def with_enlarger(network: Generator, enlarger: Enlarger) -> Generator:
     """Put a trained enlarger behind a generator without one.
 
@@ -207,13 +216,7 @@ def with_enlarger(network: Generator, enlarger: Enlarger) -> Generator:
         network: the generator; it stays as it is.
         enlarger: shared with the result, not copied.
     """
-    config = replace(
-        network.config,
-        side=network.config.side * enlarger.factor,
-        enlargement=enlarger.factor,
-        enlarger_width=enlarger.width,
-    )
-    whole = Generator(config)
+    whole = Generator(network.config.with_enlarger(enlarger.factor, enlarger.width))
     whole.enlarger = None
     whole.load_state_dict(network.state_dict())
     whole.enlarger = enlarger
