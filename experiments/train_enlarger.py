@@ -97,7 +97,7 @@ class Config:
     factor: Literal[2, 4, 8] = 4
     """How many times larger the pictures become. Paintings of fewer pixels than this gives have no
     details to learn."""
-    width: Annotated[int, Range(2, 1024)] = 48
+    width: Annotated[int, Range(2, 1024)] = 32
     """Channels of the enlarger."""
     patch: Annotated[int, Range(8, 256)] = 16
     """Side of the patches to enlarge, in pixels before enlarging."""

@@ -74,7 +74,8 @@ def bundle(
         for stage in _stages(home / KEPT, finished=source, num=num_stages):
             _copy_halved(stage, partial / KEPT / stage.name)
     curves = home / CURVES
-    if curves.is_file():
+    # The curves of a run of train_enlarger.py are not those of a GAN.
+    if curves.is_file() and "enlarger" not in config.get("training", {}):
         lines = curves.read_text(encoding="utf-8").splitlines()
         every = -(-len(lines) // MAX_CURVE_POINTS)
         (partial / CURVES).write_text("\n".join(lines[::every]) + "\n", encoding="utf-8")

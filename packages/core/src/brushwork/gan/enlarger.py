@@ -59,7 +59,10 @@ class Enlarger(nn.Module):
         levels: list[nn.Module] = []
         for level in range(int(math.log2(factor))):
             levels += [UpsamplingConvolution(half if level else width, half), nn.LeakyReLU(0.2)]
-            levels += [nn.Conv2d(half, half, 3, padding=1), nn.LeakyReLU(0.2)]
+            if level:
+                levels += [nn.Conv2d(half, half, 3, padding=1), nn.LeakyReLU(0.2)]
+            else:
+                levels += [ResidualBlock(half)]
         self.levels = nn.Sequential(*levels)
         self.to_rgb = nn.Conv2d(half, 3, 3, padding=1)
         for parameter in self.to_rgb.parameters():
@@ -75,7 +78,7 @@ class Enlarger(nn.Module):
         noise = self.noise.expand(len(x), -1, -1, -1) if noise is None else noise
         h = self.first(torch.cat([x, noise], 1))
         details = self.to_rgb(self.levels(h + self.blocks(h)))
-        return details + F.interpolate(x, scale_factor=self.factor, mode="bilinear")
+        return details + F.interpolate(x, scale_factor=self.factor, mode="bicubic")
 
 
 class ResidualBlock(nn.Module):
