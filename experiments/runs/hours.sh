@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
-# Landscapes of 64 pixels for an hour, then of 128 pixels, and Claude Monet at 64 pixels; all without a
-# pretrained network.
+# Landscapes of 64 pixels for an hour, then of 128 pixels, and Claude Monet at 64 pixels; landscapes and
+# Monet enlarged to 256 pixels; all without a pretrained network.
 #
 #   experiments/runs/hours.sh PAINTINGS [OUT]
 #
-# The trainings take 60, 75 and about 8 minutes of one AMX core (bf16). You can interrupt the script
+# The trainings take 60, 75, about 8, 30 and 8 minutes of one AMX core (bf16). You can interrupt the script
 # at any time; the same command continues. Expected numbers: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -19,5 +19,13 @@ hour=(--recipe modern --genre landscape --decay linear --ema-half-life 20000 --k
 paint landscapes "${hour[@]}" --minutes 60
 paint larger "${hour[@]}" --minutes 75 --side 128 --width 16 --start "$out/landscapes"
 paint monet --recipe one-artist --artist "Claude Monet" --start "$out/landscapes"
-uv run experiments/evaluate_gan.py "$out/landscapes" "$out/larger" --data "$paintings" \
+
+enlarge() {  # enlarge NAME FLAGS...
+    uv run accelerate launch experiments/train_enlarger.py --generator "$out/$1" --data "$paintings" \
+        --out "$out/enlarged-$1" --resume "${@:2}"
+}
+
+enlarge landscapes --genre landscape --minutes 30
+enlarge monet --artist "Claude Monet" --start "$out/enlarged-landscapes" --minutes 8
+uv run experiments/evaluate_gan.py "$out/landscapes" "$out/larger" "$out/enlarged-landscapes" --data "$paintings" \
     --genre landscape --out "$out/report"

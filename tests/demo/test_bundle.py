@@ -43,6 +43,16 @@ def test_metrics_are_in_the_config_and_in_the_card(bundled):
     assert "| `fid_pixels` | 12.5 |" in (bundled / "README.md").read_text()
 
 
+def test_the_card_says_what_a_person_sees(run_folder, tmp_path):
+    folder = bundle(
+        str(run_folder / "generator"), "meadows", appearance="Meadows, too green.", into=tmp_path
+    )
+    assert (
+        "- A person sees: Meadows, too green.\n- The pictures" in (folder / "README.md").read_text()
+    )
+    assert json.loads((folder / "config.json").read_text())["appearance"] == "Meadows, too green."
+
+
 def test_a_name_that_is_a_path_is_refused(run_folder, tmp_path):
     with pytest.raises(BrushworkError, match="lower-case letters, digits and hyphens"):
         bundle(str(run_folder / "generator"), "../evil", into=tmp_path)

@@ -123,6 +123,12 @@ def parser() -> argparse.ArgumentParser:
         help="seed of the picture that stands for a generator on the page (default: %(default)s)",
     )
     bundle.add_argument(
+        "--appearance",
+        default="",
+        metavar="TEXT",
+        help="what a person sees in the pictures, and what is wrong with them, for the model card",
+    )
+    bundle.add_argument(
         "--about",
         metavar="DATA",
         help="data, as train_classifier.py takes it, from which to describe each artist in a line",
@@ -163,6 +169,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 report=args.report,
                 about=args.about,
                 cover=args.cover,
+                appearance=args.appearance,
             )
             print(folder)
         else:

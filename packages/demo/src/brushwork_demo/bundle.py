@@ -32,6 +32,7 @@ def bundle(
     report: Path | None = None,
     about: str | None = None,
     cover: int = 0,
+    appearance: str = "",
     into: Path = BUNDLED,
 ) -> Path:
     """Copy a checkpoint in half precision, with earlier stages of its run and its metrics.
@@ -43,6 +44,8 @@ def bundle(
         report: `report.json` of `evaluate_gan.py`; the metrics of its first set of fakes are shown.
         about: data as for --data of `train_classifier.py`, from which to describe each artist.
         cover: seed of the picture that stands for a generator on the page.
+        appearance: what a person sees in a generator's pictures, and what is wrong with them, for
+            its card.
         into: the folder of bundled checkpoints.
 
     Returns:
@@ -62,6 +65,8 @@ def bundle(
         if not checkpoint.is_generator(config):
             raise BrushworkError(f"{source} is a classifier; `report` is for generators only")
         additions["results"] = _metrics(report)
+    if appearance:
+        additions["appearance"] = appearance
     if about is not None:
         additions["about_artists"] = describe_artists(about, config.get("artists", []))
     # Written beside the target and renamed at the end: the old target may be the source.
@@ -101,7 +106,8 @@ def _copy_halved(source: Path, target: Path, additions: Mapping[str, Any] | None
     Args:
         source: the checkpoint folder.
         target: a new folder.
-        additions: keys added to `config.json`; with `results`, the model card is written again.
+        additions: keys added to `config.json`; with one that the model card of a generator shows,
+            the card is written again.
     """
     target.mkdir(parents=True)
     for file in source.iterdir():
@@ -115,7 +121,7 @@ def _copy_halved(source: Path, target: Path, additions: Mapping[str, Any] | None
         save_file(halved, target / checkpoint.WEIGHTS, metadata={"format": "pt"})
         config[checkpoint.DIGEST] = checkpoint.weights_digest(target)
     write_json(target / checkpoint.CONFIG, config)
-    if additions and "results" in additions:
+    if additions and {"results", "appearance"} & additions.keys():
         write_text(target / checkpoint.CARD, model_card(config))
 
 

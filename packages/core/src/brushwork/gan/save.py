@@ -89,7 +89,8 @@ def model_card(config: Mapping[str, Any]) -> str:
 
     Args:
         config: the checkpoint's config. Metrics under "results", a number for each key, are shown
-            in a table and, as `huggingface_hub.EvalResult`, in the front matter.
+            in a table and, as `huggingface_hub.EvalResult`, in the front matter. The text under
+            "appearance" describes the pictures.
     """
     from huggingface_hub import EvalResult, ModelCardData
 
@@ -151,6 +152,8 @@ def _body(config: Mapping[str, Any]) -> str:
             f"{enlarger['step']:,} steps, {enlarger['batch_size']} patches each (seed "
             f"{enlarger['seed']})"
         )
+    appearance = config.get("appearance", "")
+    seen = f"- A person sees: {appearance}\n" if appearance else ""
     licence = "Rights in the training paintings may restrict the use of the model and its pictures."
     if training.get("license"):
         licence = f"The licence of the model is {training['license']}."
@@ -182,7 +185,7 @@ for i, picture in enumerate(generator.sample(16, seed=0)):
 
 ## Limits
 
-- The pictures resemble the training paintings in subject and style. The only size is
+{seen}- The pictures resemble the training paintings in subject and style. The only size is
   {width} x {height} pixels.
 - After training on few paintings, a picture may be a near copy of one. Compare the pictures with
   their nearest training paintings before you call them new.
