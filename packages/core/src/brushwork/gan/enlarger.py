@@ -75,7 +75,8 @@ class Enlarger(nn.Module):
             x: (N, 3, H, W) in [-1, 1]; with `noise` of any size.
             noise: standard normal, (N, 1, H, W); None takes the one of the network.
         """
-        noise = self.noise.expand(len(x), -1, -1, -1) if noise is None else noise
+        if noise is None:
+            noise = self.noise.expand(x.shape[0], -1, -1, -1)  # exports have no len(x)
         h = self.first(torch.cat([x, noise], 1))
         details = self.to_rgb(self.levels(h + self.blocks(h)))
         return details + F.interpolate(x, scale_factor=self.factor, mode="bicubic")
