@@ -108,7 +108,7 @@ class Config:
     """Patches of paintings per step, over all processes; as many of generated pictures."""
     lr: Positive = 2e-4
     """Adam's learning rate."""
-    decay: Decay | None = "linear"
+    decay: Decay | None = None
     """Let the learning rate fall to 0 at the end, along a line or half a cosine."""
     ema_half_life: Count = 5_000
     """Half-life, in patches, of the moving average of the enlarger's weights, which is saved."""

@@ -109,8 +109,9 @@ class PatchDiscriminator(nn.Module):
     def __init__(self, width: int = 32) -> None:
         super().__init__()
         channels = [width, 2 * width, 4 * width]
-        layers: list[nn.Module] = []
-        for channels_in, channels_out in zip([3, *channels], channels, strict=False):
+        layers: list[nn.Module] = [spectral_norm(nn.Conv2d(3, width, 3, padding=1))]
+        layers.append(nn.LeakyReLU(0.2))
+        for channels_in, channels_out in zip([width, *channels], channels, strict=False):
             layers.append(spectral_norm(nn.Conv2d(channels_in, channels_out, 4, 2, 1)))
             layers.append(nn.LeakyReLU(0.2))
         layers.append(spectral_norm(nn.Conv2d(channels[-1], channels[-1], 3, padding=1)))
