@@ -110,7 +110,7 @@ class Config:
     """Adam's learning rate."""
     decay: Decay | None = None
     """Let the learning rate fall to 0 at the end, along a line or half a cosine."""
-    ema_half_life: Count = 5_000
+    ema_half_life: Count = 20_000
     """Half-life, in patches, of the moving average of the enlarger's weights, which is saved."""
     precision: Precision = "auto"
     seed: Seed = 0

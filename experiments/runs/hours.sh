@@ -4,7 +4,7 @@
 #
 #   experiments/runs/hours.sh PAINTINGS [OUT]
 #
-# The trainings take 60, 75, about 8, 30 and 8 minutes of one AMX core (bf16). You can interrupt the script
+# The trainings take 60, 75, about 8, 20 and 5 minutes of one AMX core (bf16). You can interrupt the script
 # at any time; the same command continues. Expected numbers: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -25,7 +25,7 @@ enlarge() {  # enlarge NAME FLAGS...
         --out "$out/enlarged-$1" --resume "${@:2}"
 }
 
-enlarge landscapes --genre landscape --minutes 30
-enlarge monet --artist "Claude Monet" --start "$out/enlarged-landscapes" --minutes 8
+enlarge landscapes --genre landscape
+enlarge monet --artist "Claude Monet" --start "$out/enlarged-landscapes" --steps 2500
 uv run experiments/evaluate_gan.py "$out/landscapes" "$out/larger" "$out/enlarged-landscapes" --data "$paintings" \
     --genre landscape --out "$out/report"
