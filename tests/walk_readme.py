@@ -30,7 +30,7 @@ else:
     from documents import commands
 
 SHORTER = {
-    r"(train_gan\.py(?!.*--(steps|minutes))\b)": r"\1 --steps 4",
+    r"(train_(gan|enlarger)\.py(?!.*--(steps|minutes))\b)": r"\1 --steps 4",
     r"--steps \d+": "--steps 4",
     r"--minutes (\d+)": lambda found: f"--minutes {int(found[1]) / 300:.2f}",
     r"--warmup \d+": "--warmup 1",
