@@ -166,8 +166,9 @@ def main(cfg: Config) -> None:
     average = copy.deepcopy(E).to(device)
     for part in (E, D):
         accelerator.prepare_model(part.to(memory_format=torch.channels_last), evaluation_mode=True)
-    # With spectral normalisation the discriminator learns slowly: with equal rates, the enlarger gets
-    # away with grain (two time scales: Heusel et al. 2017; these rates: Zhang et al. 2019, "SAGAN").
+    # With spectral normalisation the discriminator learns slowly: with equal rates, the enlarger
+    # gets away with grain. (Two time scales: Heusel et al. 2017; these rates: SAGAN, Zhang et al.
+    # 2019.)
     opt_E, opt_D = (
         accelerator.prepare(torch.optim.Adam(n.parameters(), lr, (0.5, 0.99), fused=True))
         for n, lr in ((E, cfg.lr), (D, 4 * cfg.lr))
