@@ -3,8 +3,8 @@ r"""Train a network that enlarges the pictures of a generator and adds the detai
     accelerate launch experiments/train_enlarger.py --generator runs/landscapes \
         --data paintings/ --genre landscape
 
-A GAN of 64 pixels learns compositions in an hour on a CPU; one of 256 pixels needs 16 times the
-computing. This adds the details in 20 minutes. Writes to --out: the trained `generator/`, which
+A GAN of 64 pixels learns compositions in an hour on a CPU; one of 256 pixels has 16 times the
+pixels. This adds the details in 20 minutes. Writes to --out: the trained `generator/`, which
 paints and enlarges and opens everywhere like the one of --generator; the generators in the `kept/`
 of that run, enlarged; sample grids in `samples/`; `curves.png` and `metrics.jsonl`. --resume
 continues a run that was stopped or killed, or trains a finished one longer.
@@ -89,7 +89,7 @@ class Config:
     """The generator whose pictures to enlarge: a run of train_gan.py --model modern, a checkpoint,
     or a name on the Hub."""
     start: str = ""
-    """Initialise from the enlarger of this run or checkpoint; a fraction of the steps is enough."""
+    """Initialise from the enlarger of this run or checkpoint."""
     # Best the paintings that the generator was trained on; these are the default of train_gan.py.
     selection: Selection = field(default_factory=lambda: Selection(data="synthetic:2000:4"))
     split: Literal["train", "test"] | None = None
@@ -349,7 +349,7 @@ def draw_curves(out: Path) -> None:
     lines = read_metrics(out)
     panels = {
         "loss": ("loss_D", "loss_G"),
-        "mean distance (of 2)": ("details", "reduced"),
+        "mean distance of pixels, at most 2": ("details", "reduced"),
     }
     figures.curves(
         {

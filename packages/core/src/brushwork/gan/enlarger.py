@@ -1,7 +1,7 @@
 """Enlarge generated pictures with a network that learned from paintings how details look.
 
 A GAN of small pictures learns in an hour on a CPU where sky, woods and water are; four times the
-side take sixteen times the computing. The details can be learned apart, from pairs of a painting
+side has sixteen times the pixels. The details can be learned apart, from pairs of a painting
 and its reduced copy, of which each painting gives thousands. Generating small pictures first and
 adding the details with further networks is the approach of LAPGAN (Denton et al. 2015, "Deep
 Generative Image Models using a Laplacian Pyramid of Adversarial Networks"). Network and losses are
@@ -26,6 +26,7 @@ from torch.nn import functional as F
 from torch.nn.utils.parametrizations import spectral_norm
 
 from brushwork.data.batches import AUGMENTATION, batch_positions, random_numbers, to_unit_range
+from brushwork.gan.losses import hinge_generator_loss
 from brushwork.gan.upsampling import UpsamplingConvolution
 
 FACTORS = (2, 4, 8)
@@ -206,7 +207,7 @@ class EnlargerLoss(NamedTuple):
     """The parts of the enlarger's loss, each a scalar.
 
     Attributes:
-        adversarial: the hinge loss of the generator: minus the mean logit.
+        adversarial: see `brushwork.gan.losses.hinge_generator_loss`.
         details: mean distance of enlarged paintings to the paintings.
         reduced: mean distance of enlarged images, reduced again, to the images before.
     """
@@ -235,7 +236,7 @@ def enlarger_loss(logits: Tensor, enlarged: Tensor, patches: Patches) -> Enlarge
     enlarged = enlarged.float()
     before = torch.cat([patches.small, patches.generated])
     return EnlargerLoss(
-        adversarial=-logits.float().mean(),
+        adversarial=hinge_generator_loss(logits.float()),
         details=(enlarged[: len(patches.large)] - patches.large).abs().mean(),
         reduced=(reduce(enlarged, before.shape[-1]) - before).abs().mean(),
     )

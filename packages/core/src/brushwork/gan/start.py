@@ -113,9 +113,6 @@ def initialise_from(start: str | Path, G: Generator, D: Discriminator) -> Copied
 def initialise_enlarger(start: str | Path, E: Enlarger, D: PatchDiscriminator) -> None:
     """Load the weights of a trained enlarger into `E`, and of its discriminator into `D`.
 
-    What details look like differs less between sets of paintings than what they show. So an
-    enlarger for another generator needs a fraction of the steps of a new one.
-
     Args:
         start: a run of `train_enlarger.py`; or the checkpoint of an enlarged generator, as
             `PaintingGenerator.from_pretrained` takes it, for `E` alone.
