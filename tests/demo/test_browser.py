@@ -346,9 +346,10 @@ def test_a_server_out_of_reach_is_reported_in_words_until_it_is_back(phone):
 
 
 def test_an_example_is_identified_at_a_click_and_the_examples_are_one_stop(page):
+    page.wait_for_selector("#examples button[tabindex='0']")
     assert page.locator("#examples button[tabindex='0']").count() == 1
     press(page, "ArrowRight", "#examples button[tabindex='0']")
-    assert page.evaluate("document.activeElement.ariaLabel") == "After claude monet 27"
+    assert page.evaluate("document.activeElement.ariaLabel") == "After Claude Monet 28"
     page.keyboard.press("Enter")
     page.wait_for_selector("#answer .answer li")
 

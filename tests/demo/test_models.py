@@ -54,8 +54,8 @@ def test_the_page_opens_on_the_best_bundled_generator():
     best = models.painter(None)
     assert best.side == max(painter.side for painter in models.painters.values())
     rivals = [p for p in models.painters.values() if p.side == best.side]
-    distances = [p.config["results"]["kid_tf_efficientnet_lite0"] for p in rivals]
-    assert best.config["results"]["kid_tf_efficientnet_lite0"] == min(distances)
+    distances = [p.config["results"]["kid_texture"] for p in rivals]
+    assert best.config["results"]["kid_texture"] == min(distances)
 
 
 def test_painters_have_titles_for_people():

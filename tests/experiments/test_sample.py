@@ -107,8 +107,8 @@ def test_the_bundled_generators_are_listed_and_opened_by_name(tmp_path, run_scri
     run_script("sample", "--list")
     head, *lines = capsys.readouterr().out.splitlines()
     assert head.split() == ["name", "trained", "on", "side", "classes"]
-    assert re.search(r"^landscapes +landscape +256  none$", "\n".join(lines), re.M)
-    assert re.search(r"^monet +Claude Monet +256  none$", "\n".join(lines), re.M)
+    assert re.search(r"^landscapes +landscape +128  none$", "\n".join(lines), re.M)
+    assert re.search(r"^monet +Claude Monet +128  none$", "\n".join(lines), re.M)
     assert any("14 artists" in line for line in lines)
     assert not any(line.startswith("artists") for line in lines), "the classifier paints nothing"
     assert max(map(len, lines)) <= 80 and not [*tmp_path.iterdir()]
