@@ -26,7 +26,7 @@ MEASURES = {
 EXPLAINED = (
     "↑ All three are percentages, and more is better. Closeness counts "
     f"{MEASURES['Closeness'][1]}; variety counts {MEASURES['Variety'][1]}; novelty counts "
-    f"{MEASURES['Novelty'][1]}. A neural network measures what is near."
+    f"{MEASURES['Novelty'][1]}. Statistics of texture, or a neural network, decide what is near."
 )
 CURVES = {
     "loss_G": "Loss of the generator",
@@ -39,7 +39,7 @@ WAITING = (
     '<p class="hint waiting">No pictures have come from the server yet. Press Another seed.</p>'
 )
 """What stands in the room before the first pictures, and stays if the server is out of reach."""
-OTHER_SPACES = " These generators were measured by different networks, so compare with care."
+OTHER_SPACES = " These generators were measured in different ways, so compare with care."
 SCRIPT = """
 const show = (at) => {
   for (const box of element.querySelectorAll(".stages")) {
