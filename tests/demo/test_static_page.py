@@ -173,8 +173,8 @@ def test_a_file_is_identified_as_in_python(page, exports, kind):
     classifier, content = runtime.ArtistClassifier.from_pretrained(exports["classifier"]), uploads()
     found = page.evaluate(IDENTIFY, base64.b64encode(content[kind]).decode())
     expected = classifier.probabilities([content[kind]])[0]
-    # Browsers round transparent colours: they store them multiplied by their opacity. Python decodes
-    # a large JPEG at a reduced size, the page at its full size, and then reduces it.
+    # Browsers round transparent colours: they store them multiplied by their opacity. Python
+    # decodes a large JPEG at a reduced size, the page at its full size, and then reduces it.
     most = {"transparent PNG": 5e-2, "large JPEG": 1e-2}.get(kind, 1e-3)
     assert np.abs(found["probabilities"] - expected).max() <= most
     answer = classifier.identify(content[kind], top=9)
