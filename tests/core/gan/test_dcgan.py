@@ -61,6 +61,12 @@ def test_a_full_convolution_is_a_convolution():
     torch.testing.assert_close(layer(x), nn.functional.conv2d(x, layer.weight, layer.bias))
 
 
+def test_a_projection_is_a_transposed_convolution():
+    torch.manual_seed(0)
+    layer, x = dcgan.Projection(3, 5, (4, 6), bias=False), torch.randn(2, 3, 1, 1)
+    torch.testing.assert_close(layer(x), F.conv_transpose2d(x, layer.weight))
+
+
 @pytest.mark.parametrize(
     ("product", "convolution", "kernels"),
     [(halve, F.conv2d, (5, 3, 4, 4)), (double, F.conv_transpose2d, (3, 5, 4, 4))],

@@ -17,5 +17,10 @@ def test_a_dcgan_with_classes_is_an_error_that_names_the_parameters():
         build_networks("dcgan", side=32, width=2, classes=("landscape", "portrait"))
 
 
+def test_a_dcgan_of_another_depth_is_an_error():
+    with pytest.raises(BrushworkError, match="`depth` needs `model` modern"):
+        build_networks("dcgan", side=32, width=2, depth=2)
+
+
 def test_checkpoints_of_every_architecture_are_told_from_classifiers():
     assert set(GENERATORS) == set(ARCHITECTURES)

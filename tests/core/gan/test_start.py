@@ -11,6 +11,7 @@ from brushwork.gan.generator import PaintingGenerator
 from brushwork.gan.networks import build_networks
 from brushwork.gan.save import save_enlarged, save_generator
 from brushwork.gan.start import initialise_from
+from brushwork.gan.upsampling import fold_upsampling
 from brushwork.training.run import STATE
 from brushwork.training.state import pack
 
@@ -81,10 +82,13 @@ def test_a_bundled_generator_initialises_by_its_name():
     trained = PaintingGenerator.from_pretrained("portraits").network
     assert not trained.config.full_side  # it was trained before this level existed
     weights = dict(G.named_parameters())
-    shared = [name for name, _ in trained.named_parameters() if not name.startswith("to_rgb")]
-    assert {name.split(".")[1] for name in weights.keys() - shared} == {"3", "weight"}
-    for name in shared:
-        assert torch.equal(trained.get_parameter(name), weights[name]), name
+    for name, weight in trained.named_parameters():
+        if name.startswith("to_rgb"):
+            continue  # it belongs to the level that is new
+        if name.endswith(".up.1.weight"):  # transposed kernels that compute the same
+            name, weight = name.replace("up.1.weight", "up.weight"), fold_upsampling(weight)
+        assert torch.equal(weight, weights.pop(name)), name
+    assert {name.split(".")[1] for name in weights} == {"3", "weight"}
 
 
 def test_a_run_that_does_not_exist_is_an_error():
@@ -149,7 +153,7 @@ def grown(tmp_path, model, trained, new):
 
 def test_twice_the_side_and_half_the_width_keeps_the_coarse_levels(tmp_path):
     old, new, changed, copied = grown(tmp_path, "modern", (32, 8), (64, 4))
-    for name in ("G/start.weight", "G/levels.0.up.1.weight", "G/levels.1.norm.style.weight"):
+    for name in ("G/start.weight", "G/levels.0.up.weight", "G/levels.1.norm.style.weight"):
         assert torch.equal(new[name], old[name]) and name in changed
     assert not any(name.startswith(("G/levels.3", "G/to_rgb", "D/layers.0")) for name in changed)
     # The discriminator's first layer is at the finest level: it is new, and the others move up.
@@ -164,6 +168,30 @@ def test_twice_the_side_and_the_same_width_keeps_the_fine_levels(tmp_path):
     assert torch.equal(new["D/layers.0.weight"], old["D/layers.0.weight"])
     assert not any(name.startswith(("G/layers.0.", "G/layers.1.")) for name in changed)
     assert (copied.num, copied.total) == (16, 24)
+
+
+def test_transposed_levels_paint_what_the_trained_ones_painted_that_repeated_pixels(tmp_path):
+    trained, D = build_networks("modern", 64, 4, upsampling="nearest")
+    save_generator(trained, tmp_path / "generator", TRAINING, 10, "averaged")
+    save_state(tmp_path, trained, D)
+    G, own_D = build_networks("modern", 64, 4)
+    copied = initialise_from(tmp_path, G, own_D)
+    assert copied.num == copied.total
+    z = torch.randn(2, 100)
+    torch.testing.assert_close(G.eval()(z), trained.eval()(z), rtol=1e-4, atol=1e-5)
+
+
+def test_networks_of_another_depth_take_the_tensors_that_fit(tmp_path):
+    trained, D = build_networks("modern", 64, 4)
+    save_generator(trained, tmp_path / "generator", TRAINING, 10, "averaged")
+    save_state(tmp_path, trained, D)
+    G, own_D = build_networks("modern", 64, 4, depth=2)
+    copied = initialise_from(tmp_path, G, own_D)
+    new = {name for name, _ in G.named_parameters()} - {n for n, _ in trained.named_parameters()}
+    assert new and all(".refine" in name for name in new)
+    for name, weight in trained.named_parameters():
+        assert torch.equal(weight, G.get_parameter(name)), name
+    assert copied.num < copied.total
 
 
 def test_networks_of_the_same_shape_are_copied_whole(tmp_path):

@@ -13,13 +13,18 @@ from brushwork.gan.styled import (
     minibatch_deviation,
     with_enlarger,
 )
+from brushwork.gan.upsampling import UpsamplingConvolution
 
 
 @pytest.mark.parametrize("side", [32, 64, 128, 256])
 @pytest.mark.parametrize("classes", [(), ("landscape", "portrait")])
 @pytest.mark.parametrize("full_side", [True, False])
-def test_one_config_class_serves_every_side_with_classes_or_without(side, classes, full_side):
-    config = StyledConfig(side=side, latent_dim=7, width=2, classes=classes, full_side=full_side)
+@pytest.mark.parametrize("depth", [1, 2])
+def test_one_config_class_serves_every_side_with_classes_or_without(
+    side, classes, full_side, depth
+):
+    shape = {"side": side, "latent_dim": 7, "width": 2, "full_side": full_side, "depth": depth}
+    config = StyledConfig(**shape, classes=classes)
     y = torch.tensor([0, 1, 1]) if classes else None
     images = Generator(config)(torch.randn(3, 7), y)
     assert images.shape == (3, 3, side, side)
@@ -46,6 +51,29 @@ def test_each_network_is_less_than_twice_as_large_as_that_of_a_dcgan_of_its_widt
             sum(p.numel() for p in each.parameters()) for each in (network, dcgan_network)
         )
         assert size < 2 * dcgan_size
+
+
+@pytest.mark.parametrize(
+    ("upsampling", "repeating"),
+    [("nearest", [0, 1, 2, 3]), ("mixed", [3]), ("transposed", [])],
+)
+def test_the_upsampling_decides_which_levels_repeat_pixels(upsampling, repeating):
+    G = Generator(StyledConfig(side=64, width=4, upsampling=upsampling))
+    kinds = [type(level.up) for level in G.levels]
+    assert [i for i, kind in enumerate(kinds) if kind is UpsamplingConvolution] == repeating
+    assert set(kinds) <= {UpsamplingConvolution, dcgan.DoublingConvolution}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"upsampling": "bilinear"}, "'bilinear'; choose from mixed, transposed, nearest"),
+        ({"depth": 3}, "`depth` is 3; it must be 1 or 2"),
+    ],
+)
+def test_an_unknown_upsampling_or_depth_is_an_error_that_lists_the_known_ones(wrong, message):
+    with pytest.raises(BrushworkError, match=message):
+        StyledConfig(**wrong)
 
 
 def test_each_level_uses_its_own_style():
@@ -112,8 +140,9 @@ def test_halves_of_a_batch_form_the_same_groups_as_the_whole_batch():
     torch.testing.assert_close(minibatch_deviation(h), halves)
 
 
-def test_gradients_reach_every_weight():
-    config = StyledConfig(side=64, width=2, classes=("a", "b"))
+@pytest.mark.parametrize("depth", [1, 2])
+def test_gradients_reach_every_weight(depth):
+    config = StyledConfig(side=64, width=2, classes=("a", "b"), depth=depth)
     G, D = Generator(config), Discriminator(config)
     y = torch.tensor([0, 1, 0, 1])
     D(G(torch.randn(4, 100), y), y).sum().backward()

@@ -83,7 +83,7 @@ class Generator(nn.Module):
         layers: list[nn.Module] = []
         *finer, coarsest = config.channels
         # "Project and reshape": a 1 x 1 image of Z channels becomes h x w; each layer doubles it.
-        layers.append(nn.ConvTranspose2d(config.latent_dim, coarsest, config.coarsest, bias=False))
+        layers.append(Projection(config.latent_dim, coarsest, config.coarsest, bias=False))
         channels_in = coarsest
         for channels_out in reversed(finer):
             layers += [BatchNorm2d(channels_in), nn.ReLU(inplace=True)]
@@ -132,6 +132,20 @@ class Discriminator(nn.Module):
             Logits (N,), above 0 for real.
         """
         return self.layers(x).flatten()
+
+
+class Projection(nn.ConvTranspose2d):
+    """A transposed convolution of a single place: (N, C, 1, 1) to (N, C', h, w), its kernel's size.
+
+    It is one matrix product. As a convolution it cannot be recorded as a CUDA graph, because the
+    compiler and the convolution disagree about the order in memory of maps of one place.
+    """
+
+    def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: ARG002
+        """Multiply `x` (N, C, 1, 1) by the kernels (C, C', h, w)."""
+        C_out, h, w = self.weight.shape[1:]
+        products = x.flatten(1) @ self.weight.permute(0, 2, 3, 1).flatten(1)
+        return products.view(-1, h, w, C_out).permute(0, 3, 1, 2)
 
 
 class FullConvolution(nn.Conv2d):

@@ -71,7 +71,8 @@ class PaintingGenerator(Sampler[Tensor]):
             make_config, make_network, _ = ARCHITECTURES[config["architecture"]]
             shape = dict(config["model"])
             if config["architecture"] == "modern":
-                shape.setdefault("full_side", False)  # trained before this level existed
+                # Checkpoints from before these settings existed do not have them.
+                shape = {"full_side": False, "upsampling": "nearest"} | shape
             network = make_network(make_config(**shape))
         except (KeyError, TypeError) as error:
             missing = [key for key in ("architecture", "model") if key not in config]

@@ -1,7 +1,7 @@
 """The generators and discriminators of each GAN model, by the model's name."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, NamedTuple, Union
+from typing import TYPE_CHECKING, Any, NamedTuple, Union
 
 from brushwork.data.aspects import Aspect
 from brushwork.errors import BrushworkError
@@ -42,6 +42,8 @@ def build_networks(
     classes: tuple[str, ...] = (),
     backbone: str = "",
     aspect: Aspect = "1:1",
+    upsampling: styled.Upsampling = "mixed",
+    depth: int = 1,
 ) -> tuple[Generator, Discriminator]:
     """Build an untrained generator and its discriminator.
 
@@ -54,16 +56,22 @@ def build_networks(
             uses in addition to pixels (see `brushwork.gan.backbone_discriminator.frozen_backbone`);
             "" for no backbone.
         aspect: width to height of the images.
+        upsampling: of the modern generator, see `brushwork.gan.styled.StyledConfig`.
+        depth: of the modern networks, likewise.
 
     Raises:
-        BrushworkError: a size is out of range, the backbone cannot be loaded, or the model has no
-            classes.
+        BrushworkError: a size is out of range, the backbone cannot be loaded, or a DC-GAN is to
+            have classes or another depth than 1.
     """
     config_class, generator_class, discriminator_class = ARCHITECTURES[model]
-    if classes and model == "dcgan":
+    shape: dict[str, Any] = {"side": side, "width": width, "aspect": aspect}
+    if model == "modern":
+        shape |= {"classes": classes, "upsampling": upsampling, "depth": depth}
+    elif classes:
         raise BrushworkError("`condition` needs `model` modern; a DC-GAN has no class labels")
-    shape = {"side": side, "width": width, "aspect": aspect}
-    config = config_class(**shape, **({"classes": classes} if classes else {}))
+    elif depth != 1:
+        raise BrushworkError("`depth` needs `model` modern; a DC-GAN has one convolution a level")
+    config = config_class(**shape)
     if not backbone:
         return generator_class(config), discriminator_class(config)
     # Importing timm takes a second, and a checkpoint of a generator needs none of it.

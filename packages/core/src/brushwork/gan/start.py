@@ -15,11 +15,12 @@ from brushwork.gan import styled
 from brushwork.gan.enlarger import Enlarger, PatchDiscriminator
 from brushwork.gan.generator import PaintingGenerator
 from brushwork.gan.networks import Discriminator, Generator, architecture_of
+from brushwork.gan.upsampling import fold_upsampling
 from brushwork.training.run import STATE
 from brushwork.training.state import pack, unpack
 
 # Networks that differ only in these settings take the tensors that fit.
-SIZES = {"side", "width", "full_side", "aspect"}
+SIZES = {"side", "width", "full_side", "aspect", "upsampling", "depth"}
 
 
 class Copied(NamedTuple):
@@ -36,9 +37,9 @@ def initialise_from(start: str | Path, G: Generator, D: Discriminator) -> Copied
     (Wang et al. 2018, "Transferring GANs"). Networks with classes can be initialised from networks
     without classes; their class embeddings then keep their random values.
 
-    Networks of another side, width or aspect, or with a level of the full side that the trained
-    ones lack, take the tensors that fit; the others keep their random values. See `fitting` for
-    which levels these are. An enlarger is left out.
+    Networks of another side, width, aspect, upsampling or depth, or with a level of the full side
+    that the trained ones lack, take the tensors that fit; the others keep their random values. See
+    `fitting` for which levels these are. An enlarger is left out.
 
     Args:
         start: a run of `train_gan.py`, for both networks; or a generator's checkpoint, as
@@ -84,7 +85,7 @@ def initialise_from(start: str | Path, G: Generator, D: Discriminator) -> Copied
             # A layer that makes 4 x 6 places has as many numbers as one of 6 x 4, in other places.
             weights = {k: v for k, v in weights.items() if not k.startswith("G/start.")}
         if differences:
-            copied = fitting(own, weights)
+            copied = fitting(own, weights | transposed_kernels(weights))
             unpack(own | copied, networks, {})
         else:
             copied = {name: value for name, value in weights.items() if name in own}
@@ -180,6 +181,19 @@ def fitting(own: Mapping[str, Tensor], trained: Mapping[str, Tensor]) -> dict[st
         ]
         chosen |= max(aligned, key=len)
     return chosen
+
+
+def transposed_kernels(trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Compute the kernels with which transposed levels equal the trained ones that repeat pixels.
+
+    Returns:
+        Kernels by the names that they have in transposed levels.
+    """
+    return {
+        name.removesuffix("1.weight") + "weight": fold_upsampling(kernel)
+        for name, kernel in trained.items()
+        if name.endswith(".up.1.weight")
+    }
 
 
 LEVEL = re.compile(r"^(\D*)(\d+)(.*)$")

@@ -10,10 +10,11 @@ normalised latent plus the embedding of the class label. At each level the style
 the channels after batch normalisation. Each level can take another style, which allows style
 mixing, truncation towards the mean style, and inversion by optimising the styles. There is no
 mapping network from latents to styles: with one, whole trainings ended in a single composition.
-The style alone decides the coarsest feature map. Levels upsample before they convolve, which avoids
-checkerboard patterns (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts"). Skip-layer
-excitation (FastGAN, Liu et al. 2021, eq. 1) lets each level weight the channels of the level two
-steps finer.
+The style alone decides the coarsest feature map. Coarse levels double the sides by the transposed
+convolutions of DC-GAN, and the finest one repeats pixels before it convolves: transposed
+convolutions paint livelier strokes, and at the finest level a visible weave (Odena et al. 2016,
+"Deconvolution and Checkerboard Artifacts"). Skip-layer excitation (FastGAN, Liu et al. 2021, eq. 1)
+lets each level weight the channels of the level two steps finer.
 
 The discriminator takes class labels by projection (Miyato & Koyama 2018) and measures how similar
 the images of a batch are (Karras et al. 2018, section 3). It uses no pretrained weights; the
@@ -25,6 +26,8 @@ Names of submodules, such as `start`, `levels` and `label`, are names of saved t
 import math
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import pairwise
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -32,10 +35,18 @@ from torch.nn import functional as F
 
 from brushwork.data.aspects import Aspect, height_and_width
 from brushwork.errors import BrushworkError
-from brushwork.gan.dcgan import COARSEST_SIDE, FullConvolution, check_sizes, downsampling_layers
+from brushwork.gan.dcgan import (
+    COARSEST_SIDE,
+    DoublingConvolution,
+    FullConvolution,
+    check_sizes,
+    downsampling_layers,
+)
 from brushwork.gan.enlarger import FACTORS, Enlarger
 from brushwork.gan.upsampling import UpsamplingConvolution
 from brushwork.training.distributed import BatchNorm2d
+
+Upsampling = Literal["mixed", "transposed", "nearest"]
 
 
 @dataclass(frozen=True)
@@ -55,10 +66,15 @@ class StyledConfig:
         enlargement: how many times larger the images are than those of the levels: 1 without an
             enlarger, or one of `brushwork.gan.enlarger.FACTORS`.
         enlarger_width: channels of the enlarger; 0 without one.
+        upsampling: which levels of the generator double the sides by a transposed convolution:
+            "mixed", all but the finest; "transposed", all; "nearest", none, they repeat pixels
+            before they convolve.
+        depth: 1, or 2 for a second convolution at each level of the generator but the finest, and
+            residual blocks in the discriminator.
 
     Raises:
         BrushworkError: `painted_side` is not one of `SIDES`, `latent_dim` is below 1, `width` is
-            below 2, or there is no such aspect or enlargement.
+            below 2, or there is no such aspect, enlargement, upsampling or depth.
     """
 
     side: int = 64
@@ -69,12 +85,19 @@ class StyledConfig:
     aspect: Aspect = "1:1"
     enlargement: int = 1
     enlarger_width: int = 0
+    upsampling: Upsampling = "mixed"
+    depth: int = 1
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "classes", tuple(self.classes))  # JSON has lists, not tuples
         if self.enlargement not in (1, *FACTORS):
             known = ", ".join(map(str, FACTORS))
             raise BrushworkError(f"`enlargement` is {self.enlargement}; choose 1, {known}")
+        if self.upsampling not in get_args(Upsampling):
+            known = ", ".join(get_args(Upsampling))
+            raise BrushworkError(f"`upsampling` is {self.upsampling!r}; choose from {known}")
+        if self.depth not in (1, 2):
+            raise BrushworkError(f"`depth` is {self.depth}; it must be 1 or 2")
         if self.side % self.enlargement:
             raise BrushworkError(f"`side` is {self.side}, no multiple of {self.enlargement}")
         check_sizes(self.painted_side, self.latent_dim, self.width, self.aspect, min_width=2)
@@ -142,8 +165,11 @@ class Generator(nn.Module):
         self.start_norm = StyledBatchNorm(coarsest, Z)
         self.levels = nn.ModuleList()
         channels_in = coarsest
-        for channels_out in finer:
-            self.levels.append(Level(channels_in, channels_out, Z))
+        for i, channels_out in enumerate(finer):
+            is_finest = config.full_side and i == len(finer) - 1
+            repeats = config.upsampling == "nearest" or (config.upsampling == "mixed" and is_finest)
+            depth = 1 if is_finest else config.depth
+            self.levels.append(Level(channels_in, channels_out, Z, repeats=repeats, depth=depth))
             channels_in = channels_out
         skips = list(zip(config.channels[::-1], config.channels[-3::-1], strict=False))
         self.excitations = nn.ModuleList(
@@ -235,10 +261,15 @@ class Discriminator(nn.Module):
         channels_in = config.channels[-1]
         # Not the matrix products of DC-GAN: in a step of this GAN they win nothing.
         halving = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1, bias=False)
-        self.layers = nn.Sequential(*downsampling_layers(config.channels, halving))
+        if config.depth == 1:
+            layers = downsampling_layers(config.channels, halving)
+        else:
+            blocks = [ResidualBlock(a, b) for a, b in pairwise(config.channels)]
+            layers = [nn.Identity(), nn.LeakyReLU(0.2, inplace=True), *blocks]
         # Biases make thresholds. Without them, batch normalisation would cancel the contrast of
         # a batch: the discriminator could not see it, and fakes would be black and white.
-        self.layers[0] = nn.Conv2d(3, config.width, 4, 2, 1)
+        layers[0] = nn.Conv2d(3, config.width, 4, 2, 1)
+        self.layers = nn.Sequential(*layers)
         self.logit = FullConvolution(channels_in + 1, 1, config.coarsest, bias=False)
         K = len(config.classes)
         self.label = nn.Embedding(K, channels_in) if K else None
@@ -263,16 +294,62 @@ class Discriminator(nn.Module):
 
 
 class Level(nn.Module):
-    """One level of the generator: feature maps (N, C, H, W), styles (N, Z) to (N, C', 2 H, 2 W)."""
+    """One level of the generator: feature maps (N, C, H, W), styles (N, Z) to (N, C', 2 H, 2 W).
 
-    def __init__(self, channels_in: int, channels_out: int, style_dim: int) -> None:
+    Args:
+        channels_in: C.
+        channels_out: C'.
+        style_dim: Z.
+        repeats: whether the level repeats pixels and convolves, or convolves transposed.
+        depth: 1, or 2 for a second convolution after it.
+    """
+
+    def __init__(
+        self, channels_in: int, channels_out: int, style_dim: int, *, repeats: bool, depth: int
+    ) -> None:
         super().__init__()
-        self.up = UpsamplingConvolution(channels_in, channels_out)
+        up = UpsamplingConvolution if repeats else DoublingConvolution
+        self.up = up(channels_in, channels_out)
         self.norm = StyledBatchNorm(channels_out, style_dim)
+        self.refine, self.refine_norm = None, None
+        if depth == 2:
+            self.refine = nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False)
+            self.refine_norm = StyledBatchNorm(channels_out, style_dim)
 
     def forward(self, x: Tensor, w: Tensor) -> Tensor:
-        """Upsample and convolve `x` (N, C, H, W), normalise it, and apply the style `w` (N, Z)."""
-        return F.leaky_relu(self.norm(self.up(x), w), 0.2)
+        """Double the sides of `x` (N, C, H, W), normalise it, and apply the style `w` (N, Z)."""
+        x = F.leaky_relu(self.norm(self.up(x), w), 0.2)
+        if self.refine is None or self.refine_norm is None:
+            return x
+        return F.leaky_relu(self.refine_norm(self.refine(x), w), 0.2)
+
+
+class ResidualBlock(nn.Module):
+    """Two convolutions beside one: feature maps (N, C, 2 H, 2 W) to (N, C', H, W).
+
+    The blocks of FastGAN's discriminator (Liu et al. 2021, figure 4).
+    """
+
+    def __init__(self, channels_in: int, channels_out: int) -> None:
+        super().__init__()
+        self.main = nn.Sequential(
+            nn.Conv2d(channels_in, channels_out, 4, stride=2, padding=1, bias=False),
+            BatchNorm2d(channels_out),
+            nn.LeakyReLU(0.2, inplace=True),
+            nn.Conv2d(channels_out, channels_out, 3, padding=1, bias=False),
+            BatchNorm2d(channels_out),
+            nn.LeakyReLU(0.2, inplace=True),
+        )
+        self.side = nn.Sequential(
+            nn.AvgPool2d(2),
+            nn.Conv2d(channels_in, channels_out, 1, bias=False),
+            BatchNorm2d(channels_out),
+            nn.LeakyReLU(0.2, inplace=True),
+        )
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Average both paths of feature maps `x` (N, C, 2 H, 2 W)."""
+        return (self.main(x) + self.side(x)) / 2
 
 
 class StyledBatchNorm(nn.Module):
@@ -364,7 +441,7 @@ def initialise_weights(module: nn.Module) -> None:
     Weights are drawn from N(0, 0.02), scales of batch normalisation from N(1, 0.02). Larger class
     embeddings would dominate the discriminator's logit at the start.
     """
-    if isinstance(module, nn.Conv2d | nn.Linear):
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
         nn.init.normal_(module.weight, 0.0, 0.02)
     elif isinstance(module, nn.Embedding):
         nn.init.normal_(module.weight, 0.0, 0.1)
