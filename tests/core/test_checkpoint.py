@@ -178,7 +178,7 @@ print(len(ArtistClassifier.from_pretrained().artists))
 print("brushwork_demo" in sys.modules)
 """
     done = forked.run("-c", code, without=())
-    assert done.stdout.split() == ["64", "40", "False"], done.stderr
+    assert done.stdout.split() == ["128", "40", "False"], done.stderr
 
 
 @pytest.mark.parametrize("part", ["generator", "classifier"])

@@ -114,7 +114,7 @@ def test_the_bundled_generators_are_listed_and_opened_by_name(tmp_path, run_scri
     assert max(map(len, lines)) <= 80 and not [*tmp_path.iterdir()]
     run_script("sample", "portraits", "--num", 1, "--out", tmp_path)
     with Image.open(tmp_path / "seed-0-000.png") as written:
-        assert written.size == (64, 64)
+        assert written.size == (128, 128)
 
 
 @pytest.mark.parametrize("flags", [["--mix", 2, 3], ["--mix", 2, 3, "--level", 1]])

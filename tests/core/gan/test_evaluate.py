@@ -72,7 +72,7 @@ def test_kept_checkpoints_come_by_step(run, tmp_path):
     assert list(kept_checkpoints(run)) == [200, 1000]
     with pytest.raises(BrushworkError, match="`keep_every`"):
         kept_checkpoints(tmp_path)
-    assert list(kept_checkpoints("portraits")) == [490, 980], "a bundled generator has some, too"
+    assert list(kept_checkpoints("in-the-manner-of")) == [5000], "a bundled generator has some, too"
 
 
 def test_a_folder_is_taken_whole(tmp_path):

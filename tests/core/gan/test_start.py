@@ -5,6 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from brushwork.errors import BrushworkError
+from brushwork.gan import styled
 from brushwork.gan.dcgan import DCGANConfig, Generator
 from brushwork.gan.enlarger import Enlarger, PatchDiscriminator
 from brushwork.gan.generator import PaintingGenerator
@@ -78,17 +79,28 @@ def test_a_checkpoint_of_another_model_is_an_error(folder, settings, difference)
 
 
 def test_a_bundled_generator_initialises_by_its_name():
-    G, _ = initialised("portraits", "modern", side=64, width=32)
-    trained = PaintingGenerator.from_pretrained("portraits").network
-    assert not trained.config.full_side  # it was trained before this level existed
+    trained = PaintingGenerator.from_pretrained("in-the-manner-of").network
+    assert trained.config.upsampling == "nearest"  # it was trained before there was another one
+    classes = trained.config.classes
+    G, _ = initialised("in-the-manner-of", "modern", side=64, width=32, classes=classes)
     weights = dict(G.named_parameters())
     for name, weight in trained.named_parameters():
-        if name.startswith("to_rgb"):
-            continue  # it belongs to the level that is new
-        if name.endswith(".up.1.weight"):  # transposed kernels that compute the same
+        if name not in weights:  # transposed kernels that compute the same
             name, weight = name.replace("up.1.weight", "up.weight"), fold_upsampling(weight)
         assert torch.equal(weight, weights.pop(name)), name
-    assert {name.split(".")[1] for name in weights} == {"3", "weight"}
+    assert not weights
+
+
+def test_a_level_that_is_new_keeps_its_random_values(tmp_path):
+    """Generators that were trained before there was a level of the full side lack it."""
+    trained = styled.Generator(styled.StyledConfig(side=32, width=4, full_side=False))
+    save_generator(trained, tmp_path / "generator", TRAINING, 10, "averaged")
+    G, _ = initialised(tmp_path / "generator", "modern")
+    torch.manual_seed(1)
+    random = dict(build_networks("modern", 32, 4)[0].named_parameters())
+    for name, weight in G.named_parameters():
+        is_new = name.startswith(("levels.2.", "to_rgb"))
+        assert torch.equal(weight, random[name] if is_new else trained.get_parameter(name)), name
 
 
 def test_a_run_that_does_not_exist_is_an_error():
