@@ -48,14 +48,14 @@ def test_bundled_models_are_the_default_and_have_names():
     assert classifier and classifier == find_models(classifier="artists").classifier
 
 
-def test_the_page_opens_on_the_best_bundled_generator():
-    """Of the largest pictures, and among these the nearest to its training set."""
+def test_the_page_opens_on_the_bundled_generator_with_the_most_varied_large_pictures():
+    """Of the largest pictures, and among these trained on the most paintings."""
     models = find_models()
     best = models.painter(None)
     assert best.side == max(painter.side for painter in models.painters.values())
     rivals = [p for p in models.painters.values() if p.side == best.side]
-    distances = [p.config["results"]["kid_texture"] for p in rivals]
-    assert best.config["results"]["kid_texture"] == min(distances)
+    numbers = [p.config["training"]["num_paintings"] for p in rivals]
+    assert best.config["training"]["num_paintings"] == max(numbers)
 
 
 def test_painters_have_titles_for_people():

@@ -28,7 +28,7 @@ img {width: min(100%, 62vh); height: auto; border-radius: 6px; display: block}
 </style></head><body>
 <h1>brushwork</h1>
 <img src="data:image/jpeg;base64,IMAGE" width="512" height="512"
-  alt="A hill with trees under clouds, a generated landscape">
+  alt="A glade before trees, a generated landscape">
 <p role="status">A computer painted this. The models are starting; more in a few seconds.</p>
 <script>
 setInterval(async () => {

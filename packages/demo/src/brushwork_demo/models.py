@@ -1,7 +1,6 @@
 """The models of a page: the generators and the classifier that it offers to visitors."""
 
 import json
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -170,9 +169,9 @@ def find_pictures(folder: Path) -> tuple[Path, ...]:
 
 
 def bundled_generators() -> list[Path]:
-    """List the bundled generators, the best first: a page opens on the first.
+    """List the bundled generators: those of large pictures first, then those of many paintings.
 
-    Larger pictures are better; among those of one size, the ones nearer to their training set are.
+    A page opens on the first.
 
     Raises:
         BrushworkError: a bundled `config.json` is broken.
@@ -181,9 +180,13 @@ def bundled_generators() -> list[Path]:
     configs = {folder: checkpoint.load_config(folder) for folder in folders}
     generators = [folder for folder, config in configs.items() if is_generator(config)]
 
-    def rank(folder: Path) -> tuple[int, float, str]:
+    def rank(folder: Path) -> tuple[int, int, str]:
         config = configs[folder]
-        return -config["model"]["side"], _distance(config), folder.name
+        return (
+            -config["model"]["side"],
+            -config.get("training", {}).get("num_paintings", 0),
+            folder.name,
+        )
 
     return sorted(generators, key=rank)
 
@@ -249,13 +252,6 @@ def _check_config(folder: Path) -> dict[str, Any]:
 def _names(value: object) -> list[str]:
     """Read a selection of the training set: a name, a list of names, or nothing."""
     return [value] if isinstance(value, str) and value else [*value] if value else []  # type: ignore[misc]
-
-
-def _distance(config: Mapping[str, Any]) -> float:
-    """Return the first recorded kernel distance (KID) to the training set; infinite without one."""
-    results = config.get("results") or {}
-    distances = [v for k, v in results.items() if k.startswith("kid_") and "_error" not in k]
-    return float(distances[0]) if distances else math.inf
 
 
 def _epochs(config: Mapping[str, Any]) -> float:
