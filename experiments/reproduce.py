@@ -360,7 +360,6 @@ def gan_flags(cfg: Config, gan: str) -> list[str]:
         flags += ["--augment", "diff"]
         if is_installed(BEST_WEIGHTS):
             flags += ["--backbone", f"{BEST_MODEL}:{BEST_WEIGHTS}", "--match", "0.1"]
-            flags += ["--upsampling", "nearest"]  # others were not tried with a backbone
     flags += ["--side", str(cfg.gan_side), "--width", str(cfg.width)]
     flags += ["--batch-size", str(GAN_BATCH_SIZE), "--tracker", "None"]
     return [*flags, "--seed", str(cfg.seed), "--resume"]

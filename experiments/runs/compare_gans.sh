@@ -26,7 +26,7 @@ compare() {  # compare SELECTION FILTER...
     for seed in 0 1; do
         paint "$1-dcgan" "$seed" 5040 "${@:2}"
         paint "$1-modern" "$seed" 600 --model modern --backbone $backbone --loss hinge \
-            --upsampling nearest --augment diff --match 0.1 "${@:2}"
+            --augment diff --match 0.1 "${@:2}"
     done
     uv run experiments/evaluate_gan.py "$out/$1"-{dcgan,modern}-{0,1} --data "$paintings" "${@:2}" \
         --spaces "${spaces[@]}" --out "$out/$1-report"

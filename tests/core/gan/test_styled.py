@@ -67,7 +67,7 @@ def test_the_upsampling_decides_which_levels_repeat_pixels(upsampling, repeating
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"upsampling": "bilinear"}, "'bilinear'; choose from mixed, transposed, nearest"),
+        ({"upsampling": "bilinear"}, "'bilinear'; choose from nearest, transposed, mixed"),
         ({"depth": 3}, "`depth` is 3; it must be 1 or 2"),
     ],
 )

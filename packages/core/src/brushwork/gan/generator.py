@@ -71,8 +71,7 @@ class PaintingGenerator(Sampler[Tensor]):
             make_config, make_network, _ = ARCHITECTURES[config["architecture"]]
             shape = dict(config["model"])
             if config["architecture"] == "modern":
-                # Checkpoints from before these settings existed do not have them.
-                shape = {"full_side": False, "upsampling": "nearest"} | shape
+                shape.setdefault("full_side", False)  # trained before this level existed
             network = make_network(make_config(**shape))
         except (KeyError, TypeError) as error:
             missing = [key for key in ("architecture", "model") if key not in config]

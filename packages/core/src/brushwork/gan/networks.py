@@ -42,7 +42,7 @@ def build_networks(
     classes: tuple[str, ...] = (),
     backbone: str = "",
     aspect: Aspect = "1:1",
-    upsampling: styled.Upsampling = "mixed",
+    upsampling: styled.Upsampling = "nearest",
     depth: int = 1,
 ) -> tuple[Generator, Discriminator]:
     """Build an untrained generator and its discriminator.

@@ -10,11 +10,11 @@ normalised latent plus the embedding of the class label. At each level the style
 the channels after batch normalisation. Each level can take another style, which allows style
 mixing, truncation towards the mean style, and inversion by optimising the styles. There is no
 mapping network from latents to styles: with one, whole trainings ended in a single composition.
-The style alone decides the coarsest feature map. Coarse levels double the sides by the transposed
-convolutions of DC-GAN, and the finest one repeats pixels before it convolves: transposed
-convolutions paint livelier strokes, and at the finest level a visible weave (Odena et al. 2016,
-"Deconvolution and Checkerboard Artifacts"). Skip-layer excitation (FastGAN, Liu et al. 2021, eq. 1)
-lets each level weight the channels of the level two steps finer.
+The style alone decides the coarsest feature map. Levels repeat pixels and convolve, which avoids
+checkerboard patterns (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts") and looks best
+after short trainings; or they convolve transposed, as in DC-GAN, which needs longer to learn and
+then paints livelier strokes. Skip-layer excitation (FastGAN, Liu et al. 2021, eq. 1) lets each
+level weight the channels of the level two steps finer.
 
 The discriminator takes class labels by projection (Miyato & Koyama 2018) and measures how similar
 the images of a batch are (Karras et al. 2018, section 3). It uses no pretrained weights; the
@@ -46,7 +46,7 @@ from brushwork.gan.enlarger import FACTORS, Enlarger
 from brushwork.gan.upsampling import UpsamplingConvolution
 from brushwork.training.distributed import BatchNorm2d
 
-Upsampling = Literal["mixed", "transposed", "nearest"]
+Upsampling = Literal["nearest", "transposed", "mixed"]
 
 
 @dataclass(frozen=True)
@@ -67,8 +67,8 @@ class StyledConfig:
             enlarger, or one of `brushwork.gan.enlarger.FACTORS`.
         enlarger_width: channels of the enlarger; 0 without one.
         upsampling: which levels of the generator double the sides by a transposed convolution:
-            "mixed", all but the finest; "transposed", all; "nearest", none, they repeat pixels
-            before they convolve.
+            "nearest", none, they repeat pixels before they convolve; "transposed", all; "mixed",
+            all but the finest.
         depth: 1, or 2 for a second convolution at each level of the generator but the finest, and
             residual blocks in the discriminator.
 
@@ -85,7 +85,7 @@ class StyledConfig:
     aspect: Aspect = "1:1"
     enlargement: int = 1
     enlarger_width: int = 0
-    upsampling: Upsampling = "mixed"
+    upsampling: Upsampling = "nearest"
     depth: int = 1
 
     def __post_init__(self) -> None:
