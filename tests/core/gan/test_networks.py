@@ -17,9 +17,10 @@ def test_a_dcgan_with_classes_is_an_error_that_names_the_parameters():
         build_networks("dcgan", side=32, width=2, classes=("landscape", "portrait"))
 
 
-def test_a_dcgan_of_another_depth_is_an_error():
-    with pytest.raises(BrushworkError, match="`depth` needs `model` modern"):
-        build_networks("dcgan", side=32, width=2, depth=2)
+@pytest.mark.parametrize("setting", [{"depth": 2}, {"upsampling": "mixed"}])
+def test_a_dcgan_with_a_setting_of_the_modern_gan_is_an_error(setting):
+    with pytest.raises(BrushworkError, match=f"`{[*setting][0]}` needs `model` modern"):
+        build_networks("dcgan", side=32, width=2, **setting)
 
 
 def test_checkpoints_of_every_architecture_are_told_from_classifiers():

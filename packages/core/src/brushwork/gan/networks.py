@@ -61,7 +61,7 @@ def build_networks(
 
     Raises:
         BrushworkError: a size is out of range, the backbone cannot be loaded, or a DC-GAN is to
-            have classes or another depth than 1.
+            have classes, another upsampling or another depth.
     """
     config_class, generator_class, discriminator_class = ARCHITECTURES[model]
     shape: dict[str, Any] = {"side": side, "width": width, "aspect": aspect}
@@ -69,6 +69,10 @@ def build_networks(
         shape |= {"classes": classes, "upsampling": upsampling, "depth": depth}
     elif classes:
         raise BrushworkError("`condition` needs `model` modern; a DC-GAN has no class labels")
+    elif upsampling != "nearest":
+        raise BrushworkError(
+            "`upsampling` needs `model` modern; the levels of a DC-GAN are transposed convolutions"
+        )
     elif depth != 1:
         raise BrushworkError("`depth` needs `model` modern; a DC-GAN has one convolution a level")
     config = config_class(**shape)
