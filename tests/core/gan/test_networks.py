@@ -17,10 +17,10 @@ def test_a_dcgan_with_classes_is_an_error_that_names_the_parameters():
         build_networks("dcgan", side=32, width=2, classes=("landscape", "portrait"))
 
 
-@pytest.mark.parametrize("setting", [{"depth": 2}, {"upsampling": "mixed"}])
-def test_a_dcgan_with_a_setting_of_the_modern_gan_is_an_error(setting):
-    with pytest.raises(BrushworkError, match=f"`{[*setting][0]}` needs `model` modern"):
-        build_networks("dcgan", side=32, width=2, **setting)
+@pytest.mark.parametrize(("name", "value"), [("depth", 2), ("upsampling", "mixed")])
+def test_a_dcgan_with_a_setting_of_the_modern_gan_is_an_error(name, value):
+    with pytest.raises(BrushworkError, match=f"`{name}` needs `model` modern"):
+        build_networks("dcgan", side=32, width=2, **{name: value})
 
 
 def test_checkpoints_of_every_architecture_are_told_from_classifiers():
