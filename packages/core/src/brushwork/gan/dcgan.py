@@ -137,8 +137,8 @@ class Discriminator(nn.Module):
 class Projection(nn.ConvTranspose2d):
     """A transposed convolution of a single place: (N, C, 1, 1) to (N, C', h, w), its kernel's size.
 
-    It is one matrix product. As a convolution it cannot be recorded as a CUDA graph, because the
-    compiler and the convolution disagree about the order in memory of maps of one place.
+    It is one matrix product. With PyTorch 2.11, the convolution could not be recorded as a CUDA
+    graph: it and the compiler disagreed about the order in memory of the result.
     """
 
     def forward(self, x: Tensor, output_size: list[int] | None = None) -> Tensor:  # noqa: ARG002
