@@ -12,8 +12,8 @@ mixing, truncation towards the mean style, and inversion by optimising the style
 mapping network from latents to styles: with one, whole trainings ended in a single composition.
 The style alone decides the coarsest feature map. Levels repeat pixels and convolve, which avoids
 checkerboard patterns (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts") and looks best
-after short trainings; or they convolve transposed, as in DC-GAN, which needs longer to learn and
-then paints livelier strokes. Skip-layer excitation (FastGAN, Liu et al. 2021, eq. 1) lets each
+after short trainings; or they convolve transposed, as in DC-GAN, which needs longer to learn.
+Skip-layer excitation (FastGAN, Liu et al. 2021, eq. 1) lets each
 level weight the channels of the level two steps finer.
 
 The discriminator takes class labels by projection (Miyato & Koyama 2018) and measures how similar
