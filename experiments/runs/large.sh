@@ -5,7 +5,8 @@
 #   experiments/runs/large.sh PAINTINGS [OUT]
 #
 # On one H200, which trained one or two other GANs at the same time, the trainings took 8.3, 8.3, 4.75 and 1.2 minutes.
-# You can interrupt the script at any time; the same command continues. Expected numbers: docs/results.md.
+# Alone on a GPU, these minutes give more steps, and so other numbers than those in docs/results.md. You can interrupt
+# the script at any time; the same command continues.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/large}
