@@ -184,10 +184,15 @@ def fitting(own: Mapping[str, Tensor], trained: Mapping[str, Tensor]) -> dict[st
 
 
 def transposed_kernels(trained: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Compute the kernels with which transposed levels equal the trained ones that repeat pixels.
+    """Convert the kernels of levels that repeat pixels to transposed convolutions.
+
+    With these kernels, transposed levels compute the same as the trained ones.
+
+    Args:
+        trained: the tensors of a trained generator, by name.
 
     Returns:
-        Kernels by the names that they have in transposed levels.
+        Only the converted kernels, by the names that transposed levels give them.
     """
     return {
         name.removesuffix("1.weight") + "weight": fold_upsampling(kernel)

@@ -12,9 +12,9 @@ mixing, truncation towards the mean style, and inversion by optimising the style
 mapping network from latents to styles: with one, whole trainings ended in a single composition.
 The style alone decides the coarsest feature map. Levels repeat pixels and convolve, which avoids
 checkerboard patterns (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts") and looks best
-after short trainings; or they convolve transposed, as in DC-GAN, which needs longer to learn.
-Skip-layer excitation (FastGAN, Liu et al. 2021, eq. 1) lets each
-level weight the channels of the level two steps finer.
+after short trainings; or they are transposed convolutions, as in DC-GAN, which learn more slowly.
+Skip-layer excitation (FastGAN, Liu et al. 2021, eq. 1) lets each level weight the channels of the
+level two steps finer.
 
 The discriminator takes class labels by projection (Miyato & Koyama 2018) and measures how similar
 the images of a batch are (Karras et al. 2018, section 3). It uses no pretrained weights; the
@@ -262,14 +262,13 @@ class Discriminator(nn.Module):
         # Not the matrix products of DC-GAN: in a step of this GAN they win nothing.
         halving = partial(nn.Conv2d, kernel_size=4, stride=2, padding=1, bias=False)
         if config.depth == 1:
-            layers = downsampling_layers(config.channels, halving)
+            after_first = downsampling_layers(config.channels, halving)[1:]
         else:
             blocks = [ResidualBlock(a, b) for a, b in pairwise(config.channels)]
-            layers = [nn.Identity(), nn.LeakyReLU(0.2, inplace=True), *blocks]
+            after_first = [nn.LeakyReLU(0.2, inplace=True), *blocks]
         # Biases make thresholds. Without them, batch normalisation would cancel the contrast of
         # a batch: the discriminator could not see it, and fakes would be black and white.
-        layers[0] = nn.Conv2d(3, config.width, 4, 2, 1)
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.Sequential(nn.Conv2d(3, config.width, 4, 2, 1), *after_first)
         self.logit = FullConvolution(channels_in + 1, 1, config.coarsest, bias=False)
         K = len(config.classes)
         self.label = nn.Embedding(K, channels_in) if K else None
@@ -300,7 +299,8 @@ class Level(nn.Module):
         channels_in: C.
         channels_out: C'.
         style_dim: Z.
-        repeats: whether the level repeats pixels and convolves, or convolves transposed.
+        repeats: whether the level repeats pixels and convolves; otherwise it is a transposed
+            convolution.
         depth: 1, or 2 for a second convolution after it.
     """
 
@@ -327,7 +327,7 @@ class Level(nn.Module):
 class ResidualBlock(nn.Module):
     """Two convolutions beside one: feature maps (N, C, 2 H, 2 W) to (N, C', H, W).
 
-    The blocks of FastGAN's discriminator (Liu et al. 2021, figure 4).
+    As in FastGAN's discriminator (Liu et al. 2021), without its spectral norms.
     """
 
     def __init__(self, channels_in: int, channels_out: int) -> None:
