@@ -222,7 +222,7 @@ def split_rows(
     known = table.loc[table["artist"].isin(classifier.artists)]
     others = table.loc[~table["artist"].isin(classifier.artists) & (table["artist"] != "")]
     train = known.loc[known["split"] == "train"]
-    is_validation = hold_out_validation(train, share=0.1, seed=training["seed"])
+    is_validation = hold_out_validation(train, share=0.1, seed=classifier.split_seed)
     if not same_data:
         is_validation &= False
     return {

@@ -135,7 +135,7 @@ STEPWISE = ("teacher", "first_side", "last_side", "min_area", "degrade", "augmen
 
 # Settings that --resume --change must not change: the weights would not fit, or epochs would be
 # counted wrongly.
-FIXED = ("model", "network_options", "artists", "freeze", "batch_size")
+FIXED = ("model", "network_options", "artists", "freeze", "batch_size", "split_seed")
 
 
 @dataclass(frozen=True)
@@ -208,6 +208,9 @@ class OptimisationConfig:
     """Stop after this many epochs without a better result; 0 to never stop early."""
     precision: Precision = "auto"
     seed: Seed = 0
+    split_seed: Seed = 0
+    """Decides which tenth of each artist's paintings is held out for validation. A teacher, and
+    classifiers that are averaged, must have the same one."""
 
 
 @dataclass(frozen=True)
@@ -374,7 +377,7 @@ def open_paintings(cfg: Config) -> Data:
     selected = select(
         paintings.table, genre=selection.genre, style=selection.style, artist=selection.artist
     )
-    split = split_by_artist(selected, selection.min_paintings, cfg.optimisation.seed)
+    split = split_by_artist(selected, selection.min_paintings, cfg.optimisation.split_seed)
     report_data(describe_unused(selected, split.table))
     record = {
         "data": paintings.name,
@@ -446,6 +449,7 @@ def build_learner(
         teacher = open_teacher(
             cfg.network.teacher, artists, accelerator.device, sides=training_sides(cfg)
         )
+        check_split(cfg, data, teacher)
     return Learner(
         network=network,
         average=average,
@@ -455,6 +459,16 @@ def build_learner(
         preprocessing={"mean": mean, "std": std, "num_views": cfg.network.views},
         teacher=teacher,
     )
+
+
+def check_split(cfg: Config, data: Data, teacher: ArtistClassifier) -> None:
+    """Check that the teacher was not trained on paintings that are held out here."""
+    same_data = teacher.config["training"]["fingerprint"] == data.record["fingerprint"]
+    if same_data and teacher.split_seed != cfg.optimisation.split_seed:
+        raise BrushworkError(
+            f"`teacher` {cfg.network.teacher} was trained on some of the paintings that are held "
+            f"out for validation here; set `split_seed` to {teacher.split_seed}"
+        )
 
 
 def all_settings(
@@ -500,6 +514,7 @@ def probe(
         resume=cfg.output.resume,
         is_writer=accelerator.is_main_process,
         fixed=FIXED,
+        implied={"split_seed": settings["seed"]},
     )
     accelerator.init_trackers("brushwork", config={k: str(v) for k, v in settings.items()})
     accelerator.print(describe_data(data, accelerator))
@@ -606,6 +621,7 @@ def open_training_run(
         is_writer=accelerator.is_main_process,
         change=cfg.output.change,
         fixed=FIXED,
+        implied={"split_seed": settings["seed"]},
     )
     run.restore(**learner.state, scaler=accelerator.scaler)
     tracked = {name: str(value) for name, value in settings.items()}

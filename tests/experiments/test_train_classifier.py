@@ -227,8 +227,41 @@ def test_settings_keep_the_names_that_older_runs_recorded():
         "layer_decay", "weight_decay", "min_area", "degrade", "augment", "mix", "label_smoothing",
         "balance",
         "ema_half_life", "views", "patience", "precision", "seed", "tracker", "out", "resume",
-        "minutes", "change",
+        "minutes", "change", "split_seed",
     }  # fmt: skip
+
+
+def test_the_seed_does_not_decide_which_paintings_are_held_out(prepared_folder):
+    def held_out(**settings):
+        flags = flags_of({"data": prepared_folder, "min_paintings": 1, "side": 64, **settings})
+        cfg = read_flags(train_classifier.Config, None, flags)
+        return set(train_classifier.open_paintings(cfg).split.validation.index)
+
+    assert held_out(seed=1) == held_out(seed=2) != held_out(split_seed=1)
+
+
+def test_an_evaluation_finds_the_paintings_that_were_held_out(run, prepared_folder, tmp_path):
+    """Older checkpoints have one seed for everything."""
+    copy, paintings = tmp_path / "classifier", open_prepared(prepared_folder)
+    shutil.copytree(run / "classifier", copy)
+
+    def held_out(**training):
+        config = json.loads((copy / "config.json").read_text())
+        config["training"] = {k: v for k, v in config["training"].items() if k != "split_seed"}
+        config["training"] |= training
+        (copy / "config.json").write_text(json.dumps(config))
+        known = ArtistClassifier.from_pretrained(copy)
+        return evaluate_classifier.split_rows(known, paintings)["validation"].tolist()
+
+    assert held_out(seed=1) == held_out(seed=2, split_seed=1) != held_out(seed=1, split_seed=0)
+
+
+def test_a_teacher_must_not_know_the_paintings_that_are_held_out(
+    run, train, prepared_folder, tmp_path
+):
+    teacher = str(run / "classifier")
+    with pytest.raises(BrushworkError, match=r"trained on some .* set `split_seed` to 0"):
+        train(prepared_folder, tmp_path / "run", teacher=teacher, split_seed=1)
 
 
 @pytest.mark.parametrize("num_steps", [1, 18, 100, 1230])

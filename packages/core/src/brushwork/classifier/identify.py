@@ -126,6 +126,12 @@ class ArtistClassifier(Identifier):
                 "train_classifier.py wrote"
             ) from error
 
+    @property
+    def split_seed(self) -> int:
+        """The seed that decided which paintings it was validated on; see `hold_out_validation`."""
+        training = self.config["training"]
+        return training.get("split_seed", training["seed"])  # one seed for all, in older ones
+
     def scores_of(self, squares: NDArray[np.uint8]) -> Scores:
         """Run the network on squares (N, S, S, 3)."""
         return self.scores(self._predict(squares))
