@@ -66,7 +66,7 @@ from brushwork.classifier.answer import (
 from brushwork.data.decode import SUFFIXES, picture_files
 from brushwork.engine import Classifier, Engine, open_classifier, require_torch, uses_onnx
 from brushwork.errors import BrushworkError, report_errors
-from brushwork.files import atomic_write, read_json, write_json
+from brushwork.files import atomic_write, read_json, readable, write_json
 from brushwork.names import did_you_mean
 from brushwork.report.pages import render
 from settings import BatchSize, Range, read_flags
@@ -107,11 +107,11 @@ def main(cfg: Config) -> None:
     check_same_command(cfg, task)
     done = {row["file"] for row in open_table(cfg.out, task.columns)}
     sheet = cfg.out.with_suffix(".html")
-    if cfg.sheet:
-        open_sheet(sheet, done)
+    # A picture that was done with --no-sheet has no card, so it is identified again.
+    finished = open_sheet(sheet, done) if cfg.sheet else done
 
-    todo = [path for path in pictures if cell(name_of(path, cfg.folder)) not in done]
-    counts = identify_pictures(cfg, task, todo, num_done=len(done))
+    todo = [path for path in pictures if cell(name_of(path, cfg.folder)) not in finished]
+    counts = identify_pictures(cfg, task, todo, done)
     if not isinstance(task, Attribution):
         rows = open_table(cfg.out, task.columns)
         notes = task.sum_up([row for row in rows if not row["error"]])
@@ -205,14 +205,8 @@ def reasons(ignored: Counter[str]) -> str:
 
 
 def name_of(path: Path, folder: Path) -> str:
-    r"""Write a picture's path below `folder` as text.
-
-    A byte that is not valid UTF-8 is written as \xNN. Python itself has a surrogate for it, which
-    no file can contain.
-    """
-    name = path.relative_to(folder).as_posix()
-    name = re.sub(r"[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", name)
-    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+    """Write a picture's path below `folder` as text."""
+    return readable(path.relative_to(folder).as_posix())
 
 
 def cell(text: str) -> str:
@@ -310,35 +304,45 @@ def complete_rows(text: str) -> str:
     return text[:end]
 
 
-def open_sheet(sheet: Path, done: set[str], notes: Sequence[str] = ()) -> None:
+def open_sheet(sheet: Path, done: set[str], notes: Sequence[str] = ()) -> set[str]:
     """Start the contact sheet; of an earlier one, keep the cards of files that have a row.
 
     Args:
         sheet: the file.
         done: the cells of the files that have a row.
         notes: paragraphs above the cards.
+
+    Returns:
+        The cells of the files that have a card and a row.
     """
     try:
         lines = read_unchanged(sheet).split("\n")[:-1]
         titles = [re.match(r'<figure title="([^"]*)"', line) for line in lines]
-        kept = [
-            line + "\n"
+        cards = {
+            name: line + "\n"
             for line, title in zip(lines, titles, strict=True)
-            if title and cell(html.unescape(title.group(1))) in done
-        ]
+            if title and (name := cell(html.unescape(title.group(1)))) in done
+        }
         head = render("contact_sheet.html.j2", title="Attributions", notes=notes)
-        write_unchanged(sheet, head + "".join(kept))
+        write_unchanged(sheet, head + "".join(cards.values()))
     except OSError as error:
         raise BrushworkError(
             f"cannot write {sheet} ({error.strerror or error}); pass another `out`"
         ) from error
+    return set(cards)
 
 
-def identify_pictures(cfg: Config, task: Task, todo: list[Path], num_done: int) -> Counter[str]:
+def identify_pictures(cfg: Config, task: Task, todo: list[Path], done: set[str]) -> Counter[str]:
     """Read, identify and write one batch after the other.
 
+    Args:
+        cfg: the settings.
+        task: identifies the pictures.
+        todo: the pictures.
+        done: the cells of the files that have a row; those in `todo` get only a card.
+
     Returns:
-        How many pictures are of each of the task's kinds, and how many are unreadable.
+        How many other pictures are of each of the task's kinds, and how many are unreadable.
     """
     counts: Counter[str] = Counter()
     sheet = cfg.out.with_suffix(".html")
@@ -347,7 +351,7 @@ def identify_pictures(cfg: Config, task: Task, todo: list[Path], num_done: int) 
         cfg.out.open(**text) as table,
         sheet.open(**text) if cfg.sheet else io.StringIO() as cards,
         ThreadPoolExecutor() as threads,
-        tqdm(total=num_done + len(todo), initial=num_done, unit=" pictures") as bar,
+        tqdm(total=len(done) + len(todo), initial=len(done), unit=" pictures") as bar,
     ):
         for first in range(0, len(todo), cfg.batch_size):
             paths = todo[first : first + cfg.batch_size]
@@ -360,6 +364,8 @@ def identify_pictures(cfg: Config, task: Task, todo: list[Path], num_done: int) 
                 if cfg.sheet:  # before the row, because a file with a row is done
                     cards.write(contact_card(task, name, content, answer))
                     cards.flush()
+                if cell(name) in done:
+                    continue
                 row: Row = {"error": content} if isinstance(content, str) else task.row(answer)
                 table.write(table_line(cells({"file": name, **row}), task.columns))
                 if not isinstance(task, Attribution):

@@ -133,9 +133,9 @@ STEPWISE = ("teacher", "first_side", "last_side", "min_area", "degrade", "augmen
             "label_smoothing", "epochs", "minutes", "batch_size", "optimizer", "lr", "layer_decay",
             "weight_decay", "ema_half_life", "patience", "precision", "change")  # fmt: skip
 
-# Settings that --resume --change must not change: the weights would not fit, or epochs would be
-# counted wrongly.
-FIXED = ("model", "network_options", "artists", "freeze", "batch_size", "split_seed")
+# Settings that --resume --change must not change: the weights would not fit or are those of the run
+# already, epochs would be counted wrongly, or validation paintings would have been trained on.
+FIXED = ("model", "weights", "network_options", "artists", "freeze", "batch_size", "split_seed")
 
 
 @dataclass(frozen=True)
@@ -335,6 +335,12 @@ def check_settings(cfg: Config) -> None:
     """Check what can be checked before the data is opened."""
     distributed.check_launch()
     check_tracker(cfg.output.tracker)
+    first, last = cfg.images.first_side, cfg.images.last_side
+    if first > last:
+        raise BrushworkError(
+            f"`first_side` {first} is larger than `last_side` {last}, but the crops grow during "
+            f"training; set `first_side` to at most {last}, or raise `last_side`"
+        )
     if cfg.network.freeze == "all":
         given, default = flat(cfg), flat(Config())
         if unused := [f"`{name}`" for name in STEPWISE if given[name] != default[name]]:
@@ -379,6 +385,11 @@ def open_paintings(cfg: Config) -> Data:
     )
     split = split_by_artist(selected, selection.min_paintings, cfg.optimisation.split_seed)
     report_data(describe_unused(selected, split.table))
+    if split.validation.empty:
+        raise BrushworkError(
+            "no artist has two training paintings, so none can be held out for validation; add "
+            "paintings, or put more of them into the training split"
+        )
     record = {
         "data": paintings.name,
         "num_paintings": len(split.train),

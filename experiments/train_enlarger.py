@@ -71,9 +71,9 @@ from settings import (
     report_data,
 )
 
-# Settings that --resume --change must not change: the weights would not fit, or would have another
-# meaning.
-FIXED = ("generator", "factor", "width")
+# Settings that --resume --change must not change: the weights would not fit, would have another
+# meaning, or are those of the run already.
+FIXED = ("generator", "factor", "width", "start")
 
 NUM_GENERATED = 2000
 """Pictures of the generator to learn from. Each has many patches."""
@@ -148,7 +148,7 @@ def main(cfg: Config) -> None:
     large = paintings.pixels(generator.side * cfg.factor, fit, generator.aspect)
 
     # Generate pictures to learn from. The samples have other latents.
-    generated = generator.sample(NUM_GENERATED, seed=cfg.seed + 1, to="array")  # (G, H, W, 3)
+    generated = generator.sample(NUM_GENERATED, seed=(cfg.seed + 1) % 2**32, to="array")
 
     # Accelerate chooses the device and joins the processes; each trains on a slice of every batch.
     accelerator = Accelerator(mixed_precision=precision)
@@ -289,12 +289,9 @@ def main(cfg: Config) -> None:
                     progress.report(str(likeness(of_fakes, of_paintings)))
 
             # Write samples and the state to resume from.
-            is_last = finished or stopping
-            if run.is_writer and (is_last or step % cfg.sample_every == 0):
-                enlarged.grid(*(part[:16] for part in shown)).save(
-                    cfg.out / f"samples/step-{step:06d}.png"
-                )
-            if is_last or step % cfg.save_every == 0:
+            if run.is_writer and step % cfg.sample_every == 0:
+                write_samples(enlarged, shown, cfg.out, step)
+            if finished or stopping or step % cfg.save_every == 0:
                 run.save_state(
                     step,
                     networks=networks,
@@ -303,9 +300,10 @@ def main(cfg: Config) -> None:
                     images=images_seen,
                 )
 
-    # Write the enlarged generator, the earlier ones of its training, and the curves.
+    # Write the last samples, the enlarged generator and those of its training, and the curves.
     accelerator.end_training()
     if run.is_writer:
+        write_samples(enlarged, shown, cfg.out, step)
         average = average.cpu()
         for name, folder in checkpoints(cfg.generator):
             save_enlarged(folder, average, cfg.out / name, settings, step)
@@ -335,6 +333,13 @@ def network_to_enlarge(generator: PaintingGenerator, cfg: Config) -> styled.Gene
             f"{network.config.side} pixels"
         )
     return network
+
+
+def write_samples(
+    enlarged: PaintingGenerator, shown: tuple[torch.Tensor, torch.Tensor], out: Path, step: int
+) -> None:
+    """Write a grid of 16 enlarged pictures, of latents (N, Z) and classes (N,)."""
+    enlarged.grid(*(part[:16] for part in shown)).save(out / f"samples/step-{step:06d}.png")
 
 
 def checkpoints(generator: str) -> Iterator[tuple[str, str | Path]]:

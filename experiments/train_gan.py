@@ -79,9 +79,10 @@ from settings import (
     report_data,
 )
 
-# Settings that --resume --change must not change: the weights would not fit, or would have another
-# meaning. --start can initialise a new run with another side and width.
-FIXED = ("model", "side", "aspect", "width", "upsampling", "depth", "condition", "backbone")
+# Settings that --resume --change must not change: the weights would not fit, would have another
+# meaning, or are those of the run already. --start can initialise a new run of another size.
+FIXED = ("model", "side", "aspect", "width", "upsampling", "depth", "condition", "backbone",
+         "start")  # fmt: skip
 
 # The settings of the trainings in docs/results.md without a pretrained network: DC-GAN and the
 # modern GAN for the same time, and one artist, initialised from the modern GAN of landscapes.

@@ -75,15 +75,14 @@ with atomic_write(Path(sys.argv[1])) as temporary:
     assert [*tmp_path.iterdir()] == [file]
 
 
-def test_text_is_utf8_and_what_cannot_be_encoded_follows_the_rule(tmp_path):
+def test_text_is_utf8_and_bytes_of_names_that_are_not_can_be_read(tmp_path):
     file = tmp_path / "file"
     write_text(file, "Élève\n")
     assert file.read_bytes() == "Élève\n".encode()
-    with pytest.raises(UnicodeEncodeError):
-        write_text(file, "\udcff")
-    assert file.read_text(encoding="utf-8") == "Élève\n"
-    write_text(file, "a\udcff", errors="replace")
-    assert file.read_text() == "a?"
+    write_text(file, "a\udcff")
+    assert file.read_text() == r"a\xff"
+    write_json(file, {"a\udcff": "É"})
+    assert read_json(file) == {"a\udcff": "É"}, "a path of the file system is read back"
 
 
 def test_json_is_read_back_and_other_values_are_strings(tmp_path):

@@ -108,6 +108,15 @@ def test_the_sheet_shows_the_unreadable_files_with_the_reason(identify, folder, 
     assert text.count(html.escape(rows["broken.jpg"]["error"])) == 1
 
 
+def test_pictures_that_were_done_without_a_sheet_get_their_cards(
+    identify, folder, tmp_path, capsys
+):
+    rows = identify(folder, tmp_path / "out.csv", "--no-sheet")
+    assert identify(folder, tmp_path / "out.csv") == rows
+    assert sorted(titles(tmp_path / "out.html")) == sorted(rows)
+    assert "0 unreadable; 7 done earlier" in capsys.readouterr().out
+
+
 def test_the_bundled_classifier_is_the_default(run_script, tmp_path):
     (tmp_path / "in").mkdir()
     picture(tmp_path / "in" / "a.png")
@@ -262,9 +271,10 @@ def test_a_name_that_is_not_utf8_is_escaped(identify, tmp_path):
     (tmp_path / "in").mkdir()
     picture(tmp_path / "in" / "a.png")
     (tmp_path / "in" / "a.png").rename(tmp_path / "in" / os.fsdecode(b"C\xe9zanne.png"))
-    for _ in range(2):
-        assert list(identify(tmp_path / "in", tmp_path / "o.csv")) == [r"C\xe9zanne.png"]
-        assert titles(tmp_path / "o.html") == [r"C\xe9zanne.png"]
+    (tmp_path / "in").rename(tmp_path / os.fsdecode(b"d\xe9j\xe0"))
+    for _ in range(2):  # the folder's name is recorded, too
+        found = identify(tmp_path / os.fsdecode(b"d\xe9j\xe0"), tmp_path / "o.csv")
+        assert list(found) == titles(tmp_path / "o.html") == [r"C\xe9zanne.png"]
 
 
 def test_what_is_ignored_is_counted_in_the_last_line(identify, folder, tmp_path, capsys):

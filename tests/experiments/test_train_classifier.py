@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import timm
 import torch
+from PIL import Image
 from safetensors.torch import load_file
 from timm.optim import create_optimizer_v2
 
@@ -302,6 +303,7 @@ def test_the_learning_rate_depends_on_the_step_alone(num_steps):
         ({"model": "resnet_18"}, "did you mean"),
         ({"weights": "nowhere.pth"}, "no weights at nowhere.pth"),
         ({"freeze": 40}, "choose between 0 and"),
+        ({"first_side": 64, "last_side": 32}, "set `first_side` to at most 32"),
         ({"freeze": "all", "minutes": 3}, "`epochs`, `minutes`, `batch_size`, `precision` out"),
         ({"epochs": 0}, "`epochs` is 0"),
         ({"data": "nowhere/at/all"}, "nowhere/at/all"),
@@ -319,6 +321,17 @@ def test_a_mistake_is_reported_before_anything_is_written(
     settings = {"data": prepared_folder} | mistake
     with pytest.raises(BrushworkError, match=re.escape(words)):
         train(out=tmp_path / "run", **settings)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_training_without_validation_paintings_is_refused(train, tmp_path):
+    for split in ("train", "test"):
+        for artist in ("A", "B"):
+            folder = tmp_path / "split" / split / artist
+            folder.mkdir(parents=True)
+            Image.new("RGB", (40, 40), "red").save(folder / "a.png")
+    with pytest.raises(BrushworkError, match="no artist has two training paintings"):
+        train(tmp_path / "split", tmp_path / "run", min_paintings=1)
     assert not (tmp_path / "run").exists()
 
 

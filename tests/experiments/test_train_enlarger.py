@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,18 @@ def train(generator, run_script):
         return out
 
     return train
+
+
+def test_a_run_that_was_resumed_after_its_last_step_has_samples(train, finished, tmp_path):
+    shutil.copytree(finished, tmp_path / "run")
+    (tmp_path / "run" / "samples" / "step-000006.png").unlink()
+    train(tmp_path / "run", "--steps", 4, "--sample-every", 3, "--resume")
+    assert (tmp_path / "run" / "samples" / "step-000006.png").stat().st_size > 1000
+
+
+def test_the_largest_seed_can_be_used(train, tmp_path):
+    out = train(tmp_path / "run", "--steps", 1, "--seed", 2**32 - 1)
+    assert (out / "generator" / "model.safetensors").is_file()
 
 
 @pytest.fixture(scope="module")

@@ -329,6 +329,8 @@ def test_a_resumed_run_takes_other_settings_when_it_is_said(train, tmp_path, cap
         train(out, *changed)
     with pytest.raises(BrushworkError, match="width was 2 and is now 4; pass the same settings"):
         train(out, *changed, "--change", "--width", 4)
+    with pytest.raises(BrushworkError, match=r"start was '' and is now .* pass the same"):
+        train(out, *changed, "--change", "--start", out)  # the run has weights already
     capsys.readouterr()
     train(out, *changed, "--change")
     assert "changed at step 4: augment from none to ada, batch_size from 8 to 4, loss from " in (

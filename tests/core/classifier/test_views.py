@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 import torch
 
-from brushwork.classifier.views import TrainingViews, Views, whole_views
+from brushwork.classifier.views import TrainingViews, Views, side_schedule, whole_views
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (6, 40, 40, 3), dtype=np.uint8)
 
@@ -76,6 +76,20 @@ def test_ten_views_are_five_crops_and_their_mirror_images():
     assert torch.equal(views[0], x[..., :14, :14]) and torch.equal(views[1], views[0].flip(3))
     assert torch.equal(views[8], x[..., 1:15, 1:15])
     assert len(whole_views(x, 2)) == 2 and torch.equal(whole_views(x, 2)[1], x.flip(3))
+
+
+@pytest.mark.parametrize(
+    ("first", "last", "sides"),
+    [
+        (144, 144, [144, 144, 144, 144]),
+        (100, 160, [100, 128, 128, 160]),
+        (15, 64, [15, 32, 32, 64]),
+        (128, 192, [128, 160, 160, 192]),
+    ],
+)
+def test_sides_begin_and_end_as_asked_and_never_shrink(first, last, sides):
+    side = side_schedule(first, last, num_steps=4)
+    assert [side(step) for step in range(4)] == sides
 
 
 def test_degraded_views_show_other_pixels_of_the_same_paintings():

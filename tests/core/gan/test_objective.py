@@ -70,9 +70,10 @@ def both_halves(objective, num_micro_batches, step=0):
 
 
 @pytest.mark.parametrize("loss", ["logistic", "hinge", "relativistic"])
-def test_micro_batches_have_the_loss_and_gradients_of_the_whole_batch(loss):
+@pytest.mark.parametrize("num", [4, 3])  # three parts of eight pictures are not equal
+def test_micro_batches_have_the_loss_and_gradients_of_the_whole_batch(loss, num):
     objective = Objective(loss, Augment(POLICIES), gamma=0.5, others=0.3)
-    for a, b in zip(both_halves(objective, 1), both_halves(objective, 4), strict=True):
+    for a, b in zip(both_halves(objective, 1), both_halves(objective, num), strict=True):
         torch.testing.assert_close(a, b)
 
 

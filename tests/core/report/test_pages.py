@@ -71,6 +71,14 @@ def test_a_report_is_written_with_its_figures(tmp_path):
             assert figure.getpixel((0, 0)) == grey
 
 
+def test_a_name_that_is_not_utf8_can_be_read(tmp_path):
+    name = "d\udce9j\udce0"
+    write_report(tmp_path, name, {name: {name: {"fid": 1.0}}}, {}, [name])
+    assert (tmp_path / "report.html").read_text(encoding="utf-8").count(r"d\xe9j\xe0") >= 3
+    for page in write_sections(tmp_path, "page", name, [Section(name)]):
+        assert page.read_text(encoding="utf-8").count(r"d\xe9j\xe0") >= 2
+
+
 def test_sections_are_the_same_in_markdown_and_html(tmp_path):
     Image.new("RGB", (4, 4), (0, 99, 0)).save(tmp_path / "green.png")
     section = Section(

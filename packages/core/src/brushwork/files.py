@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -37,21 +38,35 @@ def atomic_write(file: Path) -> Iterator[Path]:
         temporary.unlink(missing_ok=True)
 
 
-def write_text(file: Path, text: str, errors: str = "strict") -> None:
+def readable(name: str) -> str:
+    r"""Write a byte of a file's name that is not valid UTF-8 as \xNN.
+
+    Python has a surrogate for such a byte, which no text file can contain.
+
+    >>> print(readable("b\udcffd"))
+    b\xffd
+    """
+    name = re.sub(r"[\udc80-\udcff]", lambda byte: f"\\x{ord(byte[0]) - 0xDC00:02x}", name)
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def write_text(file: Path, text: str) -> None:
     """Write a text file atomically, in UTF-8.
 
     Args:
         file: its folder must exist.
-        text: the whole content.
-        errors: how to encode characters that UTF-8 lacks; see `str.encode`.
+        text: the whole content; see `readable` for names of files.
     """
     with atomic_write(file) as temporary:
-        temporary.write_text(text, encoding="utf-8", errors=errors)
+        temporary.write_text(readable(text), encoding="utf-8")
 
 
 def write_json(file: Path, record: object) -> None:
     """Write indented JSON atomically; values that JSON lacks become strings."""
-    write_text(file, json.dumps(record, indent=2, ensure_ascii=False, default=str) + "\n")
+    text = json.dumps(record, indent=2, ensure_ascii=False, default=str) + "\n"
+    with atomic_write(file) as temporary:
+        # A surrogate, of a byte in a file's name, becomes an escape of JSON.
+        temporary.write_text(text, encoding="utf-8", errors="backslashreplace")
 
 
 def read_json(file: Path) -> Any:

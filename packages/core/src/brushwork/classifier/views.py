@@ -147,9 +147,9 @@ def side_schedule(
 
     Args:
         first: side in the first stage, in pixels.
-        last: side in the last stage.
+        last: side in the last stage, at least `first`.
         num_steps: steps of the whole training.
-        stages: number of stages.
+        stages: number of stages, at least 2.
         multiple: sides between the first and the last are multiples of this.
 
     Returns:
@@ -162,8 +162,10 @@ def side_schedule(
 
     def side(step: int) -> int:
         stage = min(step * stages // max(num_steps, 1), stages - 1)
-        exact = first + (last - first) * stage / max(stages - 1, 1)
-        return last if stage == stages - 1 else min(last, round(exact / multiple) * multiple)
+        if stage in (0, stages - 1):
+            return last if stage else first
+        exact = first + (last - first) * stage / (stages - 1)
+        return min(max(round(exact / multiple) * multiple, first), last)
 
     return side
 

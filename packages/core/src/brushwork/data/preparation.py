@@ -367,6 +367,6 @@ def _finish(
     }
     table = read_table(folder, record)
     reasons = Counter(reason for _, reason in rejected)
-    (folder / "README.md").write_text(dataset_card(record, table, reasons), encoding="utf-8")
+    write_text(folder / "README.md", dataset_card(record, table, reasons))
     write_json(folder / RECORD, record)
     return record

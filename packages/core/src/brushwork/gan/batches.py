@@ -3,8 +3,7 @@
 Everything is a function of the seed and the step, as in `brushwork.data.batches`. The random
 numbers of many steps go to the device together, and the paintings stay there if they fit.
 
-N images of a micro-batch, B images of a batch, K steps of a block, Z latent dimensions, S side of
-an image.
+N images of a micro-batch, B images of a batch, K steps of a block, Z latent dimensions.
 """
 
 from collections.abc import Iterator
@@ -37,13 +36,13 @@ class MicroBatch(NamedTuple):
     """A part of a batch on the device.
 
     Attributes:
-        real: selected paintings (N, 3, S, S) in [-1, 1].
+        real: selected paintings (N, 3, H, W) in [-1, 1].
         z: latents (N, Z).
         y: class labels (N,); painting i and fake i have the same label.
         u: uniform numbers for the augmentation, (N, passes, numbers per image); see
             `brushwork.gan.augment.augmentation_numbers`. The passes are those of the real images,
             of the fakes and of the unselected paintings.
-        others: unselected paintings (N, 3, S, S) in [-1, 1] as extra negatives, or None.
+        others: unselected paintings (N, 3, H, W) in [-1, 1] as extra negatives, or None.
     """
 
     real: Tensor
@@ -90,7 +89,7 @@ def gan_batches(
     Paintings that do not fit into the device's memory are read by a thread, one step ahead.
 
     Args:
-        pixels: (M, S, S, 3) uint8, usually memory-mapped.
+        pixels: (M, H, W, 3) uint8, usually memory-mapped.
         rows: (R,) the rows of `pixels` to train on.
         batch_size: the global batch B.
         latent_dim: Z.
@@ -185,7 +184,7 @@ def split(
     """Split a batch into micro-batches.
 
     Args:
-        images: paintings (B, 3, S, S) uint8 and, optionally, as many unselected ones.
+        images: paintings (B, 3, H, W) uint8 and, optionally, as many unselected ones.
         draws: the random numbers of the step.
         y: class labels (B,).
         num_micro_batches: at least 1.

@@ -5,8 +5,7 @@ never generated. The Fréchet distance of features does (`brushwork.gan.losses.f
 one batch is too small to estimate their covariance. The features of the fakes of earlier steps are
 therefore kept and counted too, without gradients.
 
-N fakes of a step in this process, M fakes that are counted, P paintings, S side of an image, D
-features.
+N fakes of a step in this process, M fakes that are counted, P paintings, D features.
 """
 
 from collections.abc import Callable
@@ -35,7 +34,7 @@ BATCH_SIZE = 16
 
 
 class Matching(nn.Module):
-    """Loss (a scalar) of fakes (N, 3, S, S) in [-1, 1]: their Fréchet distance to the paintings.
+    """Loss (a scalar) of fakes (N, 3, H, W) in [-1, 1]: their Fréchet distance to the paintings.
 
     The loss is M / N times the Fréchet distance. With this factor its gradient, averaged over
     processes, does not shrink with the number of earlier fakes. While M is 1 there is no covariance
@@ -62,7 +61,7 @@ class Matching(nn.Module):
         """Compute the mean and covariance of the paintings' features.
 
         Args:
-            extract: maps images (N, 3, S, S) in [-1, 1] to features (N, D), differentiable.
+            extract: maps images (N, 3, H, W) in [-1, 1] to features (N, D), differentiable.
             features: features of the paintings, from `extract`, (P, D); P is at least 2.
         """
         super().__init__()
@@ -81,7 +80,7 @@ class Matching(nn.Module):
         """Compute the loss and keep the features of these fakes.
 
         Args:
-            fakes: (N, 3, S, S) in [-1, 1]; every process must pass the same number.
+            fakes: (N, 3, H, W) in [-1, 1]; every process must pass the same number.
 
         Returns:
             A scalar; gradients reach `fakes` only.
@@ -113,7 +112,7 @@ def match_paintings(
 
     Args:
         D: a `BackboneDiscriminator`.
-        pixels: paintings (P, S, S, 3) uint8.
+        pixels: paintings (P, H, W, 3) uint8.
         rows: indices of the paintings to match; if there are more than `MAX_PAINTINGS`, a fixed
             sample of that size is taken.
         autocast: makes the context that sets the precision of the backbone.

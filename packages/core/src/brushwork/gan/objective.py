@@ -6,7 +6,7 @@ memory, a batch may be split into micro-batches; their gradients add up to those
 No function here reads a value of a tensor, so a GPU never waits for the host within a step. What a
 step computes depends on its number only through `PENALTY_EVERY` and `MATCH_EVERY`.
 
-N images of a micro-batch, B images of a batch, S side of an image.
+N images of a micro-batch, B images of a batch.
 """
 
 import warnings
@@ -43,7 +43,7 @@ class FakeInput(NamedTuple):
     """What the discriminator receives of the fakes of a micro-batch, in both halves of a step.
 
     Attributes:
-        images: distorted fakes (N, 3, S, S), with gradients.
+        images: distorted fakes (N, 3, H, W), with gradients.
         maps: their feature maps in the frozen backbone; None without a backbone. They take most of
             the discriminator's time and are the same in both halves.
     """
@@ -75,7 +75,7 @@ class DiscriminatorOutput(NamedTuple):
 
 
 def fake_input(objective: "Objective", D: nn.Module, part: MicroBatch, fake: Tensor) -> FakeInput:
-    """Distort fakes (N, 3, S, S), and compute their feature maps in the frozen backbone."""
+    """Distort fakes (N, 3, H, W), and compute their feature maps in the frozen backbone."""
     images = objective.augment(fake, part.u[:, 1])
     maps = D.mixed_maps(images) if isinstance(D, BackboneDiscriminator) else None
     return FakeInput(images, maps)
@@ -88,7 +88,7 @@ def discriminator_terms(
 
     Args:
         objective: the losses and the augmentation.
-        D: maps images (N, 3, S, S) and class labels (N,) to logits.
+        D: maps images (N, 3, H, W) and class labels (N,) to logits.
         part: the micro-batch.
         fake: its fakes, detached from the generator.
         penalised: whether to add the gradient penalties. If so, the real images and the fakes need
@@ -122,11 +122,11 @@ def generator_terms(
 
     Args:
         objective: the losses.
-        D: maps images (N, 3, S, S) and class labels (N,) to logits.
+        D: maps images (N, 3, H, W) and class labels (N,) to logits.
         part: the micro-batch.
         fake: its fakes, with gradients.
         real_logits: logits of the real images, (N,) or (N, heads), for the relativistic loss.
-        matched: the fakes without distortion, (N, 3, S, S), if the distance to the paintings is
+        matched: the fakes without distortion, (N, 3, H, W), if the distance to the paintings is
             added in this step.
 
     Returns:
@@ -176,9 +176,9 @@ class Objective:
         """Compute what the discriminator receives of the fakes, in both halves of a step.
 
         Args:
-            D: maps images (N, 3, S, S) and class labels (N,) to logits.
+            D: maps images (N, 3, H, W) and class labels (N,) to logits.
             micro_batches: the parts of one batch.
-            fakes: the fakes of each micro-batch, (N, 3, S, S) in [-1, 1], with gradients.
+            fakes: the fakes of each micro-batch, (N, 3, H, W) in [-1, 1], with gradients.
         """
         with self.autocast():
             return [
@@ -200,7 +200,7 @@ class Objective:
         2021, "Negative Data Augmentation").
 
         Args:
-            D: maps images (N, 3, S, S) and class labels (N,) to logits.
+            D: maps images (N, 3, H, W) and class labels (N,) to logits.
             micro_batches: the parts of one batch.
             fakes: from `fake_inputs`; they get no gradients.
             step: steps done before this one.
@@ -211,21 +211,22 @@ class Objective:
         """
         penalised = self.gamma > 0 and step % PENALTY_EVERY == 0
         batch_size = sum(len(part.real) for part in micro_batches)
-        outputs = []
+        outputs, losses = [], []
         for part, fake in zip(micro_batches, fakes, strict=True):
+            share = len(part.real) / batch_size
             part.real.requires_grad_(penalised)
             images = fake.images.detach().requires_grad_(penalised)
             maps = None if fake.maps is None else [h.detach() for h in fake.maps]
             detached = FakeInput(images, maps)
             with self.autocast():
                 output = self.discriminator_terms(self, D, part, detached, penalised)
-            backward(output.loss * (len(part.real) / batch_size))
-            outputs.append(output._replace(loss=output.loss.detach()))
-        losses, all_real_logits, all_fake_logits = zip(*outputs, strict=True)
+            backward(output.loss * share)
+            losses.append(output.loss.detach() * share)
+            outputs.append(output)
         return DiscriminatorOutput(
-            loss=torch.stack(losses).mean(),
-            real_logits=torch.cat(all_real_logits),
-            fake_logits=torch.cat(all_fake_logits),
+            loss=torch.stack(losses).sum(),
+            real_logits=torch.cat([output.real_logits for output in outputs]),
+            fake_logits=torch.cat([output.fake_logits for output in outputs]),
         )
 
     def generator(
@@ -243,9 +244,9 @@ class Objective:
         With `matching`, the distance is computed for one micro-batch after the other.
 
         Args:
-            D: maps images (N, 3, S, S) and class labels (N,) to logits, with frozen weights.
+            D: maps images (N, 3, H, W) and class labels (N,) to logits, with frozen weights.
             micro_batches: the parts of one batch.
-            fakes: the fakes of each micro-batch, (N, 3, S, S) in [-1, 1], with gradients.
+            fakes: the fakes of each micro-batch, (N, 3, H, W) in [-1, 1], with gradients.
             inputs: from `fake_inputs`.
             output_D: the result of `discriminator` in this step. The relativistic loss compares the
                 fakes with its logits of the real images.
@@ -265,9 +266,10 @@ class Objective:
             matched = fake if matches else None
             with self.autocast():
                 loss, adversarial = self.generator_terms(self, D, part, seen, real_logits, matched)
-            backward(loss * (len(fake) / batch_size))
-            losses.append(adversarial)
-        return torch.stack(losses).mean()
+            share = len(fake) / batch_size
+            backward(loss * share)
+            losses.append(adversarial * share)
+        return torch.stack(losses).sum()
 
 
 def captured(objective: Objective, G: nn.Module, backend: str | None = None) -> Objective:

@@ -48,7 +48,7 @@ def grid(images: NDArray[np.uint8], columns: int | None = None, gap: int = 2) ->
     """Lay images out in rows on white.
 
     Args:
-        images: (N, S, S, 3) uint8.
+        images: (N, H, W, 3) uint8.
         columns: images per row; by default the grid is about square.
         gap: width of the white lines between images and around them, in pixels.
     """
@@ -284,8 +284,8 @@ def real_beside_fake(
     """Lay out real paintings in a grid on the left, and equally many fakes in one on the right.
 
     Args:
-        real: (N, S, S, 3) uint8.
-        fake: (M, S, S, 3) uint8.
+        real: (N, H, W, 3) uint8.
+        fake: (M, H, W, 3) uint8.
         columns: images per row of each grid.
     """
     num = min(len(real), len(fake))
@@ -297,7 +297,7 @@ def framed(images: NDArray[np.uint8], top: int, left: int, side: int) -> Image.I
     """Draw pictures in a grid, with a white frame around the same square of each.
 
     Args:
-        images: uint8 (N, S, S, 3).
+        images: uint8 (N, H, W, 3).
         top: first row of the square, in pixels.
         left: first column.
         side: side of the square.
@@ -315,8 +315,8 @@ def neighbours(fake: NDArray[np.uint8], nearest: NDArray[np.uint8]) -> Image.Ima
     """Lay out a row for each fake: the fake, then after a gap its nearest paintings.
 
     Args:
-        fake: (M, S, S, 3) uint8.
-        nearest: (M, K, S, S, 3) uint8, nearest first.
+        fake: (M, H, W, 3) uint8.
+        nearest: (M, K, H, W, 3) uint8, nearest first.
     """
     left = grid(fake, 1)
     right = grid(nearest.reshape(-1, *fake.shape[1:]), nearest.shape[1])
@@ -440,7 +440,7 @@ def risk_coverage(curves: Mapping[str, Any], file: str | Path) -> None:
 def captioned(
     images: NDArray[np.uint8], captions: Sequence[str], file: str | Path, columns: int = 6
 ) -> None:
-    """Draw images (N, S, S, 3) with captions into a PNG file, with `columns` images per row."""
+    """Draw images (N, H, W, 3) with captions into a PNG file, with `columns` images per row."""
     from matplotlib.figure import Figure
 
     rows = math.ceil(len(images) / columns)

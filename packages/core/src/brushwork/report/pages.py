@@ -12,6 +12,8 @@ from typing import Any, NamedTuple
 import jinja2
 from PIL import Image
 
+from brushwork.files import write_text
+
 # The metrics of each report, by the report's name: the columns of one table.
 Reports = Mapping[str, Mapping[str, float]]
 
@@ -127,7 +129,7 @@ def write_report(
     for number, picture in enumerate(pictures.values()):
         picture.save(folder / f"figure-{number:02d}.png")
     page = html_page(title, tables, pictures, notes)
-    (folder / "report.html").write_text(page, encoding="utf-8")
+    write_text(folder / "report.html", page)
 
 
 def write_sections(
@@ -142,13 +144,13 @@ def write_sections(
     folder.mkdir(parents=True, exist_ok=True)
     markdown, page = folder / f"{name}.md", folder / f"{name}.html"
     parts = [f"# {title}", *(_markdown(section, folder) for section in sections)]
-    markdown.write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    write_text(markdown, "\n\n".join(parts) + "\n")
     shown = [
         {**vars(section), "figures": {text: _file_url(f) for text, f in section.figures.items()}}
         for section in sections
     ]
     html = render("sections.html.j2", title=title, sections=shown)
-    page.write_text(html, encoding="utf-8")
+    write_text(page, html)
     return markdown, page
 
 
