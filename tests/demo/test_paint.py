@@ -213,6 +213,34 @@ def test_a_conditional_generator_paints_the_requested_class(conditional_models):
     assert abs(one - other).max() > 1
 
 
+def test_a_variation_of_a_place_on_the_pad_is_near_to_it(models):
+    for place in ("7@0.5,0.25", "7@0.5,1.0", "7@0.1,0.0"):
+        here, one, two = latents(models, place, f"{place}.1", f"{place}.2")
+        assert 5 < angle(here, one) < 60 and 5 < angle(one, two) < 80
+    whole, decimal = latents(models, "7@0.1,0", "7@0.1,0.0")
+    assert np.array_equal(whole, decimal), "links of an earlier version"
+    with pytest.raises(BrushworkError, match="cannot be read"):
+        latents(models, "7@0.5,0.2.5.x")
+
+
+def test_a_picture_of_a_class_is_named_after_it(conditional_models):
+    recipe = {"seed": "7", "label": "marina"}
+    assert paint.title_of_recipe(conditional_models, recipe) == "In the manner of marina"
+    [shown] = room.show(conditional_models, [recipe])
+    assert shown["alt"].startswith("In the manner of marina, a generated picture")
+    whole = paint.title_of_recipe(conditional_models, {"label": "everything"})
+    assert whole == next(iter(conditional_models.titles.values()))
+
+
+def test_the_curves_are_named_and_rounded_for_people(models):
+    line = {"epoch": 12.3456, "loss_G": 1.23456}
+    painter = replace(models.painter("meadows"), curves=(line,))
+    table = compare.curves(replace(models, painters={"meadows": painter}), ["meadows"], "loss_G")
+    assert table.to_dict("records") == [
+        {"Epoch": 12.3, "Loss of the generator": 1.235, "Generator": "Meadows"}
+    ]
+
+
 def test_the_class_of_a_mixture_changes_halfway(conditional_models):
     classes = {
         text: int(paint.recipe_request(conditional_models, {"seed": text}).y[0])

@@ -8,7 +8,7 @@ from PIL import Image
 
 from brushwork.data import synthetic
 from brushwork_demo.models import find_models
-from brushwork_demo.rooms import quiz
+from brushwork_demo.rooms import identify, quiz
 
 
 @pytest.fixture(scope="module")
@@ -64,6 +64,17 @@ def test_real_pictures_come_from_the_folder_of_the_genre(run_folder, tmp_path):
         real, name = quiz.real_picture(models, replace(painter, config=config), random.Random(seed))
         assert real.shape == (32, 32, 3) and name == "Real: Green hill"
         assert np.abs(real.astype(int) - (0, 128, 0)).max() <= 3
+
+
+def test_a_broken_picture_is_neither_an_example_nor_in_the_quiz(run_folder, tmp_path, capsys):
+    (tmp_path / "a broken one.jpg").write_bytes(b"no picture")
+    Image.new("RGB", (90, 60), "green").save(tmp_path / "green-hill.png")
+    models = find_models([str(run_folder / "generator")], pictures=str(tmp_path))
+    assert [file.name for file in identify.example_files(models)] == ["green-hill.png"]
+    assert "cannot be read: a broken one.jpg" in capsys.readouterr().out
+    [painter] = models.painters.values()
+    for seed in range(4):
+        assert quiz.real_picture(models, painter, random.Random(seed))[1] == "Real: Green hill"
 
 
 def test_without_pictures_a_painting_of_the_genre_is_drawn(models):

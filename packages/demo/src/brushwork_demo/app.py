@@ -158,7 +158,8 @@ def _add_endpoints(models: Models) -> None:
             label: one of the painter's classes; empty for all classes.
         """
         request = paint.prepare(models, painter, seed, count, truncation, stage, label)
-        return paint.pictures(request, models.titles[paint.painter_of(models, painter).name])
+        named = {"painter": painter, "label": label}
+        return paint.pictures(request, paint.title_of_recipe(models, named))
 
     @visitor_errors
     def walk_film(  # noqa: D417
@@ -225,6 +226,7 @@ def _add_endpoints(models: Models) -> None:
         api_name="paint",
         concurrency_limit=16,
         concurrency_id="paint",
+        preprocess=False,  # which would round 1.5 to a whole number
     )
     gr.on(
         [],
@@ -234,6 +236,7 @@ def _add_endpoints(models: Models) -> None:
         api_name="walk",
         concurrency_limit=2,
         concurrency_id="walk",
+        preprocess=False,
     )
     gr.on(
         [],

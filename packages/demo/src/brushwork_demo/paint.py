@@ -8,6 +8,7 @@ The latent of a recipe is written as
 - `7`: the first latent of seed 7,
 - `7.3`: the third variation of it, and `7.3.1` the first variation of that,
 - `7@0.2,-0.4`: a step from it in a plane through the latent space (the pad of the page),
+- `7@0.2,1.0.3`: the third variation of such a step; its last number has a point,
 - `(7~9*0.5)`: halfway from the latent `7` to the latent `9`.
 """
 
@@ -42,6 +43,8 @@ WALK_SIDE = 384
 """Side in pixels, approximately, of a latent walk's video."""
 MAX_RECIPE = 400
 """Characters of a latent in a recipe."""
+NUMBER = r"-?[0-9](\.[0-9]{1,6})?"
+"""A number in a recipe. It has at most one point, because a further one begins a variation."""
 STRENGTH = 0.35
 """Fraction of the way from a picture to a random one at which its variations are."""
 REACH = math.radians(75)
@@ -119,6 +122,17 @@ def painter_of(models: Models, name: object) -> Painter:
     return models.painter(str(name) if name else None)
 
 
+def title_of_recipe(models: Models, recipe: Mapping[str, object]) -> str:
+    """Return the title of a recipe's picture: that of its painter, or of the artist it names.
+
+    Raises:
+        BrushworkError: there is no such painter.
+    """
+    label = recipe.get("label")
+    chosen = None if label == ALL_CLASSES else label
+    return models.title(painter_of(models, recipe.get("painter")).name, chosen)
+
+
 def _checked_settings(
     models: Models, painter: object, truncation: object, stage: object, label: object
 ) -> tuple[Path, float, str | None]:
@@ -158,12 +172,15 @@ def read_latent(text: str, sample: Callable[[int], tuple[Latent, int]]) -> tuple
         nonlocal place
         found = re.compile(pattern).match(text, place)
         if not found:
-            raise BrushworkError(f"the picture {text[:40]!r} cannot be read; check its link")
+            raise BrushworkError(
+                f"the picture {text[:40]!r} cannot be read; check its link, or give a number from "
+                f"0 to {MAX_SEED:,}"
+            )
         place = found.end()
         return found[0]
 
     def number(low: float, high: float) -> float:
-        return parse_float(take(r"-?[0-9.]{1,8}"), "a place in the link", low, high)
+        return parse_float(take(NUMBER), "a place in the link", low, high)
 
     def latent() -> tuple[Latent, int]:
         start = place

@@ -82,7 +82,7 @@ def elements(models: Models, request: Request, first: Mapping[str, Any] | None) 
     if first is not None:
         recipe = recipe_of(query) if query.get("seed") else {}
         try:
-            title = models.titles[paint.painter_of(models, recipe.get("painter")).name]
+            title = paint.title_of_recipe(models, recipe)
         except BrushworkError:  # the link is not valid here
             recipe = {}
         if recipe:

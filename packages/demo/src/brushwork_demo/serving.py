@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brushwork import engine
-from brushwork.classifier.answer import Identification, Neighbour
+from brushwork.classifier.answer import Identification, Neighbour, Picture
 from brushwork.errors import BrushworkError
 from brushwork.gan.latents import draw_labels, draw_latents
 from brushwork.gan.sampling import to_arrays
@@ -90,18 +90,18 @@ def _paint_batch(requests: list[PaintRequest]) -> list[NDArray[np.uint8]]:
 
 
 @on_gpu
-def _identify_batch(requests: list[tuple[Path, Image.Image]]) -> list[Identification]:
+def _identify_batch(requests: list[tuple[Path, Picture]]) -> list[Identification]:
     folder = requests[0][0]  # a page has one classifier
     return open_classifier(folder).identify([image for _, image in requests])
 
 
 @on_gpu
-def _explain(folder: Path, image: Image.Image, artist: str | None) -> NDArray[np.float32]:
+def _explain(folder: Path, image: Picture, artist: str | None) -> NDArray[np.float32]:
     return open_classifier(folder).explain(image, artist)
 
 
 @on_gpu
-def _nearest(folder: Path, image: Image.Image, k: int) -> list[Neighbour]:
+def _nearest(folder: Path, image: Picture, k: int) -> list[Neighbour]:
     return open_classifier(folder).nearest(image, k=k)
 
 
@@ -148,7 +148,7 @@ def paint_each(requests: Sequence[PaintRequest]) -> list[NDArray[np.uint8]]:
     return [future.result() for future in [_paint.submit(request) for request in requests]]
 
 
-def identify(folder: Path, image: Image.Image) -> Identification:
+def identify(folder: Path, image: Picture) -> Identification:
     """Identify the artist of a painting, in one batch with the requests of other visitors."""
     return _identify((folder, image))
 
@@ -158,12 +158,12 @@ def artists(folder: Path) -> tuple[str, ...]:
     return open_classifier(folder).artists
 
 
-def explain(folder: Path, image: Image.Image, artist: str | None = None) -> NDArray[np.float32]:
+def explain(folder: Path, image: Picture, artist: str | None = None) -> NDArray[np.float32]:
     """Compute the evidence map for an artist, (H, W) in [0, 1]; None for the likeliest artist."""
     return run_in_worker(_explain, folder, image, artist)
 
 
-def nearest(folder: Path, image: Image.Image, k: int = 5) -> list[Neighbour]:
+def nearest(folder: Path, image: Picture, k: int = 5) -> list[Neighbour]:
     """Find the `k` training paintings with the most similar features."""
     return run_in_worker(_nearest, folder, image, k)
 

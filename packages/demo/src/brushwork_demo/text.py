@@ -40,6 +40,21 @@ def visitor_error(message: str) -> gr.Error:
     return gr.Error(sentence(without_paths(message)), print_exception=False, title="Sorry")
 
 
+def explain(error: Exception, function: str) -> str:
+    """Write a sentence for a visitor about an error; log it if the visitor cannot mend it.
+
+    Args:
+        error: what `function` raised.
+        function: the name of the function.
+    """
+    if isinstance(error, gr.Error):
+        return error.message
+    if isinstance(error, BrushworkError):
+        return sentence(without_paths(str(error)))
+    logging.getLogger(__name__).error("%s failed", function, exc_info=error)
+    return INTERNAL_ERROR
+
+
 def visitor_errors(function: Callable[P, R]) -> Callable[P, R]:
     """Show a `BrushworkError` to the visitor as a sentence; log every other exception."""
 
@@ -49,11 +64,8 @@ def visitor_errors(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except gr.Error:
             raise
-        except BrushworkError as error:
-            raise visitor_error(str(error)) from None
-        except Exception:
-            logging.getLogger(__name__).exception("%s failed", function.__name__)
-            raise visitor_error(INTERNAL_ERROR) from None
+        except Exception as error:
+            raise visitor_error(explain(error, function.__name__)) from None
 
     return wrapped
 
@@ -71,11 +83,8 @@ def server_answers(function: Callable[..., Any], *first: Any) -> Callable[[Any],
     def answer(value: Any) -> Any:
         try:
             return function(*first, value)
-        except BrushworkError as error:
-            return {"error": sentence(without_paths(str(error)))}
-        except Exception:
-            logging.getLogger(__name__).exception("%s failed", function.__name__)
-            return {"error": INTERNAL_ERROR}
+        except Exception as error:
+            return {"error": explain(error, function.__name__)}
 
     answer.__name__ = function.__name__
     return answer

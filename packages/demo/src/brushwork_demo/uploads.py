@@ -22,15 +22,16 @@ LIMITS = Limits(
 )
 
 
-def read_upload(value: Any, side: int = SIDE) -> Image.Image | None:
-    """Decode an uploaded file.
+def read_upload(value: Any, side: int = SIDE) -> bytes | None:
+    """Read an uploaded file as a JPEG.
 
     Args:
         value: the file as Gradio passes it: a dictionary with a `path`; None for no file.
         side: the short side is reduced to this many pixels.
 
     Returns:
-        An upright RGB image; None for no file.
+        The JPEG of an upright RGB picture, which is not compressed again if it is a small JPEG; so
+        `identify` gives the answer that it gives for the file. None for no file.
 
     Raises:
         BrushworkError: `value` is not an uploaded file, or the file is not a usable picture.
@@ -40,22 +41,40 @@ def read_upload(value: Any, side: int = SIDE) -> Image.Image | None:
     path = value.get("path") if isinstance(value, dict) else None
     if not isinstance(path, str):
         raise BrushworkError("no picture was sent; upload one")
-    return decode(Path(path), side)
+    return as_jpeg(Path(path), side)
+
+
+def as_jpeg(source: Path | bytes, side: int) -> bytes:
+    """Convert a file to a JPEG of at most `side` pixels on its short side.
+
+    Raises:
+        BrushworkError: the file is too small, too large, broken, or not a picture.
+    """
+    try:
+        return to_jpeg(source, side, LIMITS)
+    except Rejected as error:
+        raise BrushworkError(
+            f"this file cannot be used: {error.reason}; use a JPEG, PNG or WebP of up to "
+            f"{LIMITS.max_bytes // 1_000_000} MB, at least {LIMITS.min_side} pixels wide and high"
+        ) from None
 
 
 def decode(source: Path | bytes, side: int = SIDE) -> Image.Image:
     """Decode a file to an upright RGB image of at most `side` pixels on its short side.
 
     Raises:
-        BrushworkError: the file is too large, broken, or not a picture.
+        BrushworkError: see `as_jpeg`.
     """
+    return Image.open(io.BytesIO(as_jpeg(source, side))).convert("RGB")
+
+
+def is_usable(file: Path) -> bool:
+    """Return whether a file can be decoded."""
     try:
-        return Image.open(io.BytesIO(to_jpeg(source, side, LIMITS))).convert("RGB")
-    except Rejected as error:
-        raise BrushworkError(
-            f"this file cannot be used: {error.reason}; try a JPEG, PNG or WebP of up to "
-            f"{LIMITS.max_bytes // 1_000_000} MB"
-        ) from None
+        as_jpeg(file, CLASSIFIER_SIDE)
+    except BrushworkError:
+        return False
+    return True
 
 
 def refuse_addresses(value: Any) -> None:

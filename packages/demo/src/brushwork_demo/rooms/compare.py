@@ -35,6 +35,20 @@ CURVES = {
     "D(G(z))": "Discriminator's mean for fakes, D(G(z))",
 }
 """What each curve of `metrics.jsonl` shows."""
+EPOCH, GENERATOR = "Epoch", "Generator"
+SPACES = {
+    "texture": "Texture: colours, gradients and wavelets",
+    "tf_efficientnet_lite2": "EfficientNet-Lite2, trained on photographs (ImageNet)",
+    "tf_efficientnet_lite0": "EfficientNet-Lite0, trained on photographs (ImageNet)",
+    "artist": "The artist classifier",
+}
+"""What the feature spaces of the bundled checkpoints are."""
+COUNTS = {
+    "n_real": "paintings",
+    "n_fake": "generated pictures",
+    "n_pairs": "pairs of a painting and a picture",
+}
+"""What the numbers of pictures in an evaluation count."""
 WAITING = (
     '<p class="hint waiting">No pictures have come from the server yet. Press Another seed.</p>'
 )
@@ -159,8 +173,8 @@ def all_measures(models: Models, names: Sequence[str]) -> str:
         ours = [key for key in keys if _space_of(key, spaces) == space]
         if space:
             body += (
-                f"<tr><th scope='rowgroup' colspan='{len(names) + 1}'>In the feature space "
-                f"<b>{escape(space)}</b></th></tr>"
+                f"<tr><th scope='rowgroup' colspan='{len(names) + 1}'>Feature space: "
+                f"<b>{escape(SPACES.get(space, space))}</b></th></tr>"
             )
         body += "".join(
             f"<tr><th scope='row'>{escape(_spelled(key.removesuffix(suffix)))}</th>"
@@ -173,6 +187,8 @@ def all_measures(models: Models, names: Sequence[str]) -> str:
 
 def _spelled(metric: str) -> str:
     """Write a metric's name as people do: "kid_error" is "KID error"."""
+    if metric in COUNTS:
+        return COUNTS[metric]
     short = {"cas", "emd", "fid", "is", "kid", "mmd", "nn"}
     return " ".join(word.upper() if word in short else word for word in metric.split("_"))
 
@@ -189,24 +205,28 @@ def curve_names(models: Models) -> list[tuple[str, str]]:
 
 
 def curves(models: Models, names: Sequence[str], key: str) -> pd.DataFrame:
-    """Collect one curve of several painters in a table: columns `epoch`, `key` and `painter`."""
+    """Collect one curve of several painters in a table: `EPOCH`, what it shows, and `GENERATOR`.
+
+    A visitor reads the names of the columns and the numbers.
+    """
+    text = CURVES[key]
     rows = [
         {
-            "epoch": line.get("epoch", line.get("step", 0)),
-            key: line[key],
-            "painter": models.titles[name],
+            EPOCH: round(line.get("epoch", line.get("step", 0)), 1),
+            text: float(f"{line[key]:.4g}"),
+            GENERATOR: models.titles[name],
         }
         for name in names
         for line in models.painter(name).curves
         if key in line
     ]
-    return pd.DataFrame(rows, columns=["epoch", key, "painter"])
+    return pd.DataFrame(rows, columns=[EPOCH, text, GENERATOR])
 
 
 def chosen_are_valid(names: Any, seed: Any, _key: Any) -> list[dict[str, Any]]:
     """Mark the inputs that cannot be compared, for Gradio's validation of an event."""
     few = isinstance(names, list) and 1 <= len(names) <= MAX_COMPARED
-    whole = isinstance(seed, int) and 0 <= seed <= MAX_SEED
+    whole = isinstance(seed, int | float) and float(seed).is_integer() and 0 <= seed <= MAX_SEED
     return [
         gr.validate(few, f"Choose 1 to {MAX_COMPARED}."),
         gr.validate(whole, f"Choose a whole number from 0 to {MAX_SEED:,}."),
@@ -228,7 +248,6 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
             seed = gr.Number(
                 7,
                 label="Seed for all",
-                precision=0,
                 minimum=0,
                 maximum=MAX_SEED,
                 elem_id="same-seed",
@@ -253,9 +272,9 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
         )
         plot = gr.LinePlot(
             None,
-            x="epoch",
-            y=keys[0][1] if keys else "loss_G",
-            color="painter",
+            x=EPOCH,
+            y=keys[0][0] if keys else CURVES["loss_G"],
+            color=GENERATOR,
             height=260,
             visible=bool(keys),
             elem_id="curves",
@@ -266,7 +285,11 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
     def compare(chosen: list[str], number: Any, curve: str | None) -> list[Any]:
         value = parse_int(number, "seed", 0, MAX_SEED)
         drawn = gr.skip() if curve is None else draw(chosen, curve)
-        return [side_by_side(models, chosen, value), all_measures(models, chosen), drawn]
+        return [side_by_side(models, chosen, value), all_measures(models, chosen), drawn, value]
+
+    @visitor_errors
+    def compare_typed(chosen: list[str], number: Any, curve: str | None, last: Any) -> list[Any]:
+        return [gr.skip()] * 4 if number == last else compare(chosen, number, curve)
 
     @visitor_errors
     def compare_another(chosen: list[str], curve: str | None) -> list[Any]:
@@ -276,14 +299,15 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
     @visitor_errors
     def draw(chosen: list[str], curve: str) -> Any:
         value = curves(models, chosen, curve)
-        return gr.update(value=value, y=curve, title=f"{CURVES.get(curve, curve)} during training")
+        return gr.update(value=value, y=CURVES[curve], title=f"{CURVES[curve]} during training")
 
     limits: dict[str, Any] = {
         "concurrency_limit": 8,
         "concurrency_id": "paint",
         "api_visibility": "private",
     }
-    inputs, outputs = [names, seed, key], [table, measures, plot]
+    compared = gr.State()  # the seed of the pictures that are there
+    inputs, outputs = [names, seed, key], [table, measures, plot, compared]
     again.click(
         compare_another,
         [names, key],
@@ -299,6 +323,13 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
         outputs,
         validator=chosen_are_valid,
         trigger_mode="always_last",
+        **limits,
+    )
+    seed.blur(
+        compare_typed,
+        [*inputs, compared],
+        outputs,
+        validator=lambda *values: [*chosen_are_valid(*values[:3]), gr.validate(True, "")],
         **limits,
     )
     key.input(draw, [names, key], plot, **limits)

@@ -1,5 +1,6 @@
 """The Identify room: the likely artists of a picture, the evidence, similar training paintings."""
 
+import io
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -8,13 +9,13 @@ import gradio as gr
 from PIL import Image
 
 from brushwork import checkpoint
-from brushwork.classifier.answer import TRAITS, Identification, Neighbour
+from brushwork.classifier.answer import TRAITS, Identification, Neighbour, Picture
 from brushwork.errors import BrushworkError
 from brushwork.report import figures
 from brushwork_demo import serving
 from brushwork_demo.models import Models
-from brushwork_demo.text import data_url, escape, parse_int, title_of, visitor_errors
-from brushwork_demo.uploads import CLASSIFIER_SIDE, read_upload
+from brushwork_demo.text import data_url, escape, explain, parse_int, title_of, visitor_errors
+from brushwork_demo.uploads import CLASSIFIER_SIDE, is_usable, read_upload
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 MAX_EXAMPLES = 6
@@ -28,6 +29,14 @@ for (const [event, visibility] of [["error", "hidden"], ["load", ""]])
   document.addEventListener(event, ({target}) => {
     if (target.matches?.("#upload img")) target.style.visibility = visibility;
   }, true);
+
+// Gradio's "File" would only clear the picture, or do nothing.
+document.addEventListener("click", (event) => {
+  const input = document.querySelector("#upload input[type=file]");
+  if (!input || !event.target.closest?.("#upload [aria-label='Upload file']")) return;
+  event.stopPropagation();
+  input.click();
+}, true);
 
 // The examples are one stop for the keyboard, with arrow keys inside, and have their titles.
 const examples = () => [...document.querySelectorAll("#examples .thumbnail-item")];
@@ -63,7 +72,7 @@ def classifier_of(models: Models) -> Path:
     return models.classifier
 
 
-def answer(models: Models, picture: Image.Image) -> dict[str, Any]:
+def answer(models: Models, picture: Picture) -> dict[str, Any]:
     """Identify a picture's artist, and return the answer as a JSON object.
 
     Style, genre and decade are the likeliest ones, under the names that the table of `identify.py`
@@ -87,7 +96,7 @@ def answer(models: Models, picture: Image.Image) -> dict[str, Any]:
     return fields
 
 
-def answer_html(models: Models, picture: Image.Image, heading: str = "") -> str:
+def answer_html(models: Models, picture: Picture, heading: str = "") -> str:
     """Identify a picture's artist, and format each candidate as HTML: a bar and a line of text."""
     folder = classifier_of(models)
     found = serving.identify(folder, picture)
@@ -192,7 +201,7 @@ def introduction(artists: Sequence[str]) -> str:
     )
 
 
-def nearest_html(models: Models, picture: Image.Image) -> str:
+def nearest_html(models: Models, picture: Picture) -> str:
     """Format the most similar training paintings: artist, title and, if saved, a thumbnail.
 
     Empty if the page has no classifier, or the classifier has no index.
@@ -215,10 +224,16 @@ def _thumbnail(near: Neighbour) -> str:
 
 
 def example_files(models: Models) -> list[Path]:
-    """List the examples: pictures of whoever serves the page, or the bundled ones."""
+    """List the examples: pictures of whoever serves the page, or the bundled ones.
+
+    Files that cannot be used are left out, and their names printed.
+    """
     files = models.pictures or sorted(EXAMPLES.glob("*.jpg"))
     step = -(-len(files) // MAX_EXAMPLES)
-    return list(files)[::step]
+    usable = {file: is_usable(file) for file in files[::step]}
+    if unusable := [file.name for file, is_good in usable.items() if not is_good]:
+        print(f"warning: no example, because it cannot be read: {', '.join(unusable)}")
+    return [file for file, is_good in usable.items() if is_good]
 
 
 def room(models: Models) -> None:
@@ -278,14 +293,18 @@ def room(models: Models) -> None:
     def choose_example(event: gr.SelectData) -> str:
         return str(files[parse_int(event.index, "the example", 0, len(files) - 1)])
 
-    @visitor_errors
     def name_artist(file: Any) -> list[Any]:
-        picture = read_upload(file, CLASSIFIER_SIDE)
-        if picture is None:
-            hidden = gr.update(visible=False)
-            return [introduction(serving.artists(classifier_of(models))), gr.skip(), hidden, hidden]
+        hidden = gr.update(visible=False)
         folder = classifier_of(models)
-        found = serving.identify(folder, picture)
+        try:
+            picture = read_upload(file, CLASSIFIER_SIDE)
+            found = picture and serving.identify(folder, picture)
+        except Exception as error:  # the answer to an earlier picture must not stay
+            problem = f"<p>{escape(explain(error, 'name_artist'))}</p>"
+            refused = f'<section class="answer" role="alert"><h3>No answer</h3>{problem}</section>'
+            return [refused, gr.update(choices=[], value=None), hidden, hidden]
+        if not found:
+            return [introduction(serving.artists(folder)), gr.skip(), hidden, hidden]
         names = [c.artist for c in found.candidates]
         return [
             candidates_html(found, artist_descriptions(folder)),
@@ -296,7 +315,7 @@ def room(models: Models) -> None:
 
     @visitor_errors
     def explain_answer(file: Any, artist: Any) -> list[Any]:
-        picture = read_upload(file)
+        picture = None if artist is None else read_upload(file)  # no artist: it was refused
         if picture is None:
             return [gr.skip(), gr.update(visible=False), gr.update(visible=False)]
         shown, reason = evidence(picture, artist)
@@ -312,10 +331,8 @@ def room(models: Models) -> None:
         picture = read_upload(file)
         return gr.skip() if picture is None else evidence(picture, artist)[0]
 
-    def evidence(
-        picture: Image.Image, artist: Any
-    ) -> tuple[tuple[Image.Image, Image.Image] | None, str]:
-        """Draw the evidence over a picture; without a heat map, say why there is none."""
+    def evidence(picture: bytes, artist: Any) -> tuple[tuple[Image.Image, Image.Image] | None, str]:
+        """Draw the evidence over a picture, a JPEG; without a heat map, say why there is none."""
         folder = classifier_of(models)
         if artist not in serving.artists(folder):
             artist = None
@@ -323,7 +340,8 @@ def room(models: Models) -> None:
             heat = serving.explain(folder, picture, artist)
         except BrushworkError as error:
             return None, f'<p class="hint">No map of the evidence: {escape(error)}.</p>'
-        return (picture, figures.overlay(picture, heat)), ""
+        shown = Image.open(io.BytesIO(picture)).convert("RGB")
+        return (shown, figures.overlay(shown, heat)), ""
 
     limits: dict[str, Any] = {
         "concurrency_limit": 16,

@@ -5,6 +5,7 @@ const $ = (selector) => element.querySelector(selector);
 const painters = Object.fromEntries(props.painters.map((one) => [one.name, one]));
 const FIELDS = ["painter", "seed", "truncation", "stage", "label"];
 const MOST_IN_STRIP = 60;
+const PLACE = /@(-?\d(?:\.\d+)?),(-?\d(?:\.\d+)?)$/; // of the pad, at the end of a latent
 const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
 
 const opening = (name) =>
@@ -78,6 +79,7 @@ let busy = false;
 let next = null;
 
 async function draw(recipe) {
+  if (query(recipe) != query(current)) trigger("moved");
   current = recipe;
   describe();
   if (busy) {
@@ -132,7 +134,7 @@ function describe() {
     card.setAttribute("aria-checked", chosen);
     card.tabIndex = chosen ? 0 : -1;
   }
-  const [, x, y] = current.seed.match(/@([-0-9.]+),([-0-9.]+)$/) || [0, 0, 0];
+  const [, x, y] = current.seed.match(PLACE) || [0, 0, 0];
   $("#pad i").style.transform = `translate(${50 * x}cqw, ${-50 * y}cqh)`;
   $("#pad").setAttribute("aria-valuenow", x);
   $("#pad").setAttribute("aria-valuetext",
@@ -162,9 +164,8 @@ const depth = () => history.state?.depth || 0;
 
 function open(recipe) {
   say("");
-  current = recipe;
+  draw(recipe); // from now on it is the current one
   remember();
-  draw(recipe);
   add([recipe]);
 }
 
@@ -175,10 +176,12 @@ function chooseTab(name) {
 
 function readAddress() {
   const given = recipeOf(location.search);
-  if (room() == "paint" && given.seed) {
-    if (!painters[given.painter || (given.painter = props.painters[0].name)]) {
+  if (room() == "paint" && (given.seed || given.painter)) {
+    given.painter ||= props.painters[0].name;
+    if (!painters[given.painter]) {
       say("This link names a painter that this page does not have.");
     } else {
+      if (!given.seed) Object.assign(given, {...opening(given.painter), ...given});
       draw(given);
       add([given]);
     }
@@ -267,7 +270,9 @@ for (const strip of [$("#strip"), $("#kept")]) {
   });
 }
 arrows($(".cards"), (card) => {
-  if (card.dataset.painter != current.painter) open(opening(card.dataset.painter));
+  if (card.dataset.painter == current.painter) return;
+  setMixing(null);
+  open(opening(card.dataset.painter));
 });
 
 async function fillShelf() {
@@ -294,23 +299,26 @@ click("#like", async () => {
   used.set(query(current), first + 6);
   say("Six variations are in the strip.");
   const base = current;
-  await add([base, ...Array.from({length: 6}, (_, n) => ({...base, seed: `${base.seed}.${first + n + 1}`}))]);
+  const stem = base.seed.replace(/(@[^,]*,-?\d)$/, "$1.0"); // or the variation would be read as a fraction
+  await add([base, ...Array.from({length: 6}, (_, n) => ({...base, seed: `${stem}.${first + n + 1}`}))]);
   lastAdded(6);
 });
-click("#mix", () => {
-  mixing = mixing ? null : current;
+function setMixing(recipe) {
+  mixing = recipe;
   $("#mix").setAttribute("aria-pressed", !!mixing);
   say(mixing ? "Choose a second picture in the strip." : "");
-});
+}
+click("#mix", () => setMixing(mixing ? null : current));
 element.addEventListener("keydown", (event) => {
-  if (event.key == "Escape" && mixing) $("#mix").click();
+  if (event.key == "Escape" && mixing) setMixing(null);
 });
 
 async function mix(other) {
   const one = mixing;
-  if (other.painter != one.painter) return say("Choose a picture by the same painter.");
   if (query(other) == query(one)) return say("Choose a different picture.");
-  $("#mix").click();
+  if (query({...other, seed: one.seed}) != query(one))
+    return say("Choose a picture by the same painter, with the same variety, artist and training.");
+  setMixing(null);
   const between = [0.2, 0.35, 0.5, 0.65, 0.8].map(
     (share) => ({...one, seed: `(${one.seed}~${other.seed}*${share})`}));
   await add(between);
@@ -371,7 +379,7 @@ function move(x, y) {
   const seed = +x || +y ? `${origin}@${+x},${+y}` : origin;
   draw({...current, seed});
 }
-const hold = () => (origin = current.seed.replace(/@[-0-9.]+,[-0-9.]+$/, ""));
+const hold = () => (origin = current.seed.replace(PLACE, ""));
 const settle = () => {
   remember();
   add([current]);
@@ -394,7 +402,7 @@ pad.addEventListener("keydown", (event) => {
   if (!step) return;
   event.preventDefault();
   hold();
-  const [, x, y] = current.seed.match(/@([-0-9.]+),([-0-9.]+)$/) || [0, 0, 0];
+  const [, x, y] = current.seed.match(PLACE) || [0, 0, 0];
   move(+x + step[0], +y + step[1]);
 });
 pad.addEventListener("keyup", settle);

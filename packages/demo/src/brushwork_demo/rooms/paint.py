@@ -34,6 +34,7 @@ SHOW = """() => {
   setTimeout(() => document.getElementById("%s")?.scrollIntoView({block: "nearest"}), 100);
   return {visible: true, __type__: "update"};
 }"""
+HIDE = """() => Array(2).fill({value: null, visible: false, __type__: "update"})"""
 # A list of one output: the new favourites.
 KEEP = f"""(kept, recipe) => [kept.includes(recipe)
   ? kept.filter((one) => one != recipe) : [recipe, ...kept].slice(0, {MAX_FAVOURITES})]"""
@@ -55,13 +56,10 @@ def show(models: Models, recipes: Any) -> list[dict[str, str]]:
     """
     chosen = checked_recipes(recipes, MAX_AT_ONCE)
     arrays = serving.paint_each([paint.recipe_request(models, recipe) for recipe in chosen])
-    titles = models.titles
     return [
         {
             "src": data_url(Image.fromarray(array[0])),
-            "alt": paint.described(
-                array[0], titles[paint.painter_of(models, recipe.get("painter")).name]
-            ),
+            "alt": paint.described(array[0], paint.title_of_recipe(models, recipe)),
             "which": paint.in_words(recipe.get("seed")),
         }
         for array, recipe in zip(arrays, chosen, strict=True)
@@ -175,6 +173,10 @@ def room(models: Models) -> None:
         None,
         js="(kept) => {window.brushworkKept = kept; dispatchEvent(new Event('brushwork:kept'));}",
         api_visibility="private",
+    )
+    # What was made of an earlier picture would look like that of the new one.
+    stage.moved(  # pyright: ignore[reportAttributeAccessIssue]
+        None, None, [film, verdict], js=HIDE, api_visibility="private"
     )
     who_button.click(None, None, verdict, api_visibility="private", js=SHOW % "verdict").then(
         who_painted,

@@ -12,6 +12,7 @@ from PIL import Image, ImageOps
 
 from brushwork.data import synthetic
 from brushwork.data.aspects import height_and_width
+from brushwork.errors import BrushworkError
 from brushwork.gan.latents import MAX_SEED
 from brushwork_demo import serving
 from brushwork_demo.models import Models, Painter
@@ -26,7 +27,7 @@ from brushwork_demo.text import (
     visitor_error,
     visitor_errors,
 )
-from brushwork_demo.uploads import decode
+from brushwork_demo.uploads import decode, is_usable
 
 ROUNDS = 10
 SIDE = 384
@@ -166,7 +167,11 @@ def real_picture(
     genre = painter.genre
     if models.pictures:
         of_genre = [file for file in models.pictures if genre and file.parent.name == genre]
-        file = rng.choice(of_genre or list(models.pictures))
+        files = list(of_genre or models.pictures)
+        rng.shuffle(files)
+        file = next((file for file in files if is_usable(file)), None)
+        if file is None:
+            raise BrushworkError("none of the pictures of this page can be read")
         picture = ImageOps.fit(decode(file), (width, height), Image.Resampling.LANCZOS)
         return np.asarray(picture), f"Real: {title_of(file)}"
     while True:

@@ -15,7 +15,7 @@ const engine = startEngine(models, (text) => { $("status").textContent = text; }
 
 // What is on the easel; all of it is in the address.
 const shown = { model: "", seed: 0, picture: 0, truncation: 1, label: "", x: 0, y: 0 };
-let latestJob = 0, walking = false, kept = false;
+let latestJob = 0, inStrip = "", walking = false, kept = false;
 
 const generator = () => models.generators.find((one) => one.name === shown.model);
 
@@ -85,7 +85,7 @@ function moved(strip) {
   return latent.map((value, i) => (value + a * across[i] + b * down[i]) / Math.hypot(1, a, b));
 }
 
-async function paint(withStrip = true) {
+async function paint() {
   const job = ++latestJob, shape = generator(), { name } = shape, strip = stripOf();
   const labels = strip[shown.picture].label;
   writeControls();
@@ -95,12 +95,14 @@ async function paint(withStrip = true) {
     show($("picture"), image, shape);
     $("picture").dataset.done = `${name} ${shown.seed} ${shown.picture}`;
     keepOffline();
-    for (let i = 0; withStrip && i < STRIP; i++) {
+    // A job that came between may have left the strip unfinished.
+    const wanted = JSON.stringify([name, shown.seed, shown.label, shown.truncation]);
+    for (let i = 0; wanted !== inStrip && i < STRIP; i++) {
       const thumbnail = await engine.paint(name, strip[i].latent, strip[i].label, shown.truncation);
       if (job !== latestJob) return;
       show($("strip").children[i].firstChild, thumbnail, shape);
     }
-    if (withStrip) $("strip").dataset.done = String(shown.seed);
+    inStrip = wanted;
   } catch (error) {
     $("status").textContent = `The picture could not be painted: ${error.message}`;
   }
@@ -127,11 +129,11 @@ function stopWalking() {
   $("walk").setAttribute("aria-pressed", "false");
 }
 
-function change(fields, withStrip = true) {
+function change(fields) {
   stopWalking();
   Object.assign(shown, fields);
   writeAddress();
-  return paint(withStrip);
+  return paint();
 }
 
 function writeControls() {
@@ -160,7 +162,7 @@ function setUpPainting() {
     const button = document.createElement("button");
     button.append(document.createElement("canvas"));
     button.setAttribute("aria-label", `Picture ${i + 1} of this seed`);
-    button.onclick = () => change({ picture: i, x: 0, y: 0 }, false);
+    button.onclick = () => change({ picture: i, x: 0, y: 0 });
     return button;
   }));
   const random = () => crypto.getRandomValues(new Uint32Array(1))[0];
@@ -199,7 +201,7 @@ function setUpPad() {
     for (; next; ) {
       const fields = next;
       next = null;
-      await change(fields, false);
+      await change(fields);
     }
     busy = false;
   };
@@ -292,7 +294,7 @@ function showAnswer({ probabilities: givenKnown, knownScore, traits }) {
     bar.append(element("i"));
     bar.firstChild.style.width = percent(none);
     item.append(element("span", "None of these", "none"), element("span", percent(none), "share"), bar,
-      element("span", "An artist that the classifier does not know", "line"));
+      element("span", "An artist that the classifier does not know, or no painting", "line"));
     list.append(item);
   }
   const detail = known
@@ -311,8 +313,10 @@ function traitList(traits) {
   for (const [name, shares] of Object.entries(traits)) {
     const best = shares.indexOf(Math.max(...shares));
     const value = models.classifier.traits[name][best];
-    list.append(element("dt", name[0].toUpperCase() + name.slice(1)),
+    const pair = element("div");
+    pair.append(element("dt", name[0].toUpperCase() + name.slice(1)),
       element("dd", `${value}, ${rounded(shares[best])}`));
+    list.append(pair);
   }
   return list;
 }
