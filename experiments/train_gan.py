@@ -407,7 +407,7 @@ def main(cfg: Config) -> None:
         labels=training_set.labels,
         others=training_set.others,
     )
-    step = run.step
+    first_step = step = run.step
     finished = step >= num_steps or any_process(run.seconds() >= limit)
     stopping = False
     share_of_time = value_of_first_process(run.seconds() / limit)
@@ -504,6 +504,9 @@ def main(cfg: Config) -> None:
                 accelerator.log({"epoch": epoch} | flat_metrics(evaluation["metrics"]), step)
             if is_last or step % cfg.output.save_every == 0:
                 run.save_state(step, **state, images=images_seen)
+
+    if step == first_step:  # resumed after its last step: the state may be newer than the samples
+        monitor.record(step, show=True)
 
     # Write the averaged and the raw generator, the curves and the report.
     accelerator.end_training()

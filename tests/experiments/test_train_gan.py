@@ -321,6 +321,27 @@ def test_a_learning_rate_that_rises_and_falls_resumes_exactly(train, tmp_path, m
     assert not torch.equal(*(weights(run)["G/layers.0.weight"] for run in (whole, constant)))
 
 
+def test_a_killed_run_without_a_step_left_ends_as_a_whole_one(train, tmp_path, monkeypatch):
+    """Its state is newer than its last samples, so it has the batch-norm statistics of others."""
+    flags = ["--save-every", 3, "--log-every", 3, "--sample-every", 100, "--keep-every", 100]
+    whole = train(tmp_path / "whole", *flags, "--steps", 6)
+    save = Run.save_state
+
+    def save_and_die(self, step, **state):
+        save(self, step, **state)
+        if step == 6:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Run, "save_state", save_and_die)
+    with pytest.raises(KeyboardInterrupt):
+        train(tmp_path / "run", *flags, "--steps", 100)
+    monkeypatch.undo()
+    out = train(tmp_path / "run", *flags, "--steps", 6, "--resume")
+    ends = [load_file(run / "generator" / "model.safetensors") for run in (whole, out)]
+    assert_same(*ends)
+    assert (out / "samples" / "step-000006.png").stat().st_size > 1000
+
+
 def test_a_resumed_run_takes_other_settings_when_it_is_said(train, tmp_path, capsys):
     out = train(tmp_path / "run", "--steps", 4, "--log-every", 1)
     changed = ["--steps", 8, "--resume", "--lr", 1e-4, "--batch-size", 4, "--loss", "hinge"]

@@ -64,22 +64,6 @@ def test_each_step_writes_what_it_should(folder, network, paintings):
         assert np.array_equal(np.asarray(samples), expected)
 
 
-def test_a_run_that_was_resumed_after_its_last_step_has_samples_and_statistics(
-    folder, network, paintings
-):
-    """The state may be older than the last samples, with the statistics of other weights."""
-    settings = SETTINGS | {"eval_every": 0}
-    Monitor(folder, copy.deepcopy(network), settings, paintings).record(5, keep=True)
-    (folder / "metrics.jsonl").write_text('{"step": 5, "loss_D": 1.0, "loss_G": 1.0}\n')
-    Monitor(folder, network, settings, paintings).finish(5, copy.deepcopy(network))
-    kept, written = (
-        PaintingGenerator.from_pretrained(folder / name).network.state_dict()
-        for name in ("kept/step-000005", "generator")
-    )
-    assert all(torch.equal(kept[name], written[name]) for name in kept)
-    assert (folder / "samples/step-000005.png").stat().st_size > 1000
-
-
 def test_metrics_are_nested_by_space_and_are_those_of_the_averaged_weights(
     folder, network, paintings
 ):

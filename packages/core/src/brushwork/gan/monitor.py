@@ -147,17 +147,15 @@ class Monitor:
         sheet.save(self.folder / "samples/augmented.png")
 
     def finish(self, step: int, raw: Generator, images: int | None = None) -> None:
-        """Write samples, both generators, the curves and, if it was measured, `report/`.
+        """Write the averaged and the raw generator, the curves and, if it was measured, `report/`.
 
-        Only the first process calls it. The run may have been resumed after its last step, so that
-        nothing was recorded before.
+        Only the first process calls it, after every process has called `record` for this step.
 
         Args:
             step: number of training steps.
             raw: the generator with its last weights instead of their average.
             images: paintings seen in these steps; by default a batch at each step.
         """
-        self.record(step, images=images, show=True)
         self._save("generator", step, images)
         save_generator(raw, self.folder / "generator_raw", self.settings, step, "raw", images)
         figures.gan_curves(read_metrics(self.folder), self.folder / "curves.png")
