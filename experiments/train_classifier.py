@@ -52,7 +52,7 @@ from brushwork.backbones.create import (
     input_statistics,
     load_pretrained,
 )
-from brushwork.classifier.finish import SEED, finish_classifier
+from brushwork.classifier.finish import SEED, finish_classifier, refresh_norms
 from brushwork.classifier.fit import Labelled
 from brushwork.classifier.identify import ArtistClassifier
 from brushwork.classifier.network import (
@@ -811,12 +811,16 @@ def finish(
 ) -> None:
     """Complete the checkpoint if training has ended; draw the curves; print the result.
 
+    `refresh_norms` computes the batch-norm statistics of the best epoch's network anew.
     `finish_classifier` adds the discriminant analyses, the calibration, the probability of none and
     the index of paintings. It computes the predictions of the paintings, unless they are given.
     """
     folder = cfg.output.out / "classifier"
     accelerator.wait_for_everyone()  # until the writing process has written the checkpoint
     if finished:
+        if run.is_writer and predictions is None:  # a frozen network keeps its batch norms
+            refresh_norms(folder, data.pixels, data.train_rows, accelerator.device)
+        accelerator.wait_for_everyone()
         finish_classifier(
             folder,
             data.pixels,

@@ -1,4 +1,4 @@
-"""Finish a trained classifier: index of paintings, discriminant analyses, calibration, strangers.
+"""Finish a trained classifier: batch norms, index, discriminant analyses, calibration, strangers.
 
 Everything is fitted on paintings as they are and as other collections would show them
 (`brushwork.data.degradation`), because users have pictures of other collections.
@@ -7,6 +7,7 @@ K artists, B other artists, V validation pictures.
 """
 
 import io
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -15,11 +16,22 @@ import torch
 from numpy.typing import ArrayLike, NDArray
 from PIL import Image
 from torch import Tensor
+from tqdm import tqdm
 
+from brushwork import checkpoint
+from brushwork.backbones.create import create_backbone
+from brushwork.classifier.card import model_card
 from brushwork.classifier.discriminants import log_likelihoods
 from brushwork.classifier.fit import Fitted, Labelled, fit_answers
 from brushwork.classifier.identify import ArtistClassifier
-from brushwork.classifier.network import Predictions, Rows, concatenate
+from brushwork.classifier.network import (
+    Predictions,
+    Rows,
+    concatenate,
+    freeze_stages,
+    normalise,
+    trained_norms,
+)
 from brushwork.classifier.save import (
     save_calibration,
     save_discriminants,
@@ -30,6 +42,7 @@ from brushwork.classifier.save import (
 from brushwork.classifier.traits import TRAITS, Trait, decade_of, fit_trait
 from brushwork.data.degradation import Degraded
 from brushwork.data.synthetic.other_pictures import other_picture
+from brushwork.training.ema import refresh_statistics
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -38,6 +51,8 @@ NUM_OTHER_PICTURES = 84
 """Pictures that are no paintings, to learn "none of these artists" from."""
 SEED = 1
 """Decides how the paintings are degraded; those of other artists by the next seed."""
+NUM_REFRESHED, REFRESHED_AT_ONCE = 1024, 64
+"""Paintings from which batch-norm statistics are computed, and how many of them in a batch."""
 MAX_OTHER_ARTISTS, MAX_OTHER_PAINTINGS = 100, 30
 """Most other artists, and most paintings of each, that the discriminant analysis learns."""
 
@@ -112,6 +127,49 @@ def finish_classifier(
     fitted = fit_answers(train, validation, other, drawn, len(artists))
     traits = fit_traits(shown.predictions.channel_statistics, table, is_validation)
     write_answers(classifier, folder, fitted, traits, Labelled(plain, labels).take(is_validation))
+
+
+def refresh_norms(
+    folder: Path, pixels: NDArray[np.uint8], rows: NDArray[np.int64], device: str | torch.device
+) -> None:
+    """Compute the batch-norm statistics of a checkpoint anew, from whole training paintings.
+
+    In training, the network sees crops of a smaller side and mixtures of paintings, whose
+    statistics differ from those of what it is asked about (Touvron et al. 2019, "Fixing the
+    train-test resolution discrepancy", section 3). Frozen batch norms stay as they are.
+
+    Args:
+        folder: the checkpoint; it is replaced.
+        pixels: (M, S, S, 3) uint8, with the side and fit of the classifier.
+        rows: (R,) the training paintings; up to `NUM_REFRESHED` of them are seen, each as it is and
+            degraded.
+        device: where to run the network.
+
+    Raises:
+        BrushworkError: the checkpoint cannot be read or written.
+    """
+    config = checkpoint.load_config(folder)
+    options = config.get("network_options", {})
+    network = create_backbone(config["architecture"], len(config["artists"]), options)
+    checkpoint.load_weights(network, folder)
+    freeze_stages(network, int(config["training"].get("freeze", 0)))
+    norms = trained_norms(network)
+    if not norms:
+        return
+    network.to(device)
+    spread = rows[np.linspace(0, len(rows) - 1, min(len(rows), NUM_REFRESHED)).astype(int)]
+    num_batches = max(len(spread) // REFRESHED_AT_ONCE, 1)
+    sources: list[Rows] = [pixels, Degraded(pixels, SEED)]
+    # Neighbours in the table are alike, so that a batch takes every n-th painting.
+    batches = [(source, spread[i::num_batches]) for source in sources for i in range(num_batches)]
+
+    def inputs() -> Iterator[tuple[Tensor]]:
+        for source, batch in tqdm(batches, desc="batch norms", unit="batch", leave=False):
+            images = torch.from_numpy(source[batch]).permute(0, 3, 1, 2).to(device)
+            yield (normalise(images, config["mean"], config["std"]),)
+
+    refresh_statistics(network, inputs(), norms)
+    checkpoint.save(network, folder, config, model_card(config))
 
 
 def write_answers(

@@ -183,12 +183,19 @@ def freeze_stages(network: Backbone, num_stages: int) -> None:
         parameter.requires_grad_(name not in frozen)
 
 
+def trained_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
+    """List the batch norms of a network that are not frozen."""
+    norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
+    return [norm for norm in norms if norm.weight is None or norm.weight.requires_grad]
+
+
 def set_training(network: nn.Module) -> None:
     """Set training mode, except for frozen batch norms."""
     network.train()
+    trained = trained_norms(network)
     for module in network.modules():
-        if isinstance(module, nn.BatchNorm2d) and module.weight is not None:
-            module.train(module.weight.requires_grad)
+        if isinstance(module, nn.BatchNorm2d):
+            module.train(module in trained)
 
 
 def artist_weights(labels: Tensor, num_artists: int, balance: float) -> Tensor:

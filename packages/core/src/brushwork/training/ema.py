@@ -4,7 +4,7 @@ No library serves: timm's `ModelEmaV3` raises its decay by a fixed power of the 
 `AveragedModel` leaves the decay to its user; neither has StyleGAN2's ramp-up by images seen.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -54,7 +54,11 @@ def update_ema(
 
 
 @torch.no_grad()
-def refresh_statistics(average: nn.Module, inputs: Sequence[tuple[Tensor, ...]]) -> None:
+def refresh_statistics(
+    average: nn.Module,
+    inputs: Iterable[tuple[Tensor, ...]],
+    norms: Sequence[nn.BatchNorm2d] | None = None,
+) -> None:
     """Recompute the batch-norm statistics of a network from its own weights.
 
     The average of statistics over training differs from the statistics of the averaged weights
@@ -65,11 +69,14 @@ def refresh_statistics(average: nn.Module, inputs: Sequence[tuple[Tensor, ...]])
         average: the network; it is left in evaluation mode.
         inputs: arguments of each forward pass, such as (latents,) or (latents, labels). The
             statistics are the mean over these passes.
+        norms: batch norms of the network; by default all.
     """
-    norms = [m for m in average.modules() if isinstance(m, nn.BatchNorm2d)]
+    if norms is None:
+        norms = [module for module in average.modules() if isinstance(module, nn.BatchNorm2d)]
     momenta = [norm.momentum for norm in norms]
-    average.train()
+    average.eval()  # no dropout, which would draw random numbers
     for norm in norms:
+        norm.train()
         norm.reset_running_stats()
     for i, batch in enumerate(inputs):
         for norm in norms:
