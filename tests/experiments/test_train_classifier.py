@@ -104,6 +104,16 @@ def test_a_run_that_a_signal_stopped_resumes_to_the_same_weights(
     assert [m["loss"] for m in read_metrics(out)][-1] > 0
 
 
+def test_a_finished_run_that_is_resumed_is_finished_again(run, train, prepared_folder, tmp_path):
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    (out / "classifier" / "discriminants.safetensors").unlink()
+    train(prepared_folder, out, resume=True, tracker="tensorboard")
+    for name in ("model", "discriminants"):
+        first, again = (load_file(r / "classifier" / f"{name}.safetensors") for r in (run, out))
+        assert all(torch.equal(first[key], again[key]) for key in first), name
+
+
 def test_two_processes_share_the_paintings_of_one(
     run, forked, prepared_folder, tmp_path, monkeypatch
 ):

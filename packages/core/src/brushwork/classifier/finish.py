@@ -9,7 +9,7 @@ K artists, B other artists, V validation pictures.
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -53,6 +53,13 @@ SEED = 1
 """Decides how the paintings are degraded; those of other artists by the next seed."""
 NUM_REFRESHED, REFRESHED_AT_ONCE = 1024, 64
 """Paintings from which batch-norm statistics are computed, and how many of them in a batch."""
+UNFINISHED: dict[str, Any] = {
+    "lda_weight": 0.0,
+    "strangers": None,
+    "operating_points": [],
+    "traits": {},
+}
+"""What `config.json` says of a checkpoint without the files that `finish_classifier` adds."""
 MAX_OTHER_ARTISTS, MAX_OTHER_PAINTINGS = 100, 30
 """Most other artists, and most paintings of each, that the discriminant analysis learns."""
 
@@ -169,6 +176,7 @@ def refresh_norms(
             yield (normalise(images, config["mean"], config["std"]),)
 
     refresh_statistics(network, inputs(), norms)
+    config |= UNFINISHED  # the run may have finished before; its analyses are fitted anew
     checkpoint.save(network, folder, config, model_card(config))
 
 
