@@ -3,7 +3,9 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 from filelock import Timeout
+from safetensors.torch import save_file
 
 from brushwork.files import (
     atomic_write,
@@ -73,6 +75,14 @@ with atomic_write(Path(sys.argv[1])) as temporary:
     write_text(file, "new")
     assert file.read_text() == "new"
     assert [*tmp_path.iterdir()] == [file]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has other permissions")
+def test_a_written_file_has_the_permissions_of_any_new_file(tmp_path):
+    (tmp_path / "any").touch()
+    with atomic_write(tmp_path / "file") as temporary:
+        save_file({"a": torch.zeros(2)}, temporary)
+    assert (tmp_path / "file").stat().st_mode == (tmp_path / "any").stat().st_mode
 
 
 def test_text_is_utf8_and_bytes_of_names_that_are_not_can_be_read(tmp_path):

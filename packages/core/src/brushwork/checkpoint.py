@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brushwork.errors import BrushworkError
-from brushwork.files import read_json, write_json, write_text
+from brushwork.files import atomic_write, read_json, write_json, write_text
 from brushwork.names import near_names
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ def save(model: "nn.Module", folder: str | Path, config: dict[str, Any], card_te
         for leftover in (staging, replaced):
             shutil.rmtree(leftover, ignore_errors=True)
         staging.mkdir(parents=True)
-        save_model(model, str(staging / WEIGHTS))
+        with atomic_write(staging / WEIGHTS) as temporary:
+            save_model(model, str(temporary))
         write_json(staging / CONFIG, config | {DIGEST: weights_digest(staging)})
         write_text(staging / CARD, card_text)
         if folder.exists():

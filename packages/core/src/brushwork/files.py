@@ -28,11 +28,16 @@ def atomic_write(file: Path) -> Iterator[Path]:
     """Provide a temporary path beside `file`, which replaces `file` when the block ends.
 
     A reader sees the old file or the new one, never a part. When the block raises, the old file
-    stays and the temporary one is deleted.
+    stays and the temporary one is deleted. The file has the permissions of other new files here;
+    safetensors would make one that only its owner can read.
     """
     temporary = beside(file, f".{file.name}.new")
     try:
+        temporary.unlink(missing_ok=True)  # of a killed process
+        temporary.touch()
+        mode = temporary.stat().st_mode
         yield temporary
+        temporary.chmod(mode)
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)

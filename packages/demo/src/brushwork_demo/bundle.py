@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from brushwork import checkpoint
 from brushwork.classifier.save import read_index, save_index
 from brushwork.errors import BrushworkError
-from brushwork.files import write_json, write_text
+from brushwork.files import atomic_write, write_json, write_text
 from brushwork.gan.save import model_card
 from brushwork.runtime.graphs import load_arrays
 from brushwork_demo.models import BUNDLED, CURVES, KEPT
@@ -118,7 +118,8 @@ def _copy_halved(source: Path, target: Path, additions: Mapping[str, Any] | None
     if (source / checkpoint.WEIGHTS).is_file():  # otherwise it is an exported checkpoint
         weights = load_file(source / checkpoint.WEIGHTS)
         halved = {k: v.half() if v.is_floating_point() else v for k, v in weights.items()}
-        save_file(halved, target / checkpoint.WEIGHTS, metadata={"format": "pt"})
+        with atomic_write(target / checkpoint.WEIGHTS) as temporary:
+            save_file(halved, temporary, metadata={"format": "pt"})
         config[checkpoint.DIGEST] = checkpoint.weights_digest(target)
     write_json(target / checkpoint.CONFIG, config)
     if additions and {"results", "appearance"} & additions.keys():
