@@ -28,6 +28,7 @@ import copy
 import math
 import os
 import shlex
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -474,12 +475,25 @@ def build_learner(
 
 def check_split(cfg: Config, data: Data, teacher: ArtistClassifier) -> None:
     """Check that the teacher was not trained on paintings that are held out here."""
-    same_data = teacher.config["training"]["fingerprint"] == data.record["fingerprint"]
-    if same_data and teacher.split_seed != cfg.optimisation.split_seed:
-        raise BrushworkError(
-            f"`teacher` {cfg.network.teacher} was trained on some of the paintings that are held "
-            f"out for validation here; set `split_seed` to {teacher.split_seed}"
-        )
+    training = teacher.config["training"]
+    if training["fingerprint"] != data.record["fingerprint"]:
+        return
+    ours: dict[str, Any] = {"split_seed": cfg.optimisation.split_seed} | cfg.paintings.filters()
+    theirs: dict[str, Any] = {"split_seed": teacher.split_seed} | {
+        name: tuple(training.get(name, ())) for name in ("genre", "style")
+    }
+    for name, value in theirs.items():
+        if ours[name] != value:
+            shown = value if name == "split_seed" else ", ".join(value) or "nothing"
+            raise BrushworkError(
+                f"`teacher` {cfg.network.teacher} was trained on some of the paintings that are "
+                f"held out for validation here; set `{name}` to {shown}"
+            )
+
+
+def implied_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that a run has without recording them: it is older than they are."""
+    return {"split_seed": settings["seed"]}
 
 
 def all_settings(
@@ -525,7 +539,7 @@ def probe(
         resume=cfg.output.resume,
         is_writer=accelerator.is_main_process,
         fixed=FIXED,
-        implied={"split_seed": settings["seed"]},
+        implied=implied_settings,
     )
     accelerator.init_trackers("brushwork", config={k: str(v) for k, v in settings.items()})
     accelerator.print(describe_data(data, accelerator))
@@ -632,7 +646,7 @@ def open_training_run(
         is_writer=accelerator.is_main_process,
         change=cfg.output.change,
         fixed=FIXED,
-        implied={"split_seed": settings["seed"]},
+        implied=implied_settings,
     )
     run.restore(**learner.state, scaler=accelerator.scaler)
     tracked = {name: str(value) for name, value in settings.items()}

@@ -85,7 +85,7 @@ FIXED = ("model", "side", "aspect", "width", "upsampling", "depth", "condition",
          "start")  # fmt: skip
 
 # The settings of the trainings in docs/results.md without a pretrained network: DC-GAN and the
-# modern GAN for the same time, and one artist, initialised from the modern GAN of landscapes.
+# modern GAN for 4 to 5 minutes, and one artist, initialised from a modern GAN of many paintings.
 MODERN = {"model": "modern", "loss": "hinge", "width": 32, "batch_size": 8}
 RECIPES = {
     "dcgan": {"model": "dcgan", "loss": "logistic", "width": 32, "batch_size": 16, "steps": 3800},
@@ -356,7 +356,7 @@ def main(cfg: Config) -> None:
         is_writer=accelerator.is_main_process,
         change=cfg.output.change,
         fixed=FIXED,
-        implied={"aspect": "1:1", "upsampling": "nearest", "depth": 1},
+        implied=lambda _: {"aspect": "1:1", "upsampling": "nearest", "depth": 1},
     )
     networks = {"G": G, "D": D, "ema": ema, "augment": objective.augment}
     if objective.matching is not None:

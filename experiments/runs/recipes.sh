@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # The recipes of train_gan.py at 64 pixels, without a pretrained network: five training sets, three seeds, and a DC-GAN
-# of the same time for each. The GANs of one artist are initialised from the one of all paintings.
+# of about the same time for each. The GANs of one artist are initialised from the one of all paintings.
 #
 #   experiments/runs/recipes.sh PAINTINGS [OUT]
 #

@@ -228,8 +228,9 @@ def test_a_picture_of_a_class_is_named_after_it(conditional_models):
     assert paint.title_of_recipe(conditional_models, recipe) == "In the manner of marina"
     [shown] = room.show(conditional_models, [recipe])
     assert shown["alt"].startswith("In the manner of marina, a generated picture")
-    whole = paint.title_of_recipe(conditional_models, {"label": "everything"})
-    assert whole == next(iter(conditional_models.titles.values()))
+    for label in ("everything", "free money"):  # a link may name anything
+        title = paint.title_of_recipe(conditional_models, {"label": label})
+        assert title == next(iter(conditional_models.titles.values()))
 
 
 def test_the_curves_are_named_and_rounded_for_people(models):

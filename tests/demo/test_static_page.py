@@ -197,6 +197,23 @@ def test_a_link_shows_the_picture_of_its_seed(page, server, exports):
 
 
 @needs_chromium
+def test_the_strip_is_that_of_the_seed_even_if_another_came_between(page):
+    choose = """(seed) => {
+        const box = document.querySelector('#seed');
+        box.value = seed;
+        box.onchange();
+    }"""
+    for seed in (11, 12, 11):  # leave the second one when its first thumbnails are painted
+        page.evaluate(choose, seed)
+        page.wait_for_selector(f"#picture[data-done$=' {seed} 0']")
+        page.wait_for_timeout(400 if seed == 11 else 20)
+    page.wait_for_function(
+        """() => document.querySelector('#strip').children[0].firstChild.toDataURL()
+        == document.querySelector('#picture').toDataURL()"""
+    )
+
+
+@needs_chromium
 def test_another_pad_and_walk_change_the_picture_and_the_address(page):
     before, address = pixels_of(page), page.url
     page.locator("#another").click()

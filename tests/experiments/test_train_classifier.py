@@ -273,6 +273,23 @@ def test_a_teacher_must_not_know_the_paintings_that_are_held_out(
     teacher = str(run / "classifier")
     with pytest.raises(BrushworkError, match=r"trained on some .* set `split_seed` to 0"):
         train(prepared_folder, tmp_path / "run", teacher=teacher, split_seed=1)
+    genres = sorted(set(open_prepared(prepared_folder).table["genre"]))
+    data = {"genre": genres[0], "min_paintings": 1}
+    known = train(prepared_folder, tmp_path / "few", epochs=1, **data) / "classifier"
+    assert train(prepared_folder, tmp_path / "taught", epochs=1, teacher=str(known), **data)
+
+
+def test_an_older_run_is_resumed_with_the_split_that_it_had(run, train, prepared_folder, tmp_path):
+    """It recorded one seed, which decided the split, too."""
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    config = json.loads((out / "config.json").read_text())
+    del config["settings"]["split_seed"]
+    (out / "config.json").write_text(json.dumps(config))
+    changed = {"resume": True, "change": True, "seed": 3, "epochs": 2}
+    with pytest.raises(BrushworkError, match="split_seed was 0 and is now 3"):
+        train(prepared_folder, out, split_seed=3, **changed)
+    train(prepared_folder, out, split_seed=0, **changed)
 
 
 @pytest.mark.parametrize("num_steps", [1, 18, 100, 1230])

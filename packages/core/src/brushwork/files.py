@@ -37,7 +37,8 @@ def atomic_write(file: Path) -> Iterator[Path]:
         temporary.touch()
         mode = temporary.stat().st_mode
         yield temporary
-        temporary.chmod(mode)
+        if temporary.stat().st_mode != mode:
+            temporary.chmod(mode)
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)

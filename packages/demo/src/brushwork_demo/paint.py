@@ -128,9 +128,10 @@ def title_of_recipe(models: Models, recipe: Mapping[str, object]) -> str:
     Raises:
         BrushworkError: there is no such painter.
     """
+    painter = painter_of(models, recipe.get("painter"))
     label = recipe.get("label")
-    chosen = None if label == ALL_CLASSES else label
-    return models.title(painter_of(models, recipe.get("painter")).name, chosen)
+    is_class = label in serving.classes(painter.stages[-1])  # a link may name anything
+    return models.title(painter.name, label if is_class else None)
 
 
 def _checked_settings(

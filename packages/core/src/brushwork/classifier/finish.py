@@ -176,7 +176,9 @@ def refresh_norms(
             yield (normalise(images, config["mean"], config["std"]),)
 
     refresh_statistics(network, inputs(), norms)
-    config |= UNFINISHED  # the run may have finished before; its analyses are fitted anew
+    # The run may have finished before; its analyses are fitted anew, and measured anew.
+    config |= UNFINISHED | {"results": {"validation": config["results"]["validation"]}}
+    config.pop("recall_by_artist", None)
     checkpoint.save(network, folder, config, model_card(config))
 
 

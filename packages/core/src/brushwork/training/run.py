@@ -18,7 +18,7 @@ import signal
 import sys
 import time
 import zlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -235,7 +235,7 @@ def open_run(
     is_writer: bool = True,
     change: bool = False,
     fixed: Collection[str] = (),
-    implied: Mapping[str, Any] | None = None,
+    implied: Callable[[Mapping[str, Any]], Mapping[str, Any]] = lambda _settings: {},
 ) -> Run:
     """Start a run in `folder`, or continue the one that it contains.
 
@@ -254,7 +254,8 @@ def open_run(
             differences are in the `changed` of the result, and `restore` adds them to the list
             `changes` of `config.json`, with the step.
         fixed: settings that must not differ even with `change`.
-        implied: values that settings have in a run that is older than them, if they are not false.
+        implied: from the settings of a run to the values of settings that are younger than it, if
+            they are not false.
 
     Raises:
         BrushworkError: the folder contains a run and `resume` is False; another process is
@@ -265,7 +266,7 @@ def open_run(
         raise BrushworkError("`change` is only for a run that is continued; add `resume`")
     folder = Path(folder)
     if is_writer:
-        run = _open_to_write(folder, settings, resume, expected_bytes, change, fixed, implied or {})
+        run = _open_to_write(folder, settings, resume, expected_bytes, change, fixed, implied)
     else:
         run = Run(folder, is_writer=False)
     if change:
@@ -280,7 +281,7 @@ def _open_to_write(
     expected_bytes: int,
     change: bool,
     fixed: Collection[str],
-    implied: Mapping[str, Any],
+    implied: Callable[[Mapping[str, Any]], Mapping[str, Any]],
 ) -> Run:
     config_file, now = folder / CONFIG, environment()
     changed = {}
@@ -293,7 +294,7 @@ def _open_to_write(
                 "`out`"
             )
         before = _read_config(config_file)
-        changed = _differences({**implied, **before["settings"]}, settings)
+        changed = _differences({**implied(before["settings"]), **before["settings"]}, settings)
         _check_allowed(changed, change, fixed, folder)
         record |= {"environment": before.get("environment"), "resumed": now}
         record |= {"changes": before["changes"]} if "changes" in before else {}

@@ -85,7 +85,7 @@ function moved(strip) {
   return latent.map((value, i) => (value + a * across[i] + b * down[i]) / Math.hypot(1, a, b));
 }
 
-async function paint() {
+async function paint(withStrip = true) {
   const job = ++latestJob, shape = generator(), { name } = shape, strip = stripOf();
   const labels = strip[shown.picture].label;
   writeControls();
@@ -97,7 +97,9 @@ async function paint() {
     keepOffline();
     // A job that came between may have left the strip unfinished.
     const wanted = JSON.stringify([name, shown.seed, shown.label, shown.truncation]);
-    for (let i = 0; wanted !== inStrip && i < STRIP; i++) {
+    if (!withStrip || wanted === inStrip) return;
+    inStrip = "";
+    for (let i = 0; i < STRIP; i++) {
       const thumbnail = await engine.paint(name, strip[i].latent, strip[i].label, shown.truncation);
       if (job !== latestJob) return;
       show($("strip").children[i].firstChild, thumbnail, shape);
@@ -129,11 +131,11 @@ function stopWalking() {
   $("walk").setAttribute("aria-pressed", "false");
 }
 
-function change(fields) {
+function change(fields, withStrip = true) {
   stopWalking();
   Object.assign(shown, fields);
   writeAddress();
-  return paint();
+  return paint(withStrip);
 }
 
 function writeControls() {
@@ -201,9 +203,10 @@ function setUpPad() {
     for (; next; ) {
       const fields = next;
       next = null;
-      await change(fields);
+      await change(fields, false);
     }
     busy = false;
+    paint(); // the strip, if it is unfinished
   };
   const follow = (event) => {
     const box = $("pad").getBoundingClientRect();
