@@ -267,6 +267,15 @@ def test_a_generated_picture_is_identified(page):
     page.wait_for_selector("#film", state="hidden")
 
 
+def test_a_film_that_comes_too_late_is_not_shown(page):
+    """The picture that it was asked for has gone when it is ready."""
+    page.locator("#walk").click()
+    page.locator("#another").click()
+    page.wait_for_selector("#film", state="hidden")
+    page.wait_for_timeout(2000)
+    assert not page.locator("#film").is_visible()
+
+
 def test_an_uploaded_painting_is_identified_with_evidence_and_similar_paintings(page):
     open_tab(page, "Identify")
     page.locator("#upload input[type=file]").set_input_files(EXAMPLE)

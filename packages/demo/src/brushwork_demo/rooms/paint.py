@@ -174,11 +174,9 @@ def room(models: Models) -> None:
         js="(kept) => {window.brushworkKept = kept; dispatchEvent(new Event('brushwork:kept'));}",
         api_visibility="private",
     )
-    # What was made of an earlier picture would look like that of the new one.
-    stage.moved(  # pyright: ignore[reportAttributeAccessIssue]
-        None, None, [film, verdict], js=HIDE, api_visibility="private"
-    )
-    who_button.click(None, None, verdict, api_visibility="private", js=SHOW % "verdict").then(
+    who_answers = who_button.click(
+        None, None, verdict, api_visibility="private", js=SHOW % "verdict"
+    ).then(
         who_painted,
         stage,
         verdict,
@@ -186,12 +184,23 @@ def room(models: Models) -> None:
         concurrency_id="identify",
         api_visibility="private",
     )
-    film_button.click(None, None, film, api_visibility="private", js=SHOW % "film").then(
+    film_comes = film_button.click(
+        None, None, film, api_visibility="private", js=SHOW % "film"
+    ).then(
         make_film,
         stage,
         film,
         concurrency_limit=2,
         concurrency_id="walk",
+        api_visibility="private",
+    )
+    # What was made of an earlier picture would look like that of the new one.
+    stage.moved(  # pyright: ignore[reportAttributeAccessIssue]
+        None,
+        None,
+        [film, verdict],
+        js=HIDE,
+        cancels=[who_answers, film_comes],
         api_visibility="private",
     )
 
