@@ -492,7 +492,7 @@ def check_split(cfg: Config, data: Data, teacher: ArtistClassifier) -> None:
 
 
 def implied_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that a run has without recording them: it is older than they are."""
+    """Return what an older run did without recording it: one seed also decided the split."""
     return {"split_seed": settings["seed"]}
 
 

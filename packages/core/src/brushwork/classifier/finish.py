@@ -19,7 +19,6 @@ from torch import Tensor
 from tqdm import tqdm
 
 from brushwork import checkpoint
-from brushwork.backbones.create import create_backbone
 from brushwork.classifier.card import model_card
 from brushwork.classifier.discriminants import log_likelihoods
 from brushwork.classifier.fit import Fitted, Labelled, fit_answers
@@ -33,6 +32,7 @@ from brushwork.classifier.network import (
     trained_norms,
 )
 from brushwork.classifier.save import (
+    read_network,
     save_calibration,
     save_discriminants,
     save_index,
@@ -142,8 +142,8 @@ def refresh_norms(
     """Compute the batch-norm statistics of a checkpoint anew, from whole training paintings.
 
     In training, the network sees crops of a smaller side and mixtures of paintings, whose
-    statistics differ from those of what it is asked about (Touvron et al. 2019, "Fixing the
-    train-test resolution discrepancy", section 3). Frozen batch norms stay as they are.
+    statistics differ from those of the whole paintings that it is asked about (Touvron et al. 2019,
+    "Fixing the train-test resolution discrepancy"). Frozen batch norms stay as they are.
 
     Args:
         folder: the checkpoint; it is replaced.
@@ -156,9 +156,7 @@ def refresh_norms(
         BrushworkError: the checkpoint cannot be read or written.
     """
     config = checkpoint.load_config(folder)
-    options = config.get("network_options", {})
-    network = create_backbone(config["architecture"], len(config["artists"]), options)
-    checkpoint.load_weights(network, folder)
+    network = read_network(folder, config)
     freeze_stages(network, int(config["training"].get("freeze", 0)))
     norms = trained_norms(network)
     if not norms:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from brushwork import checkpoint
-from brushwork.backbones.create import Backbone, create_backbone
+from brushwork.backbones.create import Backbone
 from brushwork.classifier.answer import UNKNOWN as UNKNOWN
 from brushwork.classifier.answer import Candidate as Candidate
 from brushwork.classifier.answer import Comparison as Comparison
@@ -41,6 +41,7 @@ from brushwork.classifier.save import (
     CONFIG_KEYS,
     read_discriminants,
     read_index,
+    read_network,
     read_traits,
 )
 from brushwork.classifier.strangers import Strangers, strangeness
@@ -110,11 +111,8 @@ class ArtistClassifier(Identifier):
         if "model" not in config:  # a generator's
             checkpoint.require_keys(config, folder, CONFIG_KEYS)
         try:
-            options = config.get("network_options", {})
-            network = create_backbone(config["architecture"], len(config["artists"]), options)
-            checkpoint.load_weights(network, folder)
             return cls(
-                network.to(device),
+                read_network(folder, config).to(device),
                 config,
                 read_index(folder),
                 read_discriminants(folder),

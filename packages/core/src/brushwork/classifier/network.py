@@ -186,16 +186,19 @@ def freeze_stages(network: Backbone, num_stages: int) -> None:
 def trained_norms(network: nn.Module) -> list[nn.BatchNorm2d]:
     """List the batch norms of a network that are not frozen."""
     norms = [module for module in network.modules() if isinstance(module, nn.BatchNorm2d)]
-    return [norm for norm in norms if norm.weight is None or norm.weight.requires_grad]
+    return [norm for norm in norms if _is_trained(norm)]
 
 
 def set_training(network: nn.Module) -> None:
     """Set training mode, except for frozen batch norms."""
     network.train()
-    trained = trained_norms(network)
     for module in network.modules():
         if isinstance(module, nn.BatchNorm2d):
-            module.train(module in trained)
+            module.train(_is_trained(module))
+
+
+def _is_trained(norm: nn.BatchNorm2d) -> bool:
+    return norm.weight is None or norm.weight.requires_grad
 
 
 def artist_weights(labels: Tensor, num_artists: int, balance: float) -> Tensor:

@@ -21,7 +21,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 
 from brushwork import checkpoint
-from brushwork.backbones.create import Backbone, registered_name
+from brushwork.backbones.create import Backbone, create_backbone, registered_name
 from brushwork.checkpoint import bundled_classifier as bundled_classifier
 from brushwork.checkpoint import locate_classifier as locate_classifier
 from brushwork.classifier.calibration import Calibration, fit_calibration
@@ -91,6 +91,18 @@ def save_classifier(
         "results": {"validation": validation_report(probabilities, val_labels)},
     }
     checkpoint.save(network, folder, config, model_card(config))
+
+
+def read_network(folder: Path, config: Mapping[str, Any]) -> Backbone:
+    """Read the network of a checkpoint, given its config.
+
+    Raises:
+        BrushworkError: the weights are missing, or do not fit.
+    """
+    options = config.get("network_options", {})
+    network = create_backbone(config["architecture"], len(config["artists"]), options)
+    checkpoint.load_weights(network, folder)
+    return network
 
 
 def save_calibration(

@@ -254,8 +254,8 @@ def open_run(
             differences are in the `changed` of the result, and `restore` adds them to the list
             `changes` of `config.json`, with the step.
         fixed: settings that must not differ even with `change`.
-        implied: from the settings of a run to the values of settings that are younger than it, if
-            they are not false.
+        implied: takes the settings that an older run recorded, and returns the values of settings
+            that did not exist then, unless they are false.
 
     Raises:
         BrushworkError: the folder contains a run and `resume` is False; another process is
