@@ -345,13 +345,14 @@ def identify_pictures(cfg: Config, task: Task, todo: list[Path], done: set[str])
         How many other pictures are of each of the task's kinds, and how many are unreadable.
     """
     counts: Counter[str] = Counter()
+    names = {cell(name_of(path, cfg.folder)) for path in todo}
     sheet = cfg.out.with_suffix(".html")
     text: Any = {"mode": "a", "encoding": "utf-8", "newline": ""}
     with (
         cfg.out.open(**text) as table,
         sheet.open(**text) if cfg.sheet else io.StringIO() as cards,
         ThreadPoolExecutor() as threads,
-        tqdm(total=len(done) + len(todo), initial=len(done), unit=" pictures") as bar,
+        tqdm(total=len(done | names), initial=len(done - names), unit=" pictures") as bar,
     ):
         for first in range(0, len(todo), cfg.batch_size):
             paths = todo[first : first + cfg.batch_size]

@@ -4,8 +4,8 @@
 #
 #   experiments/runs/recipes.sh PAINTINGS [OUT]
 #
-# A training takes 4 to 5 minutes of one AMX core (bf16), and the DC-GAN of one artist twice as long; all take three
-# hours. You can interrupt the script at any time; the same command continues. Expected numbers: docs/results.md.
+# A training takes 3 to 5 minutes of one AMX core (bf16), and the DC-GAN of one artist 7. You can interrupt the script at
+# any time; the same command continues. Expected numbers, except those of Hokusai: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/recipes}

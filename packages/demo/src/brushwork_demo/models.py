@@ -104,10 +104,6 @@ class Models:
             for name, painter in self.painters.items()
         }
 
-    def title(self, painter: str, label: object = None) -> str:
-        """The title of a painter's pictures, or of those in the manner of one of its artists."""
-        return f"In the manner of {label}" if label else self.titles[painter]
-
     def painter(self, name: str | None) -> Painter:
         """Return a painter by name, or the first one for None.
 

@@ -8,7 +8,7 @@ The latent of a recipe is written as
 - `7`: the first latent of seed 7,
 - `7.3`: the third variation of it, and `7.3.1` the first variation of that,
 - `7@0.2,-0.4`: a step from it in a plane through the latent space (the pad of the page),
-- `7@0.2,1.0.3`: the third variation of such a step; its last number has a point,
+- `7@0.2,1.0.3`: the third variation of such a step; written with 1.0, because 1.3 is a number,
 - `(7~9*0.5)`: halfway from the latent `7` to the latent `9`.
 """
 
@@ -130,8 +130,9 @@ def title_of_recipe(models: Models, recipe: Mapping[str, object]) -> str:
     """
     painter = painter_of(models, recipe.get("painter"))
     label = recipe.get("label")
-    is_class = label in serving.classes(painter.stages[-1])  # a link may name anything
-    return models.title(painter.name, label if is_class else None)
+    if label in serving.classes(painter.stages[-1]):  # a link may name anything
+        return f"In the manner of {label}"
+    return models.titles[painter.name]
 
 
 def _checked_settings(

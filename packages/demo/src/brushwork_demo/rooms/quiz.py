@@ -1,6 +1,7 @@
 """The quiz "Real or fake?": ten rounds, each with a generated and a real picture."""
 
 import random
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import accumulate
 from typing import Any
@@ -27,7 +28,7 @@ from brushwork_demo.text import (
     visitor_error,
     visitor_errors,
 )
-from brushwork_demo.uploads import decode, is_usable
+from brushwork_demo.uploads import decode
 
 ROUNDS = 10
 SIDE = 384
@@ -169,11 +170,11 @@ def real_picture(
         of_genre = [file for file in models.pictures if genre and file.parent.name == genre]
         files = list(of_genre or models.pictures)
         rng.shuffle(files)
-        file = next((file for file in files if is_usable(file)), None)
-        if file is None:
-            raise BrushworkError("none of the pictures of this page can be read")
-        picture = ImageOps.fit(decode(file), (width, height), Image.Resampling.LANCZOS)
-        return np.asarray(picture), f"Real: {title_of(file)}"
+        for file in files:
+            with suppress(BrushworkError):  # this one cannot be read
+                picture = ImageOps.fit(decode(file), (width, height), Image.Resampling.LANCZOS)
+                return np.asarray(picture), f"Real: {title_of(file)}"
+        raise BrushworkError("none of the pictures of this page can be read")
     while True:
         index = rng.randrange(1_000_000)
         drawn = synthetic.describe(index)

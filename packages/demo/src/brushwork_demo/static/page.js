@@ -85,6 +85,10 @@ function moved(strip) {
   return latent.map((value, i) => (value + a * across[i] + b * down[i]) / Math.hypot(1, a, b));
 }
 
+/** What decides the thumbnails; `inStrip` has it when all of them are painted. */
+const wantedStrip = () =>
+  JSON.stringify([shown.model, shown.seed, shown.label, shown.truncation]);
+
 async function paint(withStrip = true) {
   const job = ++latestJob, shape = generator(), { name } = shape, strip = stripOf();
   const labels = strip[shown.picture].label;
@@ -96,7 +100,7 @@ async function paint(withStrip = true) {
     $("picture").dataset.done = `${name} ${shown.seed} ${shown.picture}`;
     keepOffline();
     // A job that came between may have left the strip unfinished.
-    const wanted = JSON.stringify([name, shown.seed, shown.label, shown.truncation]);
+    const wanted = wantedStrip();
     if (!withStrip || wanted === inStrip) return;
     inStrip = "";
     for (let i = 0; i < STRIP; i++) {
@@ -206,7 +210,7 @@ function setUpPad() {
       await change(fields, false);
     }
     busy = false;
-    paint(); // the strip, if it is unfinished
+    if (inStrip !== wantedStrip()) paint(); // a move may have left the strip unfinished
   };
   const follow = (event) => {
     const box = $("pad").getBoundingClientRect();
