@@ -110,6 +110,7 @@ from brushwork.training.trackers import Tracker, check_tracker
 from settings import (
     BatchSize,
     CountOrZero,
+    Names,
     NotNegative,
     Positive,
     PositiveShare,
@@ -151,8 +152,9 @@ class NetworkConfig:
     freeze: Literal["all"] | Annotated[int, Range(0, 1000)] = 0
     """Freeze this many stages of the backbone, counted from the input; the stem is one of them. all
     fits only the last layer, to features that are computed once (a linear probe)."""
-    teacher: str = ""
-    """Classifier of the same artists; its predictions are additional targets (distillation)."""
+    teacher: Names = ()
+    """Classifier of the same artists; its probabilities are additional targets (distillation).
+    Repeat the flag to learn from the mean of several."""
     fit: Literal["crop", "squash"] = "squash"
     """Make paintings square: crop the centre, or squash the whole painting."""
     side: Side = 224
@@ -289,7 +291,7 @@ class Learner:
         schedule: sets the learning rate before each step; None for a constant one.
         artist_weights: (K,) weights of the artists in the loss.
         preprocessing: `mean`, `std` and `num_views` of an evaluation.
-        teacher: its predictions are additional targets; None for no teacher.
+        teachers: the mean of their probabilities is an additional target.
     """
 
     network: Backbone
@@ -298,7 +300,7 @@ class Learner:
     schedule: CosineLRScheduler | None
     artist_weights: Tensor
     preprocessing: dict[str, Any]
-    teacher: ArtistClassifier | None
+    teachers: list[ArtistClassifier]
 
     @property
     def state(self) -> dict[str, Any]:
@@ -423,7 +425,7 @@ def build_learner(
     accelerator: Accelerator,
     options: dict[str, Any],
 ) -> Learner:
-    """Load the initial weights, and build the moving average, the optimizer and the teacher.
+    """Load the initial weights, and build the moving average, the optimizer and the teachers.
 
     Args:
         cfg: all settings.
@@ -456,12 +458,11 @@ def build_learner(
         torch.tensor(data.train_labels), len(artists), balance=optimisation.balance
     )
     average = copy.deepcopy(network)
-    teacher = None
-    if cfg.network.teacher:
-        teacher = open_teacher(
-            cfg.network.teacher, artists, accelerator.device, sides=training_sides(cfg)
-        )
-        check_split(cfg, data, teacher)
+    teachers = []
+    for name in cfg.network.teacher:
+        teacher = open_teacher(name, artists, accelerator.device, sides=training_sides(cfg))
+        check_split(cfg, data, name, teacher)
+        teachers.append(teacher)
     return Learner(
         network=network,
         average=average,
@@ -469,12 +470,12 @@ def build_learner(
         schedule=schedule,
         artist_weights=weights.to(accelerator.device),
         preprocessing={"mean": mean, "std": std, "num_views": cfg.network.views},
-        teacher=teacher,
+        teachers=teachers,
     )
 
 
-def check_split(cfg: Config, data: Data, teacher: ArtistClassifier) -> None:
-    """Check that the teacher was not trained on paintings that are held out here."""
+def check_split(cfg: Config, data: Data, name: str, teacher: ArtistClassifier) -> None:
+    """Check that the teacher `name` was not trained on paintings that are held out here."""
     training = teacher.config["training"]
     if training["fingerprint"] != data.record["fingerprint"]:
         return
@@ -482,18 +483,22 @@ def check_split(cfg: Config, data: Data, teacher: ArtistClassifier) -> None:
     theirs: dict[str, Any] = {"split_seed": teacher.split_seed} | {
         name: tuple(training.get(name, ())) for name in ("genre", "style")
     }
-    for name, value in theirs.items():
-        if ours[name] != value:
-            shown = value if name == "split_seed" else ", ".join(value) or "nothing"
+    for setting, value in theirs.items():
+        if ours[setting] != value:
+            shown = value if setting == "split_seed" else ", ".join(value) or "nothing"
             raise BrushworkError(
-                f"`teacher` {cfg.network.teacher} was trained on some of the paintings that are "
-                f"held out for validation here; set `{name}` to {shown}"
+                f"`teacher` {name} was trained on some of the paintings that are held out for "
+                f"validation here; set `{setting}` to {shown}"
             )
 
 
 def implied_settings(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an older run did without recording it: one seed also decided the split."""
-    return {"split_seed": settings["seed"]}
+    """Return the settings that an older run did not record, or recorded in another form."""
+    # One seed also decided the split, and there was at most one teacher.
+    implied = {"split_seed": settings.get("split_seed", settings["seed"])}
+    if isinstance(settings.get("teacher"), str):
+        implied["teacher"] = [settings["teacher"]] if settings["teacher"] else []
+    return implied
 
 
 def all_settings(
@@ -793,8 +798,9 @@ def training_step(
     with accelerator.autocast():
         logits = learner.network(normalise(images, mean, std))  # (N, K)
         loss = cross_entropy(logits, targets.to(accelerator.device), weight=learner.artist_weights)
-        if learner.teacher is not None:
-            loss = (loss + distillation_loss(logits, learner.teacher.logits(images))) / 2
+        if learner.teachers:
+            targets_of_teachers = [teacher.logits(images) for teacher in learner.teachers]
+            loss = (loss + distillation_loss(logits, targets_of_teachers)) / 2
     learner.optimizer.zero_grad()
     accelerator.backward(loss)
     distributed.average_gradients(learner.network.parameters())

@@ -234,7 +234,7 @@ def test_a_folder_that_cannot_be_written_is_an_error(tmp_path):
 def test_paths_of_the_author_are_shortened_or_left_out(tmp_path):
     training = {
         "out": "/home/ann/runs/a",
-        "teacher": "/home/ann/runs/a/classifier",
+        "teacher": ("/home/ann/runs/a/classifier", "ann/b"),
         "weights": "/home/ann/Downloads/resnet18.pth",
         "backbone": "resnet18:/home/ann/Downloads/resnet18.pth",
         "start": "/home/ann/Monet: late works/run",
@@ -243,7 +243,7 @@ def test_paths_of_the_author_are_shortened_or_left_out(tmp_path):
     }
     checkpoint.save(nn.Linear(2, 2), tmp_path / "model", {"training": training}, "")
     assert checkpoint.load_config(tmp_path / "model")["training"] == {
-        "teacher": "a/classifier",
+        "teacher": ["a/classifier", "ann/b"],
         "weights": "Downloads/resnet18.pth",
         "backbone": "resnet18:Downloads/resnet18.pth",
         "start": "Monet: late works/run",

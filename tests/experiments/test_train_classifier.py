@@ -35,13 +35,16 @@ TINY = {"min_paintings": 2, "model": "test_resnet", "weights": "none", "side": 6
 
 
 def flags_of(settings):
-    """Write settings as flags; True is a flag without a value."""
-    names = {name: f"--{name.replace('_', '-')}" for name in settings}
-    return [
-        flag
-        for name, value in settings.items()
-        for flag in ([names[name]] if value is True else [names[name], str(value)])
-    ]
+    """Write settings as flags; True is a flag without a value, and a tuple repeats the flag."""
+    flags = []
+    for name, value in settings.items():
+        flag = f"--{name.replace('_', '-')}"
+        if value is True:
+            flags.append(flag)
+            continue
+        for item in value if isinstance(value, tuple) else (value,):
+            flags += [flag, str(item)]
+    return flags
 
 
 def command(data, out, **settings):
@@ -178,10 +181,32 @@ def test_minutes_end_a_training_within_an_epoch_and_leave_a_classifier(
     assert "changed at step 3: lr from 0.001 to 0.0001" in capsys.readouterr().out
 
 
-def test_a_student_learns_from_a_teachers_predictions(train, run, prepared_folder, tmp_path):
-    teacher = run / "classifier"
-    taught = train(prepared_folder, tmp_path / "run", epochs=1, teacher=teacher)
-    assert read_metrics(taught)[0]["loss"] > 0
+def test_a_student_learns_from_its_teachers(train, run, prepared_folder, tmp_path):
+    def learn(name, *teachers):
+        out = train(prepared_folder, tmp_path / name, epochs=1, teacher=teachers)
+        card = (out / "classifier" / "README.md").read_text()
+        return read_metrics(out)[0]["loss"], card
+
+    teacher = str(run / "classifier")
+    other = train(prepared_folder, tmp_path / "other", epochs=1, seed=3) / "classifier"
+    one, card_of_one = learn("one", teacher)
+    same, _ = learn("same", teacher, teacher)
+    two, card_of_two = learn("two", teacher, str(other))
+    assert same == pytest.approx(one, rel=1e-4) and two != pytest.approx(one, rel=1e-4)
+    assert f"with {run.name}/classifier as teacher" in card_of_one
+    assert f"with {run.name}/classifier and other/classifier as teachers" in card_of_two
+
+
+def test_a_run_that_recorded_its_one_teacher_as_text_is_resumed(
+    run, train, prepared_folder, tmp_path
+):
+    out, teacher = tmp_path / "run", str(run / "classifier")
+    train(prepared_folder, out, epochs=1, teacher=(teacher,))
+    config = json.loads((out / "config.json").read_text())
+    config["settings"]["teacher"] = teacher
+    (out / "config.json").write_text(json.dumps(config))
+    train(prepared_folder, out, epochs=2, teacher=(teacher,), resume=True)
+    assert [line["epoch"] for line in read_metrics(out)] == [1, 2]
 
 
 @pytest.mark.parametrize("model", ["test_resnet", "test_vit"])

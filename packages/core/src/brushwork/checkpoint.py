@@ -72,6 +72,11 @@ def shorten_path(setting: str) -> str:
     return setting.removesuffix(path) + "/".join(Path(path).parts[-2:])
 
 
+def shorten_paths(setting: str | Iterable[str]) -> str | list[str]:
+    """Shorten the path in a setting, or each of several paths."""
+    return shorten_path(setting) if isinstance(setting, str) else [*map(shorten_path, setting)]
+
+
 def licence(training: Mapping[str, Any]) -> dict[str, Any]:
     """Choose the licence fields of a model card.
 
@@ -117,7 +122,7 @@ def save(model: "nn.Module", folder: str | Path, config: dict[str, Any], card_te
     folder = Path(folder)
     if "training" in config:
         training = {k: v for k, v in config["training"].items() if k not in PRIVATE_SETTINGS}
-        training |= {k: shorten_path(training[k]) for k in PATH_SETTINGS if k in training}
+        training |= {k: shorten_paths(training[k]) for k in PATH_SETTINGS if k in training}
         config = config | {"training": training}
     staging, replaced = (folder.parent / f".{folder.name}.{end}" for end in ("new", "old"))
     try:

@@ -71,8 +71,10 @@ def _eval_results(dataset: str, split: str, report: Mapping[str, float]) -> "lis
 
 def _text(config: Mapping[str, Any]) -> str:
     training = config["training"]
-    teacher = checkpoint.shorten_path(training.get("teacher", ""))
-    taught = f", with {teacher} as teacher" if teacher else ""
+    taught = ""
+    if teachers := checkpoint.shorten_paths(training.get("teacher", "")):
+        names = [teachers] if isinstance(teachers, str) else teachers
+        taught = f", with {' and '.join(names)} as teacher{'s' if len(names) > 1 else ''}"
     trained = f"{training['epoch']} epochs"
     if training.get("freeze") == "all":
         trained = "only the last layer, on features of the frozen network"

@@ -1,5 +1,6 @@
-"""Learn from a trained classifier: knowledge distillation."""
+"""Learn from one or several trained classifiers: knowledge distillation."""
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -45,20 +46,31 @@ def open_teacher(
     return teacher
 
 
-def distillation_loss(logits: Tensor, teacher_logits: Tensor, temperature: float = 2.0) -> Tensor:
-    """Compare softened probabilities with a teacher's (Hinton et al. 2015, section 2).
+def distillation_loss(
+    logits: Tensor, teacher_logits: Sequence[Tensor], temperature: float = 2.0
+) -> Tensor:
+    """Compare softened probabilities with the mean of the teachers' (Hinton et al. 2015, section 2).
 
-    The loss is T² KL(softmax(teacher / T) ‖ softmax(logits / T)). The factor T² makes the size of
-    the gradients independent of the temperature.
+    The loss is T² KL(mean of softmax(teacher / T) ‖ softmax(logits / T)). The factor T² makes the
+    size of the gradients independent of the temperature.
 
     Args:
         logits: (N, K).
-        teacher_logits: (N, K).
+        teacher_logits: (N, K) of each teacher, at least one.
         temperature: T, above 0.
 
     Returns:
         The mean over images, a scalar.
+
+    >>> import torch
+    >>> sure, unsure = torch.tensor([[8.0, -8.0]]), torch.zeros(1, 2)
+    >>> loss = distillation_loss(unsure, [sure, sure.flip(1)])  # the mean is unsure, too
+    >>> round(loss.item(), 4)
+    0.0
     """
-    student, teacher = (x.float().div(temperature).log_softmax(1) for x in (logits, teacher_logits))
+    student, *teachers = (
+        x.float().div(temperature).log_softmax(1) for x in (logits, *teacher_logits)
+    )
+    teacher = torch.stack(teachers).logsumexp(0) - math.log(len(teachers))
     kl = F.kl_div(student, teacher, reduction="batchmean", log_target=True)
     return kl * temperature**2

@@ -291,12 +291,13 @@ def _training_of(model: str, run: Path) -> str:
     initial = {"none": "random weights", "hub": "ImageNet weights from the Hub"}
     weights = initial.get(settings["weights"], settings["weights"])
     epochs = f"{settings['epochs']} epoch{'' if settings['epochs'] == 1 else 's'}"
-    teacher = ""
-    if settings["teacher"]:
-        teacher = f", distilled from {Path(settings['teacher']).parent.name}"
+    taught = settings["teacher"]
+    teachers = [taught] if isinstance(taught, str) else taught  # an older run has at most one
+    names = " and ".join(Path(teacher).parent.name for teacher in teachers if teacher)
+    distilled = f", distilled from {names}" if names else ""
     return (
         f"{model}: initialised from {weights}, trained for {epochs} on "
-        f"{settings['num_paintings']:,} paintings at {settings['side']} pixels{teacher}."
+        f"{settings['num_paintings']:,} paintings at {settings['side']} pixels{distilled}."
     )
 
 

@@ -254,8 +254,8 @@ def open_run(
             differences are in the `changed` of the result, and `restore` adds them to the list
             `changes` of `config.json`, with the step.
         fixed: settings that must not differ even with `change`.
-        implied: takes the settings that an older run recorded, and returns the values of settings
-            that did not exist then, unless they are false.
+        implied: takes the settings that an older run recorded, and returns those that did not
+            exist then, unless they are false, or that had another form.
 
     Raises:
         BrushworkError: the folder contains a run and `resume` is False; another process is
@@ -294,7 +294,7 @@ def _open_to_write(
                 "`out`"
             )
         before = _read_config(config_file)
-        changed = _differences({**implied(before["settings"]), **before["settings"]}, settings)
+        changed = _differences({**before["settings"], **implied(before["settings"])}, settings)
         _check_allowed(changed, change, fixed, folder)
         record |= {"environment": before.get("environment"), "resumed": now}
         record |= {"changes": before["changes"]} if "changes" in before else {}
