@@ -131,7 +131,7 @@ class NetworksConfig:
     upsampling: Upsampling = "nearest"
     """How levels of the modern G double the sides: nearest, by repeated pixels and a convolution;
     transposed, by transposed convolutions; mixed, the finest level as nearest, the others as
-    transposed. Readers prefer nearest after 5 minutes of one core, and mixed after 20."""
+    transposed; dcgan, by transposed convolutions that also make the pixels, as in DC-GAN."""
     depth: Literal[1, 2] = 1
     """2 for a second convolution at each level of the modern G and residual blocks in D. A step
     then takes 1.6 times as long; on a GPU, G learned figures in portraits."""

