@@ -86,11 +86,12 @@ FIXED = ("model", "side", "aspect", "width", "upsampling", "depth", "condition",
 
 # The settings of the trainings in docs/results.md without a pretrained network: DC-GAN and the
 # modern GAN for 4 to 5 minutes, and one artist, initialised from a modern GAN of many paintings.
-MODERN = {"model": "modern", "loss": "hinge", "width": 32, "batch_size": 8}
+OF_A_DCGAN = {"loss": "logistic", "width": 32, "batch_size": 16}
+MODERN = {"model": "modern", "upsampling": "dcgan"} | OF_A_DCGAN
 RECIPES = {
-    "dcgan": {"model": "dcgan", "loss": "logistic", "width": 32, "batch_size": 16, "steps": 3800},
-    "modern": MODERN | {"steps": 5000},
-    "one-artist": MODERN | {"steps": 4000},
+    "dcgan": {"model": "dcgan", "steps": 3800} | OF_A_DCGAN,
+    "modern": MODERN | {"steps": 3600},
+    "one-artist": MODERN | {"steps": 2900},
 }
 
 
@@ -356,7 +357,7 @@ def main(cfg: Config) -> None:
         is_writer=accelerator.is_main_process,
         change=cfg.output.change,
         fixed=FIXED,
-        implied=lambda _: {"aspect": "1:1", "upsampling": "nearest", "depth": 1},
+        implied=lambda older: {"aspect": "1:1", "upsampling": "nearest", "depth": 1, **older},
     )
     networks = {"G": G, "D": D, "ema": ema, "augment": objective.augment}
     if objective.matching is not None:

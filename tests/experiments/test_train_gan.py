@@ -399,12 +399,13 @@ def test_a_recipe_is_recorded_with_its_settings_and_may_be_left_out_later(train,
     assert settings["recipe"] == "modern"
     # Those of the flags, also where they are not the recipe's.
     assert (settings["model"], settings["loss"], settings["batch_size"]) == ("dcgan", "logistic", 4)
-    train(out, "--steps", 3, "--batch-size", 4, "--resume")
+    train(out, "--upsampling", "dcgan", "--steps", 3, "--batch-size", 4, "--resume")
     assert read_metrics(out)[-1]["step"] == 3
 
 
 def test_a_gan_of_wide_pictures_trains_resumes_and_samples(train, tmp_path, run_script):
-    flags = [*BACKBONE, "--aspect", "3:2", "--steps", 4, "--sample-every", 2, *EVALUATE]
+    shape = ["--aspect", "3:2", "--upsampling", "dcgan"]
+    flags = [*BACKBONE, *shape, "--steps", 4, "--sample-every", 2, *EVALUATE]
     out = train(tmp_path / "run", *flags)
     train(out, *flags, "--steps", 5, "--resume")
     with Image.open(out / "samples" / "step-000005.png") as grid:

@@ -69,7 +69,7 @@ def build_networks(
         shape |= {"classes": classes, "upsampling": upsampling, "depth": depth}
     elif classes:
         raise BrushworkError("`condition` needs `model` modern; a DC-GAN has no class labels")
-    elif upsampling != "nearest":
+    elif upsampling not in ("nearest", "dcgan"):  # the default, and what it has
         raise BrushworkError(
             "`upsampling` needs `model` modern; the levels of a DC-GAN are transposed convolutions"
         )
