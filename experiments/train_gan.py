@@ -84,8 +84,8 @@ from settings import (
 FIXED = ("model", "side", "aspect", "width", "upsampling", "depth", "condition", "backbone",
          "start")  # fmt: skip
 
-# The settings of the trainings in docs/results.md without a pretrained network: DC-GAN, the modern
-# GAN and that of persons for 3 to 5 minutes, and one artist, initialised from a modern GAN of many
+# The settings of the trainings in docs/results.md without a pretrained network: a DC-GAN, the
+# modern GAN, that of portraits, and that of one artist, which is initialised from one of many
 # paintings.
 MODERN = {"model": "modern", "loss": "hinge", "width": 32, "batch_size": 8}
 OF_A_DCGAN = {"loss": "logistic", "width": 32, "batch_size": 16}

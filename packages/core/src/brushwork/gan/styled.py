@@ -69,7 +69,8 @@ class StyledConfig:
         upsampling: which levels of the generator double the sides by a transposed convolution:
             "nearest", none, they repeat pixels before they convolve; "transposed", all; "mixed",
             all but the finest; "dcgan", all, and so is the layer that makes the pixels from the
-            level of side S / 2. With another last layer, short trainings end in outlined blobs.
+            level of side S / 2. With another last layer, portraits are outlined blobs after
+            short trainings.
         depth: 1, or 2 for a second convolution at each level of the generator but the finest, and
             residual blocks in the discriminator.
 
