@@ -37,7 +37,7 @@ from brushwork.data.batches import share_of
 from brushwork.data.open import open_data
 from brushwork.data.selection import rows_and_labels, rows_of_others, select
 from brushwork.errors import BrushworkError, report_errors
-from brushwork.gan.augment import POLICIES, Augment
+from brushwork.gan.augment import GEOMETRIC_POLICIES, POLICIES, Augment
 from brushwork.gan.batches import gan_batches
 from brushwork.gan.losses import has_collapsed
 from brushwork.gan.matching import match_paintings
@@ -147,9 +147,10 @@ class ObjectiveConfig:
     loss: Literal["logistic", "hinge", "relativistic"] = "hinge"
     """logistic, the loss of the original GAN; hinge, which ignores images that D classifies with a
     margin; relativistic, which compares each painting with a fake."""
-    augment: Literal["none", "diff", "ada"] = "none"
+    augment: Literal["none", "diff", "ada", "ada-geometric"] = "none"
     """Distort the images that D receives: none, never; diff, always; ada, with a probability that
-    rises while D overfits."""
+    rises while D overfits; ada-geometric, likewise, and also enlarge, stretch and turn them, for
+    long trainings on a GPU."""
     gamma: NotNegative = 0
     """Weight of the gradient penalties R1 and R2; they are inexact with batch normalisation."""
     match: NotNegative = 0
@@ -577,7 +578,8 @@ def build_objective(
         accelerator: sets the device and the precision.
     """
     augment = Augment(
-        policy=() if cfg.augment == "none" else POLICIES, adaptive=cfg.augment == "ada"
+        policy={"none": (), "ada-geometric": GEOMETRIC_POLICIES}.get(cfg.augment, POLICIES),
+        adaptive=cfg.augment in ("ada", "ada-geometric"),
     )
     matching = None
     if cfg.match:

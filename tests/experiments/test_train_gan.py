@@ -38,7 +38,7 @@ TINY = [
     *("--data", "synthetic:60", "--side", "32", "--width", "2", "--batch-size", "8"),
     *("--model", "dcgan", "--loss", "logistic", "--tracker", "None"),
 ]
-MODERN = ["--model", "modern", "--condition", "genre", "--augment", "ada"]
+MODERN = ["--model", "modern", "--condition", "genre", "--augment", "ada-geometric"]
 BACKBONE = [
     *(*MODERN, "--backbone", "test_resnet:none", "--loss", "hinge", "--match", "0.1"),
     *("--genre", "landscape", "--genre", "portrait", "--others", "0.5"),

@@ -1,8 +1,13 @@
+import numpy as np
 import pytest
 import torch
+from scipy import ndimage
+from scipy.stats import norm
 
 from brushwork.errors import BrushworkError
 from brushwork.gan.augment import (
+    GEOMETRIC_POLICIES,
+    MAX_GEOMETRY,
     NUMBERS_PER_IMAGE,
     PASSES_PER_STEP,
     POLICIES,
@@ -11,6 +16,7 @@ from brushwork.gan.augment import (
     color,
     cutout,
     diff_augment,
+    geometry,
     translation,
 )
 
@@ -73,7 +79,7 @@ def test_the_three_augmentations_equal_the_authors_code(size):
 
 def test_every_augmentation_is_differentiable():
     x, u = random_images(2, (4, 4), torch.float64).requires_grad_(), random_numbers(2).double()
-    for policy in ((), *((name,) for name in POLICIES), POLICIES):
+    for policy in ((), *((name,) for name in GEOMETRIC_POLICIES), GEOMETRIC_POLICIES):
         assert torch.autograd.gradcheck(lambda x, policy=policy: diff_augment(x, u, policy), x)
 
 
@@ -102,6 +108,50 @@ def test_a_cutout_has_half_the_side_of_the_image():
     cut = cutout(x, torch.tensor([0.5]), torch.tensor([0.5]))
     assert (cut == 0).sum() == 3 * 8 * 8
     assert (cut[:, :, 4:12, 4:12] == 0).all()
+
+
+@pytest.mark.parametrize("size", [(16, 16), (16, 24), (24, 16)])
+def test_enlarging_stretching_and_turning_equal_scipy(size):
+    x = random_images(5, size, torch.float64)
+    u = random_numbers(5).double()[:, :3]
+    moved = geometry(x, *u.T, applied=torch.ones(5, 3, dtype=torch.bool))
+    for image, result, numbers in zip(x, moved, u, strict=True):
+        factor, ratio = 2 ** (0.2 * norm.ppf(numbers[:2]))
+        theta = 2 * np.pi * (numbers[2].item() - 0.5)
+        turn = np.array([[np.cos(theta), -np.sin(theta)], [np.sin(theta), np.cos(theta)]])
+        # From a pixel of the result to its source, rows and columns: turn back, then shrink.
+        to_source = np.diag([ratio / factor, 1 / (factor * ratio)]) @ turn
+        centre = (np.array(size) - 1) / 2
+        expected = [
+            ndimage.affine_transform(
+                channel, to_source, centre - to_source @ centre, order=1, mode="reflect"
+            )
+            for channel in image.numpy()
+        ]
+        np.testing.assert_allclose(result, expected, atol=1e-5)
+
+
+def test_half_a_turn_is_exact_and_images_that_are_not_chosen_stay_as_they_are():
+    x, half = random_images(2), torch.full((2,), 0.5)
+    upside_down = geometry(x, half, half, torch.tensor([0.0, 0.0]), torch.eye(3).bool()[[2, 2]])
+    torch.testing.assert_close(upside_down, x.flip(2, 3), atol=1e-5, rtol=0)
+    u = torch.tensor([0.9, 0.9])
+    assert torch.equal(geometry(x, u, u, u, torch.zeros(2, 3, dtype=torch.bool)), x)
+
+
+def test_geometry_is_precise_in_mixed_precision():
+    x, u = random_images(8, (128, 128)), random_numbers()
+    with torch.autocast("cpu", torch.bfloat16):
+        mixed = diff_augment(x, u, ("geometry",))
+    torch.testing.assert_close(mixed, diff_augment(x, u, ("geometry",)))
+
+
+def test_geometry_leaves_some_images_alone_even_at_the_largest_probability():
+    num = 2000
+    x, u = random_images(num, (8, 8)), augmentation_numbers(0, num, seed=0)[:, 1]
+    changed = (diff_augment(x, u, ("geometry",), 1.0) != x).flatten(1).any(1).float().mean()
+    expected = 1 - (1 - MAX_GEOMETRY) ** 2.5  # enlarge, stretch, and turn with 1 - sqrt(1 - p)
+    assert changed == pytest.approx(expected, abs=0.01)
 
 
 def test_the_probability_is_the_share_of_images_that_change():

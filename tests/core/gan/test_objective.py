@@ -7,7 +7,13 @@ import torch
 from torch import nn
 
 from brushwork.data.batches import to_unit_range
-from brushwork.gan.augment import PASSES_PER_STEP, POLICIES, Augment, augmentation_numbers
+from brushwork.gan.augment import (
+    GEOMETRIC_POLICIES,
+    PASSES_PER_STEP,
+    POLICIES,
+    Augment,
+    augmentation_numbers,
+)
 from brushwork.gan.batches import MicroBatch
 from brushwork.gan.losses import LOSSES, gradient_penalty, relativistic_discriminator_loss
 from brushwork.gan.matching import match_paintings
@@ -176,7 +182,8 @@ def test_each_kind_of_step_is_one_graph_without_the_host_and_gives_the_same(netw
         torch.manual_seed(0)
         G, D = build_networks(side=32, width=2, **networks)
         settings = {"loss": "hinge", **terms}
-        augment = Augment(POLICIES, adaptive=settings.pop("adaptive", False))
+        adaptive = settings.pop("adaptive", False)
+        augment = Augment(GEOMETRIC_POLICIES if adaptive else POLICIES, adaptive)
         if "match" in settings:
             settings["matching"] = match_paintings(D, pixels, np.arange(12), nullcontext, CPU)
         objective = Objective(augment=augment, **settings)

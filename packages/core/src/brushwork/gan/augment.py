@@ -24,9 +24,10 @@ from brushwork.data.batches import AUGMENTATION, random_numbers
 from brushwork.errors import BrushworkError
 from brushwork.training.distributed import num_processes
 
-NUMBERS_PER_IMAGE = 10
+NUMBERS_PER_IMAGE = 16
 """Uniform numbers that distort one image once: brightness, saturation, contrast, shift down, shift
-right, row and column of the hole, and for each policy the number that decides whether to apply it.
+right, row and column of the hole; for each of these three policies the number that decides whether
+to apply it; then size, stretch and angle, and for each of them such a number.
 """
 
 
@@ -37,10 +38,24 @@ halves of the step receive, and an unselected painting.
 
 
 POLICIES = ("color", "translation", "cutout")
+"""The distortions of DiffAugment."""
+
+
+GEOMETRIC_POLICIES = (*POLICIES, "geometry")
+"""The same, with the geometric distortions of ADA, which are applied first."""
 
 
 # DiffAugment's ranges: shifts of up to an eighth of each side, holes of half of each side.
 MAX_SHIFT, HOLE_SIDE = 1 / 8, 1 / 2
+
+
+# Standard deviations of the base-2 logarithms of ADA's enlargements and stretches, as in the paper.
+SIZE_DEVIATION, STRETCH_DEVIATION = 0.2, 0.2
+
+
+# From paintings that are always turned by any angle, a generator cannot learn which side is up, so
+# the geometric distortions have at most this probability.
+MAX_GEOMETRY = 0.8
 
 
 # Steps between two changes of ADA's probability, as in the paper.
@@ -58,7 +73,7 @@ class Augment(nn.Module):
     It is a module so that its buffers are saved in the state of a run, under these names.
 
     Attributes:
-        policy: any of `POLICIES`; () changes no image.
+        policy: any of `GEOMETRIC_POLICIES`; () changes no image.
         adaptive: whether ADA adapts the probability.
         probability: with which each augmentation of the policy is applied to each image, a scalar
             in [0, 1].
@@ -138,7 +153,8 @@ def diff_augment(
     Args:
         x: images (N, 3, H, W) in [-1, 1].
         u: uniform numbers (N, `NUMBERS_PER_IMAGE`) in [0, 1), on the device of `x`.
-        policy: any of `POLICIES`, which are applied in the order of `POLICIES`.
+        policy: any of `GEOMETRIC_POLICIES`: "geometry" is applied first, then the others in the
+            order of `POLICIES`.
         probability: the probability, in [0, 1], that an augmentation is applied to an image: 1 for
             DiffAugment; for ADA, `adapt` computes it.
 
@@ -150,11 +166,16 @@ def diff_augment(
         BrushworkError: `policy` has an unknown name.
     """
     for name in policy:
-        if name not in POLICIES:
+        if name not in GEOMETRIC_POLICIES:
             raise BrushworkError(
-                f"`policy` has an unknown augmentation {name!r}; choose from {', '.join(POLICIES)}"
+                f"`policy` has an unknown augmentation {name!r}; choose from "
+                f"{', '.join(GEOMETRIC_POLICIES)}"
             )
     applied = u[:, 7:10] < probability
+    if "geometry" in policy:
+        limited = torch.as_tensor(probability, device=x.device).clamp(max=MAX_GEOMETRY)
+        thresholds = torch.stack([limited, limited, 1 - (1 - limited).sqrt()])
+        x = geometry(x, u[:, 10], u[:, 11], u[:, 12], applied=u[:, 13:16] < thresholds)
     if "color" in policy:
         x = torch.where(applied[:, 0, None, None, None], color(x, u[:, 0], u[:, 1], u[:, 2]), x)
     if "translation" in policy:
@@ -221,6 +242,44 @@ def cutout(x: Tensor, top: Tensor, left: Tensor) -> Tensor:
     return x * ~hole
 
 
+def geometry(x: Tensor, size: Tensor, stretch: Tensor, angle: Tensor, applied: Tensor) -> Tensor:
+    """Enlarge, stretch and turn each image about its centre (Karras et al. 2020, appendix B).
+
+    Bilinear interpolation; what lies outside of an image is its reflection. The paper also turns
+    by quarters and shifts, turns a second time, and filters before and after.
+
+    Args:
+        x: images (N, 3, H, W).
+        size: (N,) in [0, 1), mapped to a factor, log-normal with median 1 at 0.5.
+        stretch: (N,), likewise to the factor of the width; the height is divided by it.
+        angle: (N,) in [0, 1), mapped to any angle; 0.5 is none.
+        applied: (N, 3) bool, whether to enlarge, to stretch and to turn.
+
+    Returns:
+        (N, 3, H, W); images to which nothing is applied are returned exactly as they were.
+    """
+    enlarge, widen, turn = applied.unbind(1)
+    factor = torch.where(enlarge, SIZE_DEVIATION * _normal(size), 0).exp2()
+    ratio = torch.where(widen, STRETCH_DEVIATION * _normal(stretch), 0).exp2()
+    theta = torch.where(turn, (angle - 0.5) * 2 * torch.pi, 0)
+    cos, sin = theta.cos(), theta.sin()
+    height, width = x.shape[2:]
+    # Sources of the pixels of the result, in units of half of each side. Written as sums, because
+    # mixed precision would round a matrix product to half a pixel.
+    right, down = 1 / (factor * ratio), ratio / factor
+    across = _centres(width, x.device)[None, None, :] * (width / height)
+    along = _centres(height, x.device)[None, :, None]
+    cos, sin, right, down = (v[:, None, None] for v in (cos, sin, right, down))
+    column = right * (cos * across + sin * along) * (height / width)
+    row = down * (cos * along - sin * across)
+    grid = torch.stack([column, row], -1)
+    precise = torch.promote_types(x.dtype, torch.float32)
+    moved = F.grid_sample(
+        x.to(precise), grid.to(precise), padding_mode="reflection", align_corners=False
+    )
+    return torch.where(applied.any(1)[:, None, None, None], moved.to(x.dtype), x)
+
+
 def adapt(
     probability: Tensor,
     r_t: Tensor,
@@ -256,3 +315,13 @@ def adapt(
 def _random_integers(u: Tensor, num: int) -> Tensor:
     """Map uniform numbers in [0, 1) to integers from 0 to `num - 1`."""
     return (u * num).long().clamp_(max=num - 1)
+
+
+def _normal(u: Tensor) -> Tensor:
+    """Map uniform numbers in [0, 1) to normal ones; the farthest are cut off."""
+    return torch.special.ndtri(u.clamp(1e-3, 1 - 1e-3))
+
+
+def _centres(side: int, device: torch.device) -> Tensor:
+    """Return the centres of the pixels of a side, (side,) from -1 to 1."""
+    return (torch.arange(side, device=device) * 2 + 1) / side - 1
