@@ -149,8 +149,8 @@ class ObjectiveConfig:
     margin; relativistic, which compares each painting with a fake."""
     augment: Literal["none", "diff", "ada", "ada-geometric"] = "none"
     """Distort the images that D receives: none, never; diff, always; ada, with a probability that
-    rises while D overfits; ada-geometric, likewise, and also enlarge, stretch and turn them, for
-    long trainings on a GPU."""
+    rises while D overfits; ada-geometric, likewise, and also enlarge, stretch and turn them, so
+    that D memorises the paintings later."""
     gamma: NotNegative = 0
     """Weight of the gradient penalties R1 and R2; they are inexact with batch normalisation."""
     match: NotNegative = 0
