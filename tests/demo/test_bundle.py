@@ -48,7 +48,8 @@ def test_the_card_says_what_a_person_sees(run_folder, tmp_path):
         str(run_folder / "generator"), "meadows", appearance="Meadows, too green.", into=tmp_path
     )
     assert (
-        "- A person sees: Meadows, too green.\n- The pictures" in (folder / "README.md").read_text()
+        "- What the pictures show: Meadows, too green.\n- The pictures"
+        in (folder / "README.md").read_text()
     )
     assert json.loads((folder / "config.json").read_text())["appearance"] == "Meadows, too green."
 

@@ -23,15 +23,25 @@ def pictures(labels, seed):
     return Labelled(Predictions(logits, features, features), labels)
 
 
-def drawn(num):
-    """Pictures that are no paintings: far from everything."""
-    features = 30 * torch.randn(num, D, generator=torch.Generator().manual_seed(9))
-    return Predictions(torch.zeros(num, K), features, features)
+def drawn(num, first_kind=0):
+    """Pictures that are no paintings, of five kinds: far from everything."""
+    generator, kinds = torch.Generator().manual_seed(9), torch.arange(num) % 5
+    features = 10 * torch.randn(99, D, generator=generator)[kinds + first_kind]
+    features += torch.randn(num, D, generator=generator)
+    return Labelled(Predictions(torch.zeros(num, K), features, features), kinds)
+
+
+def other_artists(num):
+    """Draw paintings by the B other artists, `num` of each."""
+    return Labelled(
+        pictures(np.repeat(np.arange(K, K + B), num), 1).predictions,
+        torch.arange(B).repeat_interleave(num),
+    )
 
 
 @pytest.fixture(scope="module", params=["others", "artists only"])
 def fitted(request):
-    others = pictures(np.repeat(np.arange(K, K + B), 12), 1) if request.param == "others" else None
+    others = other_artists(12) if request.param == "others" else None
     train, validation = (pictures(np.tile(np.arange(K), n), n) for n in (50, 40))
     return fit_answers(train, validation, others, drawn(20), K)
 
@@ -53,9 +63,18 @@ def test_a_stranger_is_more_probably_none_than_a_painting_of_an_artist(fitted):
     assert np.median(known) < 0.4 and np.median(strange) > 0.7
 
 
-def test_no_name_is_given_to_a_picture_that_is_no_painting(fitted):
-    none, probabilities = none_of(fitted, drawn(50)._replace())
+@pytest.mark.parametrize("first_kind", [0, 50])
+def test_no_name_is_given_to_a_picture_that_is_no_painting(fitted, first_kind):
+    """Neither to one of the kinds that were learned nor to one of others."""
+    none, probabilities = none_of(fitted, drawn(50, first_kind).predictions)
     assert (none > (1 - none) * probabilities.max(1)).all()
+
+
+def test_the_analysis_knows_the_kinds_of_drawn_pictures(fitted):
+    classes = len(fitted.discriminants.means)
+    assert classes in (K + 5, K + B + 5)
+    found = log_likelihoods(drawn(50).predictions.channel_statistics, fitted.discriminants)
+    assert (found.argmax(1) == classes - 5 + torch.arange(50) % 5).all()
 
 
 def test_operating_points_are_fitted(fitted):
@@ -66,15 +85,17 @@ def test_no_one_is_left_out_of_two_artists():
     two = pictures([0, 1] * 20, 0)
     logits = two.predictions.logits[:, :2]
     two = two._replace(predictions=two.predictions._replace(logits=logits))
-    fitted = fit_answers(two, two, None, drawn(5)._replace(logits=torch.zeros(5, 2)), 2)
+    none = drawn(5)
+    none = none._replace(predictions=none.predictions._replace(logits=torch.zeros(5, 2)))
+    fitted = fit_answers(two, two, None, none, 2)
     assert fitted.strangers is None and fitted.operating_points == []
 
 
 def test_each_other_artist_is_left_out_once():
     train, validation = (pictures(np.tile(np.arange(K), n), n) for n in (20, 10))
-    others = pictures(np.repeat(np.arange(K, K + B), 3), 1)
+    others = other_artists(3)
     calibration = fit_answers(train, validation, others, drawn(5), K).calibration
-    parts = list(leave_artists_out(train, validation, others, calibration, K))
+    parts = list(leave_artists_out(train, validation, others, drawn(5), calibration, K))
     assert sum(len(strange.confidence) for _, strange in parts) == len(others.labels)
     assert all(len(known.confidence) == len(validation.labels) for known, _ in parts)
     assert not np.concatenate([strange.correct for _, strange in parts]).any()

@@ -42,7 +42,7 @@ from brushwork.classifier.identifier import Identifier
 from brushwork.classifier.identify import ArtistClassifier
 from brushwork.classifier.network import grad_cam, normalise, predict
 from brushwork.classifier.save import read_index
-from brushwork.classifier.strangers import DISTANCE, FAR, Strangers
+from brushwork.classifier.strangers import Strangers
 from brushwork.classifier.traits import Trait
 from brushwork.data.synthetic import draw
 from brushwork.errors import BrushworkError
@@ -276,7 +276,7 @@ def known_probability(
     Args:
         logits: (N, K).
         probabilities: (N, K).
-        log_likelihoods: (N, K + B), other artists last.
+        log_likelihoods: (N, K + B), other classes last.
         familiarity: (N,).
         strangers: the fitted weights of the scores.
     """
@@ -291,9 +291,6 @@ def known_probability(
     if log_likelihoods.shape[1] > num_artists:
         columns.append(log_likelihoods[:, num_artists:].amax(1) - artists)
     total = torch.zeros_like(familiarity) - strangers.bias
-    if strangers.farthest is not None:
-        distance = (columns[DISTANCE] - strangers.means[DISTANCE]) / strangers.scales[DISTANCE]
-        total = total - FAR * (distance > strangers.farthest)
     for column, mean, scale, weight in zip(columns, *strangers[:3], strict=True):
         total = total - weight * (column - mean) / scale
     return total.sigmoid()

@@ -126,7 +126,7 @@ def parser() -> argparse.ArgumentParser:
         "--appearance",
         default="",
         metavar="TEXT",
-        help="what a person sees in the pictures, and what is wrong with them, for the model card",
+        help="what the pictures show, and what is wrong with them, for the model card",
     )
     bundle.add_argument(
         "--about",

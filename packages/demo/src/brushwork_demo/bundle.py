@@ -44,8 +44,7 @@ def bundle(
         report: `report.json` of `evaluate_gan.py`; the metrics of its first set of fakes are shown.
         about: data as for --data of `train_classifier.py`, from which to describe each artist.
         cover: seed of the picture that stands for a generator on the page.
-        appearance: what a person sees in a generator's pictures, and what is wrong with them, for
-            its card.
+        appearance: what a generator's pictures show, and what is wrong with them, for its card.
         into: the folder of bundled checkpoints.
 
     Returns:

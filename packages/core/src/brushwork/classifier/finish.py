@@ -9,7 +9,7 @@ K artists, B other artists, V validation pictures.
 import io
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from brushwork import checkpoint
+from brushwork.classifier.answer import read_squares
 from brushwork.classifier.card import model_card
 from brushwork.classifier.discriminants import log_likelihoods
 from brushwork.classifier.fit import Fitted, Labelled, fit_answers
@@ -41,7 +42,7 @@ from brushwork.classifier.save import (
 )
 from brushwork.classifier.traits import TRAITS, Trait, decade_of, fit_trait
 from brushwork.data.degradation import Degraded
-from brushwork.data.synthetic.other_pictures import other_picture
+from brushwork.data.synthetic.other_pictures import KINDS, other_picture
 from brushwork.training.ema import refresh_statistics
 
 if TYPE_CHECKING:
@@ -111,13 +112,15 @@ def finish_classifier(
     if validation_rows is None:
         return
     degraded = degraded or predict(Degraded(pixels, SEED), rows, "degraded")
-    drawn = predict(OtherPictures(classifier.side), np.arange(NUM_OTHER_PICTURES), "no paintings")
+    numbers = np.arange(NUM_OTHER_PICTURES)
+    no_paintings = predict(OtherPictures(classifier.side, classifier.fit), numbers, "no paintings")
+    drawn = Labelled(no_paintings, torch.from_numpy(numbers % len(KINDS)))
     chosen = choose_others(others)
     strange = None
     if len(chosen):
-        numbers = chosen.index.to_numpy()
+        other_rows = chosen.index.to_numpy()
         sources: list[Rows] = [pixels, Degraded(pixels, SEED + 1)]
-        strange = concatenate([predict(source, numbers, "others") for source in sources])
+        strange = concatenate([predict(source, other_rows, "others") for source in sources])
     if not is_writer:
         return
 
@@ -129,8 +132,8 @@ def finish_classifier(
     other = None
     if strange is not None:
         names = sorted(set(chosen["artist"]))
-        numbers = [len(artists) + names.index(artist) for artist in chosen["artist"]]
-        other = Labelled(strange, torch.tensor(numbers).repeat(2))
+        numbers = torch.tensor([names.index(artist) for artist in chosen["artist"]])
+        other = Labelled(strange, numbers.repeat(2))
     fitted = fit_answers(train, validation, other, drawn, len(artists))
     traits = fit_traits(shown.predictions.channel_statistics, table, is_validation)
     write_answers(classifier, folder, fitted, traits, Labelled(plain, labels).take(is_validation))
@@ -215,14 +218,19 @@ def write_answers(
 
 
 class OtherPictures:
-    """Pictures that are no paintings, drawn when they are read: rows (N,) to (N, S, S, 3)."""
+    """Pictures that are no paintings, drawn when they are read: rows (N,) to (N, S, S, 3).
 
-    def __init__(self, side: int) -> None:
+    They are encoded as JPEG, as paintings and the pictures of `identify` are.
+    """
+
+    def __init__(self, side: int, fit: Literal["crop", "squash"]) -> None:
         self.side = side
+        self.fit: Literal["crop", "squash"] = fit
 
     def __getitem__(self, rows: NDArray[np.int64]) -> NDArray[np.uint8]:
         """Draw the pictures of rows (N,)."""
-        return np.stack([other_picture(int(row), self.side) for row in rows])
+        drawn = [other_picture(int(row), self.side) for row in rows]
+        return read_squares(drawn, self.side, self.fit)
 
 
 def choose_others(others: "pd.DataFrame | None") -> "pd.DataFrame":

@@ -1,7 +1,7 @@
 """Fit everything that turns a network's predictions into answers.
 
-The discriminant analysis is fitted on training paintings; calibration, the probability of "none"
-and the operating points on validation paintings.
+The discriminant analysis is fitted on training paintings, and on pictures that are no paintings;
+calibration, the probability of "none" and the operating points on validation paintings.
 
 K artists, B other artists, N pictures, S scores of strangeness.
 """
@@ -40,7 +40,7 @@ NUM_FOLDS = 5
 
 
 class Labelled(NamedTuple):
-    """Predictions of N pictures and their labels (N,); labels from K on are other artists."""
+    """Predictions of N pictures and their labels (N,), from 0 on."""
 
     predictions: Predictions
     labels: Tensor
@@ -78,7 +78,7 @@ def fit_answers(
     train: Labelled,
     validation: Labelled,
     others: Labelled | None,
-    drawn: Predictions,
+    drawn: Labelled,
     num_artists: int,
 ) -> Fitted:
     """Fit the discriminant analysis, the calibration and the probability of "none".
@@ -86,28 +86,29 @@ def fit_answers(
     Args:
         train: training paintings of the K artists.
         validation: their validation pictures.
-        others: paintings by B other artists, with labels from K to K + B - 1; None for none. Fewer
-            than `NUM_FOLDS` other artists are too few to learn from, and are not used.
-        drawn: pictures that are no paintings.
+        others: paintings by B other artists; None for none. Fewer than `NUM_FOLDS` other artists
+            are too few to learn from, and are not used.
+        drawn: pictures that are no paintings, with their kinds as labels. The discriminant analysis
+            learns these kinds, so that what lies far from all paintings is unlike the artists'.
         num_artists: K.
     """
-    if others is not None and int(others.labels.max()) - num_artists + 1 < NUM_FOLDS:
+    if others is not None and int(others.labels.max()) + 1 < NUM_FOLDS:
         others = None
-    discriminants = _fit_discriminants(train, others)
+    discriminants = _fit_discriminants(train, others, drawn)
     statistics = validation.predictions.channel_statistics
     likelihoods = log_likelihoods(statistics, discriminants)[:, :num_artists]
     calibration = fit_calibration(validation.predictions.logits, validation.labels, likelihoods)
     scores = familiarity(statistics, discriminants, num_artists).double().numpy()
     threshold = threshold_at_recall(scores)
 
-    trials = list(leave_artists_out(train, validation, others, calibration, num_artists))
+    trials = list(leave_artists_out(train, validation, others, drawn, calibration, num_artists))
     if not trials:
         return Fitted(discriminants, calibration, threshold, None, [])
     known, strange = (_join(side) for side in zip(*trials, strict=True))
     if others is None:
         strangers = typical_strangers(_score(*validation, discriminants, calibration).strangeness)
     else:
-        nothing = _score(drawn, torch.full((len(drawn.logits),), -1), discriminants, calibration)
+        nothing = _score(drawn.predictions, None, discriminants, calibration)
         weights = np.append(
             np.ones(len(strange.confidence)),
             np.full(
@@ -129,6 +130,7 @@ def leave_artists_out(
     train: Labelled,
     validation: Labelled,
     others: Labelled | None,
+    drawn: Labelled,
     calibration: Calibration,
     num_artists: int,
 ) -> Iterator[tuple[Scored, Scored]]:
@@ -142,16 +144,16 @@ def leave_artists_out(
         The validation pictures of the artists that are left, and the pictures of those left out.
     """
     if others is not None:
-        fold_of = torch.arange(int(others.labels.max()) - num_artists + 1) % NUM_FOLDS
+        fold_of = torch.arange(int(others.labels.max()) + 1) % NUM_FOLDS
         for fold in range(NUM_FOLDS):
-            is_out = fold_of[others.labels - num_artists] == fold
+            is_out = fold_of[others.labels] == fold
             numbers = (fold_of != fold).cumsum(0) - 1  # of those that stay
             kept = others.take(~is_out)
-            kept = kept._replace(labels=num_artists + numbers[kept.labels - num_artists])
-            discriminants = _fit_discriminants(train, kept)
+            kept = kept._replace(labels=numbers[kept.labels])
+            discriminants = _fit_discriminants(train, kept, drawn)
             yield (
                 _score(*validation, discriminants, calibration),
-                _score(*others.take(is_out), discriminants, calibration),
+                _score(others.take(is_out).predictions, None, discriminants, calibration),
             )
         return
     folds = min(NUM_FOLDS, num_artists)
@@ -159,16 +161,15 @@ def leave_artists_out(
     for fold in range(folds if num_artists > 2 else 0):
         stays = fold_of != fold
         numbers = stays.cumsum(0) - 1
-        discriminants = _fit_discriminants(_of_artists(train, stays, numbers), None)
+        discriminants = _fit_discriminants(_of_artists(train, stays, numbers), None, drawn)
         left = calibration._replace(biases=np.asarray(calibration.biases)[stays.numpy()].tolist())
         known = _of_artists(validation, stays, numbers)
         strange = validation.take(~stays[validation.labels])
         logits = strange.predictions.logits[:, stays]
         yield (
             _score(*known, discriminants, left),
-            _score(strange.predictions._replace(logits=logits), strange.labels * 0 - 1,
-                   discriminants, left),
-        )  # fmt: skip
+            _score(strange.predictions._replace(logits=logits), None, discriminants, left),
+        )
 
 
 def _of_artists(pictures: Labelled, stays: Tensor, numbers: Tensor) -> Labelled:
@@ -178,15 +179,24 @@ def _of_artists(pictures: Labelled, stays: Tensor, numbers: Tensor) -> Labelled:
     return Labelled(kept.predictions._replace(logits=logits), numbers[kept.labels])
 
 
-def _fit_discriminants(train: Labelled, others: Labelled | None) -> Discriminants:
-    parts = [train] if others is None else [train, others]
+def _fit_discriminants(train: Labelled, others: Labelled | None, drawn: Labelled) -> Discriminants:
+    """Fit the analysis to the artists, then the other artists, then the kinds of drawn pictures."""
+    parts = [part for part in (train, others, drawn) if part is not None]
     statistics = torch.cat([part.predictions.channel_statistics for part in parts])
-    return fit_discriminants(statistics, torch.cat([part.labels for part in parts]))
+    labels, first = [], 0
+    for part in parts:
+        labels.append(part.labels + first)
+        first += int(part.labels.max()) + 1
+    return fit_discriminants(statistics, torch.cat(labels))
 
 
 def _score(
-    predictions: Predictions, labels: Tensor, discriminants: Discriminants, calibration: Calibration
+    predictions: Predictions,
+    labels: Tensor | None,
+    discriminants: Discriminants,
+    calibration: Calibration,
 ) -> Scored:
+    """Judge pictures with these labels; None if they are by none of the artists."""
     statistics, num_artists = predictions.channel_statistics, predictions.logits.shape[1]
     likelihoods = log_likelihoods(statistics, discriminants).numpy()
     probabilities = calibration.probabilities(predictions.logits, likelihoods[:, :num_artists])
@@ -198,7 +208,7 @@ def _score(
             familiarity(statistics, discriminants, num_artists),
         ),
         probabilities.max(1),
-        probabilities.argmax(1) == labels.numpy(),
+        probabilities.argmax(1) == (-1 if labels is None else labels.numpy()),
     )
 
 

@@ -8,7 +8,8 @@ are those of an experiment (`typical_strangers`). The scores are those of Hendry
 Mahalanobis distance); the combination follows Hendrycks et al. 2019 ("Deep Anomaly Detection with
 Outlier Exposure") in that it learns from outliers.
 
-N pictures, K artists, B other artists that the discriminant analysis also knows, S scores.
+N pictures, K artists, B other classes that the discriminant analysis also knows (other artists,
+kinds of pictures that are no paintings), S scores.
 """
 
 from typing import NamedTuple
@@ -32,17 +33,9 @@ PRECISIONS = (0.5, 0.6, 0.7, 0.75, 0.8, 0.85, 0.9, 0.95, 0.98)
 PRIOR = 1.0
 """Strength of the normal prior of the weights, in units of the standardised scores."""
 
-
-TYPICAL_WEIGHTS, TYPICAL_BIAS = (0.7, 0.3, 0.3, 0.0), -0.5
-"""Of the standardised scores, without that of other artists: a fit, rounded, to 485 validation
-paintings and to 700 paintings by ten artists whom a network of 30 artists had never seen."""
-TYPICAL_FARTHEST = 1.9
-"""Of 84 pictures drawn by code all are farther, of known paintings elsewhere 2 %."""
-
-FAR = 5.0
-"""Added to the log-odds of "none" of a picture that is too far from every artist."""
-DISTANCE = 3
-"""The column of `strangeness` with the distance to the nearest artist's mean."""
+TYPICAL_WEIGHTS, TYPICAL_BIAS = (0.7, 0.3, 0.3, 0.0, 0.0), -0.5
+"""Of the standardised scores: a fit, rounded, of the first four to 485 validation paintings and to
+700 paintings by ten artists whom a network of 30 artists had never seen."""
 
 
 class Strangers(NamedTuple):
@@ -55,17 +48,11 @@ class Strangers(NamedTuple):
     weights: list[float]
     """(S,) of the standardised scores."""
     bias: float
-    farthest: float | None = None
-    """Pictures whose standardised distance to the nearest artist's mean is larger are hardly
-    paintings: `FAR` is added to their log-odds."""
 
     def probability(self, scores: ArrayLike) -> Floats:
         """Compute the probability (N,) of "none" from scores (N, S)."""
         z = (np.asarray(scores, np.float64) - self.means) / self.scales
-        odds = z @ self.weights + self.bias
-        if self.farthest is not None:
-            odds = odds + FAR * (z[:, DISTANCE] > self.farthest)
-        return np.exp(-np.logaddexp(0, -odds))
+        return np.exp(-np.logaddexp(0, -(z @ self.weights + self.bias)))
 
 
 def strangeness(
@@ -79,13 +66,13 @@ def strangeness(
     Args:
         logits: (N, K) of the network.
         probabilities: (N, K) calibrated.
-        log_likelihoods: (N, K + B) of the discriminant analysis, other artists last.
+        log_likelihoods: (N, K + B) of the discriminant analysis, other classes last.
         familiarity: (N,) see `brushwork.classifier.discriminants.familiarity`.
 
     Returns:
         Minus the familiarity; minus the energy of the logits; minus the logarithm of the highest
         probability; the distance to the nearest artist's mean; and, if B is not 0, how much
-        likelier the other artists are.
+        likelier the other classes are.
     """
     z, p = np.asarray(logits, np.float64), np.asarray(probabilities, np.float64)
     likelihoods = np.asarray(log_likelihoods, np.float64)
@@ -144,12 +131,11 @@ def typical_strangers(known: ArrayLike) -> Strangers:
     than real strangers. It would get too large a weight.
 
     Args:
-        known: scores (N, 4) of paintings by the artists.
+        known: scores (N, 5) of paintings by the artists.
     """
     x = as_scores(known)
     scales = x.std(0) + 1e-9
-    means, weights = x.mean(0).tolist(), [*TYPICAL_WEIGHTS]
-    return Strangers(means, scales.tolist(), weights, TYPICAL_BIAS, TYPICAL_FARTHEST)
+    return Strangers(x.mean(0).tolist(), scales.tolist(), [*TYPICAL_WEIGHTS], TYPICAL_BIAS)
 
 
 def mixed_curve(

@@ -153,7 +153,7 @@ def _body(config: Mapping[str, Any]) -> str:
             f"{enlarger['seed']})"
         )
     appearance = config.get("appearance", "")
-    seen = f"- A person sees: {appearance}\n" if appearance else ""
+    seen = f"- What the pictures show: {appearance}\n" if appearance else ""
     licence = "Rights in the training paintings may restrict the use of the model and its pictures."
     if training.get("license"):
         licence = f"The licence of the model is {training['license']}."
