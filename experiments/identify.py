@@ -52,7 +52,9 @@ from attribution import (
 )
 from brushwork.checkpoint import (
     CONFIG,
+    DISCRIMINANTS,
     RUN_CHECKPOINTS,
+    TRAITS,
     WEIGHTS,
     bundled_checkpoints,
     graph_of,
@@ -73,6 +75,7 @@ from settings import BatchSize, Range, read_flags
 
 BYTE_ORDER_MARK = "\ufeff"  # without it, Excel reads the table in the encoding of Windows
 NAME_WIDTH = 30  # of the column in the terminal
+TITLE = "Attributions"  # of the contact sheet
 
 
 @dataclass(frozen=True)
@@ -104,16 +107,26 @@ def main(cfg: Config) -> None:
     """Find the pictures, open the classifiers, continue an earlier table, identify the rest."""
     pictures, ignored = find_pictures(cfg)
     task = open_task(cfg)
-    check_same_command(cfg, task)
-    done = {row["file"] for row in open_table(cfg.out, task.columns)}
+    earlier = read_table(cfg.out, task.columns)
     sheet = cfg.out.with_suffix(".html")
+    if cfg.sheet:
+        check_sheet(sheet)
+    check_same_command(cfg, task)
+    # A file that could not be read may be readable now.
+    rows = [row for row in earlier if not row["error"]]
+    start_table(cfg.out, task.columns, rows)
+    done = {row["file"] for row in rows}
     # A picture that was done with --no-sheet has no card, so it is identified again.
     finished = open_sheet(sheet, done) if cfg.sheet else done
 
     todo = [path for path in pictures if cell(name_of(path, cfg.folder)) not in finished]
     counts = identify_pictures(cfg, task, todo, done)
+    # Files that were read again are at the end; put them where they would be in a single run.
+    places = {cell(name_of(path, cfg.folder)): place for place, path in enumerate(pictures)}
+    rows = read_table(cfg.out, task.columns)
+    rows.sort(key=lambda row: places.get(row["file"], -1))
+    start_table(cfg.out, task.columns, rows)
     if not isinstance(task, Attribution):
-        rows = open_table(cfg.out, task.columns)
         notes = task.sum_up([row for row in rows if not row["error"]])
         print(*notes, sep="\n")
         if cfg.sheet:
@@ -238,10 +251,12 @@ def check_same_command(cfg: Config, task: Task) -> None:
     }
     file = out.with_suffix(".json")
     try:
-        before = read_json(file) if file.exists() and out.exists() else record
+        before = read_json(file) if file.exists() else record
+        if not isinstance(before, dict) or not {"folder", "weights"} <= before.keys():
+            raise BrushworkError(f"{file} is not of this script; pass another `out`")
         before = {"compare": []} | before  # a table of an earlier version compares nothing
         for name, value in record.items():
-            if before.get(name, value) != value:
+            if out.exists() and before.get(name, value) != value:
                 what = {"folder": "folder", "weights": "classifier"}.get(name, f"`{name}`")
                 raise BrushworkError(f"{out} was made with another {what}; pass another `out`")
         out.parent.mkdir(parents=True, exist_ok=True)
@@ -253,33 +268,43 @@ def check_same_command(cfg: Config, task: Task) -> None:
 
 
 def digest_of(checkpoint: Path) -> str:
-    """Compute the SHA-256 of a checkpoint's network."""
-    network = graph_of(checkpoint) or checkpoint / WEIGHTS
-    return hashlib.sha256(network.read_bytes()).hexdigest()
+    """Compute the SHA-256 of what answers: a checkpoint's graph, or its network and analyses."""
+    graph = graph_of(checkpoint)
+    names = (WEIGHTS, DISCRIMINANTS, TRAITS)
+    files = [graph] if graph else [checkpoint / name for name in names]
+    digest = hashlib.sha256()
+    for file in files:
+        digest.update(file.read_bytes() if file.exists() else b"")
+    return digest.hexdigest()
 
 
-def open_table(out: Path, columns: list[str]) -> list[dict[str, str]]:
-    """Start the table, or drop the row of an earlier one that a kill cut short.
+def read_table(out: Path, columns: list[str]) -> list[dict[str, str]]:
+    """Read the rows of an earlier table as text, but no row that a kill cut short.
 
-    Returns:
-        The rows, with their cells as text.
+    Raises:
+        BrushworkError: the file cannot be read, or is a table of something else.
     """
     try:
         text = complete_rows(read_unchanged(out).removeprefix(BYTE_ORDER_MARK))
         reader = csv.DictReader(io.StringIO(text, newline=""))
         if reader.fieldnames and reader.fieldnames != columns:
             raise BrushworkError(f"{out} is a table with other columns; pass another `out`")
-        rows = [row for row in reader if row.keys() == set(columns) and None not in row.values()]
-        lines = [
-            table_line(row, columns) for row in [dict(zip(columns, columns, strict=True)), *rows]
-        ]
-        write_unchanged(out, BYTE_ORDER_MARK + "".join(lines))
+        return [row for row in reader if row.keys() == set(columns) and None not in row.values()]
     except (OSError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
+        raise BrushworkError(f"cannot read {out} ({reason}); pass another `out`") from error
+
+
+def start_table(out: Path, columns: list[str], rows: list[dict[str, str]]) -> None:
+    """Write the names of the columns and these rows."""
+    header = dict(zip(columns, columns, strict=True))
+    try:
+        lines = [table_line(row, columns) for row in [header, *rows]]
+        write_unchanged(out, BYTE_ORDER_MARK + "".join(lines))
+    except OSError as error:
         raise BrushworkError(
-            f"cannot read or write {out} ({reason}); pass another `out`"
+            f"cannot write {out} ({error.strerror or error}); pass another `out`"
         ) from error
-    return rows
 
 
 def read_unchanged(file: Path) -> str:
@@ -304,6 +329,22 @@ def complete_rows(text: str) -> str:
     return text[:end]
 
 
+def check_sheet(sheet: Path) -> None:
+    """Check that a file in the place of the contact sheet is one.
+
+    Raises:
+        BrushworkError: it is another page, or cannot be read.
+    """
+    try:
+        text = read_unchanged(sheet)
+    except OSError as error:
+        raise BrushworkError(
+            f"cannot read {sheet} ({error.strerror or error}); pass another `out`"
+        ) from error
+    if text and f"<title>{TITLE}</title>" not in text:
+        raise BrushworkError(f"{sheet} is not a contact sheet of this script; pass another `out`")
+
+
 def open_sheet(sheet: Path, done: set[str], notes: Sequence[str] = ()) -> set[str]:
     """Start the contact sheet; of an earlier one, keep the cards of files that have a row.
 
@@ -323,7 +364,7 @@ def open_sheet(sheet: Path, done: set[str], notes: Sequence[str] = ()) -> set[st
             for line, title in zip(lines, titles, strict=True)
             if title and (name := cell(html.unescape(title.group(1)))) in done
         }
-        head = render("contact_sheet.html.j2", title="Attributions", notes=notes)
+        head = render("contact_sheet.html.j2", title=TITLE, notes=notes)
         write_unchanged(sheet, head + "".join(cards.values()))
     except OSError as error:
         raise BrushworkError(

@@ -85,15 +85,16 @@ FIXED = ("model", "side", "aspect", "width", "upsampling", "depth", "condition",
          "start")  # fmt: skip
 
 # The settings of the trainings in docs/results.md without a pretrained network: a DC-GAN, the
-# modern GAN, that of portraits, and that of one artist, which is initialised from one of many
-# paintings.
+# modern GAN, the modern GAN with layers and loss of a DC-GAN for portraits, and the same for one
+# artist, initialised from a GAN of many paintings.
 MODERN = {"model": "modern", "loss": "hinge", "width": 32, "batch_size": 8}
 OF_A_DCGAN = {"loss": "logistic", "width": 32, "batch_size": 16}
+LIKE_DCGAN = {"model": "modern", "upsampling": "dcgan", "steps": 3600} | OF_A_DCGAN
 RECIPES = {
     "dcgan": {"model": "dcgan", "steps": 3800} | OF_A_DCGAN,
     "modern": MODERN | {"steps": 5000},
-    "portraits": {"model": "modern", "upsampling": "dcgan", "steps": 3600} | OF_A_DCGAN,
-    "one-artist": MODERN | {"steps": 4000},
+    "portraits": LIKE_DCGAN,
+    "one-artist": LIKE_DCGAN,
 }
 
 
@@ -240,7 +241,7 @@ class Config:
     recipe: Literal["dcgan", "modern", "portraits", "one-artist"] | None = None
     """The settings of a published training, for 3 to 5 minutes of one core; other flags change
     them. dcgan, a DC-GAN; modern, the modern GAN; portraits, the modern GAN with layers and loss of
-    a DC-GAN, which makes figures sooner; one-artist, the modern GAN of few paintings, which needs
+    a DC-GAN, which makes figures sooner; one-artist, the same for few paintings, which needs
     --start."""
 
     # Four artists are few enough to be learned in minutes.

@@ -19,7 +19,7 @@ hour=(--genre landscape --decay linear --ema-half-life 20000 --keep-every 10000)
 paint landscapes --recipe modern "${hour[@]}" --minutes 60
 paint dcgan --recipe dcgan "${hour[@]}" --minutes 57
 paint larger --recipe modern "${hour[@]}" --minutes 75 --side 128 --width 16 --start "$out/landscapes"
-paint monet --recipe one-artist --artist "Claude Monet" --start "$out/landscapes"
+paint monet --recipe modern --steps 4000 --artist "Claude Monet" --start "$out/landscapes"
 
 enlarge() {  # enlarge NAME FLAGS...
     uv run accelerate launch experiments/train_enlarger.py --generator "$out/$1" --data "$paintings" \

@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # The recipes of train_gan.py at 64 pixels, without a pretrained network: five training sets, three seeds, and a DC-GAN
-# of about the same time for each. The GANs of one artist are initialised from the one of all paintings.
+# of about the same time for each. The GANs of one artist are initialised from one of all paintings (--recipe portraits).
 #
 #   experiments/runs/recipes.sh PAINTINGS [OUT]
 #
 # A training takes 3 to 5 minutes of one AMX core (bf16), and the DC-GAN of one artist 7. You can interrupt the script at
-# any time; the same command continues. Expected numbers, except those of Hokusai: docs/results.md.
+# any time; the same command continues. Expected numbers: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 paintings=$1 out=${2:-runs/recipes}
@@ -32,10 +32,13 @@ for set in landscapes portraits everything; do
     done
     evaluate "$set" "${flags[@]}"
 done
+for seed in 0 1 2; do
+    paint "everything-start-$seed" --recipe portraits --seed $seed
+done
 for set in monet hokusai; do
     declare -n flags=$set
     for seed in 0 1 2; do
-        paint "$set-ours-$seed" --recipe one-artist --start "$out/everything-ours-$seed" --seed $seed "${flags[@]}"
+        paint "$set-ours-$seed" --recipe one-artist --start "$out/everything-start-$seed" --seed $seed "${flags[@]}"
         paint "$set-dcgan-$seed" --recipe dcgan --steps 7600 --seed $seed "${flags[@]}"
     done
     evaluate "$set" "${flags[@]}"

@@ -114,7 +114,7 @@ def test_pictures_that_were_done_without_a_sheet_get_their_cards(
     rows = identify(folder, tmp_path / "out.csv", "--no-sheet")
     assert identify(folder, tmp_path / "out.csv") == rows
     assert sorted(titles(tmp_path / "out.html")) == sorted(rows)
-    assert "0 unreadable; 7 done earlier" in capsys.readouterr().out
+    assert "2 unreadable; 5 done earlier" in capsys.readouterr().out
 
 
 def test_the_bundled_classifier_is_the_default(run_script, tmp_path):
@@ -136,6 +136,38 @@ def test_a_killed_command_continues_to_the_same_table(identify, folder, tmp_path
     identify(folder, out, "--batch-size", 2)
     assert out.read_bytes() == whole
     assert len(titles(tmp_path / "out.html")) == 7
+
+
+def test_a_file_that_could_not_be_read_is_read_again(identify, folder, tmp_path, capsys):
+    mended = tmp_path / "mended"
+    shutil.copytree(folder, mended)
+    before = identify(mended, tmp_path / "out.csv")
+    Image.new("RGB", (30, 20), "red").save(mended / "broken.jpg")
+    after = identify(mended, tmp_path / "out.csv")
+    assert before["broken.jpg"]["error"] and not after["broken.jpg"]["error"]
+    assert list(after) == list(before)
+    assert sorted(titles(tmp_path / "out.html")) == sorted(after)
+    assert "1 unreadable; 5 done earlier" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("o.json", '{"my": "metadata"}'),
+        ("o.json", "[1, 2]"),
+        ("o.json", "{"),
+        ("o.html", "<html>my page</html>"),
+        ("o.csv", "name,price\nboat,3\n"),
+    ],
+)
+def test_no_file_of_someone_else_is_replaced(identify, folder, tmp_path, name, content):
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / name).write_text(content)
+    with pytest.raises(BrushworkError, match=r"pass another `out`"):
+        identify(folder, out / "o.csv")
+    assert (out / name).read_text() == content
+    assert [file.name for file in out.iterdir()] == [name]
 
 
 @pytest.fixture
