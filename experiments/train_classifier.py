@@ -865,7 +865,8 @@ def finish(
         result = "no epoch was finished"
     print(f"{folder}: {result}" + ("" if finished else "; stopped, continue with --resume"))
     launch = launch_command(accelerator.num_processes, accelerator.device.type)
-    print(describe_next(cfg, launch, finished=finished, has_classifier=bool(records)))
+    epochs = records[-1]["epoch"] if records else 0
+    print(describe_next(cfg, launch, finished=finished, epochs=epochs))
 
 
 def describe_plan(cfg: Config, step: int, num_steps: int) -> str:
@@ -880,28 +881,27 @@ def describe_plan(cfg: Config, step: int, num_steps: int) -> str:
     )
 
 
-def describe_next(cfg: Config, launch: str, *, finished: bool, has_classifier: bool) -> str:
+def describe_next(cfg: Config, launch: str, *, finished: bool, epochs: float) -> str:
     """Write commands that a person can run next.
 
     Args:
         cfg: the settings.
         launch: the start of the command that continues.
         finished: whether the training reached its end; otherwise a signal stopped it.
-        has_classifier: whether there is a checkpoint.
+        epochs: epochs done; without any, there is no checkpoint.
     """
     folder, optimisation = cfg.output.out / "classifier", cfg.optimisation
+    # Any of these may have ended the training; more epochs also stretch its schedules.
     longer: dict[str, float] = {}
     if finished:
-        is_limited = optimisation.minutes > 0
-        longer = (
-            {"minutes": 2 * optimisation.minutes}
-            if is_limited
-            else {"epochs": 2 * optimisation.epochs}
-        )
+        longer = {"minutes": 2 * optimisation.minutes, "patience": 2 * optimisation.patience}
+    if finished and epochs >= optimisation.epochs:
+        longer |= {"epochs": 2 * optimisation.epochs}
+    change = bool(longer.get("patience"))
     script = Path(os.path.relpath(__file__))
     evaluate = script.with_name("evaluate_classifier.py")
-    resume = f"{launch} {script} {as_flags(cfg, resume=True, change=False, **longer)}"
-    if not has_classifier:
+    resume = f"{launch} {script} {as_flags(cfg, resume=True, change=change, **longer)}"
+    if not epochs:
         return f"command to continue the training:\n  {resume}"
     commands = [
         shlex.join(["uv", "run", f"{evaluate}", f"{folder}", "--data", cfg.paintings.data]),

@@ -81,8 +81,8 @@ from settings import (
 
 # Settings that --resume --change must not change: the weights would not fit, would have another
 # meaning, or are those of the run already. --start can initialise a new run of another size.
-FIXED = ("model", "side", "aspect", "width", "upsampling", "depth", "condition", "backbone",
-         "start")  # fmt: skip
+FIXED = ("model", "side", "aspect", "width", "upsampling", "depth", "condition", "classes",
+         "backbone", "start")  # fmt: skip
 
 # The settings of the trainings in docs/results.md without a pretrained network: a DC-GAN, the
 # modern GAN, the modern GAN with layers and loss of a DC-GAN for portraits, and the same for one
@@ -353,16 +353,20 @@ def main(cfg: Config) -> None:
         device=device,
     )
 
-    # Open the run folder, and restore the state that it contains.
+    # Open the run folder, and restore the state that it contains. A run of an earlier version
+    # did not record its classes.
+    classes = {"classes": list(training_set.classes)}
     run = open_run(
         out,
-        settings,
+        settings | classes,
         resume=cfg.output.resume,
         expected_bytes=estimate_bytes(cfg, G, num_paintings),
         is_writer=accelerator.is_main_process,
         change=cfg.output.change,
         fixed=FIXED,
-        implied=lambda older: {"aspect": "1:1", "upsampling": "nearest", "depth": 1, **older},
+        implied=lambda older: (
+            {"aspect": "1:1", "upsampling": "nearest", "depth": 1} | classes | dict(older)
+        ),
     )
     networks = {"G": G, "D": D, "ema": ema, "augment": objective.augment}
     if objective.matching is not None:

@@ -148,5 +148,5 @@ def test_both_engines_give_the_same_answer_in_the_room(checkpoints, exports):
 
 def test_a_checkpoint_with_weights_says_what_is_missing(checkpoints, monkeypatch):
     monkeypatch.setitem(sys.modules, "torch", None)
-    with pytest.raises(BrushworkError, match=r"holds weights, which need torch: pip install"):
+    with pytest.raises(BrushworkError, match=r"holds weights, which need torch: (uv )?pip install"):
         require_torch(checkpoints["dcgan"])

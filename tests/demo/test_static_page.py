@@ -343,7 +343,9 @@ def test_a_page_can_be_exported_again(page_engine, exports, monkeypatch, tmp_pat
 def test_a_wrong_engine_is_refused_and_a_missing_npm_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("BRUSHWORK_CACHE", str(tmp_path))
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
-    with pytest.raises(BrushworkError, match=r"npm, .*, is not installed: pip install nodejs"):
+    with pytest.raises(
+        BrushworkError, match=r"npm, .*, is not installed: (uv )?pip install nodejs"
+    ):
         find_engine()
     (tmp_path / f"onnxruntime-web-{ENGINE_VERSION}.tgz").write_bytes(b"another")
     with pytest.raises(BrushworkError, match=r"another SHA-512\); delete it"):

@@ -4,6 +4,7 @@ import csv
 import json
 import math
 import re
+import shlex
 import shutil
 import signal
 import time
@@ -152,6 +153,24 @@ def test_a_run_whose_patience_has_ended_does_not_resume(train, prepared_folder, 
     assert len(before) == 2
     train(prepared_folder, tmp_path / "run", **settings, resume=True)
     assert read_metrics(out) == before
+
+
+@pytest.mark.parametrize(
+    ("settings", "epochs", "longer"),
+    [
+        ({"epochs": 6}, 6, {"epochs": 12}),
+        ({"epochs": 1, "minutes": 5}, 1, {"epochs": 2, "minutes": 10}),  # the epochs ended it
+        ({"epochs": 30, "minutes": 5}, 3.2, {"epochs": 30, "minutes": 10}),
+        ({"epochs": 6, "patience": 1}, 3, {"epochs": 6, "patience": 2, "change": True}),
+    ],
+)
+def test_the_suggested_command_trains_longer_whatever_ended_the_training(settings, epochs, longer):
+    cfg = read_flags(train_classifier.Config, None, flags_of(settings))
+    text = train_classifier.describe_next(cfg, "uv run", finished=True, epochs=epochs)
+    command = shlex.split(next(line for line in text.splitlines() if "--resume" in line))
+    suggested = flat(read_flags(train_classifier.Config, None, command[3:]))
+    expected = flat(cfg) | longer | {"resume": True}
+    assert suggested == expected
 
 
 def test_minutes_end_a_training_within_an_epoch_and_leave_a_classifier(

@@ -367,6 +367,13 @@ def test_a_resumed_run_takes_other_settings_when_it_is_said(train, tmp_path, cap
     train(out, *changed)  # now these are the settings of the run
 
 
+def test_trained_classes_never_get_other_names(train, tmp_path):
+    flags = [*MODERN, "--genre", "landscape", "--steps", 2]
+    out = train(tmp_path / "run", *flags, "--genre", "portrait")
+    with pytest.raises(BrushworkError, match=r"classes was \['landscape', 'portrait'\] and is now"):
+        train(out, *flags, "--genre", "still life", "--steps", 3, "--resume", "--change")
+
+
 def test_a_larger_gan_grows_from_a_smaller_one(train, finished, tmp_path, capsys):
     train(tmp_path / "run", "--side", 64, "--width", 1, "--start", finished, "--steps", 2)
     assert re.search(

@@ -1,6 +1,6 @@
 import pytest
 
-from brushwork.errors import BrushworkError
+from brushwork.errors import BrushworkError, install
 from brushwork.training.trackers import check_tracker
 
 
@@ -15,6 +15,6 @@ def test_a_tracker_that_is_not_installed_is_refused_with_those_that_are(monkeypa
     with pytest.raises(BrushworkError) as error:
         check_tracker("mlflow")
     assert str(error.value) == (
-        "`tracker` is mlflow, which is not installed: pip install mlflow, or choose "
+        f"`tracker` is mlflow, which is not installed: {install('mlflow')}, or choose "
         "tensorboard or trackio or None"
     )

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from brushwork import checkpoint
 from brushwork.classifier.identifier import Identifier
-from brushwork.errors import BrushworkError
+from brushwork.errors import BrushworkError, install
 from brushwork.gan.sampling import Sampler
 
 Engine = Literal["auto", "torch", "onnx"]
@@ -80,7 +80,7 @@ def require_torch(folder: Path) -> None:
         import torch  # noqa: F401
     except ModuleNotFoundError as error:
         raise BrushworkError(
-            f"{folder} holds weights, which need torch: pip install 'brushwork[torch]'; or export "
+            f"{folder} holds weights, which need torch: {install('brushwork[torch]')}; or export "
             "the checkpoint (experiments/export.py) where torch is installed, and pass the export"
         ) from error
 

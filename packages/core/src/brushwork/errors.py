@@ -4,9 +4,11 @@ import dataclasses
 import os
 import re
 import select
+import shlex
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from importlib.util import find_spec
 from typing import Any, get_type_hints
 
 
@@ -44,6 +46,18 @@ def report_errors(flags: type | set[str] | None = None) -> Iterator[None]:
         # Python flushes the output once more at the end of the process.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
+
+
+def install(requirement: str) -> str:
+    """Write the command that installs a package here; environments of uv have no pip.
+
+    An extra of a package that is installed, as `brushwork[heic]`, needs no package index.
+
+    >>> install("brushwork[heic]").endswith("pip install 'brushwork[heic]'")
+    True
+    """
+    installer = ["pip"] if find_spec("pip") else ["uv", "pip"]
+    return shlex.join([*installer, "install", requirement])
 
 
 def _is_reader_of_output_gone() -> bool:

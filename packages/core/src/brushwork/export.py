@@ -45,7 +45,7 @@ from brushwork.classifier.save import read_index
 from brushwork.classifier.strangers import Strangers
 from brushwork.classifier.traits import Trait
 from brushwork.data.synthetic import draw
-from brushwork.errors import BrushworkError
+from brushwork.errors import BrushworkError, install
 from brushwork.files import write_json
 from brushwork.gan import styled
 from brushwork.gan.generator import PaintingGenerator
@@ -89,7 +89,7 @@ def export(
     """
     for package in ("onnx", "onnxscript"):
         if find_spec(package) is None:
-            raise BrushworkError(f"{package} is not installed: pip install 'brushwork[export]'")
+            raise BrushworkError(f"{package} is not installed: {install('brushwork[export]')}")
     folder, out = checkpoint.locate(folder_or_hub_id), Path(out)
     if not (folder / checkpoint.WEIGHTS).is_file():
         raise BrushworkError(f"{folder} is an exported checkpoint; pass the one it was made from")

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping
 from importlib import import_module
 from typing import Any
 
+from brushwork.errors import install
+
 
 def lazy_exports(
     package: str, modules: Mapping[str, str]
@@ -39,7 +41,7 @@ def lazy_exports(
             if error.name != "torch":
                 raise
             raise ModuleNotFoundError(
-                f"{package}.{name} needs torch: pip install 'brushwork[torch]'; without it, "
+                f"{package}.{name} needs torch: {install('brushwork[torch]')}; without it, "
                 "brushwork.runtime opens exported checkpoints",
                 name="torch",
             ) from error

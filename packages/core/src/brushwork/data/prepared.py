@@ -3,6 +3,7 @@
 import csv
 import json
 import os
+import shlex
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -177,7 +178,7 @@ def open_prepared(folder: str | Path) -> PreparedPaintings:
     if not (folder / RECORD).exists():
         raise BrushworkError(
             f"no prepared data in {folder}; write it first:\n"
-            f"  uv run experiments/prepare_data.py --data SOURCE --out {folder}"
+            f"  uv run experiments/prepare_data.py --data SOURCE --out {shlex.quote(str(folder))}"
         )
     record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
     for name, shard in record["shards"].items():

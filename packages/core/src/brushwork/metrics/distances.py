@@ -15,7 +15,7 @@ import torch
 from numpy.typing import ArrayLike
 from torch import Tensor
 
-from brushwork.errors import BrushworkError
+from brushwork.errors import BrushworkError, install
 from brushwork.training.threads import single_thread
 
 # Distances with a smaller relative difference are equal but for rounding.
@@ -400,7 +400,7 @@ def optimal_transport() -> Any:
             import ot
     except ModuleNotFoundError:
         raise BrushworkError(
-            "the Wasserstein distance needs the package POT: pip install 'brushwork[metrics]'"
+            f"the Wasserstein distance needs the package POT: {install('brushwork[metrics]')}"
         ) from None
     return ot
 

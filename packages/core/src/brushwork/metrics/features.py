@@ -36,7 +36,7 @@ from brushwork.backbones.create import (
 from brushwork.backbones.folding import fold_batch_norms
 from brushwork.data.aspects import Aspect, height_and_width
 from brushwork.data.decode import SUFFIXES, Limits, Rejected, picture_files, to_rgb
-from brushwork.errors import BrushworkError
+from brushwork.errors import BrushworkError, install
 from brushwork.files import atomic_write, cache_folder, exclusive
 from brushwork.machine import num_cores
 
@@ -351,7 +351,7 @@ def _clean_fid(module: str) -> Any:
     except ModuleNotFoundError:
         raise BrushworkError(
             "the metrics resize images with clean-fid, which is not installed: "
-            "pip install 'brushwork[metrics]'"
+            + install("brushwork[metrics]")
         ) from None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from brushwork.errors import BrushworkError
+from brushwork.errors import BrushworkError, install
 
 # Black, purple, red, orange and pale yellow, in equal steps of lightness.
 HEAT = np.array(
@@ -94,7 +94,7 @@ def _save_mp4(frames: Iterable[Image.Image], file: Path, fps: int) -> None:
         import av
     except ImportError as error:
         raise BrushworkError(
-            "an MP4 needs the package av: pip install 'brushwork[video]'; or write a .gif"
+            f"an MP4 needs the package av: {install('brushwork[video]')}; or write a .gif"
         ) from error
     with av.open(str(file), "w") as container:
         stream = None

@@ -3,7 +3,7 @@
 from importlib.util import find_spec
 from typing import Literal, get_args
 
-from brushwork.errors import BrushworkError
+from brushwork.errors import BrushworkError, install
 
 Tracker = Literal["tensorboard", "trackio", "wandb", "mlflow"]
 
@@ -19,6 +19,6 @@ def check_tracker(tracker: Tracker | None) -> None:
     if tracker is not None and find_spec(tracker) is None:
         installed = [name for name in get_args(Tracker) if find_spec(name)]
         raise BrushworkError(
-            f"`tracker` is {tracker}, which is not installed: pip install {tracker}, or choose "
+            f"`tracker` is {tracker}, which is not installed: {install(tracker)}, or choose "
             f"{' or '.join([*installed, 'None'])}"
         )
