@@ -266,7 +266,11 @@ BAD: dict[str, tuple[Callable[[], bytes], str]] = {
     "floats": (lambda: encoded(scene("F"), "TIFF"), "floating-point"),
     "huge integers": (
         lambda: encoded(Image.fromarray(np.full((50, 50), 10**9, np.int32)), "TIFF"),
-        "32-bit",
+        "32-bit grey values that do not fit",
+    ),
+    "small integers": (
+        lambda: encoded(Image.fromarray(np.full((50, 50), 200, np.int32)), "TIFF"),
+        "32-bit grey values up to 255",
     ),
     "png with a wrong checksum": (
         lambda: encoded(scene(), "PNG").replace(b"IHDR", b"IHDR\1", 1),

@@ -546,6 +546,8 @@ def _grey(image: Image.Image) -> Image.Image:
     if values.min() < 0 or values.max() > 0xFFFF:
         raise Rejected("32-bit grey values that do not fit in 16 bits")
     tags = getattr(image, "tag_v2", {})
+    if tags.get(BITS_PER_SAMPLE) == (32,) and values.max() <= 0xFF:
+        raise Rejected("32-bit grey values up to 255, whose value of white is unknown")
     if tags.get(BITS_PER_SAMPLE) == (12,):
         values = values << 4
     if tags.get(PHOTOMETRIC) == 0:
