@@ -25,7 +25,8 @@ apostrophe. Two more files have the same name:
             and the nearest training paintings of each; at the end, the odds if one of the two
             painted all pictures
 
-You can interrupt the command at any time; the same command continues.
+You can interrupt the command at any time; the same command continues. It reads again what could not
+be read, and what is newer than the table.
 """
 
 import csv
@@ -112,8 +113,10 @@ def main(cfg: Config) -> None:
     if cfg.sheet:
         check_sheet(sheet)
     check_same_command(cfg, task)
-    # A file that could not be read may be readable now.
-    rows = [row for row in earlier if not row["error"]]
+    # A file that could not be read may be readable now, and one that is newer than the table is
+    # another picture.
+    replaced = newer_than(cfg.out, pictures, cfg.folder)
+    rows = [row for row in earlier if not row["error"] and row["file"] not in replaced]
     start_table(cfg.out, task.columns, rows)
     done = {row["file"] for row in rows}
     # A picture that was done with --no-sheet has no card, so it is identified again.
@@ -210,6 +213,15 @@ def find_pictures(cfg: Config) -> tuple[list[Path], Counter[str]]:
             f"among {', '.join(sorted(SUFFIXES))}"
         )
     return pictures, ignored
+
+
+def newer_than(out: Path, pictures: list[Path], folder: Path) -> set[str]:
+    """List the cells of the pictures that were written after the table."""
+    if not out.exists():
+        return set()
+    written = out.stat().st_mtime
+    times = {path: path.stat().st_mtime for path in pictures if path.exists()}
+    return {cell(name_of(path, folder)) for path, time in times.items() if time > written}
 
 
 def reasons(ignored: Counter[str]) -> str:

@@ -150,6 +150,24 @@ def test_a_file_that_could_not_be_read_is_read_again(identify, folder, tmp_path,
     assert "1 unreadable; 5 done earlier" in capsys.readouterr().out
 
 
+def test_a_picture_that_was_replaced_is_identified_again(run_script, tmp_path, classifier_folder):
+    folder, out = tmp_path / "in", tmp_path / "out.csv"
+    folder.mkdir()
+    for name, colour in (("a.png", "red"), ("b.png", "white")):
+        Image.new("RGB", (30, 20), colour).save(folder / name)
+    flags = ["--classifier", classifier_folder, "--out", out]
+    run_script("identify", folder, *flags)
+    before = read_table(out)
+    Image.effect_noise((30, 20), 90).save(folder / "a.png")
+    later = out.stat().st_mtime + 5
+    os.utime(folder / "a.png", (later, later))
+    run_script("identify", folder, *flags)
+    after = read_table(out)
+    assert list(after) == ["a.png", "b.png"] and after["b.png"] == before["b.png"]
+    assert after["a.png"] != before["a.png"]
+    assert sorted(titles(out.with_suffix(".html"))) == ["a.png", "b.png"]
+
+
 @pytest.mark.parametrize(
     ("name", "content"),
     [
