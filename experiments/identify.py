@@ -348,12 +348,15 @@ def check_sheet(sheet: Path) -> None:
         BrushworkError: it is another page, or cannot be read.
     """
     try:
-        text = read_unchanged(sheet)
+        with sheet.open("rb") as file:
+            head = file.read(4096)
+    except FileNotFoundError:
+        return
     except OSError as error:
         raise BrushworkError(
             f"cannot read {sheet} ({error.strerror or error}); pass another `out`"
         ) from error
-    if text and f"<title>{TITLE}</title>" not in text:
+    if head and f"<title>{TITLE}</title>".encode() not in head:
         raise BrushworkError(f"{sheet} is not a contact sheet of this script; pass another `out`")
 
 
