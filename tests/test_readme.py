@@ -233,9 +233,9 @@ def test_quick_commands_of_the_readme_run(with_a_painting, run_script, capsys) -
         if not compared and script.startswith(QUICK):
             run_script(Path(words[2]).stem, *words[3:])
             ran.append(command)
-    assert len(ran) == len(QUICK)
+    assert all(any(quick in command for command in ran) for quick in QUICK)
     said = capsys.readouterr().out
-    assert "landscapes" in said and "1 unknown" in said + "1 identified, 0 unknown"
+    assert "landscapes" in said and re.search("1 identified|1 unknown", said)
     assert (with_a_painting / "bundled.csv").stat().st_size > 100
     assert list((with_a_painting / "paintings").iterdir())
 
