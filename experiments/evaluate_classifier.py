@@ -43,7 +43,7 @@ from brushwork.report.pages import html_page, text_table
 from brushwork.training.distributed import check_launch
 from brushwork.training.launcher import follow_launcher
 from brushwork.training.threads import use_all_cores
-from settings import Range, read_flags, report_data
+from settings import Range, check_folder, read_flags, report_data
 
 Intervals = dict[str, tuple[float, float]]
 UNKNOWN, SECOND = "unknown", "second"
@@ -104,9 +104,16 @@ def main(cfg: Config) -> None:
     follow_launcher()
     accelerator = Accelerator()
     use_all_cores()
+    check_folder(cfg.out)
     classifier = ArtistClassifier.from_pretrained(cfg.classifier, accelerator.device)
     paintings = open_data(cfg.data)
     report_data(paintings.describe())
+    second = open_data(cfg.also) if cfg.also else None
+    if second is not None and not set(second.table["artist"]) & set(classifier.artists):
+        raise BrushworkError(
+            f"`also` is {cfg.also}, which has no paintings of the classifier's artists; pass "
+            "another collection"
+        )
     is_writer = accelerator.is_main_process
     splits = predict_splits(
         cfg, classifier, paintings, split_rows(classifier, paintings), is_writer
@@ -117,8 +124,7 @@ def main(cfg: Config) -> None:
             f"{cfg.data} has no {' or '.join(cfg.splits)} paintings of the classifier's artists; "
             "choose other `splits` or other `data`"
         )
-    if cfg.also:
-        second = open_data(cfg.also)
+    if second is not None:
         report_data(second.describe())
         rows = {SECOND: second.table["artist"].isin(classifier.artists).to_numpy().nonzero()[0]}
         rows[UNKNOWN] = np.setdiff1d(np.arange(len(second)), rows[SECOND])

@@ -37,6 +37,7 @@ from brushwork.data.decode import picture_files
 from brushwork.data.open import open_data
 from brushwork.data.paintings import listed
 from brushwork.data.prepared import REJECTED
+from brushwork.data.readers import RECORD
 from brushwork.data.selection import select
 from brushwork.engine import open_generator
 from brushwork.errors import BrushworkError, report_errors
@@ -60,7 +61,16 @@ from brushwork.spaces import check_names, open_space
 from brushwork.training.distributed import check_launch
 from brushwork.training.launcher import follow_launcher
 from brushwork.training.threads import use_all_cores
-from settings import BatchSize, Range, Seed, Selection, flat, read_flags, report_data
+from settings import (
+    BatchSize,
+    Range,
+    Seed,
+    Selection,
+    check_folder,
+    flat,
+    read_flags,
+    report_data,
+)
 
 # The side of the largest fakes that train_gan.py makes, and of paintings as prepare_data.py stores
 # them by default. Larger fakes are compared with paintings of this side.
@@ -190,6 +200,7 @@ def main(cfg: Config) -> None:
     use_all_cores()
 
     # Open everything first, so that mistakes are reported before long work.
+    check_out(cfg.out)
     spaces = open_spaces(cfg.measurement, accelerator.device)
     kept = kept_steps(cfg)
     sources = kept or {name: Path(name) for name in cfg.fakes}
@@ -288,6 +299,15 @@ def open_real(cfg: Config, side: int, aspect: Aspect) -> RealPaintings:
     return RealPaintings(first, others if others.num else None)
 
 
+def check_out(out: Path) -> None:
+    """Check that --out is no file, and that a list of rejected files in it is of an evaluation."""
+    check_folder(out)
+    rejected = out / REJECTED
+    header = rejected.read_bytes().partition(b"\n")[0].strip() if rejected.exists() else b""
+    if (out / RECORD).exists() or header not in (b"", b"source,reason"):
+        raise BrushworkError(f"`out` is {out}, which holds other files; pass another folder")
+
+
 def report_folders(
     cfg: Config, fakes: Mapping[str, Pictures], reals: Mapping[Size, RealPaintings]
 ) -> None:
@@ -295,7 +315,7 @@ def report_folders(
     sets = [(str(cfg.paintings.real), next(iter(reals.values())).compared), *fakes.items()]
     folders = {name: pictures for name, pictures in sets if pictures.left_out is not None}
     rejected = cfg.out / REJECTED
-    rejected.unlink(missing_ok=True)  # that of an earlier evaluation
+    rejected.unlink(missing_ok=True)  # that of an earlier evaluation, see `check_out`
     rows = [row for pictures in folders.values() for row in (pictures.left_out or {}).items()]
     if rows:
         cfg.out.mkdir(parents=True, exist_ok=True)

@@ -43,7 +43,7 @@ from brushwork.reproduction.report_2019 import (
 )
 from brushwork.training.launcher import follow_launcher
 from brushwork.training.run import StopSignal
-from settings import Count, Range, Seed, read_flags, report_data
+from settings import Count, Range, Seed, check_folder, read_flags, report_data
 
 # The best classifier, and the package with its ImageNet weights.
 BEST_MODEL = "tf_efficientnet_lite0"
@@ -124,6 +124,7 @@ def main(cfg: Config) -> None:
     """Choose, plan, run the parts that are not finished, and write the page."""
     start_time = time.monotonic()
     follow_launcher()
+    check_folder(cfg.out)
     cfg = with_defaults(cfg)
 
     # Open the data, choose what to train, and check it before the first part.

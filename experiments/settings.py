@@ -7,6 +7,7 @@ import shlex
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
 from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 
 import tyro
@@ -220,6 +221,16 @@ def launch_command(world: int, device: str) -> str:
         return "uv run accelerate launch" if is_launched else "uv run"
     cpu = "ACCELERATE_USE_CPU=true " if device == "cpu" else ""
     return f"{cpu}uv run accelerate launch --multi_gpu --num_processes {world}"
+
+
+def check_folder(out: Path) -> None:
+    """Check that --out is not a file.
+
+    Raises:
+        BrushworkError: it is.
+    """
+    if out.exists() and not out.is_dir():
+        raise BrushworkError(f"`out` is {out}, which is a file; pass a folder")
 
 
 def report_data(text: str) -> None:

@@ -1,3 +1,4 @@
+import errno
 import subprocess
 import sys
 from dataclasses import dataclass, field
@@ -66,6 +67,17 @@ def test_a_reader_that_has_gone_is_no_traceback(buffered, lines):
 def test_another_broken_pipe_keeps_its_traceback():
     with pytest.raises(BrokenPipeError), report_errors():
         raise BrokenPipeError
+
+
+def test_a_place_that_cannot_be_written_is_one_sentence(capsys):
+    with pytest.raises(SystemExit) as end, report_errors():
+        raise OSError(errno.ENOSPC, "No space left on device", "out/report.json")
+    assert end.value.code == 1
+    assert capsys.readouterr().err == (
+        "error: cannot write out/report.json: No space left on device\n"
+    )
+    with pytest.raises(FileNotFoundError), report_errors():
+        raise FileNotFoundError(errno.ENOENT, "No such file", "a bug")
 
 
 def test_the_flags_of_nested_groups_are_found_and_the_groups_are_no_flags():

@@ -111,6 +111,16 @@ def test_other_files_are_never_replaced(checkpoints, tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]
 
 
+def test_an_earlier_export_is_replaced_but_not_what_lies_beside_it(checkpoints, tmp_path):
+    out = tmp_path / "out"
+    export(checkpoints["dcgan"], out)
+    export(checkpoints["dcgan"], out)
+    (out / "note.txt").write_text("mine")
+    with pytest.raises(BrushworkError, match=r"`out` is .*, which holds other files"):
+        export(checkpoints["dcgan"], out)
+    assert (out / "note.txt").read_text() == "mine"
+
+
 def test_an_export_is_not_exported_again(exports, tmp_path):
     with pytest.raises(BrushworkError, match="is an exported checkpoint; pass the one"):
         export(exports["dcgan"], tmp_path / "out")

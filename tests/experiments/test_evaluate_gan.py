@@ -74,6 +74,16 @@ def evaluate(cache, monkeypatch, prepared_folder, run_script):
     return call
 
 
+@pytest.mark.parametrize(
+    ("name", "content"), [("rejected.csv", "my,list\n"), ("brushwork.json", "{}")]
+)
+def test_files_of_someone_else_are_never_replaced(evaluate, run, tmp_path, name, content):
+    (tmp_path / name).write_text(content)
+    with pytest.raises(BrushworkError, match=r"`out` is .*, which holds other files"):
+        evaluate(run, "--out", tmp_path)
+    assert (tmp_path / name).read_text() == content
+
+
 @pytest.fixture(scope="module")
 def line(run, prepared_folder):
     """The command line of an evaluation; without the folder that it writes."""

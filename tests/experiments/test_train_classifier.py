@@ -422,6 +422,19 @@ def report(run_script, run, prepared_folder, tmp_path_factory):
     return out
 
 
+def test_a_second_collection_without_the_artists_is_refused(run_script, run, tmp_path):
+    other = tmp_path / "other" / "Nobody"
+    other.mkdir(parents=True)
+    Image.new("RGB", (40, 40)).save(other / "a.png")
+    flags = flags_of({"also": other.parent, "out": tmp_path / "out"})
+    with pytest.raises(BrushworkError, match=r"`also` is .*, which has no paintings of the"):
+        run_script("evaluate_classifier", run / "classifier", *flags)
+    (tmp_path / "file").write_text("mine")
+    flags = flags_of({"out": tmp_path / "file"})
+    with pytest.raises(BrushworkError, match=r"`out` is .*file, which is a file"):
+        run_script("evaluate_classifier", run / "classifier", *flags)
+
+
 def test_the_report_has_the_results_of_each_split(run, report):
     assert {f.name for f in report.iterdir()} == {
         "report.json", "report.html", "artists.csv", "confusion.csv", "confusion.png",

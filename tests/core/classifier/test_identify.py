@@ -229,6 +229,13 @@ def test_the_nearest_painting_to_a_training_painting_is_itself(known):
     assert np.abs(thumbnail - PIXELS[4]).mean() < np.abs(thumbnail - PIXELS[3]).mean()
 
 
+def test_a_single_picture_is_compared_as_in_a_list(known):
+    pair = ARTISTS[2], ARTISTS[0]
+    (alone,) = known.compare(PIXELS[0], *pair)
+    (listed,) = known.compare([PIXELS[0]], *pair)
+    assert alone.log_odds == listed.log_odds
+
+
 def test_two_artists_are_compared_by_their_probabilities_alone(known, with_discriminants):
     """Also where the classifier knows "none", which "neither" contains."""
     first, second = ARTISTS[2], ARTISTS[0]

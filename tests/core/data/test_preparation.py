@@ -15,7 +15,7 @@ from brushwork.data import preparation as module
 from brushwork.data.decoder_pool import Worker
 from brushwork.data.open import open_source
 from brushwork.data.preparation import prepare
-from brushwork.data.prepared import TEXT
+from brushwork.data.prepared import TEXT, open_prepared
 from brushwork.data.selection import select
 from brushwork.data.sources.painter_by_numbers import CSV
 from brushwork.data.sources.synthetic import synthetic_paintings
@@ -239,6 +239,27 @@ def test_a_folder_inside_the_source_is_refused(tmp_path: Path):
     with pytest.raises(BrushworkError, match="pass a folder outside it as `out`"):
         prepare(paintings, tmp_path / "link" / "out", side=16, workers=1, progress=False)
     assert not (tmp_path / "in" / "out").exists()
+
+
+def test_a_link_or_a_folder_without_a_name_is_refused_before_work(tmp_path: Path, monkeypatch):
+    (tmp_path / "real").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    monkeypatch.chdir(tmp_path / "real")
+    for out in (tmp_path / "link", "."):
+        with pytest.raises(BrushworkError, match="pass the name of a new or empty folder"):
+            prepare(synthetic_paintings(3), out, progress=False)
+    assert sorted(file.name for file in tmp_path.iterdir()) == ["link", "real"]
+
+
+@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+def test_a_damaged_record_is_one_sentence(tmp_path: Path, content: str):
+    paintings, out = plain_paintings(tmp_path / "in", 3), tmp_path / "out"
+    prepare(paintings, out, side=16, workers=1, progress=False)
+    (out / "brushwork.json").write_text(content)
+    with pytest.raises(BrushworkError, match=r"is damaged; delete .*out and prepare it again"):
+        prepare(paintings, out, side=16, workers=1, progress=False)
+    with pytest.raises(BrushworkError, match=r"is damaged; delete .*out and prepare it again"):
+        open_prepared(out)
 
 
 @pytest.mark.parametrize("length", [230, 244, 255])

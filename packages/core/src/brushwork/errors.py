@@ -1,6 +1,7 @@
 """The exception for mistakes that users can correct, and how the scripts show it."""
 
 import dataclasses
+import errno
 import os
 import re
 import select
@@ -10,6 +11,9 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, get_type_hints
+
+PLACES = {errno.EACCES, errno.ENOSPC, errno.EPERM, errno.EROFS}
+"""Errors of the operating system that say that a place cannot be written."""
 
 
 class BrushworkError(Exception):
@@ -24,7 +28,8 @@ class BrushworkError(Exception):
 def report_errors(flags: type | set[str] | None = None) -> Iterator[None]:
     """Show a `BrushworkError` as one sentence on stderr and exit with status 1.
 
-    If the reader of the output has gone, as after `| head`, exit with status 1 in silence.
+    A place that cannot be written (a full disk, no permission) is one sentence, too. If the reader
+    of the output has gone, as after `| head`, exit with status 1 in silence.
 
     Args:
         flags: the script's `Config`, a dataclass, or a set of parameter names. Parameters in
@@ -45,6 +50,11 @@ def report_errors(flags: type | set[str] | None = None) -> Iterator[None]:
             raise
         # Python flushes the output once more at the end of the process.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
+    except OSError as error:
+        if error.errno not in PLACES or not error.filename:
+            raise
+        print(f"error: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
         raise SystemExit(1) from None
 
 

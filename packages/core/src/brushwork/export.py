@@ -93,6 +93,8 @@ def export(
     folder, out = checkpoint.locate(folder_or_hub_id), Path(out)
     if not (folder / checkpoint.WEIGHTS).is_file():
         raise BrushworkError(f"{folder} is an exported checkpoint; pass the one it was made from")
+    if not out.name or out.is_symlink():
+        raise BrushworkError(f"`out` is {out}; pass the name of a new or empty folder")
     if out.exists() and not _is_empty(out) and not _is_export(out):
         raise BrushworkError(f"`out` is {out}, which holds other files; pass a new or empty folder")
     staging = out.with_name(f".{out.name}.new")
@@ -141,8 +143,12 @@ def _is_empty(folder: Path) -> bool:
 
 
 def _is_export(folder: Path) -> bool:
+    """Decide whether a folder holds an export and nothing else, so that it can be replaced."""
+    written = {checkpoint.CONFIG, checkpoint.CARD, checkpoint.GRAPH_INDEX}
+    others = [file for file in folder.iterdir() if file.name not in written]
     has_config = (folder / checkpoint.CONFIG).is_file()
-    return has_config and "graphs" in checkpoint.load_config(folder)
+    is_export = has_config and "graphs" in checkpoint.load_config(folder)
+    return is_export and all(file.suffix == ".onnx" for file in others)
 
 
 # Generators.

@@ -68,6 +68,13 @@ def test_a_file_of_the_row_s_own_split_is_preferred(tmp_path: Path):
     assert [*paintings.table["source"]] == ["test/1.jpg"]
 
 
+def test_a_folder_whose_name_is_not_text_costs_only_its_rows(tmp_path: Path):
+    write(tmp_path, "train/1.jpg", "tr\udcffain/2.jpg")
+    paintings = painter_by_numbers(kaggle(tmp_path, row("1.jpg"), row("2.jpg")))
+    assert [*paintings.table["source"]] == ["train/1.jpg"]
+    assert [reason for _, reason in paintings.rejected] == ["the name of the folder is not UTF-8"]
+
+
 def test_missing_files_are_listed(tmp_path: Path):
     write(tmp_path, "train/1.jpg")
     paintings = painter_by_numbers(kaggle(tmp_path, row("1.jpg"), row("2.jpg"), row("3.jpg")))

@@ -220,12 +220,12 @@ class Identifier:
         return self._nearest(self._features([image])[0], k, artist) if self._index else []
 
     def compare(
-        self, images: Sequence[Picture], first: str, second: str, k: int = 3
+        self, images: Picture | Sequence[Picture], first: str, second: str, k: int = 3
     ) -> list[Comparison]:
         """Compare two artists as painters of each of N paintings.
 
         Args:
-            images: see `identify`.
+            images: a painting or a list of them; see `identify`.
             first: an artist of the classifier.
             second: another one.
             k: number of similar training paintings of each artist.
@@ -236,6 +236,7 @@ class Identifier:
         pair = first, second
         for artist in pair:
             check_artist(artist, self.artists)
+        images = as_list(images)
         scores = self._scores(images)
         joint = self.judge_scores(scores).probabilities[:, [self.artists.index(a) for a in pair]]
         # Without "none", which may leave hardly anything to the artists. An exported network

@@ -35,7 +35,7 @@ from brushwork.data.card import dataset_card
 from brushwork.data.decode import Limits, Rejected
 from brushwork.data.decoder_pool import MAX_SECONDS, Decode, decoding
 from brushwork.data.paintings import Paintings
-from brushwork.data.prepared import FORMAT, REJECTED, TEXT, read_table
+from brushwork.data.prepared import FORMAT, REJECTED, TEXT, read_record, read_table
 from brushwork.data.readers import RECORD
 from brushwork.errors import BrushworkError, require_positive
 from brushwork.files import beside, exclusive, read_json, write_json, write_text
@@ -96,6 +96,8 @@ def prepare(
         {"side": side, "workers": 1 if workers is None else workers}, "side", "workers"
     )
     out = Path(out).expanduser()
+    if not out.name or (out.is_symlink() and not (out / RECORD).exists()):
+        raise BrushworkError(f"`out` is {out}; pass the name of a new or empty folder")
     _check_outside(out, paintings)
     limits = limits or Limits()
     settings = {"format": FORMAT, "side": side, "rows_per_shard": rows_per_shard}
@@ -182,13 +184,12 @@ def _finished(out: Path, job: str) -> dict[str, Any] | None:
     check_free(out)
     if not (out / RECORD).exists():
         return None
-    record = json.loads((out / RECORD).read_text(encoding="utf-8"))
-    if record["job"] != job:
+    if read_record(out)["job"] != job:
         raise BrushworkError(
             f"{out} already contains data prepared from another source, selection or setting; "
             "delete it or pass another `out`"
         )
-    return record
+    return read_record(out)
 
 
 def _begin(work: Path, job: str) -> None:

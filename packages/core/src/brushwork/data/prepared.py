@@ -1,7 +1,6 @@
 """Prepared data: its table, its paintings, and their pixels in one size for training."""
 
 import csv
-import json
 import os
 import shlex
 from collections import Counter
@@ -9,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
@@ -23,7 +22,7 @@ from brushwork.data.decode import square
 from brushwork.data.paintings import COLUMNS
 from brushwork.data.readers import RECORD, ShardReader
 from brushwork.errors import BrushworkError
-from brushwork.files import atomic_write, cache_folder, exclusive
+from brushwork.files import atomic_write, cache_folder, exclusive, read_json
 
 FORMAT = 1
 """Version of prepared data. Increase it when the same source is prepared differently: then cached
@@ -168,6 +167,21 @@ class PreparedPaintings:
                 bar.update(len(rows))
 
 
+def read_record(folder: Path) -> dict[str, Any]:
+    """Read the record of prepared data.
+
+    Raises:
+        BrushworkError: it is damaged.
+    """
+    try:
+        record = read_json(folder / RECORD)
+    except (OSError, ValueError):
+        record = None
+    if not isinstance(record, dict) or not {"job", "shards"} <= record.keys():
+        raise BrushworkError(f"{folder / RECORD} is damaged; delete {folder} and prepare it again")
+    return record
+
+
 def open_prepared(folder: str | Path) -> PreparedPaintings:
     """Open prepared data, a folder that `brushwork.data.prepare` wrote.
 
@@ -180,7 +194,7 @@ def open_prepared(folder: str | Path) -> PreparedPaintings:
             f"no prepared data in {folder}; write it first:\n"
             f"  uv run experiments/prepare_data.py --data SOURCE --out {shlex.quote(str(folder))}"
         )
-    record = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+    record = read_record(folder)
     for name, shard in record["shards"].items():
         file = folder / "data" / name
         if not file.exists() or file.stat().st_size != shard["bytes"]:

@@ -75,6 +75,9 @@ def painter_by_numbers(folder: str | Path) -> Paintings:
         path, *others = files[file]
         if others:
             path = min(files[file], key=lambda path: (*_not_preferred(path, split), path))
+        if not is_text(path):
+            rejected.append((f"{CSV}:{line}", "the name of the folder is not UTF-8"))
+            continue
         if path in links_out:
             rejected.append((f"{CSV}:{line}", f"{path} is a link to a file outside the folder"))
             continue
