@@ -105,6 +105,8 @@ def main(cfg: Config) -> None:
     accelerator = Accelerator()
     use_all_cores()
     check_folder(cfg.out)
+    if not cfg.splits:
+        raise BrushworkError("`splits` is empty; name at least one split")
     classifier = ArtistClassifier.from_pretrained(cfg.classifier, accelerator.device)
     paintings = open_data(cfg.data)
     report_data(paintings.describe())

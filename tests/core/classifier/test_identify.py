@@ -146,6 +146,16 @@ def test_a_precision_names_only_the_surest(with_discriminants):
         known.identify(pixels[0], precision=1.0)
 
 
+def test_a_checkpoint_with_a_limit_of_far_pictures_opens_without_it(with_discriminants, tmp_path):
+    folder, pixels = with_discriminants
+    shutil.copytree(folder, tmp_path / "older")
+    config = json.loads((folder / "config.json").read_text())
+    config["strangers"]["farthest"] = 2.5
+    (tmp_path / "older" / "config.json").write_text(json.dumps(config))
+    older = ArtistClassifier.from_pretrained(tmp_path / "older")
+    assert older.identify(pixels[0]) == ArtistClassifier.from_pretrained(folder).identify(pixels[0])
+
+
 def test_an_older_checkpoint_answers_as_before(with_discriminants, known):
     """It has no strangers, no operating points and no traits."""
     folder, pixels = with_discriminants

@@ -77,8 +77,13 @@ class ArtistClassifier(Identifier):
             config.get("biases", [0.0] * len(self.artists)),
             config.get("lda_weight", 0.0),
         )
-        strangers = config.get("strangers")
-        self.strangers = Strangers(**strangers) if strangers and discriminants else None
+        # Checkpoints of some days also have a limit of far pictures, which nothing uses any more.
+        known = {
+            name: value
+            for name, value in (config.get("strangers") or {}).items()
+            if name in Strangers._fields
+        }
+        self.strangers = Strangers(**known) if known and discriminants else None
         self.knows_strangers = self.strangers is not None
         self.traits: dict[str, Trait] = dict(traits or {})
         self.trait_values = {name: trait.values for name, trait in self.traits.items()}
