@@ -300,7 +300,7 @@ def open_real(cfg: Config, side: int, aspect: Aspect) -> RealPaintings:
 
 
 def check_out(out: Path) -> None:
-    """Check that --out is no file, and that a list of rejected files in it is of an evaluation."""
+    """Check that --out is a folder in which no file of someone else would be replaced."""
     check_folder(out)
     rejected = out / REJECTED
     header = rejected.read_bytes().partition(b"\n")[0].strip() if rejected.exists() else b""

@@ -265,7 +265,7 @@ def check_same_command(cfg: Config, task: Task) -> None:
     try:
         before = read_json(file) if file.exists() else record
         if not isinstance(before, dict) or not {"folder", "weights"} <= before.keys():
-            raise BrushworkError(f"{file} is not of this script; pass another `out`")
+            raise BrushworkError(f"{file} was not written by this script; pass another `out`")
         before = {"compare": []} | before  # a table of an earlier version compares nothing
         for name, value in record.items():
             if out.exists() and before.get(name, value) != value:
@@ -342,10 +342,10 @@ def complete_rows(text: str) -> str:
 
 
 def check_sheet(sheet: Path) -> None:
-    """Check that a file in the place of the contact sheet is one.
+    """Check that a file with the name of the contact sheet is an earlier contact sheet.
 
     Raises:
-        BrushworkError: it is another page, or cannot be read.
+        BrushworkError: it is another file, or cannot be read.
     """
     try:
         with sheet.open("rb") as file:
@@ -357,7 +357,7 @@ def check_sheet(sheet: Path) -> None:
             f"cannot read {sheet} ({error.strerror or error}); pass another `out`"
         ) from error
     if head and f"<title>{TITLE}</title>".encode() not in head:
-        raise BrushworkError(f"{sheet} is not a contact sheet of this script; pass another `out`")
+        raise BrushworkError(f"{sheet} was not written by this script; pass another `out`")
 
 
 def open_sheet(sheet: Path, done: set[str], notes: Sequence[str] = ()) -> set[str]:

@@ -4,7 +4,7 @@
 #
 #   experiments/runs/hours.sh PAINTINGS [OUT]
 #
-# The first five trainings take 60, 57, 75, about 8 and 20 minutes of one bf16 core; the last one was
+# The first five trainings take 60, 57, 75, about 8 and 20 minutes of one core (bf16); the last one was
 # not measured. You can interrupt the script at any time; the same command continues. Expected numbers: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

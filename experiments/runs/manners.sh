@@ -5,7 +5,7 @@
 #   experiments/runs/manners.sh PAINTINGS [OUT]
 #
 # Run hours.sh first, which trains the landscapes. The training takes 30 minutes of one core; that of
-# the published results shared its bf16 core with an evaluation. You can interrupt the script at any
+# the published results shared its core (bf16) with an evaluation. You can interrupt the script at any
 # time; the same command continues. Expected numbers: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -4,7 +4,7 @@
 #
 #   experiments/runs/recipes.sh PAINTINGS [OUT]
 #
-# A training takes 3 to 5 minutes of one bf16 core, and the DC-GAN of one artist 7. You can interrupt the script at
+# A training takes 3 to 5 minutes of one core (bf16), and the DC-GAN of one artist 7. You can interrupt the script at
 # any time; the same command continues. Expected numbers: docs/results.md.
 set -euo pipefail
 cd "$(dirname "$0")/../.."

@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, get_type_hints
 
-PLACES = {errno.EACCES, errno.ENOSPC, errno.EPERM, errno.EROFS}
-"""Errors of the operating system that say that a place cannot be written."""
+UNWRITABLE = {errno.EACCES, errno.ENOSPC, errno.EPERM, errno.EROFS}
+"""Codes of operating-system errors that mean that a file or folder cannot be written."""
 
 
 class BrushworkError(Exception):
@@ -28,7 +28,7 @@ class BrushworkError(Exception):
 def report_errors(flags: type | set[str] | None = None) -> Iterator[None]:
     """Show a `BrushworkError` as one sentence on stderr and exit with status 1.
 
-    A place that cannot be written (a full disk, no permission) is one sentence, too. If the reader
+    So is a file that cannot be written (a full disk, no permission). If the reader
     of the output has gone, as after `| head`, exit with status 1 in silence.
 
     Args:
@@ -52,7 +52,7 @@ def report_errors(flags: type | set[str] | None = None) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except OSError as error:
-        if error.errno not in PLACES or not error.filename:
+        if error.errno not in UNWRITABLE or not error.filename:
             raise
         print(f"error: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
         raise SystemExit(1) from None

@@ -89,7 +89,8 @@ def fit_answers(
         others: paintings by B other artists; None for none. Fewer than `NUM_FOLDS` other artists
             are too few to learn from, and are not used.
         drawn: pictures that are no paintings, with their kinds as labels. The discriminant analysis
-            learns these kinds, so that what lies far from all paintings is unlike the artists'.
+            learns these kinds as further classes, so that pictures unlike all paintings count as
+            strange.
         num_artists: K.
     """
     if others is not None and int(others.labels.max()) + 1 < NUM_FOLDS:

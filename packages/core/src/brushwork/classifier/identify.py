@@ -77,7 +77,7 @@ class ArtistClassifier(Identifier):
             config.get("biases", [0.0] * len(self.artists)),
             config.get("lda_weight", 0.0),
         )
-        # Checkpoints of some days also have a limit of far pictures, which nothing uses any more.
+        # Some older checkpoints also have `farthest`, a limit that is not used any more.
         known = {
             name: value
             for name, value in (config.get("strangers") or {}).items()
