@@ -28,8 +28,8 @@ class BrushworkError(Exception):
 def report_errors(flags: type | set[str] | None = None) -> Iterator[None]:
     """Show a `BrushworkError` as one sentence on stderr and exit with status 1.
 
-    So is a file that cannot be written (a full disk, no permission). If the reader
-    of the output has gone, as after `| head`, exit with status 1 in silence.
+    The same happens if a file cannot be written (full disk, no permission). If the reader of the
+    output has gone, as after `| head`, exit with status 1 in silence.
 
     Args:
         flags: the script's `Config`, a dataclass, or a set of parameter names. Parameters in
