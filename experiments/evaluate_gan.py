@@ -240,7 +240,9 @@ def main(cfg: Config) -> None:
 
 
 def open_spaces(cfg: MeasurementConfig, device: torch.device) -> list[FeatureSpace]:
-    """Open the feature spaces, which must have different names."""
+    """Open the feature spaces: at least one, and with different names."""
+    if not cfg.spaces:
+        raise BrushworkError("`spaces` is empty; name at least one feature space")
     spaces = [open_space(spec, device, fetch=cfg.fetch) for spec in cfg.spaces]
     check_names([space.name for space in spaces])
     return spaces

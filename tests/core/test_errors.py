@@ -76,8 +76,18 @@ def test_a_place_that_cannot_be_written_is_one_sentence(capsys):
     assert capsys.readouterr().err == (
         "error: cannot write out/report.json: No space left on device\n"
     )
+    with pytest.raises(SystemExit), report_errors():
+        raise OSError(errno.EACCES, "Permission denied", "paintings/table.csv")
+    assert capsys.readouterr().err == "error: cannot open paintings/table.csv: Permission denied\n"
     with pytest.raises(FileNotFoundError), report_errors():
         raise FileNotFoundError(errno.ENOENT, "No such file", "a bug")
+
+
+def test_ctrl_c_is_one_line_and_the_status_that_shells_expect(capsys):
+    with pytest.raises(SystemExit) as end, report_errors():
+        raise KeyboardInterrupt
+    assert end.value.code == 130
+    assert capsys.readouterr().err == "stopped by Ctrl-C\n"
 
 
 def test_the_flags_of_nested_groups_are_found_and_the_groups_are_no_flags():

@@ -122,6 +122,12 @@ def test_a_lock_refuses_another_process_until_the_first_one_ends(tmp_path):
     lock(file).release()
 
 
+@pytest.mark.parametrize("folder", ["/proc", "absent"])
+def test_a_lock_that_cannot_be_made_is_no_lock_of_another_process(folder, tmp_path):
+    with pytest.raises(OSError), exclusive(tmp_path / folder / "out"):
+        pass
+
+
 def test_a_released_lock_is_free(tmp_path):
     for _ in range(2):
         lock(tmp_path / "lock").release()

@@ -390,6 +390,7 @@ def test_held_out_are_the_same_artists_even_where_there_are_none(prepared_folder
         (["RUN", "--spaces", "artist:EMPTY"], "no checkpoint folder EMPTY"),
         (["RUN", "--spaces", "pixels:8", "pixels:4"], "two feature spaces have the name pixels"),
         (["RUN", "--spaces", "pixels:0"], "no feature space"),
+        (["RUN", "--spaces"], "`spaces` is empty; name at least one"),
         (["RUN", "--real", "EMPTY"], "no images in"),
         (["RUN", "--real", "EMPTY", "--genre", "abstract"], "leave out `genre`"),
         (["RUN", "--num-fakes", 5], "5 fakes, but the metrics need at least 6"),

@@ -121,6 +121,8 @@ def test_a_label_gives_pictures_of_its_class(styled_generator):
 def test_an_unknown_label_suggests_a_similar_one(styled_generator, folder):
     with pytest.raises(BrushworkError, match="did you mean 'portrait'"):
         styled_generator.sample(1, label="portraits")
+    with pytest.raises(BrushworkError, match="has no class 3; choose one of"):
+        styled_generator.sample(1, label=3)
     with pytest.raises(BrushworkError, match="has no class"):
         PaintingGenerator.from_pretrained(folder).sample(1, label="portrait")
 

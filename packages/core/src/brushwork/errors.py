@@ -6,14 +6,16 @@ import os
 import re
 import select
 import shlex
+import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, get_type_hints
 
-UNWRITABLE = {errno.EACCES, errno.ENOSPC, errno.EPERM, errno.EROFS}
-"""Codes of operating-system errors that mean that a file or folder cannot be written."""
+FULL_OR_READ_ONLY = {errno.ENOSPC, errno.EROFS}
+FORBIDDEN = {errno.EACCES, errno.EPERM}
+"""Codes of operating-system errors that the user can correct, about the disk and about a file."""
 
 
 class BrushworkError(Exception):
@@ -28,8 +30,9 @@ class BrushworkError(Exception):
 def report_errors(flags: type | set[str] | None = None) -> Iterator[None]:
     """Show a `BrushworkError` as one sentence on stderr and exit with status 1.
 
-    The same happens if a file cannot be written (full disk, no permission). If the reader of the
-    output has gone, as after `| head`, exit with status 1 in silence.
+    The same happens if a file cannot be written or opened (full disk, no permission). If the reader
+    of the output has gone, as after `| head`, exit with status 1 in silence. Ctrl-C exits with
+    status 130, as shells expect.
 
     Args:
         flags: the script's `Config`, a dataclass, or a set of parameter names. Parameters in
@@ -52,10 +55,14 @@ def report_errors(flags: type | set[str] | None = None) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except OSError as error:
-        if error.errno not in UNWRITABLE or not error.filename:
+        if error.errno not in FULL_OR_READ_ONLY | FORBIDDEN or not error.filename:
             raise
-        print(f"error: cannot write {error.filename}: {error.strerror}", file=sys.stderr)
+        verb = "write" if error.errno in FULL_OR_READ_ONLY else "open"
+        print(f"error: cannot {verb} {error.filename}: {error.strerror}", file=sys.stderr)
         raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        print("stopped by Ctrl-C", file=sys.stderr)
+        raise SystemExit(128 + signal.SIGINT) from None
 
 
 def install(requirement: str) -> str:

@@ -90,9 +90,11 @@ def lock(file: Path) -> "FileLock":
 
     Raises:
         filelock.Timeout: another process holds the lock.
+        OSError: the file cannot be made.
     """
     from filelock import FileLock
 
+    file.touch()  # if this fails, `acquire` would say that another process holds the lock
     held = FileLock(file, is_singleton=True)
     held.acquire(timeout=0)
     return held

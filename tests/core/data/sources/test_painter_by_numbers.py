@@ -244,6 +244,12 @@ def test_a_table_without_the_columns_is_named(tmp_path: Path):
         painter_by_numbers(tmp_path)
 
 
+def test_a_table_without_rows_is_named(tmp_path: Path):
+    (tmp_path / CSV).write_text("artist,in_train,new_filename\n")
+    with pytest.raises(BrushworkError, match="has no rows below line 1; download it again"):
+        painter_by_numbers(tmp_path)
+
+
 def test_no_picture_at_all_is_an_error_with_a_cure(tmp_path: Path):
     with pytest.raises(BrushworkError, match=r"2 are missing \(1 rejected, .*\); unpack"):
         painter_by_numbers(kaggle(tmp_path, row("1.jpg"), row("2.jpg"), row("")))

@@ -49,7 +49,7 @@ def draw_labels(
     """
     rng = _random_numbers(num, seed)
     if label is not None and label not in classes:
-        hint = did_you_mean(label, classes)
+        hint = did_you_mean(str(label), classes)
         if not hint and classes:
             hint = f"; choose one of {', '.join(classes[:20])}"
         elif not hint:

@@ -86,6 +86,8 @@ def painter_by_numbers(folder: str | Path) -> Paintings:
         # Paintings share equal strings, which saves memory.
         artist, style, genre, date = map(sys.intern, (artist, style, genre, date))
         rows.append((artist, style, genre, title, date, split, path))
+    if not (rows or missing or rejected):
+        raise BrushworkError(f"{root / CSV} has no rows below line 1; download it again")
     if not rows:
         raise BrushworkError(
             f"none of the pictures listed in {root / CSV} can be used: {len(missing):,} are "
