@@ -43,9 +43,21 @@ from brushwork.engine import open_generator
 from brushwork.errors import BrushworkError, report_errors
 from brushwork.files import write_json
 from brushwork.gan.evaluate import compare, figures_of, kept_checkpoints, open_pictures
-from brushwork.metrics.distances import frechet_floor, optimal_transport
+from brushwork.metrics.distances import (
+    frechet_at_infinity,
+    frechet_floor,
+    optimal_transport,
+)
 from brushwork.metrics.evaluate import by_space, require_enough
-from brushwork.metrics.features import Features, FeatureSpace, thumbnails
+from brushwork.metrics.features import (
+    CLIP,
+    CLIP_ARCHITECTURE,
+    DINOV2,
+    DINOV2_ARCHITECTURE,
+    Features,
+    FeatureSpace,
+    thumbnails,
+)
 from brushwork.metrics.motifs import NEIGHBOURS, PATCH, SIDE, RepeatedMotif, repeated_motif
 from brushwork.metrics.pictures import (
     PictureFeatures,
@@ -113,11 +125,12 @@ class MeasurementConfig:
 
     spaces: tuple[str, ...] = ("pixels", "texture")
     """Feature spaces: pixels, texture (statistics of colours, edges and scales, of images reduced
-    to 64 pixels; texture:SIDE for another side), inception, inception:FILE, artist:CLASSIFIER, or
-    ARCHITECTURE:WEIGHTS of timm, where WEIGHTS is hub (timm's weights), a file or a package. The
-    figures show nearest neighbours in the first one."""
+    to 64 pixels; texture:SIDE for another side), inception, dinov2, clip, each of these three with
+    :FILE (its weights), artist:CLASSIFIER, or ARCHITECTURE:WEIGHTS of timm, where WEIGHTS is hub
+    (timm's weights), a file or a package. The figures show nearest neighbours in the first one."""
     fetch: bool = False
-    """Download the weights of inception if they are absent (91 MB)."""
+    """Download the weights of inception (91 MB), dinov2 or clip (1.2 GB each) if they are
+    absent."""
     num_fakes: Annotated[int, Range(1, 10_000_000)] = 1000
     """Number of pictures that each generator paints."""
     num_pairs: Annotated[int, Range(1, 1_000_000)] = 1000
@@ -382,7 +395,10 @@ def compare_all(
                 seed=cfg.measurement.seed,
             )
             floor = floors[size_of(pictures), space.name, pictures.num]
-            reports[name][space.name] = with_floor(comparison.metrics, floor)
+            at_infinity = frechet_at_infinity(
+                real.compared.features.features, fake.features.features, cfg.measurement.seed
+            )
+            reports[name][space.name] = with_floor(comparison.metrics, floor, at_infinity)
             if comparison.label_shares:
                 label_notes.append(
                     f"Labels of {name} by {space.name}: {percentages(comparison.label_shares)}."
@@ -404,7 +420,7 @@ def compare_all(
     notes = [
         f"Real paintings: {', '.join([source, *selected])}.",
         "fid_floor estimates the FID of as many fresh paintings as there are fakes; fid_to_floor "
-        "is the FID divided by it.",
+        "is the FID divided by it. fid_infinity estimates the FID of infinitely many fakes.",
         *label_notes,
         *(note_on_spectrum(name, look.spectrum) for name, look in looks.items()),
         *(
@@ -416,10 +432,11 @@ def compare_all(
     return Evaluation(reports, looks, trained_with, shown, notes)
 
 
-def with_floor(metrics: Mapping[str, float], floor: float) -> dict[str, float]:
-    """Add the FID that fresh paintings would have, and the ratio of the fakes' FID to it."""
+def with_floor(metrics: Mapping[str, float], floor: float, at_infinity: float) -> dict[str, float]:
+    """Add the FID of fresh paintings, the ratio to it, and the FID of infinitely many fakes."""
     fid = metrics["fid"]
-    return {"fid": fid, "fid_floor": floor, "fid_to_floor": fid / max(floor, 1e-9), **metrics}
+    added = {"fid_floor": floor, "fid_to_floor": fid / max(floor, 1e-9)}
+    return {"fid": fid, **added, "fid_infinity": at_infinity, **metrics}
 
 
 def trained_in(space: str, fakes: Mapping[str, Pictures]) -> list[str]:
@@ -427,7 +444,8 @@ def trained_in(space: str, fakes: Mapping[str, Pictures]) -> list[str]:
     backbones = {
         name: str(pictures.training.get("backbone") or "") for name, pictures in fakes.items()
     }
-    return [name for name, spec in backbones.items() if spec and space == split_spec(spec)[0]]
+    network = {DINOV2: DINOV2_ARCHITECTURE, CLIP: CLIP_ARCHITECTURE}.get(space, space)
+    return [name for name, spec in backbones.items() if spec and network == split_spec(spec)[0]]
 
 
 def look_at(real: Pictures, fakes: Pictures, seed: int) -> Look:

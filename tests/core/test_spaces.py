@@ -6,6 +6,7 @@ import timm
 import torch
 from safetensors.torch import save_file
 
+from brushwork import spaces
 from brushwork.errors import BrushworkError
 from brushwork.metrics.features import INCEPTION_FILE, extract, timm_space
 from brushwork.spaces import check_names, open_space
@@ -27,6 +28,18 @@ def test_an_architecture_with_weights_is_its_timm_space(tmp_path):
         by_name = open_space(f"{name}:{weights}")
         assert (by_name.name, by_name.key) == ("test_resnet", direct.key)
         assert torch.equal(extract(images, by_name).features, extract(images, direct).features)
+
+
+@pytest.mark.parametrize("name", ["clip", "dinov2"])
+def test_networks_on_the_hub_open_by_name_and_with_a_file(name, monkeypatch):
+    calls = []
+    monkeypatch.setattr(spaces, name, lambda *args, **options: calls.append((*args, options)))
+    open_space(name, fetch=True)
+    open_space(f"{name}:C:/weights.safetensors")
+    assert calls == [
+        (None, {"fetch": True, "device": "cpu"}),
+        ("C:/weights.safetensors", {"fetch": False, "device": "cpu"}),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -186,6 +186,8 @@ def test_the_numbers_are_those_of_the_metrics(run, evaluate, tmp_path):
     floor = distances.frechet_floor(x, 21)
     assert of_run["pixels"]["fid_floor"] == pytest.approx(floor)
     assert of_run["pixels"]["fid_to_floor"] == pytest.approx(of_run["pixels"]["fid"] / floor)
+    at_infinity = distances.frechet_at_infinity(x, y)
+    assert of_run["pixels"]["fid_infinity"] == pytest.approx(at_infinity)
     record = json.loads((tmp_path / "out" / "report.json").read_text())
     # The motifs need as many fakes as half of the real pictures, which are drawn by the seed.
     of_real = (255 - fakes)[random.Random(0).sample(range(21), 20)]

@@ -19,7 +19,7 @@ from brushwork.gan.evaluate import (
 from brushwork.gan.generator import PaintingGenerator
 from brushwork.gan.save import save_generator
 from brushwork.gan.styled import StyledConfig
-from brushwork.metrics.distances import authenticity, copying
+from brushwork.metrics.distances import authenticity, cmmd, copying
 from brushwork.metrics.features import Features, FeatureSpace, pixels
 from brushwork.metrics.pictures import (
     PictureFeatures,
@@ -239,6 +239,13 @@ def test_a_painter_of_classes_is_asked_for_them_and_what_it_teaches():
     names = ["Claude Monet", "Edgar Degas"] * 200
     fakes = seen(right, p, artist=names)
     assert compare(seen(right, p), fakes, SPACE)[0]["intended"] == 1
+
+
+def test_embeddings_of_clip_are_compared_by_cmmd():
+    real, fakes = seen(points(40, 1, 1.0)), seen(points(30, 2, 1.0, 2.0))
+    clip = FeatureSpace("clip", 8, lambda x: x)
+    assert compare(real, fakes, clip)[0]["cmmd"] == cmmd(*(x.features[0] for x in (real, fakes)))
+    assert "cmmd" not in compare(real, fakes, PLAIN)[0]
 
 
 def test_copies_are_sought_in_the_split_that_the_painter_was_trained_on():

@@ -95,6 +95,44 @@ def test_equal_or_few_images_have_a_floor():
     assert np.isfinite(D.frechet_floor(np.random.default_rng(0).normal(size=(6, 4)), 10))
 
 
+@pytest.mark.parametrize(("num", "dimensions"), [(400, 20), (300, 500)])
+def test_the_distance_at_infinity_is_nearer_to_that_of_many_fakes(num, dimensions):
+    rng = np.random.default_rng(0)
+    scales = np.logspace(0, -2, dimensions)
+    real, many = (rng.normal(shift, size=(20_000, dimensions)) * scales for shift in (0, 0.1))
+    expected = D.frechet(real, many)
+    samples = [many[rng.permutation(len(many))[:num]] for _ in range(12)]
+    plain = np.mean([D.frechet(real, sample) for sample in samples])
+    at_infinity = np.mean([D.frechet_at_infinity(real, sample) for sample in samples])
+    assert abs(at_infinity - expected) < 0.4 * (plain - expected)
+
+
+def test_few_equal_fakes_have_a_distance_at_infinity():
+    real = np.random.default_rng(0).normal(size=(6, 4))
+    assert D.frechet_at_infinity(real, np.ones((4, 4))) == pytest.approx(
+        D.frechet(real, np.ones((4, 4)))
+    )
+    with pytest.raises(BrushworkError, match="at least 4 fakes, not 3"):
+        D.frechet_at_infinity(real, real[:3])
+
+
+def test_cmmd_is_that_of_its_authors_and_does_not_depend_on_the_blocks(monkeypatch):
+    """With their formula, from github.com/google-research/google-research/tree/master/cmmd."""
+    rng = np.random.default_rng(0)
+    x, y = (rng.normal(shift, size=(n, 8)) for shift, n in ((0, 30), (0.5, 20)))
+    x, y = (m / np.linalg.norm(m, axis=1, keepdims=True) for m in (x, y))
+
+    def mean_kernel(a, b):
+        squares = -2 * a @ b.T + (a**2).sum(1)[:, None] + (b**2).sum(1)[None]
+        return np.mean(np.exp(-squares / (2 * 10**2)))
+
+    expected = 1000 * (mean_kernel(x, x) + mean_kernel(y, y) - 2 * mean_kernel(x, y))
+    assert D.cmmd(x, y) == pytest.approx(expected, rel=1e-9)
+    monkeypatch.setattr(D, "BLOCK", 50)
+    assert D.cmmd(x, y) == pytest.approx(expected, rel=1e-9)
+    assert D.cmmd(x, y) == pytest.approx(1000 * D.mmd(x, y, bandwidth=10, unbiased=False), rel=1e-9)
+
+
 def test_frechet_of_commuting_covariances_is_the_difference_of_roots():
     x = torch.tensor([[1.0, 0], [-1, 0], [0, 1], [0, -1]], dtype=torch.float64)
     scale = torch.tensor([2.0, 5.0], dtype=torch.float64)

@@ -4,12 +4,13 @@ import hashlib
 import sys
 import warnings
 
+import huggingface_hub
 import numpy as np
 import pytest
 import timm
 import torch
 from PIL import Image
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from brushwork.backbones.create import create_backbone, input_statistics
@@ -344,6 +345,65 @@ def test_a_space_on_the_hub_is_called_as_its_architecture(tmp_path, monkeypatch)
 def test_a_space_of_random_weights_is_refused():
     with pytest.raises(BrushworkError, match="a feature space needs trained ones"):
         F.timm_space("test_resnet", "none")
+
+
+@pytest.fixture
+def small_networks(tmp_path, monkeypatch):
+    """A file of random weights for each network on the Hub, with a tiny one in its place."""
+    files = {}
+    for name, num_classes in ((F.CLIP, 768), (F.DINOV2, 0)):
+        monkeypatch.setattr(F, f"{name.upper()}_ARCHITECTURE", "test_vit.r160_in1k")
+        torch.manual_seed(num_classes)
+        model = timm.create_model("test_vit", num_classes=num_classes)
+        files[name] = tmp_path / f"{name}.safetensors"
+        save_file(model.state_dict(), files[name])
+    return files
+
+
+def test_dinov2_is_the_class_token_and_has_no_probabilities(small_networks):
+    space = F.dinov2(small_networks[F.DINOV2])
+    features, probabilities = F.extract(pictures(2), space)
+    assert (space.name, space.side, probabilities) == ("dinov2", 224, None)
+    model = timm.create_model("test_vit", num_classes=0, dynamic_img_size=True).eval()
+    model.load_state_dict(load_file(small_networks[F.DINOV2]))
+    assert torch.allclose(features, model_outputs(model, space.side), rtol=1e-4, atol=1e-5)
+
+
+def test_clip_is_the_projection_with_length_1(small_networks):
+    space = F.clip(small_networks[F.CLIP])
+    features, probabilities = F.extract(pictures(2), space)
+    assert (space.name, probabilities) == ("clip", None)
+    model = timm.create_model("test_vit", num_classes=768).eval()
+    model.load_state_dict(load_file(small_networks[F.CLIP]))
+    outputs = model_outputs(model, space.side)
+    expected = outputs / outputs.norm(dim=1, keepdim=True)
+    assert torch.allclose(features, expected, rtol=1e-4, atol=1e-5)
+    with pytest.raises(BrushworkError, match="has no head of 768 outputs"):
+        F.clip(small_networks[F.DINOV2])
+
+
+def model_outputs(model, side):
+    """Compute what a model answers for two pictures, without this library."""
+    mean, std = (torch.tensor(model.pretrained_cfg[k])[:, None, None] for k in ("mean", "std"))
+    x = torch.from_numpy(np.stack([F.resize(i, side, side) for i in pictures(2)])) / 255
+    with torch.no_grad():
+        return model((x - mean) / std)
+
+
+@pytest.mark.parametrize("name", [F.CLIP, F.DINOV2])
+def test_networks_on_the_hub_are_not_downloaded_unless_asked_for(name, monkeypatch, tmp_path):
+    loaded = []
+    monkeypatch.setattr(F, "timm_space", lambda *args, **_: loaded.append(args) or F.pixels())
+    open_network = {F.CLIP: F.clip, F.DINOV2: F.dinov2}[name]
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
+    with pytest.raises(BrushworkError, match=rf"set `fetch` to download .*or pass {name}:FILE"):
+        open_network()
+    assert not loaded
+    open_network(fetch=True)
+    cached = str(tmp_path / "model.safetensors")
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: cached)
+    assert open_network().name == name
+    assert [args[1] for args in loaded] == ["hub", "hub"]
 
 
 def test_unknown_backbone_suggests_near_names(resnet_file):

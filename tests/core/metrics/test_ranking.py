@@ -15,9 +15,10 @@ import pytest
 import torch
 from PIL import Image, ImageFilter
 from torch import nn
+from torch.nn import functional
 
 from brushwork.data.synthetic.artists import describe, draw
-from brushwork.metrics.distances import authenticity, copying
+from brushwork.metrics.distances import authenticity, cmmd, copying, frechet_at_infinity
 from brushwork.metrics.evaluate import HIGHER_IS_BETTER, LOWER_IS_BETTER, evaluate
 from brushwork.metrics.features import Features, FeatureSpace, extract
 
@@ -96,6 +97,8 @@ class Judge:
     def __call__(self, images: np.ndarray) -> dict[str, float]:
         fake = self.see(images)
         scores = evaluate(self.real, fake)
+        scores["fid_infinity"] = frechet_at_infinity(self.real.features, fake.features)
+        scores["cmmd"] = cmmd(*(functional.normalize(x.features) for x in (self.real, fake)))
         scores["authenticity"] = authenticity(self.real.features, fake.features)
         scores["copying"] = copying(self.real.features, self.fresh.features, fake.features)
         return scores

@@ -7,7 +7,16 @@ import torch
 from brushwork.backbones.create import split_spec
 from brushwork.classifier.space import artist_space
 from brushwork.errors import BrushworkError
-from brushwork.metrics.features import FeatureSpace, inception, pixels, timm_space
+from brushwork.metrics.features import (
+    CLIP,
+    DINOV2,
+    FeatureSpace,
+    clip,
+    dinov2,
+    inception,
+    pixels,
+    timm_space,
+)
 from brushwork.metrics.texture import texture
 
 
@@ -22,10 +31,12 @@ def open_space(
             - "pixels" or "pixels:SIDE";
             - "texture" or "texture:SIDE", see `brushwork.metrics.texture`;
             - "inception", with its weights in the cache folder, or "inception:FILE";
+            - "dinov2" or "clip", with their weights in the Hub's cache, or "dinov2:FILE",
+              "clip:FILE";
             - "artist:CLASSIFIER", the folder of an `ArtistClassifier` or its name on the Hub;
             - "ARCHITECTURE:WEIGHTS" of timm, see `brushwork.metrics.features.timm_space`.
         device: where to compute features.
-        fetch: download the weights of Inception if they are absent.
+        fetch: download the weights of Inception, DINOv2 or CLIP if they are absent.
 
     Raises:
         BrushworkError: there is no such space, or its weights are missing.
@@ -40,14 +51,17 @@ def open_space(
         return texture(side)
     if name == "inception":
         return inception(rest or None, fetch=fetch, device=device)
+    if name in (DINOV2, CLIP):
+        open_network = dinov2 if name == DINOV2 else clip
+        return open_network(rest or None, fetch=fetch, device=device)
     architecture, weights = split_spec(spec)
     if name == "artist" and rest:
         return artist_space(rest, device=device)
     if not weights or name in ("artist", "pixels", "texture"):
         raise BrushworkError(
             f"no feature space {spec!r}; pass pixels, pixels:32, texture, texture:256, inception, "
-            "inception:FILE, artist:CLASSIFIER, or ARCHITECTURE:WEIGHTS such as resnet34:hub or "
-            "resnet34:resnet34.safetensors"
+            "dinov2, clip, one of these three with :FILE, artist:CLASSIFIER, or "
+            "ARCHITECTURE:WEIGHTS such as resnet34:hub or resnet34:resnet34.safetensors"
         )
     return timm_space(architecture, weights, device=device)
 

@@ -19,9 +19,9 @@ from brushwork.checkpoint import CONFIG, RUN_CHECKPOINTS, locate
 from brushwork.errors import BrushworkError
 from brushwork.gan.generator import PaintingGenerator
 from brushwork.gan.sampling import Sampler, to_arrays
-from brushwork.metrics.distances import nearest
+from brushwork.metrics.distances import cmmd, nearest
 from brushwork.metrics.evaluate import by_space, class_check, evaluate, label_check, leak_check
-from brushwork.metrics.features import Features, FeatureSpace, extract
+from brushwork.metrics.features import CLIP, Features, FeatureSpace, extract
 from brushwork.metrics.pictures import (
     COLUMNS,
     PictureFeatures,
@@ -156,9 +156,10 @@ def compare(
 ) -> Comparison:
     """Compute all metrics of one set of fakes in one feature space.
 
-    These are the metrics of `evaluate` and `leak_check`; of `label_check`, if the space has labels;
-    and of `class_check`, if some real paintings have the generator's classes. The last two use real
-    paintings of the test split if there are any, because the classifier was not trained on these.
+    These are the metrics of `evaluate` and `leak_check`; in CLIP's space `cmmd`; the metrics of
+    `label_check`, if the space has labels; and those of `class_check`, if some real paintings have
+    the generator's classes. The last two use real paintings of the test split if there are any,
+    because the classifier was not trained on these.
 
     Args:
         real: the real paintings.
@@ -169,6 +170,8 @@ def compare(
         seed: see `evaluate`.
     """
     metrics = evaluate(real.features, fakes.features, num_pairs=num_pairs, seed=seed)
+    if space.name == CLIP:
+        metrics["cmmd"] = cmmd(real.features.features, fakes.features.features)
     # A generator that was trained on one split can have copied paintings of that split only.
     trained_on = fakes.pictures.training.get("split")
     if held_out and trained_on and trained_on in held_out.pictures.columns.get("split", ()):

@@ -12,9 +12,11 @@ from brushwork.exports import lazy_exports
 if TYPE_CHECKING:
     from brushwork.metrics.classification import classification_report as classification_report
     from brushwork.metrics.distances import authenticity as authenticity
+    from brushwork.metrics.distances import cmmd as cmmd
     from brushwork.metrics.distances import copying as copying
     from brushwork.metrics.distances import density_coverage as density_coverage
     from brushwork.metrics.distances import frechet as frechet
+    from brushwork.metrics.distances import frechet_at_infinity as frechet_at_infinity
     from brushwork.metrics.distances import kid as kid
     from brushwork.metrics.distances import mmd as mmd
     from brushwork.metrics.distances import one_nn as one_nn
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
     from brushwork.metrics.features import Features as Features
     from brushwork.metrics.features import FeatureSpace as FeatureSpace
     from brushwork.metrics.features import cached_features as cached_features
+    from brushwork.metrics.features import clip as clip
+    from brushwork.metrics.features import dinov2 as dinov2
     from brushwork.metrics.features import extract as extract
     from brushwork.metrics.features import inception as inception
     from brushwork.metrics.features import pixels as pixels
@@ -44,13 +48,17 @@ __getattr__, __dir__, __all__ = lazy_exports(
         "Features": "brushwork.metrics.features",
         "authenticity": "brushwork.metrics.distances",
         "cached_features": "brushwork.metrics.features",
+        "clip": "brushwork.metrics.features",
+        "cmmd": "brushwork.metrics.distances",
         "class_check": "brushwork.metrics.evaluate",
         "classification_accuracy_score": "brushwork.metrics.scores",
         "classification_report": "brushwork.metrics.classification",
         "copying": "brushwork.metrics.distances",
         "density_coverage": "brushwork.metrics.distances",
+        "dinov2": "brushwork.metrics.features",
         "extract": "brushwork.metrics.features",
         "frechet": "brushwork.metrics.distances",
+        "frechet_at_infinity": "brushwork.metrics.distances",
         "inception": "brushwork.metrics.features",
         "inception_score": "brushwork.metrics.scores",
         "kid": "brushwork.metrics.distances",

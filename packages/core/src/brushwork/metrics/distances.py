@@ -36,6 +36,13 @@ class Distances(NamedTuple):
     cross: Tensor
 
 
+class Gaussian(NamedTuple):
+    """A mean (D,), and a factor F (K, D) of the covariance FᵀF."""
+
+    mean: Tensor
+    factor: Tensor
+
+
 class Estimate(NamedTuple):
     """A value and its standard error."""
 
@@ -121,17 +128,62 @@ def frechet(real: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
     13.0
     """
     x, y = feature_pair(real, fake, at_least=2)
-    mean_x, mean_y = x.mean(0), y.mean(0)
-    x = (x - mean_x) / math.sqrt(len(x) - 1)
-    y = (y - mean_y) / math.sqrt(len(y) - 1)
-    total = ((mean_x - mean_y).square().sum() + x.square().sum() + y.square().sum()).item()
+    return _frechet_of_gaussians(_fit_gaussian(x), _fit_gaussian(y))
+
+
+def _fit_gaussian(x: Tensor) -> Gaussian:
+    """Fit a Gaussian to features (N, D)."""
+    mean = x.mean(0)
+    factor = (x - mean) / math.sqrt(len(x) - 1)
     # With more images than features, the R factor has the same Gram matrix and only D rows.
-    x, y = (torch.linalg.qr(m, mode="r").R if m.shape[0] > m.shape[1] else m for m in (x, y))
-    product = x @ y.T
+    if factor.shape[0] > factor.shape[1]:
+        factor = torch.linalg.qr(factor, mode="r").R
+    return Gaussian(mean, factor)
+
+
+def _frechet_of_gaussians(a: Gaussian, b: Gaussian) -> float:
+    traces = a.factor.square().sum() + b.factor.square().sum()
+    total = ((a.mean - b.mean).square().sum() + traces).item()
+    product = a.factor @ b.factor.T
     norm, error = _nuclear_norm_and_error(product)
     if error > 1e-8 * (total - 2 * norm):
         norm = torch.linalg.svdvals(product).sum().item()
     return max(0.0, total - 2 * norm)
+
+
+NUM_PARTS = 8
+"""Numbers of fakes whose distances `frechet_at_infinity` extrapolates."""
+
+
+def frechet_at_infinity(real: Tensor | ArrayLike, fake: Tensor | ArrayLike, seed: int = 0) -> float:
+    """Estimate the Fréchet distance of infinitely many fakes.
+
+    The distance of M fakes is too large by about a constant divided by M. So a line in 1 / M is
+    fitted to the distances of random parts of the fakes, between half of them and all, and read at
+    0 (FID∞, Chong & Forsyth 2020). Distances of different numbers of fakes become comparable. If
+    there are fewer fakes than features, part of the bias remains; that of few real images always
+    does.
+
+    Args:
+        real: (N, D), N at least 2.
+        fake: (M, D), M at least 4.
+        seed: determines the parts.
+
+    Returns:
+        The distance; 0 if the line falls below it.
+    """
+    x, y = feature_pair(real, fake, at_least=2)
+    if len(y) < 4:
+        raise BrushworkError(f"this metric needs at least 4 fakes, not {len(y)}; pass more")
+    of_real = _fit_gaussian(x)
+    inverse_sizes = np.linspace(1 / len(y), 2 / len(y), NUM_PARTS)
+    rng = torch.Generator().manual_seed(seed)
+    values = []
+    for size in (1 / inverse_sizes).round().astype(int):
+        part = y[torch.randperm(len(y), generator=rng)[:size].to(y.device)]
+        values.append(_frechet_of_gaussians(of_real, _fit_gaussian(part)))
+    _slope, at_zero = np.polyfit(inverse_sizes, values, 1)
+    return max(0.0, float(at_zero))
 
 
 FLOOR_SPLITS = 3
@@ -357,6 +409,35 @@ def mmd(
     else:
         within = [k.mean() for k in kernel[:2]]
     return (within[0] + within[1] - 2 * kernel[2].mean()).item()
+
+
+def cmmd(real: Tensor | ArrayLike, fake: Tensor | ArrayLike) -> float:
+    """Compute the CMMD: 1,000 times the squared MMD of CLIP embeddings, with σ = 10.
+
+    Jayasumana et al. 2024. As in their code, this is the V-statistic; their paper's eq. 4 is the
+    U-statistic.
+
+    Args:
+        real: embeddings of length 1 (N, D), from `brushwork.metrics.features.clip`.
+        fake: (M, D).
+
+    Opposite embeddings: 1000 (1 + 1 - 2 exp(-2² / 200)) = 39.6.
+
+    >>> round(cmmd(torch.tensor([[1.0, 0.0]]), torch.tensor([[-1.0, 0.0]])), 1)
+    39.6
+    """
+    x, y = feature_pair(real, fake)
+    means = [_mean_gaussian_kernel(a, b, sigma=10.0) for a, b in ((x, x), (y, y), (x, y))]
+    return 1000 * (means[0] + means[1] - 2 * means[2])
+
+
+def _mean_gaussian_kernel(x: Tensor, y: Tensor, sigma: float) -> float:
+    """Average exp(-|x - y|² / 2σ²) over all pairs, a block at a time."""
+    total = 0.0
+    for part in x.split(max(1, BLOCK // len(y))):
+        squares = part.square().sum(1)[:, None] + y.square().sum(1) - 2 * part @ y.T
+        total += (squares / (-2 * sigma**2)).exp().sum().item()
+    return total / (len(x) * len(y))
 
 
 def _median_distance(d: Distances) -> float:

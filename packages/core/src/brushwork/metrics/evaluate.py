@@ -31,7 +31,7 @@ METRICS = (
 # The 1-NN classifier is right half of the time on two samples of one distribution.
 HALF_IS_BETTER = frozenset({"one_nn"})
 
-LOWER_IS_BETTER = frozenset({"fid", "kid", "mmd", "emd"})
+LOWER_IS_BETTER = frozenset({"fid", "fid_infinity", "kid", "mmd", "cmmd", "emd"})
 
 HIGHER_IS_BETTER = frozenset({"is", "mode_score", "precision", "recall", "density", "coverage"})
 
