@@ -7,7 +7,7 @@
 #   experiments/runs/artists.sh PAINTINGS [OUT]
 #
 # On 8,987 paintings, the first classifier (14 artists) took 49 minutes of one AVX-512 core (bf16),
-# and each of the three seeds (40 artists) 55 minutes of one core (bf16), while other jobs ran
+# and the three seeds (40 artists) 102, 57 and 57 minutes of one core (bf16), while other jobs ran
 # on the other core. The Lite2 and the first student took 4 and 6 minutes of an H100 that trained
 # three GANs at the same time, the second student 9 minutes of an H200 likewise; on a CPU they take
 # many hours. You can interrupt the script at any time; the same command continues. Expected
