@@ -382,7 +382,7 @@ def open_paintings(cfg: Config) -> Data:
     """Open the data, select paintings, and split them by artist."""
     selection = cfg.paintings
     paintings = open_data(selection.data)
-    report_data(paintings.describe())
+    report_data(paintings.describe(cfg.network.side))
     selected = select(
         paintings.table, genre=selection.genre, style=selection.style, artist=selection.artist
     )

@@ -137,7 +137,7 @@ def main(cfg: Config) -> None:
     generator = PaintingGenerator.from_pretrained(cfg.generator)
     network = network_to_enlarge(generator, cfg)
     paintings = open_data(cfg.selection.data)
-    report_data(paintings.describe())
+    report_data(paintings.describe(generator.side * cfg.factor))
     selected = select(paintings.table, **cfg.selection.filters(), split=cfg.split)
     rows = selected.index.to_numpy()
 

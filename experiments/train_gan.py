@@ -126,8 +126,8 @@ class NetworksConfig:
     """Initialise from this run or checkpoint, for example one trained on many paintings. If its
     side, width, aspect, upsampling or depth differs, the tensors that fit are copied; for a GAN of
     larger pictures, use twice the side and half the width."""
-    side: Annotated[int, Range(32, 256)] = 64
-    """Shorter side of the images in pixels: 32, 64, 128 or 256."""
+    side: Annotated[int, Range(32, 512)] = 64
+    """Shorter side of the images in pixels: 32, 64, 128, 256 or 512."""
     aspect: Aspect = "1:1"
     """Width to height of the images: 3:2 for landscapes, 2:3 for portraits."""
     width: Annotated[int, Range(1, 1024)] = 32
@@ -281,7 +281,7 @@ def main(cfg: Config) -> None:
 
     # Open the data first, so that a wrong path leaves no run folder behind.
     paintings = open_data(cfg.selection.data)
-    report_data(paintings.describe())
+    report_data(paintings.describe(cfg.networks.side))
     training_set = select_training_set(cfg, paintings.table)
     num_paintings = len(training_set.rows)
 

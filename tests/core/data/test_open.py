@@ -4,6 +4,7 @@ import pytest
 from tests.core.data.pictures import plain_paintings, write
 
 from brushwork.data.open import check_data, open_data, open_source
+from brushwork.data.preparation import prepare
 from brushwork.errors import BrushworkError
 
 
@@ -72,6 +73,15 @@ def test_what_a_source_leaves_out_is_said(tmp_path: Path):
 def test_nothing_left_out_is_said_too(prepared_folder: Path):
     described = open_data(str(prepared_folder)).describe()
     assert described == "synthetic: 80 paintings used, 0 left out"
+
+
+def test_paintings_that_must_be_enlarged_are_said(tmp_path: Path):
+    write(tmp_path / "in", "Monet/1.png")
+    prepare(open_source(str(tmp_path / "in")), tmp_path / "out", side=64)
+    paintings = open_data(str(tmp_path / "out"))
+    assert "enlarged" not in paintings.describe(64)
+    _, note = paintings.describe(128).splitlines()
+    assert "a short side of 64 pixels and are enlarged to 128; prepare_data.py --side 128" in note
 
 
 def test_long_and_unusual_names_of_folders_are_opened(tmp_path: Path):

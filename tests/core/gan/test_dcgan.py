@@ -15,7 +15,7 @@ from brushwork.gan.dcgan import (
 )
 
 
-@pytest.mark.parametrize("side", [32, 64, 128, 256])
+@pytest.mark.parametrize("side", [32, 64, 128, 256, 512])
 def test_one_config_class_serves_every_side(side):
     config = DCGANConfig(side=side, latent_dim=7, width=2)
     images = Generator(config)(torch.randn(3, 7))
@@ -24,7 +24,7 @@ def test_one_config_class_serves_every_side(side):
     assert Discriminator(config)(images).shape == (3,)
 
 
-@pytest.mark.parametrize("wrong", [{"side": 48}, {"side": 512}, {"width": 0}, {"latent_dim": 0}])
+@pytest.mark.parametrize("wrong", [{"side": 48}, {"side": 1024}, {"width": 0}, {"latent_dim": 0}])
 def test_a_size_out_of_range_is_an_error_that_names_it(wrong):
     ((name, value),) = wrong.items()
     with pytest.raises(BrushworkError, match=f"`{name}` is {value};"):

@@ -16,7 +16,7 @@ from brushwork.gan.styled import (
 from brushwork.gan.upsampling import UpsamplingConvolution
 
 
-@pytest.mark.parametrize("side", [32, 64, 128, 256])
+@pytest.mark.parametrize("side", [32, 64, 128, 256, 512])
 @pytest.mark.parametrize("classes", [(), ("landscape", "portrait")])
 @pytest.mark.parametrize("full_side", [True, False])
 @pytest.mark.parametrize("depth", [1, 2])
@@ -34,7 +34,7 @@ def test_one_config_class_serves_every_side_with_classes_or_without(
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"side": 48}, {"side": 512}, {"width": 0}, {"width": 1}, {"latent_dim": 0}]
+    "wrong", [{"side": 48}, {"side": 1024}, {"width": 0}, {"width": 1}, {"latent_dim": 0}]
 )
 def test_a_size_out_of_range_is_an_error_that_names_it(wrong):
     ((name, value),) = wrong.items()

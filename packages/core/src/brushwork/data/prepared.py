@@ -61,6 +61,8 @@ class PreparedPaintings:
     read: ShardReader
     fingerprint: str
     """A hash of every picture and label."""
+    side: int = 256
+    """The largest short side of a painting, in pixels."""
     num_left_out: int = 0
     """How many files and rows of the source are not paintings here: rejected or missing."""
     num_not_selected: int = 0
@@ -71,14 +73,26 @@ class PreparedPaintings:
     def __len__(self) -> int:
         return len(self.table)
 
-    def describe(self) -> str:
-        """Say how many paintings are used, how many were left out and why, and the notes."""
+    def describe(self, side: int = 0) -> str:
+        """Say how many paintings are used, how many were left out and why, and the notes.
+
+        Args:
+            side: the short side that a training needs, in pixels. If that of the paintings is
+                smaller, a note says so.
+        """
         text = f"{self.name}: {len(self):,} paintings used, {self.num_left_out:,} left out"
         if self.num_left_out:
             text += f" ({self._reasons()}; listed in {self.folder / REJECTED})"
         if self.num_not_selected:
             text += f", {self.num_not_selected:,} not selected when the data was prepared"
-        return "\n".join([text, *(f"note: {note}" for note in self.notes)])
+        notes = [*self.notes]
+        if side > self.side:
+            notes.append(
+                f"the paintings were prepared with a short side of {self.side} pixels and are "
+                f"enlarged to {side}; prepare_data.py --side {side} keeps more detail, if the "
+                "source has it"
+            )
+        return "\n".join([text, *(f"note: {note}" for note in notes)])
 
     def _reasons(self, most: int = 5) -> str:
         """Count the most frequent reasons for which files and rows were left out."""
@@ -213,6 +227,7 @@ def open_prepared(folder: str | Path) -> PreparedPaintings:
         table=table,
         read=read,
         fingerprint=record["fingerprint"],
+        side=record["side"],
         num_left_out=record["rejected"] + record["missing"],
         num_not_selected=record["not_selected"],
         notes=tuple(record.get("notes", ())),

@@ -23,7 +23,7 @@ from brushwork.data.aspects import Aspect, height_and_width
 from brushwork.errors import BrushworkError
 from brushwork.training.distributed import BatchNorm2d
 
-SIDES = (32, 64, 128, 256)
+SIDES = (32, 64, 128, 256, 512)
 
 COARSEST_SIDE = 4
 """The shorter of h and w."""
