@@ -15,8 +15,8 @@ is written as \xNN. A cell that a spreadsheet program would take for a formula b
 apostrophe. Two more files have the same name:
     .html   the contact sheet: each picture, its artists, and a heat map of the evidence; or the
             reason why the file cannot be read
-    .json   the folder, the classifier's weights and the precision, to check when the command
-            continues
+    .json   the folder, the classifier's weights, the precision, and the size and time of each
+            picture, to check when the command continues
 
 --compare puts two attributions side by side, in the terminal, in the table and on the sheet:
     two classifiers (checkpoints): the answers of both, and whether they are the same; the first
@@ -26,7 +26,7 @@ apostrophe. Two more files have the same name:
             painted all pictures
 
 You can interrupt the command at any time; the same command continues. It reads again what could not
-be read, and what is newer than the table.
+be read, and pictures that were replaced.
 """
 
 import csv
@@ -35,13 +35,15 @@ import html
 import io
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
 import tyro
+from filelock import Timeout
 from tqdm import tqdm
 
 from attribution import (
@@ -69,7 +71,7 @@ from brushwork.classifier.answer import (
 from brushwork.data.decode import SUFFIXES, picture_files
 from brushwork.engine import Classifier, Engine, open_classifier, require_torch, uses_onnx
 from brushwork.errors import BrushworkError, report_errors
-from brushwork.files import atomic_write, read_json, readable, write_json
+from brushwork.files import atomic_write, beside, lock, read_json, readable, write_json
 from brushwork.names import did_you_mean
 from brushwork.report.pages import render
 from settings import BatchSize, Range, read_flags
@@ -105,22 +107,41 @@ class Config:
 
 
 def main(cfg: Config) -> None:
-    """Find the pictures, open the classifiers, continue an earlier table, identify the rest."""
+    """Find the pictures, open the classifiers, and write the table if no other process does."""
     pictures, ignored = find_pictures(cfg)
     task = open_task(cfg)
+    with only_writer(cfg.out):
+        complete_table(cfg, task, pictures, ignored)
+
+
+def complete_table(cfg: Config, task: Task, pictures: list[Path], ignored: Counter[str]) -> None:
+    """Continue an earlier table: identify what it lacks, and write the sheet.
+
+    Args:
+        cfg: the settings.
+        task: identifies the pictures.
+        pictures: the pictures of the folder.
+        ignored: how many files of the folder are ignored, for each reason.
+    """
     earlier = read_table(cfg.out, task.columns)
     sheet = cfg.out.with_suffix(".html")
-    if cfg.sheet:
-        check_sheet(sheet)
-    check_same_command(cfg, task)
-    # A file that could not be read may be readable now, and one that is newer than the table is
-    # another picture.
-    replaced = newer_than(cfg.out, pictures, cfg.folder)
-    rows = [row for row in earlier if not row["error"] and row["file"] not in replaced]
+    if cfg.sheet and not is_free(sheet):
+        raise BrushworkError(f"{sheet} was not written by this script; pass another `out`")
+    record, before = describe_command(cfg, task), read_record(cfg.out)
+    check_same_command(cfg.out, record, before)
+    # A file that could not be read may be readable now, and one of another size or time is another
+    # picture.
+    states = {cell(name_of(path, cfg.folder)): state_of(path) for path in pictures}
+    states_before = before.get("pictures", {})
+    changed = {name for name, state in states.items() if states_before.get(name) != state}
+    rows = [row for row in earlier if not row["error"] and row["file"] not in changed]
     start_table(cfg.out, task.columns, rows)
+    # After the table, so that a kill leaves no row of a picture that was replaced.
+    write_record(cfg.out, record | {"pictures": states})
     done = {row["file"] for row in rows}
     # A picture that was done with --no-sheet has no card, so it is identified again.
-    finished = open_sheet(sheet, done) if cfg.sheet else done
+    cards = open_sheet(sheet, done) if cfg.sheet or (sheet.exists() and is_free(sheet)) else done
+    finished = cards if cfg.sheet else done
 
     todo = [path for path in pictures if cell(name_of(path, cfg.folder)) not in finished]
     counts = identify_pictures(cfg, task, todo, done)
@@ -215,13 +236,40 @@ def find_pictures(cfg: Config) -> tuple[list[Path], Counter[str]]:
     return pictures, ignored
 
 
-def newer_than(out: Path, pictures: list[Path], folder: Path) -> set[str]:
-    """List the cells of the pictures that were written after the table."""
-    if not out.exists():
-        return set()
-    written = out.stat().st_mtime
-    times = {path: path.stat().st_mtime for path in pictures if path.exists()}
-    return {cell(name_of(path, folder)) for path, time in times.items() if time > written}
+@contextmanager
+def only_writer(out: Path) -> Iterator[None]:
+    """Keep other processes from writing the same table.
+
+    Raises:
+        BrushworkError: another process writes it, or its folder cannot be written.
+    """
+    file = beside(out, f".{out.name}.lock")
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        held = lock(file)
+    except Timeout:
+        raise BrushworkError(
+            f"another process is writing {out}; wait for it, or pass another `out`"
+        ) from None
+    except OSError as error:
+        raise BrushworkError(
+            f"cannot write {out} ({error.strerror or error}); pass another `out`"
+        ) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows deletes no open file
+            file.unlink()  # before the release: nobody waits for this lock
+        held.release()
+
+
+def state_of(path: Path) -> str:
+    """Write the size and the time of a file, which differ if another picture replaces it."""
+    try:
+        status = path.stat()
+    except OSError as error:  # a broken link; reading it gives the reason again
+        return str(error.strerror)
+    return f"{status.st_size}:{status.st_mtime_ns}"
 
 
 def reasons(ignored: Counter[str]) -> str:
@@ -246,37 +294,54 @@ def cell(text: str) -> str:
     return f"'{text}" if re.match(r"'*[=+\-@\t\r\n]", text) else text
 
 
-def check_same_command(cfg: Config, task: Task) -> None:
-    """Record what decides the answers beside the table, to compare when the command continues.
-
-    Raises:
-        BrushworkError: the table was made from another folder, by another classifier, with another
-            precision, or for another comparison.
-    """
-    out = cfg.out
+def describe_command(cfg: Config, task: Task) -> dict[str, Any]:
+    """Describe what decides the answers, to compare when the command continues."""
     names = cfg.compare if isinstance(task, ClassifierComparison) else [cfg.classifier]
-    record = {
+    return {
         "folder": str(cfg.folder.resolve()),
         "weights": " ".join(digest_of(locate_classifier(name)) for name in names or ()),
         "precision": cfg.precision,
         "compare": list(cfg.compare or ()),
     }
+
+
+def read_record(out: Path) -> dict[str, Any]:
+    """Read the record beside a table; {} if there is none.
+
+    Raises:
+        BrushworkError: the file cannot be read, or is of something else.
+    """
     file = out.with_suffix(".json")
     try:
-        before = read_json(file) if file.exists() else record
-        if not isinstance(before, dict) or not {"folder", "weights"} <= before.keys():
-            raise BrushworkError(f"{file} was not written by this script; pass another `out`")
-        before = {"compare": []} | before  # a table of an earlier version compares nothing
-        for name, value in record.items():
-            if out.exists() and before.get(name, value) != value:
-                what = {"folder": "folder", "weights": "classifier"}.get(name, f"`{name}`")
-                raise BrushworkError(f"{out} was made with another {what}; pass another `out`")
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_json(file, record)
+        record = read_json(file) if file.exists() else {}
     except (OSError, ValueError) as error:
-        raise BrushworkError(
-            f"cannot read or write {file} ({error}); pass another `out`"
-        ) from error
+        raise BrushworkError(f"cannot read {file} ({error}); pass another `out`") from error
+    is_own = isinstance(record, dict) and {"folder", "weights"} <= record.keys()
+    if file.exists() and not is_own:
+        raise BrushworkError(f"{file} was not written by this script; pass another `out`")
+    return record
+
+
+def write_record(out: Path, record: dict[str, Any]) -> None:
+    """Write the record beside a table."""
+    file = out.with_suffix(".json")
+    try:
+        write_json(file, record)
+    except OSError as error:
+        raise BrushworkError(f"cannot write {file} ({error}); pass another `out`") from error
+
+
+def check_same_command(out: Path, record: dict[str, Any], before: dict[str, Any]) -> None:
+    """Check that a table that exists answers the same question.
+
+    Raises:
+        BrushworkError: the table was made from another folder, by another classifier, with another
+            precision, or for another comparison.
+    """
+    for name, value in record.items():
+        if out.exists() and before.get(name, value) != value:
+            what = {"folder": "folder", "weights": "classifier"}.get(name, f"`{name}`")
+            raise BrushworkError(f"{out} was made with another {what}; pass another `out`")
 
 
 def digest_of(checkpoint: Path) -> str:
@@ -297,10 +362,10 @@ def read_table(out: Path, columns: list[str]) -> list[dict[str, str]]:
         BrushworkError: the file cannot be read, or is a table of something else.
     """
     try:
-        text = complete_rows(read_unchanged(out).removeprefix(BYTE_ORDER_MARK))
-        reader = csv.DictReader(io.StringIO(text, newline=""))
-        if reader.fieldnames and reader.fieldnames != columns:
+        text = read_unchanged(out).removeprefix(BYTE_ORDER_MARK)
+        if text and next(csv.reader(io.StringIO(text, newline=""))) != columns:
             raise BrushworkError(f"{out} is a table with other columns; pass another `out`")
+        reader = csv.DictReader(io.StringIO(complete_rows(text), newline=""))
         return [row for row in reader if row.keys() == set(columns) and None not in row.values()]
     except (OSError, csv.Error) as error:
         reason = getattr(error, "strerror", None) or error
@@ -341,23 +406,22 @@ def complete_rows(text: str) -> str:
     return text[:end]
 
 
-def check_sheet(sheet: Path) -> None:
-    """Check that a file with the name of the contact sheet is an earlier contact sheet.
+def is_free(sheet: Path) -> bool:
+    """Return whether a contact sheet can be written: there is no file, or an earlier sheet.
 
     Raises:
-        BrushworkError: it is another file, or cannot be read.
+        BrushworkError: the file cannot be read.
     """
     try:
         with sheet.open("rb") as file:
             head = file.read(4096)
     except FileNotFoundError:
-        return
+        return True
     except OSError as error:
         raise BrushworkError(
             f"cannot read {sheet} ({error.strerror or error}); pass another `out`"
         ) from error
-    if head and f"<title>{TITLE}</title>".encode() not in head:
-        raise BrushworkError(f"{sheet} was not written by this script; pass another `out`")
+    return not head or f"<title>{TITLE}</title>".encode() in head
 
 
 def open_sheet(sheet: Path, done: set[str], notes: Sequence[str] = ()) -> set[str]:

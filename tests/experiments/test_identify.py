@@ -8,6 +8,7 @@ import shutil
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 
 from brushwork import ArtistClassifier
@@ -158,14 +159,33 @@ def test_a_picture_that_was_replaced_is_identified_again(run_script, tmp_path, c
     flags = ["--classifier", classifier_folder, "--out", out]
     run_script("identify", folder, *flags)
     before = read_table(out)
+    sheet = out.with_suffix(".html")
+    cards = sheet.read_text(encoding="utf-8").splitlines()
     Image.effect_noise((30, 20), 90).save(folder / "a.png")
-    later = out.stat().st_mtime + 5
-    os.utime(folder / "a.png", (later, later))
-    run_script("identify", folder, *flags)
+    os.utime(folder / "a.png", (0, 0))  # as an old file that is copied with its time
+    run_script("identify", folder, *flags, "--no-sheet")
     after = read_table(out)
     assert list(after) == ["a.png", "b.png"] and after["b.png"] == before["b.png"]
     assert after["a.png"] != before["a.png"]
-    assert sorted(titles(out.with_suffix(".html"))) == ["a.png", "b.png"]
+    assert titles(sheet) == ["b.png"], "the card of the old picture is gone"
+    run_script("identify", folder, *flags)
+    assert read_table(out) == after
+    assert sorted(titles(sheet)) == ["a.png", "b.png"]
+    cards_after = sheet.read_text(encoding="utf-8").splitlines()
+    assert len({*cards} & {*cards_after}) == len(cards) - 1
+
+
+def test_a_table_has_one_writer_at_a_time(identify, folder, tmp_path):
+    out = tmp_path / "out.csv"
+    with (
+        FileLock(tmp_path / ".out.csv.lock"),
+        pytest.raises(BrushworkError, match=r"another process is writing .*; wait for it"),
+    ):
+        identify(folder, out)
+    assert len(identify(folder, out)) == 7
+    assert sorted(f.name for f in tmp_path.iterdir() if f.is_file()) == [
+        *("out.csv", "out.html", "out.json")
+    ]
 
 
 @pytest.mark.parametrize(
@@ -176,15 +196,18 @@ def test_a_picture_that_was_replaced_is_identified_again(run_script, tmp_path, c
         ("o.json", "{"),
         ("o.html", "<html>my page</html>"),
         ("o.csv", "name,price\nboat,3\n"),
+        ("o.csv", "name,price\rboat,3\r"),
+        ("o.csv", "one line without an end"),
+        ("o.csv", 'size 5" x 7\nboat,1\n'),
     ],
 )
 def test_no_file_of_someone_else_is_replaced(identify, folder, tmp_path, name, content):
     out = tmp_path / "out"
     out.mkdir()
-    (out / name).write_text(content)
+    (out / name).write_bytes(content.encode())
     with pytest.raises(BrushworkError, match=r"pass another `out`"):
         identify(folder, out / "o.csv")
-    assert (out / name).read_text() == content
+    assert (out / name).read_bytes() == content.encode()
     assert [file.name for file in out.iterdir()] == [name]
 
 
