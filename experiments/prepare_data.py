@@ -26,7 +26,7 @@ from brushwork.data.preparation import check_free, prepare
 from brushwork.data.prepared import REJECTED
 from brushwork.data.readers import RECORD
 from brushwork.data.selection import counts, select
-from brushwork.errors import as_flags, field_names, report_errors
+from brushwork.errors import BrushworkError, as_flags, field_names, report_errors
 from settings import Range, Selection, Side, Workers, read_flags
 
 
@@ -131,8 +131,13 @@ def print_rows(folder: Path, record: dict) -> None:
     )
     if record["rejected"] or record["missing"]:
         print(f"listed in {folder / REJECTED}, with the reasons:")
-    with (folder / REJECTED).open(newline="", encoding="utf-8") as file:
-        reasons = Counter(row["reason"] for row in csv.DictReader(file))
+    try:
+        with (folder / REJECTED).open(newline="", encoding="utf-8") as file:
+            reasons = Counter(row["reason"] for row in csv.DictReader(file))
+    except (OSError, KeyError):
+        raise BrushworkError(
+            f"{folder / REJECTED} is missing or damaged; delete {folder} and prepare it again"
+        ) from None
     for reason, num in reasons.most_common(20):
         print(f"{num:7,}  {as_flags(reason, field_names(Config))}")
 

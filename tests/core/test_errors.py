@@ -77,6 +77,9 @@ def test_a_place_that_cannot_be_written_is_one_sentence(capsys):
         "error: cannot write out/report.json: No space left on device\n"
     )
     with pytest.raises(SystemExit), report_errors():
+        raise OSError(errno.ENOSPC, "No space left on device")  # of `write`
+    assert capsys.readouterr().err == "error: cannot write a file: No space left on device\n"
+    with pytest.raises(SystemExit), report_errors():
         raise OSError(errno.EACCES, "Permission denied", "paintings/table.csv")
     assert capsys.readouterr().err == "error: cannot open paintings/table.csv: Permission denied\n"
     with pytest.raises(FileNotFoundError), report_errors():

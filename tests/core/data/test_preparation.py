@@ -220,6 +220,11 @@ def test_another_selection_does_not_overwrite(prepared_folder: Path):
         prepare(synthetic_paintings(81), prepared_folder, side=64, progress=False)
 
 
+def test_another_time_limit_does_not_keep_the_rejections(prepared_folder: Path):
+    with pytest.raises(BrushworkError, match="prepared from another source, selection or setting"):
+        prepare(synthetic_paintings(80), prepared_folder, side=64, max_seconds=600, progress=False)
+
+
 def test_a_folder_with_something_else_is_refused(tmp_path: Path):
     (tmp_path / "thesis.txt").write_text("years of work")
     with pytest.raises(BrushworkError, match="contains other files"):
@@ -251,7 +256,7 @@ def test_a_link_or_a_folder_without_a_name_is_refused_before_work(tmp_path: Path
     assert sorted(file.name for file in tmp_path.iterdir()) == ["link", "real"]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", "{}"])
+@pytest.mark.parametrize("content", ["{", "[]", "{}", '{"job": "x", "shards": {}}'])
 def test_a_damaged_record_is_one_sentence(tmp_path: Path, content: str):
     paintings, out = plain_paintings(tmp_path / "in", 3), tmp_path / "out"
     prepare(paintings, out, side=16, workers=1, progress=False)

@@ -191,6 +191,20 @@ def test_a_shard_that_was_lost_or_cut_is_noticed(folder: Path):
         open_prepared(folder)
 
 
+@pytest.mark.parametrize("change", [Path.unlink, lambda file: file.write_bytes(b"\x93NUM")])
+def test_a_damaged_index_is_one_sentence(folder: Path, change):
+    change(folder / "index.npy")
+    with pytest.raises(BrushworkError, match=r"is damaged \(.*; delete .* and prepare it again"):
+        open_prepared(folder)
+
+
+def test_a_damaged_shard_of_the_right_size_is_one_sentence(folder: Path):
+    shard = next((folder / "data").glob("*.parquet"))
+    shard.write_bytes(b"x" * shard.stat().st_size)
+    with pytest.raises(BrushworkError, match=r"is damaged \(.*; delete .* and prepare it again"):
+        open_prepared(folder)
+
+
 def test_the_real_paintings_keep_their_bytes(real_paintings: Path, tmp_path: Path):
     paintings = open_source(str(real_paintings))
     some = paintings.selected(paintings.table.iloc[::100])

@@ -55,10 +55,13 @@ def report_errors(flags: type | set[str] | None = None) -> Iterator[None]:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         raise SystemExit(1) from None
     except OSError as error:
-        if error.errno not in FULL_OR_READ_ONLY | FORBIDDEN or not error.filename:
+        if error.errno in FULL_OR_READ_ONLY:  # an error of `write` names no file
+            what = f"write {error.filename or 'a file'}"
+        elif error.errno in FORBIDDEN and error.filename:
+            what = f"open {error.filename}"
+        else:
             raise
-        verb = "write" if error.errno in FULL_OR_READ_ONLY else "open"
-        print(f"error: cannot {verb} {error.filename}: {error.strerror}", file=sys.stderr)
+        print(f"error: cannot {what}: {error.strerror}", file=sys.stderr)
         raise SystemExit(1) from None
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)

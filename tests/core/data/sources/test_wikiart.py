@@ -50,6 +50,18 @@ def test_wikiart_from_a_saved_dataset(tmp_path: Path, labelled):
     assert paintings.fingerprint() == open_source(str(tmp_path / "saved")).fingerprint()
 
 
+def test_a_dataset_that_is_saved_again_with_other_pictures_is_another_one(tmp_path: Path):
+    def save():
+        table = datasets.Dataset.from_dict({"image": [str(tmp_path / "1.png")], "artist": ["a"]})
+        table.cast_column("image", datasets.Image()).save_to_disk(tmp_path / "saved")
+        return open_source(str(tmp_path / "saved")).fingerprint()
+
+    write(tmp_path, "1.png")
+    before = save()
+    (tmp_path / "1.png").write_bytes(picture(size=(50, 40)))
+    assert save() != before
+
+
 def test_wikiart_from_saved_splits(tmp_path: Path, labelled):
     splits = {"train": labelled.select(range(6)), "validation": labelled.select(range(6, 10))}
     datasets.DatasetDict(splits).save_to_disk(tmp_path / "saved")

@@ -100,8 +100,10 @@ def prepare(
         raise BrushworkError(f"`out` is {out}; pass the name of a new or empty folder")
     _check_outside(out, paintings)
     limits = limits or Limits()
-    settings = {"format": FORMAT, "side": side, "rows_per_shard": rows_per_shard}
+    settings: dict[str, Any] = {"format": FORMAT, "side": side, "rows_per_shard": rows_per_shard}
     settings |= {"limits": asdict(limits), "source": paintings.fingerprint()}
+    if max_seconds != MAX_SECONDS:  # other pictures may be rejected
+        settings["max_seconds"] = max_seconds
     job = hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
     shards = _plan(paintings.table, rows_per_shard)
     work = beside(out, f"{out.name}.unfinished")

@@ -181,6 +181,13 @@ class PreparedPaintings:
                 bar.update(len(rows))
 
 
+RECORDED = {
+    *("name", "job", "side", "rows", "prepared", "rejected", "missing", "not_selected"),
+    *("fingerprint", "shards"),
+}
+"""What each record of prepared data contains."""
+
+
 def read_record(folder: Path) -> dict[str, Any]:
     """Read the record of prepared data.
 
@@ -191,7 +198,7 @@ def read_record(folder: Path) -> dict[str, Any]:
         record = read_json(folder / RECORD)
     except (OSError, ValueError):
         record = None
-    if not isinstance(record, dict) or not {"job", "shards"} <= record.keys():
+    if not isinstance(record, dict) or not record.keys() >= RECORDED:
         raise BrushworkError(f"{folder / RECORD} is damaged; delete {folder} and prepare it again")
     return record
 
@@ -215,12 +222,18 @@ def open_prepared(folder: str | Path) -> PreparedPaintings:
             raise BrushworkError(
                 f"{file} is missing or has changed; delete {folder} and prepare it again"
             )
+    try:
+        index = np.load(folder / "index.npy")
+        table = read_table(folder, record)
+    except (OSError, ValueError) as error:  # of NumPy and of Parquet
+        raise BrushworkError(
+            f"a file of {folder} is damaged ({error}); delete {folder} and prepare it again"
+        ) from error
     read = ShardReader(
         shards=tuple(folder.resolve() / "data" / name for name in record["shards"]),
-        index=np.load(folder / "index.npy"),
+        index=index,
         fingerprint=record["fingerprint"],
     )
-    table = read_table(folder, record)
     return PreparedPaintings(
         folder=folder,
         name=record["name"],

@@ -8,6 +8,7 @@ imports little.
 import os
 from dataclasses import dataclass
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -46,12 +47,16 @@ class FileReader:
         return self.root / self.files[row]
 
     def identity(self, row: int) -> str:
-        """Return the file's size and modification time."""
+        """Return the file's size and modification time, and whether it can be read here."""
+        file = f"{self.root}/{self.files[row]}"
         try:
-            status = os.stat(f"{self.root}/{self.files[row]}")  # noqa: PTH116 twice as fast
+            status = os.stat(file)  # noqa: PTH116 twice as fast
         except OSError as error:  # a broken link; decoding it gives the reason again
             return str(error.strerror)
-        return f"{status.st_size}:{status.st_mtime_ns}"
+        can_read = os.access(file, os.R_OK)
+        if file.lower().endswith((".heic", ".heif")):
+            can_read &= find_spec("pillow_heif") is not None
+        return f"{status.st_size}:{status.st_mtime_ns}{'' if can_read else ':unreadable'}"
 
 
 @dataclass(frozen=True)
@@ -61,7 +66,7 @@ class DatasetReader:
     splits: tuple[Any, ...]
     """`datasets.Dataset` objects whose column `image` is `Image(decode=False)`."""
     fingerprints: tuple[str, ...]
-    """The fingerprint of each split, as `datasets` computes it."""
+    """A text for each split that changes with its pictures."""
 
     def _find(self, row: int) -> tuple[int, int]:
         """Find the split of a row, and the row's number in that split."""

@@ -75,7 +75,11 @@ def wikiart(name_or_path: str | Path, configuration: str = "") -> Paintings:
     for name, split in splits.items():
         if image not in split.column_names:
             raise BrushworkError(f"the split {name} of {name_or_path} has no column `{image}`")
-        fingerprints.append(split._fingerprint)
+        # The fingerprint of `datasets` is that of the calls that made a table. If they are made
+        # again with other pictures of the same names, only its files change.
+        files = [Path(file["filename"]).stat() for file in split.cache_files]
+        states = [f":{status.st_size}:{status.st_mtime_ns}" for status in files]
+        fingerprints.append(split._fingerprint + "".join(states))
         raw = split.select_columns(image).rename_columns({image: "image"})
         readers.append(raw.cast_column("image", datasets.Image(decode=False)))
         paths.append(_paths_without_bytes(readers[-1]))
