@@ -37,7 +37,7 @@ from brushwork.report.pages import text_table
 from brushwork.training.distributed import check_launch
 from brushwork.training.launcher import follow_launcher
 from brushwork.training.threads import use_all_cores
-from settings import BatchSize, Seed, read_flags, report_data
+from settings import BatchSize, Seed, check_report_folder, read_flags, report_data
 
 CROPS = Views(min_area=0.08)  # the default of torchvision's RandomResizedCrop
 
@@ -74,6 +74,7 @@ def main(cfg: Config) -> None:
     follow_launcher()
     accelerator = Accelerator()
     use_all_cores()
+    check_report_folder(cfg.out, cfg.classifier)
     classifier = ArtistClassifier.from_pretrained(cfg.classifier, accelerator.device)
     paintings = open_training_data(cfg, classifier)
     pixels = paintings.pixels(classifier.side, classifier.fit)

@@ -43,7 +43,7 @@ from brushwork.report.pages import html_page, text_table
 from brushwork.training.distributed import check_launch
 from brushwork.training.launcher import follow_launcher
 from brushwork.training.threads import use_all_cores
-from settings import Range, check_folder, read_flags, report_data
+from settings import Range, check_report_folder, read_flags, report_data
 
 Intervals = dict[str, tuple[float, float]]
 UNKNOWN, SECOND = "unknown", "second"
@@ -104,7 +104,7 @@ def main(cfg: Config) -> None:
     follow_launcher()
     accelerator = Accelerator()
     use_all_cores()
-    check_folder(cfg.out)
+    check_report_folder(cfg.out, cfg.classifier)
     if not cfg.splits:
         raise BrushworkError("`splits` is empty; name at least one split")
     classifier = ArtistClassifier.from_pretrained(cfg.classifier, accelerator.device)
@@ -116,6 +116,10 @@ def main(cfg: Config) -> None:
             f"`also` is {cfg.also}, which has no paintings of the classifier's artists; pass "
             "another collection"
         )
+    if second is not None and second.fingerprint == classifier.config["training"]["fingerprint"]:
+        raise BrushworkError(
+            f"`also` is {cfg.also}, which the classifier was trained on; pass another collection"
+        )
     is_writer = accelerator.is_main_process
     splits = predict_splits(
         cfg, classifier, paintings, split_rows(classifier, paintings), is_writer
@@ -125,6 +129,11 @@ def main(cfg: Config) -> None:
         raise BrushworkError(
             f"{cfg.data} has no {' or '.join(cfg.splits)} paintings of the classifier's artists; "
             "choose other `splits` or other `data`"
+        )
+    if absent := [split for split in cfg.splits if split not in splits]:
+        report_data(
+            f"not measured: {', '.join(absent)}, because {cfg.data} has no such paintings of the "
+            "classifier's artists"
         )
     if second is not None:
         report_data(second.describe())
@@ -150,10 +159,8 @@ def main(cfg: Config) -> None:
 
     # Tables and figures show the strictest split: test, else validation, else train.
     shown = [name for name in ("train", "validation", "test") if name in splits][-1]
-    cfg.out.mkdir(parents=True, exist_ok=True)
-    confusion = write_tables(cfg.out, classifier, splits[shown])
-    drawn = draw_figures(cfg.out, classifier, paintings, splits[shown], confusion)
-    drawn |= draw_risk(cfg.out, splits, strangers_of)
+    predicted = splits[shown].probabilities.argmax(1)
+    confusion = measure.confusion_matrix(splits[shown].labels, predicted, len(classifier.artists))
     recalls = {
         name: recall_by_artist(split, classifier.artists)
         for name, split in splits.items()
@@ -168,12 +175,17 @@ def main(cfg: Config) -> None:
         f"Figures: the {shown} paintings. Most often confused (artist, predicted artist, "
         f"paintings): {'; '.join(f'{a}, {b}, {n}' for n, a, b in confused)}"
     )
-    page = html_page("Artist classifier", {"": reports}, drawn, notes)
-    write_text(cfg.out / "report.html", page)
+    # The JSON first, because `check_report_folder` recognises the folder by it.
+    cfg.out.mkdir(parents=True, exist_ok=True)
     write_json(
         cfg.out / "report.json",
         {"settings": asdict(cfg), "reports": reports, "intervals": intervals, "notes": notes},
     )
+    write_tables(cfg.out, classifier.artists, confusion)
+    drawn = draw_figures(cfg.out, classifier, paintings, splits[shown], confusion)
+    drawn |= draw_risk(cfg.out, splits, strangers_of)
+    page = html_page("Artist classifier", {"": reports}, drawn, notes)
+    write_text(cfg.out / "report.html", page)
     if cfg.update_card:
         config = classifier.config | {
             "results": classifier.config["results"] | reports,
@@ -374,18 +386,15 @@ def right_names(
     return float((named & correct).mean() / total) if total else 1.0
 
 
-def write_tables(out: Path, classifier: ArtistClassifier, split: Evaluated) -> NDArray[np.integer]:
-    """Write `confusion.csv` and `artists.csv`; return the confusion matrix (K, K)."""
-    artists, predicted = classifier.artists, split.probabilities.argmax(1)
-    confusion = measure.confusion_matrix(split.labels, predicted, len(artists))
-    pd.DataFrame(confusion, artists, artists).to_csv(out / "confusion.csv")
+def write_tables(out: Path, artists: Sequence[str], confusion: NDArray[np.integer]) -> None:
+    """Write the confusion matrix (K, K) to `confusion.csv`, and scores to `artists.csv`."""
+    pd.DataFrame(confusion, [*artists], [*artists]).to_csv(out / "confusion.csv")
     precision, recall, f1 = measure.precision_recall_f1(confusion)
     per_artist = pd.DataFrame(
         {"paintings": confusion.sum(1), "precision": precision, "recall": recall, "f1": f1},
-        index=pd.Index(artists, name="artist"),
+        index=pd.Index([*artists], name="artist"),
     )
     per_artist.sort_values("f1").to_csv(out / "artists.csv", float_format="%.4f")
-    return confusion
 
 
 def draw_figures(

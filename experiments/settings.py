@@ -13,6 +13,7 @@ from typing import Annotated, Any, TypeVar, get_args, get_origin, get_type_hints
 import tyro
 
 from brushwork.errors import BrushworkError
+from brushwork.files import read_json
 from brushwork.training.launcher import LAUNCH_VARIABLES
 
 Config = TypeVar("Config")
@@ -231,6 +232,27 @@ def check_folder(out: Path) -> None:
     """
     if out.exists() and not out.is_dir():
         raise BrushworkError(f"`out` is {out}, which is a file; pass a folder")
+
+
+def check_report_folder(out: Path, classifier: str) -> None:
+    """Check that --out is new, empty, or an earlier evaluation of the same classifier.
+
+    Raises:
+        BrushworkError: it contains something else.
+    """
+    check_folder(out)
+    if not out.exists() or not any(out.iterdir()):
+        return
+    try:
+        evaluated = read_json(out / "report.json")["settings"]["classifier"]
+    except (OSError, ValueError, KeyError, TypeError):
+        raise BrushworkError(
+            f"`out` is {out}, which holds other files; pass a new or empty folder"
+        ) from None
+    if evaluated != classifier:
+        raise BrushworkError(
+            f"`out` is {out}, which holds an evaluation of {evaluated}; pass another folder"
+        )
 
 
 def report_data(text: str) -> None:

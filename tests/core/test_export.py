@@ -109,6 +109,11 @@ def test_other_files_are_never_replaced(checkpoints, tmp_path):
     with pytest.raises(BrushworkError, match=r"`out` is .*, which holds other files"):
         export(checkpoints["dcgan"], tmp_path)
     assert [file.name for file in tmp_path.iterdir()] == ["note.txt"]
+    with pytest.raises(BrushworkError, match=r"`out` is .*note\.txt, which holds other files"):
+        export(checkpoints["dcgan"], tmp_path / "note.txt")
+    (tmp_path / "note.txt").rename(tmp_path / "config.json")
+    with pytest.raises(BrushworkError, match=r"`out` is .*, which holds other files"):
+        export(checkpoints["dcgan"], tmp_path)
 
 
 def test_an_earlier_export_is_replaced_but_not_what_lies_beside_it(checkpoints, tmp_path):

@@ -422,17 +422,46 @@ def report(run_script, run, prepared_folder, tmp_path_factory):
     return out
 
 
-def test_a_second_collection_without_the_artists_is_refused(run_script, run, tmp_path):
+def test_a_second_collection_without_the_artists_is_refused(
+    run_script, run, prepared_folder, tmp_path
+):
     other = tmp_path / "other" / "Nobody"
     other.mkdir(parents=True)
     Image.new("RGB", (40, 40)).save(other / "a.png")
     flags = flags_of({"also": other.parent, "out": tmp_path / "out"})
     with pytest.raises(BrushworkError, match=r"`also` is .*, which has no paintings of the"):
         run_script("evaluate_classifier", run / "classifier", *flags)
-    (tmp_path / "file").write_text("mine")
-    flags = flags_of({"out": tmp_path / "file"})
-    with pytest.raises(BrushworkError, match=r"`out` is .*file, which is a file"):
+    flags = flags_of({"also": prepared_folder, "out": tmp_path / "out"})
+    with pytest.raises(BrushworkError, match="which the classifier was trained on"):
         run_script("evaluate_classifier", run / "classifier", *flags)
+
+
+@pytest.mark.parametrize("script", ["evaluate_classifier", "evaluate_as_2019"])
+def test_an_evaluation_replaces_only_one_of_the_same_classifier(run_script, run, tmp_path, script):
+    def refused(out):
+        with pytest.raises(BrushworkError) as error:
+            run_script(script, run / "classifier", "--out", out)
+        return str(error.value)
+
+    (tmp_path / "file").write_text("mine")
+    assert "file, which is a file" in refused(tmp_path / "file")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "artists.csv").write_text("name,price")
+    assert "which holds other files" in refused(tmp_path / "mine")
+    for content in ("{", "[]", '{"settings": {}}'):
+        (tmp_path / "mine" / "report.json").write_text(content)
+        assert "which holds other files" in refused(tmp_path / "mine")
+    (tmp_path / "mine" / "report.json").write_text('{"settings": {"classifier": "another"}}')
+    assert "which holds an evaluation of another" in refused(tmp_path / "mine")
+
+
+def test_splits_that_other_data_does_not_have_are_said(run_script, run, tmp_path, capsys):
+    prepare(synthetic_paintings(90), tmp_path / "others", side=64, workers=1, progress=False)
+    flags = flags_of({"data": tmp_path / "others", "resamples": 2, "out": tmp_path / "out"})
+    run_script("evaluate_classifier", run / "classifier", *flags, "--splits", "validation", "test")
+    assert "not measured: validation, because" in capsys.readouterr().out
+    run_script("evaluate_classifier", run / "classifier", *flags, "--splits", "test")
+    assert "not measured" not in capsys.readouterr().out
 
 
 def test_the_report_has_the_results_of_each_split(run, report):
@@ -483,14 +512,15 @@ def test_unknown_artists_are_those_that_the_classifier_was_not_trained_on(
 def test_strangers_and_a_second_collection_are_in_the_report(
     run_script, train, prepared_folder, tmp_path
 ):
-    """The second collection is the same data here, so its known paintings are all known ones."""
     few = train(prepared_folder, tmp_path / "run", epochs=1, min_paintings=7)
-    flags = flags_of({"data": prepared_folder, "also": prepared_folder, "resamples": 2})
+    second = tmp_path / "second"
+    prepare(synthetic_paintings(90), second, side=64, workers=1, progress=False)
+    flags = flags_of({"data": prepared_folder, "also": second, "resamples": 2})
     flags += ["--splits", "test", "--out", str(tmp_path / "report")]
     run_script("evaluate_classifier", few / "classifier", *flags, "--update-card")
     numbers = json.loads((tmp_path / "report" / "report.json").read_text())["reports"]
     assert numbers.keys() == {"test", "second"}
-    table = open_prepared(prepared_folder).table
+    table = open_prepared(second).table
     known = ArtistClassifier.from_pretrained(few / "classifier")
     is_known = table["artist"].isin(known.artists)
     assert numbers["second"]["num_paintings"] == is_known.sum()
@@ -503,7 +533,7 @@ def test_strangers_and_a_second_collection_are_in_the_report(
     assert "| second collection |" in card and "AUROC" in card
     artist = known.artists[0]
     rows = np.flatnonzero(table["artist"] == artist)
-    predictions = known.predict_rows(open_prepared(prepared_folder).pixels(64, "squash"), rows)
+    predictions = known.predict_rows(open_prepared(second).pixels(64, "squash"), rows)
     recall = (known.calibrated(predictions).argmax(1) == 0).mean()
     assert known.config["recall_by_artist"]["second"][artist] == [len(rows), pytest.approx(recall)]
     assert re.search(rf"^\| {artist} \|.*\| {len(rows)} \| {recall:.2f} \|$", card, re.M)

@@ -144,10 +144,14 @@ def _is_empty(folder: Path) -> bool:
 
 def _is_export(folder: Path) -> bool:
     """Decide whether a folder holds an export and nothing else, so that it can be replaced."""
+    if not folder.is_dir():
+        return False
     written = {checkpoint.CONFIG, checkpoint.CARD, checkpoint.GRAPH_INDEX}
     others = [file for file in folder.iterdir() if file.name not in written]
-    has_config = (folder / checkpoint.CONFIG).is_file()
-    is_export = has_config and "graphs" in checkpoint.load_config(folder)
+    try:
+        is_export = "graphs" in checkpoint.load_config(folder)
+    except BrushworkError:  # no config, or one of something else
+        return False
     return is_export and all(file.suffix == ".onnx" for file in others)
 
 

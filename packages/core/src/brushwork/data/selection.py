@@ -80,7 +80,8 @@ def select(
             raise BrushworkError(
                 f"none of the {len(sizes):,} artists of this selection has {min_paintings:,} "
                 f"paintings{f' in the {counted_in} split' if counted_in else ''} "
-                f"(the most is {most:,}); lower `min_paintings`{_suggest_threshold(sizes)}"
+                f"(the most is {most:,}); lower "
+                f"`min_paintings`{_suggest_threshold(sizes, min_paintings)}"
             )
         table = left
         report(f"`min_paintings` {min_paintings}", table)
@@ -114,13 +115,14 @@ def identifiable(
             "no artist has paintings in both the training and the test split; a classifier needs "
             "some in each: select more paintings"
         )
+    sizes = counts(left.loc[left["split"] == "train"], "artist")
     left = select(left, min_paintings=min_paintings, counted_in="train", report=report)
     if len(set(left["artist"])) < 2:
-        sizes = counts(known.loc[known["split"] == "train"], "artist")
+        hint = _suggest_threshold(sizes, min_paintings)
         raise BrushworkError(
-            f"only {left['artist'].iloc[0]} has at least {min_paintings:,} training paintings; a "
-            f"classifier needs two artists: lower `min_paintings`{_suggest_threshold(sizes)} or "
-            "select more artists"
+            f"only {left['artist'].iloc[0]} has paintings in both splits, and at least "
+            f"{min_paintings:,} in the training split; a classifier needs two artists: "
+            f"{f'lower `min_paintings`{hint} or ' if hint else ''}select more artists"
         )
     return left
 
@@ -323,9 +325,24 @@ def _spellings(table: pd.DataFrame, column: str, name: str) -> list[str]:
     )
 
 
-def _suggest_threshold(sizes: pd.Series) -> str:
-    """Suggest a `min_paintings` that keeps ten artists, or all artists if there are fewer."""
-    if sizes.empty:
+def _suggest_threshold(sizes: pd.Series, min_paintings: int) -> str:
+    """Suggest a lower `min_paintings` that keeps ten artists, or all if there are fewer.
+
+    Args:
+        sizes: number of paintings of each artist, most first.
+        min_paintings: the present number.
+
+    Returns:
+        The suggestion in brackets; "" if no lower number keeps two artists.
+
+    >>> _suggest_threshold(pd.Series({"Monet": 9, "Degas": 4}), 5)
+    ' (4 keeps 2)'
+    >>> _suggest_threshold(pd.Series({"Monet": 9}), 5)
+    ''
+    """
+    if len(sizes) < 2:
         return ""
     threshold = int(sizes.iloc[min(10, len(sizes)) - 1])
+    if threshold >= min_paintings:
+        return ""
     return f" ({threshold:,} keeps {int((sizes >= threshold).sum()):,})"
