@@ -32,7 +32,7 @@ from brushwork_demo.sessions import (
 from brushwork_demo.storage import Storage, UploadLimit
 from brushwork_demo.text import INTERNAL_ERROR, parse_int, visitor_error, visitor_errors
 from brushwork_demo.tools import accept_files_only
-from brushwork_demo.uploads import CLASSIFIER_SIDE, LIMITS, read_upload, refuse_addresses
+from brushwork_demo.uploads import CLASSIFIER_SIDE, LIMITS, read_upload, require_uploads
 
 MAX_WAITING = 200
 """Requests in the queue; Gradio refuses further ones with a message."""
@@ -61,9 +61,9 @@ class Page(gr.Blocks):
         return info
 
     async def preprocess_data(self, block_fn: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Refuse addresses instead of files, and report values that do not fit."""
+        """Refuse files that were not uploaded, and report values that do not fit."""
         try:
-            refuse_addresses(inputs)
+            require_uploads(inputs)
             return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
         except BrushworkError as error:
             raise visitor_error(str(error)) from None
