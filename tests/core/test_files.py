@@ -8,6 +8,7 @@ from filelock import Timeout
 from safetensors.torch import save_file
 
 from brushwork.files import (
+    atomic_folder,
     atomic_write,
     cache_folder,
     exclusive,
@@ -59,6 +60,35 @@ def test_no_file_appears_when_the_block_raises(tmp_path):
         temporary.write_text("half")
         raise ValueError
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_folder_is_replaced_at_the_end_of_the_block(tmp_path):
+    folder = tmp_path / "folder"
+    for text in ("old", "new"):
+        with atomic_folder(folder) as temporary:
+            (temporary / text).touch()
+            assert text == "old" or (folder / "old").is_file()
+        assert [*tmp_path.rglob("*")] == [folder, folder / text]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_the_old_folder_stays_when_the_block_raises(tmp_path, error):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "old").touch()
+    with pytest.raises(error), atomic_folder(folder) as temporary:
+        (temporary / "half").touch()
+        raise error
+    assert [*tmp_path.rglob("*")] == [folder, folder / "old"]
+
+
+def test_the_old_folder_stays_when_it_cannot_be_replaced(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "old").touch()
+    with pytest.raises(FileNotFoundError), atomic_folder(folder) as temporary:
+        temporary.rmdir()
+    assert [*tmp_path.rglob("*")] == [folder, folder / "old"]
 
 
 def test_the_old_file_stays_when_the_process_dies_and_the_next_write_works(tmp_path):

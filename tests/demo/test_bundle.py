@@ -80,6 +80,17 @@ def test_a_broken_report_does_not_change_the_older_bundle(bundled, run_folder, t
     assert (bundled / "model.safetensors").is_file()
 
 
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_bundle_that_fails_leaves_nothing_behind(run_folder, tmp_path, monkeypatch, error):
+    def fail(*_args, **_settings):
+        raise error
+
+    monkeypatch.setattr("brushwork_demo.bundle.write_json", fail)  # after the weights
+    with pytest.raises(error):
+        bundle(str(run_folder / "generator"), "meadows", into=tmp_path / "checkpoints")
+    assert not [*(tmp_path / "checkpoints").iterdir()]
+
+
 def test_a_report_is_refused_for_a_classifier(classifier_folder, tmp_path):
     report = tmp_path / "report.json"
     report.write_text(json.dumps({"reports": {"fakes": {"pixels": {"fid": 1.0}}}}))

@@ -1,9 +1,10 @@
-"""Files: atomic writes, locks between processes, and the cache folder."""
+"""Files and folders: atomic writes, locks between processes, and the cache folder."""
 
 import hashlib
 import json
 import os
 import re
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -42,6 +43,30 @@ def atomic_write(file: Path) -> Iterator[Path]:
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Provide a temporary folder beside `folder`, which replaces `folder` when the block ends.
+
+    When the block raises, the old folder stays and the temporary one is deleted. The block may read
+    the old folder.
+    """
+    new, old = (folder.parent / f".{folder.name}.{end}" for end in ("new", "old"))
+    try:
+        for leftover in (new, old):  # of a killed process
+            shutil.rmtree(leftover, ignore_errors=True)
+        new.mkdir(parents=True)
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise
 
 
 def readable(name: str) -> str:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from brushwork import checkpoint
 from brushwork.classifier.save import read_index, save_index
 from brushwork.errors import BrushworkError
-from brushwork.files import atomic_write, write_json, write_text
+from brushwork.files import atomic_folder, atomic_write, write_json, write_text
 from brushwork.gan.save import model_card
 from brushwork.runtime.graphs import load_arrays
 from brushwork_demo.models import BUNDLED, CURVES, KEPT
@@ -68,23 +68,20 @@ def bundle(
         additions["appearance"] = appearance
     if about is not None:
         additions["about_artists"] = describe_artists(about, config.get("artists", []))
-    # Written beside the target and renamed at the end: the old target may be the source.
-    target, partial = into / name, into / f".{name}.new"
-    shutil.rmtree(partial, ignore_errors=True)
-    _copy_halved(source, partial, additions)
     # A bundled checkpoint has its curves and stages inside, a run beside its generator.
     home = source if (source / CURVES).is_file() else source.parent
-    if source.name == "generator" or home == source:
-        for stage in _stages(home / KEPT, finished=source, num=num_stages):
-            _copy_halved(stage, partial / KEPT / stage.name)
     curves = home / CURVES
-    # The curves of a run of train_enlarger.py are not those of a GAN.
-    if curves.is_file() and "enlarger" not in config.get("training", {}):
-        lines = curves.read_text(encoding="utf-8").splitlines()
-        every = -(-len(lines) // MAX_CURVE_POINTS)
-        (partial / CURVES).write_text("\n".join(lines[::every]) + "\n", encoding="utf-8")
-    shutil.rmtree(target, ignore_errors=True)
-    return partial.rename(target)
+    with atomic_folder(into / name) as staging:  # the older bundle may be the source
+        _copy_halved(source, staging, additions)
+        if source.name == "generator" or home == source:
+            for stage in _stages(home / KEPT, finished=source, num=num_stages):
+                _copy_halved(stage, staging / KEPT / stage.name)
+        # The curves of a run of train_enlarger.py are not those of a GAN.
+        if curves.is_file() and "enlarger" not in config.get("training", {}):
+            lines = curves.read_text(encoding="utf-8").splitlines()
+            every = -(-len(lines) // MAX_CURVE_POINTS)
+            (staging / CURVES).write_text("\n".join(lines[::every]) + "\n", encoding="utf-8")
+    return into / name
 
 
 def _stages(kept: Path, finished: Path, num: int) -> list[Path]:
@@ -104,11 +101,11 @@ def _copy_halved(source: Path, target: Path, additions: Mapping[str, Any] | None
 
     Args:
         source: the checkpoint folder.
-        target: a new folder.
+        target: created with its parents.
         additions: keys added to `config.json`; with one that the model card of a generator shows,
             the card is written again.
     """
-    target.mkdir(parents=True)
+    target.mkdir(parents=True, exist_ok=True)
     for file in source.iterdir():
         if file.is_file() and file.name not in (checkpoint.WEIGHTS, *INDICES):
             shutil.copy(file, target)
