@@ -6,6 +6,7 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -67,6 +68,33 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         if old.exists() and not folder.exists():
             old.rename(folder)
         raise
+
+
+@contextmanager
+def replace_content(folder: Path) -> Iterator[Path]:
+    """Provide a temporary folder, whose content replaces that of `folder` when the block ends.
+
+    Files and folders of other names stay in `folder`. When the block raises, all of it stays as it
+    was, and the temporary folder is deleted. The block may read `folder`.
+    """
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    # Inside, because `folder` may be the root of a file system.
+    scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+    new, old = scratch / "new", scratch / "old"
+    try:
+        new.mkdir()
+        old.mkdir()
+        yield new
+    except BaseException:
+        shutil.rmtree(folder if is_new else scratch, ignore_errors=True)
+        raise
+    # What fails from here on leaves the old content in `scratch`.
+    for part in [*new.iterdir()]:
+        if (folder / part.name).exists():
+            (folder / part.name).rename(old / part.name)
+        part.rename(folder / part.name)
+    shutil.rmtree(scratch)
 
 
 def readable(name: str) -> str:
