@@ -24,6 +24,7 @@ from brushwork_demo.preview import Preview, picture_route
 from brushwork_demo.rooms import about, compare, identify, quiz
 from brushwork_demo.rooms import paint as paint_room
 from brushwork_demo.sessions import (
+    CHECK_SECONDS,
     KEEP_SECONDS,
     MAX_VISITORS,
     limit_pending_calls,
@@ -101,7 +102,7 @@ def build(models: Models) -> gr.Blocks:
     with Page(
         title="brushwork: who painted this, and can you paint me another?",
         analytics_enabled=False,
-        delete_cache=(60, KEEP_SECONDS),
+        delete_cache=(CHECK_SECONDS, KEEP_SECONDS),
         fill_width=True,
     ) as page:
         gr.HTML(
