@@ -20,7 +20,7 @@ from brushwork import checkpoint
 from brushwork.errors import BrushworkError
 from brushwork.files import replace_content, write_text
 from brushwork_demo.bundle import INDICES, bundle, copy_index
-from brushwork_demo.models import BUNDLED, find_models
+from brushwork_demo.models import BUNDLED, find_models, locate_named
 
 PACKAGE = Path(__file__).parent
 PYTHON_VERSION = "3.12.12"
@@ -153,13 +153,12 @@ def _copy_checkpoints(target: Path, generators: Sequence[str], classifier: str |
     """Bundle the given checkpoints; copy the bundled ones of a kind that is not given."""
     for name, folder in checkpoint.bundled_checkpoints().items():
         paints = checkpoint.is_generator(checkpoint.load_config(folder))
-        if not (generators if paints else classifier):
+        if not generators if paints else classifier is None:
             shutil.copytree(folder, target / name)
-    chosen = [*generators, *([classifier] if classifier else [])]
+    chosen = [*generators, *([] if classifier is None else [classifier])]
     for number, place in enumerate(chosen):
-        folder = checkpoint.locate(place)
-        stem = folder.parent.name if folder.name == "generator" else Path(place).name
-        name = "".join(c if c.isascii() and c.isalnum() else "-" for c in stem.lower())
+        _, name = locate_named(place)
+        name = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())
         if (target / name).exists():
             name = f"{name}-{number}"
         bundle(place, name, into=target)
