@@ -98,6 +98,33 @@ def test_a_report_is_refused_for_a_classifier(classifier_folder, tmp_path):
         bundle(str(classifier_folder), "artists", report=report, into=tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        ("classifier", {"appearance": "green"}, "is a classifier; `appearance` is for generators"),
+        ("classifier", {"cover": 0}, "is a classifier; `cover` is for generators only"),
+        ("generator", {"about": "synthetic"}, "is a generator; `about` is for classifiers only"),
+        ("generator", {"cover": -1}, "`cover` is -1; it must be between 0 and 4294967295"),
+        ("generator", {"cover": 2**32}, "`cover` is 4294967296; it must be between"),
+    ],
+)
+def test_what_does_not_fit_the_checkpoint_is_refused(
+    run_folder, classifier_folder, tmp_path, kind, settings, message
+):
+    source = classifier_folder if kind == "classifier" else run_folder / "generator"
+    with pytest.raises(BrushworkError, match=message):
+        bundle(str(source), "new", into=tmp_path, **settings)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_cover_is_kept_unless_another_is_chosen(run_folder, tmp_path):
+    source = str(run_folder / "generator")
+    for cover, expected in ((7, 7), (None, 7), (0, 0)):
+        folder = bundle(source, "meadows", num_stages=0, cover=cover, into=tmp_path)
+        assert json.loads((folder / "config.json").read_text())["cover_seed"] == expected
+        source = str(folder)
+
+
 def test_artists_are_described_from_the_data(prepared_folder, capsys):
     lines = describe_artists(str(prepared_folder), ["Haruo Minazuki", "Nobody"])
     assert "80 paintings used, 0 left out" in capsys.readouterr().out

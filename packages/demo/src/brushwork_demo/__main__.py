@@ -119,9 +119,8 @@ def parser() -> argparse.ArgumentParser:
     bundle.add_argument(
         "--cover",
         type=int,
-        default=0,
         metavar="SEED",
-        help="seed of the picture that stands for a generator on the page (default: %(default)s)",
+        help="seed of the picture that stands for a generator on the page (default: 0)",
     )
     bundle.add_argument(
         "--appearance",
