@@ -2,6 +2,7 @@ import hashlib
 import json
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -148,6 +149,14 @@ def test_a_bundled_checkpoint_is_found_by_its_name_unless_a_folder_has_it(tmp_pa
     (tmp_path / "landscapes/config.json").unlink()
     with pytest.raises(BrushworkError, match=f"the bundled model of this name is in {BUNDLED}"):
         checkpoint.locate("landscapes")
+
+
+def test_a_bundled_checkpoint_that_is_being_written_is_not_listed(tmp_path, monkeypatch):
+    for name in ("ready", ".half.new"):
+        checkpoint.save(nn.Linear(1, 1), tmp_path / "checkpoints" / name, {}, "")
+    demo = SimpleNamespace(submodule_search_locations=[str(tmp_path)])
+    monkeypatch.setattr(checkpoint, "find_spec", lambda _name: demo)
+    assert checkpoint.bundled_checkpoints() == {"ready": tmp_path / "checkpoints/ready"}
 
 
 def test_a_misspelt_name_lists_the_bundled_ones_without_the_hub(tmp_path, monkeypatch):

@@ -8,11 +8,13 @@ from filelock import Timeout
 from safetensors.torch import save_file
 
 from brushwork.files import (
+    atomic_folder,
     atomic_write,
     cache_folder,
     exclusive,
     lock,
     read_json,
+    replace_content,
     write_json,
     write_text,
 )
@@ -59,6 +61,63 @@ def test_no_file_appears_when_the_block_raises(tmp_path):
         temporary.write_text("half")
         raise ValueError
     assert not [*tmp_path.iterdir()]
+
+
+def test_a_folder_is_replaced_at_the_end_of_the_block(tmp_path):
+    folder = tmp_path / "folder"
+    for text in ("old", "new"):
+        with atomic_folder(folder) as temporary:
+            (temporary / text).touch()
+            assert text == "old" or (folder / "old").is_file()
+        assert [*tmp_path.rglob("*")] == [folder, folder / text]
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_the_old_folder_stays_when_the_block_raises(tmp_path, error):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "old").touch()
+    with pytest.raises(error), atomic_folder(folder) as temporary:
+        (temporary / "half").touch()
+        raise error
+    assert [*tmp_path.rglob("*")] == [folder, folder / "old"]
+
+
+def test_the_old_folder_stays_when_it_cannot_be_replaced(tmp_path):
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "old").touch()
+    with pytest.raises(FileNotFoundError), atomic_folder(folder) as temporary:
+        temporary.rmdir()
+    assert [*tmp_path.rglob("*")] == [folder, folder / "old"]
+
+
+def tree(folder):
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return {str(file.relative_to(folder)): file.read_text() for file in files}
+
+
+def test_the_content_of_a_folder_is_replaced_and_other_files_stay(tmp_path):
+    old = {"src/a": "old", "page": "old", "mine/note": "mine"}
+    for name, text in old.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    with replace_content(tmp_path) as new:
+        (new / "src").mkdir()
+        (new / "src/b").write_text((tmp_path / "src/a").read_text() + " and new")
+        (new / "page").write_text("new")
+    assert tree(tmp_path) == {"src/b": "old and new", "page": "new", "mine/note": "mine"}
+
+
+@pytest.mark.parametrize("error", [ValueError, KeyboardInterrupt])
+def test_the_content_of_a_folder_stays_when_the_block_raises(tmp_path, error):
+    (tmp_path / "page").write_text("old")
+    for folder in (tmp_path, tmp_path / "fresh"):
+        with pytest.raises(error), replace_content(folder) as new:
+            (new / "page").write_text("half")
+            raise error
+    assert tree(tmp_path) == {"page": "old"}
+    assert [*tmp_path.iterdir()] == [tmp_path / "page"]
 
 
 def test_the_old_file_stays_when_the_process_dies_and_the_next_write_works(tmp_path):

@@ -290,13 +290,101 @@ HOSTILE_PLACES = {
 }
 
 
+@pytest.mark.parametrize("meta", [{}, {"meta": {"_type": "gradio.FileData"}}], ids=["", "meta"])
 @pytest.mark.parametrize("value", HOSTILE_PLACES.values(), ids=HOSTILE_PLACES)
-def test_only_an_uploaded_file_is_identified(server, value):
+def test_only_an_uploaded_file_is_identified(server, value, meta):
     if isinstance(value, dict) and "path" in value:
-        value = value | {"meta": {"_type": "gradio.FileData"}}
+        value = value | meta
     event, answer = call(server, "identify", [value])
     assert event in ("error", "422"), answer
     assert "root:" not in str(answer) and len(str(answer).split()) >= 3
+
+
+@pytest.fixture(scope="module")
+def config(server):
+    return httpx.get(f"{server.url}/config", timeout=60).json()
+
+
+def join(server, event, data, **settings):
+    """Trigger an event of the page, as a visitor's own program could; None if it is refused."""
+    settings |= {"fn_index": event["id"], "session_hash": f"x{event['id']}", "trigger_id": None}
+    joined = httpx.post(f"{server.url}/gradio_api/queue/join", json=settings | {"data": data})
+    if joined.status_code != 200:
+        assert joined.status_code in (400, 404, 422)
+        return None
+    stream = f"{server.url}/gradio_api/queue/data?session_hash={settings['session_hash']}"
+    lines = httpx.get(stream, timeout=60).text.splitlines()
+    [done] = [json.loads(line[6:]) for line in lines if "process_completed" in line]
+    return done
+
+
+@pytest.fixture(scope="module")
+def events_of_files(config):
+    """The events and endpoints that take a file, with the numbers of these inputs."""
+    images = {one["id"] for one in config["components"] if one["type"] == "image"}
+    found = [
+        (event, [n for n, id_ in enumerate(event["inputs"]) if id_ in images])
+        for event in config["dependencies"]
+        if event["backend_fn"] and images & {*event["inputs"]}
+    ]
+    assert len(found) == 4, "the endpoint, and three events of the Identify room"
+    return found
+
+
+@pytest.mark.parametrize(
+    "place",
+    ["a picture of the page", "nowhere", "a link", "a folder", "up the tree", "a null", "a child"],
+)
+@pytest.mark.parametrize(
+    "wrap",
+    [lambda file: file, lambda file: [file], lambda file: {"image": file}],
+    ids=["alone", "in a list", "under a key"],
+)
+def test_no_event_opens_a_file_that_was_not_uploaded(server, events_of_files, place, wrap):
+    """Or says whether there is such a file."""
+    [uploaded] = upload(server, png()).json()
+    link = Path(uploaded).with_name("link.jpg")
+    link.symlink_to(EXAMPLE)
+    path = {
+        "a picture of the page": EXAMPLE,
+        "nowhere": EXAMPLE.with_name("nowhere.jpg"),
+        "a link": link,
+        "a folder": link.parent,
+        "up the tree": f"{link.parent}/../../../../../../../../../../{EXAMPLE}",
+        "a null": f"{uploaded}\0",
+        "a child": f"{uploaded}/child.jpg",
+    }[place]
+    try:
+        for event, inputs in events_of_files:
+            data = ["Claude Monet"] * len(event["inputs"])
+            for n in inputs:
+                data[n] = wrap({"path": str(path)})
+            done = join(server, event, data)
+            assert not done["success"]
+            assert done["output"]["error"] == (
+                "This picture is not among the uploaded ones; upload it again."
+            )
+    finally:
+        link.unlink()
+
+
+def test_every_event_opens_an_uploaded_file(server, events_of_files):
+    [path] = upload(server, EXAMPLE.read_bytes(), "painting.jpg").json()
+    for event, inputs in events_of_files:
+        data = ["Claude Monet"] * len(event["inputs"])
+        for n in inputs:
+            data[n] = {"path": path, "meta": {"_type": "gradio.FileData"}}
+        done = join(server, event, data)
+        assert done["success"] and "No answer" not in str(done["output"]["data"])
+
+
+def test_an_example_is_identified_as_an_upload_is(server, config, events_of_files):
+    [gallery] = [c["id"] for c in config["components"] if c["props"].get("elem_id") == "examples"]
+    [choose] = [e for e in config["dependencies"] if [gallery, "select"] in e["targets"]]
+    chosen = join(server, choose, [], event_data={"index": 0, "value": {}})
+    [example] = chosen["output"]["data"]
+    [identify] = [event for event, _ in events_of_files if event["api_name"] == "identify"]
+    assert join(server, identify, [example])["success"]
 
 
 @pytest.mark.parametrize(
@@ -422,24 +510,15 @@ def test_the_server_makes_no_requests_for_a_visitor(server):
     assert answer.status_code in (400, 403, 404)
 
 
-def test_the_events_of_the_page_answer_wrong_values_with_a_readable_error(server):
+def test_the_events_of_the_page_answer_wrong_values_with_a_readable_error(server, config):
     """A visitor's own program may send them without the page's components."""
-    config = httpx.get(f"{server.url}/config", timeout=60).json()
     events = [one for one in config["dependencies"] if one["api_visibility"] == "private"]
     events = [one for one in events if one["backend_fn"]]
     assert len(events) > 10
     for event in events:
-        settings = {"fn_index": event["id"], "session_hash": f"x{event['id']}", "trigger_id": None}
-        data = [{"a": [1]}] * len(event["inputs"])
-        joined = httpx.post(f"{server.url}/gradio_api/queue/join", json=settings | {"data": data})
-        if joined.status_code != 200:
-            assert joined.status_code in (400, 404, 422)
-            continue
-        stream = f"{server.url}/gradio_api/queue/data?session_hash={settings['session_hash']}"
-        lines = httpx.get(stream, timeout=60).text.splitlines()
-        [done] = [json.loads(line[6:]) for line in lines if "process_completed" in line]
-        message = done["output"].get("error")
-        assert done["success"] or len(str(message).split()) >= 3, (event["id"], message)
+        if done := join(server, event, [{"a": [1]}] * len(event["inputs"])):
+            message = done["output"].get("error")
+            assert done["success"] or len(str(message).split()) >= 3, (event["id"], message)
 
 
 @pytest.mark.parametrize(("path", "limit"), [("upload", MAX_BYTES), ("call/paint", MAX_CALL_BYTES)])

@@ -80,11 +80,49 @@ def test_a_broken_report_does_not_change_the_older_bundle(bundled, run_folder, t
     assert (bundled / "model.safetensors").is_file()
 
 
+@pytest.mark.parametrize("error", [OSError, KeyboardInterrupt])
+def test_a_bundle_that_fails_leaves_nothing_behind(run_folder, tmp_path, monkeypatch, error):
+    def fail(*_args, **_settings):
+        raise error
+
+    monkeypatch.setattr("brushwork_demo.bundle.write_json", fail)  # after the weights
+    with pytest.raises(error):
+        bundle(str(run_folder / "generator"), "meadows", into=tmp_path / "checkpoints")
+    assert not [*(tmp_path / "checkpoints").iterdir()]
+
+
 def test_a_report_is_refused_for_a_classifier(classifier_folder, tmp_path):
     report = tmp_path / "report.json"
     report.write_text(json.dumps({"reports": {"fakes": {"pixels": {"fid": 1.0}}}}))
     with pytest.raises(BrushworkError, match="is a classifier; `report` is for generators"):
         bundle(str(classifier_folder), "artists", report=report, into=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings", "message"),
+    [
+        ("classifier", {"appearance": "green"}, "is a classifier; `appearance` is for generators"),
+        ("classifier", {"cover": 0}, "is a classifier; `cover` is for generators only"),
+        ("generator", {"about": "synthetic"}, "is a generator; `about` is for classifiers only"),
+        ("generator", {"cover": -1}, "`cover` is -1; it must be between 0 and 4294967295"),
+        ("generator", {"cover": 2**32}, "`cover` is 4294967296; it must be between"),
+    ],
+)
+def test_what_does_not_fit_the_checkpoint_is_refused(
+    run_folder, classifier_folder, tmp_path, kind, settings, message
+):
+    source = classifier_folder if kind == "classifier" else run_folder / "generator"
+    with pytest.raises(BrushworkError, match=message):
+        bundle(str(source), "new", into=tmp_path, **settings)
+    assert not [*tmp_path.iterdir()]
+
+
+def test_a_cover_is_kept_unless_another_is_chosen(run_folder, tmp_path):
+    source = str(run_folder / "generator")
+    for cover, expected in ((7, 7), (None, 7), (0, 0)):
+        folder = bundle(source, "meadows", num_stages=0, cover=cover, into=tmp_path)
+        assert json.loads((folder / "config.json").read_text())["cover_seed"] == expected
+        source = str(folder)
 
 
 def test_artists_are_described_from_the_data(prepared_folder, capsys):

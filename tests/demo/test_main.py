@@ -31,6 +31,18 @@ def test_help_names_every_flag_without_opening_a_model():
         (["--host", "no.such.host.invalid", "--port", "7860"], "--host is no.such.host.invalid"),
         (["--port", "-1"], "--port is -1; it must be between 1 and 65535"),
         (["bundle", "folder", "name", "--stages", "-1"], "--stages is -1; it must be at least 0"),
+        (
+            ["--pictures", "real", "space", "export", "x"],
+            "--pictures has no effect on space export",
+        ),
+        (
+            ["--auth", "a:b", "bundle", "nowhere", "x"],
+            "--auth has no effect on bundle; leave it out",
+        ),
+        (
+            ["--generator", "x", "publish-model", "a", "b/c"],
+            "--generator has no effect on publish-",
+        ),
         (["--host", "[::1"], "--host is [::1, which is not an address of this machine"),
         (["--host", "192.0.2.1"], "cannot listen on 192.0.2.1 ("),
     ],
@@ -63,6 +75,20 @@ def test_the_address_of_a_host_may_be_of_ipv6(host, loopback):
         port = free.getsockname()[1]
     __main__._check_address(host, port)
     __main__._check_address(host, None)
+
+
+def test_checkpoints_before_and_after_the_command_are_exported(monkeypatch, capsys):
+    given = []
+
+    def export(folder, generators, classifier):
+        given.append((folder, generators, classifier))
+        return []
+
+    monkeypatch.setattr("brushwork_demo.space.export", export)
+    main(["--generator", "a", "--classifier", "c", "space", "export", "x", "--generator", "b"])
+    main(["space", "export", "x"])
+    assert given == [("x", ["a", "b"], "c"), ("x", [], None)]
+    assert capsys.readouterr().out.startswith("x: 0 files")
 
 
 def test_parameters_of_core_are_reported_as_flags(monkeypatch, capsys):

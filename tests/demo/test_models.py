@@ -16,6 +16,29 @@ def test_a_run_is_named_by_its_folder_and_its_stages_are_in_the_order_of_trainin
     assert painter.stage(None) == painter.stage(3) == painter.stages[-1]
 
 
+@pytest.mark.parametrize(
+    ("inside", "place", "name"),
+    [
+        (".", ".", "meadows"),
+        (".", "generator", "meadows"),
+        ("generator", ".", "meadows"),
+        ("generator", "..", "meadows"),
+        ("kept", "../generator/..", "meadows"),
+        ("kept/step-000020", ".", "step-000020"),
+        ("kept", "step-000020/../step-000040", "step-000040"),
+    ],
+)
+def test_a_relative_place_has_the_name_of_its_folder(run_folder, monkeypatch, inside, place, name):
+    monkeypatch.chdir(run_folder / inside)
+    painter = find_models([place]).painter(name)
+    assert len(painter.stages) == (3 if name == "meadows" else 1)
+
+
+def test_a_link_to_a_run_has_its_own_name(run_folder, tmp_path):
+    (tmp_path / "best").symlink_to(run_folder)
+    assert [*find_models([str(tmp_path / "best")]).painters] == ["best"]
+
+
 def test_two_painters_of_one_name_get_different_names(models):
     assert list(models.painters) == ["meadows", "meadows 2"]
 

@@ -26,6 +26,12 @@ def states(page):
     return VisitorStates(page)
 
 
+def test_the_files_of_a_visitor_are_deleted_within_15_minutes(page):
+    """Gradio deletes a file at the first check after it has reached the age."""
+    seconds_between_checks, age = page.delete_cache
+    assert seconds_between_checks + age < 15 * 60
+
+
 def test_each_visitor_has_a_state_of_their_own(states):
     state = next(block for block in states.blocks.blocks.values() if isinstance(block, gr.State))
     states["Berthe"][state._id] = "a gallery"

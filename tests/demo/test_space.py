@@ -276,6 +276,31 @@ def test_an_export_replaces_an_older_export_and_no_other_folder(exported, genera
         space.export(another)
 
 
+def test_an_export_can_be_made_of_a_checkpoint_in_the_older_export(generator, tmp_path):
+    space.export(tmp_path / "new", [generator])
+    mine = tmp_path / "new/src/brushwork_demo/checkpoints/meadows"
+    weights = (mine / "model.safetensors").read_bytes()
+    (tmp_path / "new/notes.md").write_text("the owner's own")
+    space.export(tmp_path / "new", [str(mine)])
+    assert (mine / "model.safetensors").read_bytes() == weights
+    assert (tmp_path / "new/notes.md").is_file()
+
+
+@pytest.mark.parametrize(
+    ("generators", "classifier"), [(["typo"], None), ([], "typo"), ([], ""), (["artists"], None)]
+)
+def test_an_export_that_fails_leaves_the_older_one(
+    generator, tmp_path, monkeypatch, generators, classifier
+):
+    monkeypatch.chdir(tmp_path)
+    space.export("new", [generator])
+    before = sorted(tmp_path.rglob("*"))
+    for folder in ("new", "another"):
+        with pytest.raises(BrushworkError, match=r"no checkpoint|is not a generator"):
+            space.export(folder, generators, classifier)
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_publishing_creates_a_space_and_then_updates_it(hub, generator):
     message = space.publish_space("painter/demo", [generator], private=True)
     assert message == f"published: {hub.url}/spaces/painter/demo"

@@ -340,6 +340,23 @@ def test_a_page_can_be_exported_again(page_engine, exports, monkeypatch, tmp_pat
     assert not (tmp_path / "page/models/old").exists()
 
 
+def test_a_page_can_be_exported_of_models_in_the_older_page(
+    page_engine, exports, monkeypatch, tmp_path
+):
+    assert page_engine.is_file()
+    monkeypatch.setattr("brushwork_demo.static_page.ENGINE_FILES", ("ort.wasm.min.mjs",))
+    page = tmp_path / "page"
+    export_static(page, [str(exports["modern"])], str(exports["classifier"]))
+    before = {file: file.read_bytes() for file in page.rglob("*") if file.is_file()}
+    models = [str(page / "models/modern")], str(page / "models/classifier")
+    export_static(page, *models)
+    assert {file: file.read_bytes() for file in page.rglob("*") if file.is_file()} == before
+    monkeypatch.setattr("brushwork_demo.static_page.write_json", 0)  # the models are copied before
+    with pytest.raises(TypeError):
+        export_static(page, *models)
+    assert {file: file.read_bytes() for file in page.rglob("*") if file.is_file()} == before
+
+
 def test_a_wrong_engine_is_refused_and_a_missing_npm_is_named(monkeypatch, tmp_path):
     monkeypatch.setenv("BRUSHWORK_CACHE", str(tmp_path))
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)

@@ -7,14 +7,13 @@ pickle: opening a checkpoint from an unknown source runs no code.
 
 import hashlib
 import re
-import shutil
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from brushwork.errors import BrushworkError
-from brushwork.files import atomic_write, read_json, write_json, write_text
+from brushwork.files import atomic_folder, atomic_write, read_json, write_json, write_text
 from brushwork.names import near_names
 
 if TYPE_CHECKING:
@@ -124,19 +123,12 @@ def save(model: "nn.Module", folder: str | Path, config: dict[str, Any], card_te
         training = {k: v for k, v in config["training"].items() if k not in PRIVATE_SETTINGS}
         training |= {k: shorten_paths(training[k]) for k in PATH_SETTINGS if k in training}
         config = config | {"training": training}
-    staging, replaced = (folder.parent / f".{folder.name}.{end}" for end in ("new", "old"))
     try:
-        for leftover in (staging, replaced):
-            shutil.rmtree(leftover, ignore_errors=True)
-        staging.mkdir(parents=True)
-        with atomic_write(staging / WEIGHTS) as temporary:
-            save_model(model, str(temporary))
-        write_json(staging / CONFIG, config | {DIGEST: weights_digest(staging)})
-        write_text(staging / CARD, card_text)
-        if folder.exists():
-            folder.rename(replaced)
-        staging.rename(folder)
-        shutil.rmtree(replaced, ignore_errors=True)
+        with atomic_folder(folder) as staging:
+            with atomic_write(staging / WEIGHTS) as temporary:
+                save_model(model, str(temporary))
+            write_json(staging / CONFIG, config | {DIGEST: weights_digest(staging)})
+            write_text(staging / CARD, card_text)
     except (OSError, SafetensorError) as error:
         raise BrushworkError(f"cannot write the checkpoint {folder}: {error}") from error
 
@@ -148,8 +140,9 @@ def bundled_checkpoints() -> dict[str, Path]:
     """
     demo = find_spec(DEMO)
     places = demo.submodule_search_locations if demo else None
+    # A hidden folder is one that is being written.
     configs = [
-        file for place in places or () for file in Path(place).glob(f"checkpoints/*/{CONFIG}")
+        file for place in places or () for file in Path(place).glob(f"checkpoints/[!.]*/{CONFIG}")
     ]
     return {file.parent.name: file.parent for file in sorted(configs)}
 
@@ -175,7 +168,7 @@ def locate(folder_or_hub_id: str | Path) -> Path:
                 (candidate / WEIGHTS).is_file() or graph_of(candidate)
             ):
                 return candidate
-        inside = sorted(str(config.parent) for config in folder.glob(f"*/{CONFIG}"))
+        inside = sorted(str(config.parent) for config in folder.glob(f"[!.]*/{CONFIG}"))
         hint = f"; did you mean {inside[0]}?" if inside else ""
         if str(folder_or_hub_id) in bundled:
             hint = f"; the bundled model of this name is in {bundled[str(folder_or_hub_id)]}"

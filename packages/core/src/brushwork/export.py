@@ -46,7 +46,7 @@ from brushwork.classifier.strangers import Strangers
 from brushwork.classifier.traits import Trait
 from brushwork.data.synthetic import draw
 from brushwork.errors import BrushworkError, install
-from brushwork.files import write_json
+from brushwork.files import atomic_folder, write_json
 from brushwork.gan import styled
 from brushwork.gan.generator import PaintingGenerator
 from brushwork.runtime.classifier import ArtistClassifier as ExportedClassifier
@@ -97,23 +97,15 @@ def export(
         raise BrushworkError(f"`out` is {out}; pass the name of a new or empty folder")
     if out.exists() and not _is_empty(out) and not _is_export(out):
         raise BrushworkError(f"`out` is {out}, which holds other files; pass a new or empty folder")
-    staging = out.with_name(f".{out.name}.new")
+    is_classifier = "artists" in checkpoint.load_config(folder)
+    export_network = _export_classifier if is_classifier else _export_generator
     try:
-        shutil.rmtree(staging, ignore_errors=True)
-        staging.mkdir(parents=True)
-        is_classifier = "artists" in checkpoint.load_config(folder)
-        graphs = (_export_classifier if is_classifier else _export_generator)(
-            folder, staging, precision
-        )
-        if (folder / checkpoint.CARD).is_file():
-            shutil.copy(folder / checkpoint.CARD, staging)
-        if out.exists():
-            shutil.rmtree(out)
-        staging.rename(out)
+        with atomic_folder(out) as staging:
+            graphs = export_network(folder, staging, precision)
+            if (folder / checkpoint.CARD).is_file():
+                shutil.copy(folder / checkpoint.CARD, staging)
     except OSError as error:
         raise BrushworkError(f"cannot write `out` {out} ({error}); pass another folder") from error
-    finally:
-        shutil.rmtree(staging, ignore_errors=True)
     return graphs
 
 

@@ -1,10 +1,12 @@
-"""Files: atomic writes, locks between processes, and the cache folder."""
+"""Files and folders: atomic writes, locks between processes, and the cache folder."""
 
 import hashlib
 import json
 import os
 import re
+import shutil
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -42,6 +44,57 @@ def atomic_write(file: Path) -> Iterator[Path]:
         temporary.replace(file)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(folder: Path) -> Iterator[Path]:
+    """Provide a temporary folder beside `folder`, which replaces `folder` when the block ends.
+
+    When the block raises, the old folder stays and the temporary one is deleted. The block may read
+    the old folder.
+    """
+    new, old = (folder.parent / f".{folder.name}.{end}" for end in ("new", "old"))
+    try:
+        for leftover in (new, old):  # of a killed process
+            shutil.rmtree(leftover, ignore_errors=True)
+        new.mkdir(parents=True)
+        yield new
+        if folder.exists():
+            folder.rename(old)
+        new.rename(folder)
+        shutil.rmtree(old, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(new, ignore_errors=True)
+        if old.exists() and not folder.exists():
+            old.rename(folder)
+        raise
+
+
+@contextmanager
+def replace_content(folder: Path) -> Iterator[Path]:
+    """Provide a temporary folder, whose content replaces that of `folder` when the block ends.
+
+    Files and folders of other names stay in `folder`. When the block raises, all of it stays as it
+    was, and the temporary folder is deleted. The block may read `folder`.
+    """
+    is_new = not folder.exists()
+    folder.mkdir(parents=True, exist_ok=True)
+    # Inside, because `folder` may be the root of a file system.
+    scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+    new, old = scratch / "new", scratch / "old"
+    try:
+        new.mkdir()
+        old.mkdir()
+        yield new
+    except BaseException:
+        shutil.rmtree(folder if is_new else scratch, ignore_errors=True)
+        raise
+    # What fails from here on leaves the old content in `scratch`.
+    for part in [*new.iterdir()]:
+        if (folder / part.name).exists():
+            (folder / part.name).rename(old / part.name)
+        part.rename(folder / part.name)
+    shutil.rmtree(scratch)
 
 
 def readable(name: str) -> str:

@@ -82,16 +82,17 @@ def parser() -> argparse.ArgumentParser:
             action="store_true",
             help="a page that computes in the visitor's browser and needs no server with Python",
         )
-        # SUPPRESS: otherwise a flag that is absent here would reset one given before the command.
         command.add_argument(
             "--generator",
             action="append",
-            default=argparse.SUPPRESS,
+            default=[],
+            dest="more_generators",  # beside those before the command
             metavar="FOLDER",
             help="include this checkpoint instead of the bundled ones; may be repeated",
         )
         command.add_argument(
             "--classifier",
+            # Otherwise an absent flag here would reset the one before the command.
             default=argparse.SUPPRESS,
             metavar="FOLDER",
             help="include this checkpoint instead of the bundled one",
@@ -119,9 +120,8 @@ def parser() -> argparse.ArgumentParser:
     bundle.add_argument(
         "--cover",
         type=int,
-        default=0,
         metavar="SEED",
-        help="seed of the picture that stands for a generator on the page (default: %(default)s)",
+        help="seed of the picture that stands for a generator on the page (default: 0)",
     )
     bundle.add_argument(
         "--appearance",
@@ -158,7 +158,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with report_errors(flag_names(top)):
         if args.command is None:
             serve(args)
-        elif args.command == "bundle":
+            return
+        _refuse_unused_flags(top, args)
+        if args.command == "bundle":
             if args.stages < 0:
                 raise BrushworkError(f"`stages` is {args.stages}; it must be at least 0")
             from brushwork_demo.bundle import bundle
@@ -177,10 +179,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(_export_or_publish(args))
 
 
+def _refuse_unused_flags(top: argparse.ArgumentParser, args: argparse.Namespace) -> None:
+    """Refuse flags of the page that the given command does not use.
+
+    Raises:
+        BrushworkError: a flag before the command has no effect.
+    """
+    used, command = (), args.command
+    if command == "space":
+        used, command = ("generator", "classifier"), f"space {args.action}"
+    for flag in top._actions:
+        given = getattr(args, flag.dest, flag.default) != flag.default
+        if flag.option_strings and given and flag.dest not in used:
+            raise BrushworkError(f"`{flag.dest}` has no effect on {command}; leave it out")
+
+
 def _export_or_publish(args: argparse.Namespace) -> str:
     """Run a command of `space.py` and return its message."""
     from brushwork_demo import space
 
+    if args.command == "space":
+        args.generator = [*args.generator, *args.more_generators]
     if args.command == "publish-model":
         return space.publish_model(
             args.checkpoint, args.name, private=args.private, dry_run=args.dry_run

@@ -24,6 +24,7 @@ from brushwork_demo.preview import Preview, picture_route
 from brushwork_demo.rooms import about, compare, identify, quiz
 from brushwork_demo.rooms import paint as paint_room
 from brushwork_demo.sessions import (
+    CHECK_SECONDS,
     KEEP_SECONDS,
     MAX_VISITORS,
     limit_pending_calls,
@@ -32,7 +33,7 @@ from brushwork_demo.sessions import (
 from brushwork_demo.storage import Storage, UploadLimit
 from brushwork_demo.text import INTERNAL_ERROR, parse_int, visitor_error, visitor_errors
 from brushwork_demo.tools import accept_files_only
-from brushwork_demo.uploads import CLASSIFIER_SIDE, LIMITS, read_upload, refuse_addresses
+from brushwork_demo.uploads import CLASSIFIER_SIDE, LIMITS, read_upload, require_uploads
 
 MAX_WAITING = 200
 """Requests in the queue; Gradio refuses further ones with a message."""
@@ -61,9 +62,9 @@ class Page(gr.Blocks):
         return info
 
     async def preprocess_data(self, block_fn: Any, inputs: Any, *args: Any, **kwargs: Any) -> Any:
-        """Refuse addresses instead of files, and report values that do not fit."""
+        """Refuse files that were not uploaded, and report values that do not fit."""
         try:
-            refuse_addresses(inputs)
+            require_uploads(inputs)
             return await super().preprocess_data(block_fn, inputs, *args, **kwargs)
         except BrushworkError as error:
             raise visitor_error(str(error)) from None
@@ -101,7 +102,7 @@ def build(models: Models) -> gr.Blocks:
     with Page(
         title="brushwork: who painted this, and can you paint me another?",
         analytics_enabled=False,
-        delete_cache=(60, KEEP_SECONDS),
+        delete_cache=(CHECK_SECONDS, KEEP_SECONDS),
         fill_width=True,
     ) as page:
         gr.HTML(

@@ -12,7 +12,8 @@ from safetensors.torch import load_file, save_file
 from brushwork import checkpoint
 from brushwork.classifier.save import read_index, save_index
 from brushwork.errors import BrushworkError
-from brushwork.files import atomic_write, write_json, write_text
+from brushwork.files import atomic_folder, atomic_write, write_json, write_text
+from brushwork.gan.latents import MAX_SEED
 from brushwork.gan.save import model_card
 from brushwork.runtime.graphs import load_arrays
 from brushwork_demo.models import BUNDLED, CURVES, KEPT
@@ -31,7 +32,7 @@ def bundle(
     num_stages: int = 4,
     report: Path | None = None,
     about: str | None = None,
-    cover: int = 0,
+    cover: int | None = None,
     appearance: str = "",
     into: Path = BUNDLED,
 ) -> Path:
@@ -43,7 +44,7 @@ def bundle(
         num_stages: number of checkpoints to copy from `kept/` beside it, evenly spaced.
         report: `report.json` of `evaluate_gan.py`; the metrics of its first set of fakes are shown.
         about: data as for --data of `train_classifier.py`, from which to describe each artist.
-        cover: seed of the picture that stands for a generator on the page.
+        cover: seed of the picture that stands for a generator on the page; 0 if there is none.
         appearance: what a generator's pictures show, and what is wrong with them, for its card.
         into: the folder of bundled checkpoints.
 
@@ -51,7 +52,8 @@ def bundle(
         The folder of the bundled checkpoint.
 
     Raises:
-        BrushworkError: the checkpoint, the report or the name cannot be used.
+        BrushworkError: the checkpoint, the report or the name cannot be used, the seed is out of
+            range, or an argument is for checkpoints of the other kind.
     """
     if not name or set(name) - NAME_CHARACTERS:
         raise BrushworkError(
@@ -59,32 +61,37 @@ def bundle(
         )
     source = checkpoint.locate(folder_or_hub_id)
     config = checkpoint.load_config(source)
-    additions: dict[str, Any] = {"cover_seed": cover} if cover else {}
+    if checkpoint.is_generator(config):
+        kind, other, unfit = "generator", "classifiers", {"about": about}
+    else:
+        kind, other = "classifier", "generators"
+        unfit = {"report": report, "cover": cover, "appearance": appearance or None}
+    for argument, value in unfit.items():
+        if value is not None:
+            raise BrushworkError(f"{source} is a {kind}; `{argument}` is for {other} only")
+    if cover is not None and not 0 <= cover <= MAX_SEED:
+        raise BrushworkError(f"`cover` is {cover}; it must be between 0 and {MAX_SEED}")
+    additions: dict[str, Any] = {} if cover is None else {"cover_seed": cover}
     if report is not None:
-        if not checkpoint.is_generator(config):
-            raise BrushworkError(f"{source} is a classifier; `report` is for generators only")
         additions["results"] = _metrics(report)
     if appearance:
         additions["appearance"] = appearance
     if about is not None:
         additions["about_artists"] = describe_artists(about, config.get("artists", []))
-    # Written beside the target and renamed at the end: the old target may be the source.
-    target, partial = into / name, into / f".{name}.new"
-    shutil.rmtree(partial, ignore_errors=True)
-    _copy_halved(source, partial, additions)
     # A bundled checkpoint has its curves and stages inside, a run beside its generator.
     home = source if (source / CURVES).is_file() else source.parent
-    if source.name == "generator" or home == source:
-        for stage in _stages(home / KEPT, finished=source, num=num_stages):
-            _copy_halved(stage, partial / KEPT / stage.name)
     curves = home / CURVES
-    # The curves of a run of train_enlarger.py are not those of a GAN.
-    if curves.is_file() and "enlarger" not in config.get("training", {}):
-        lines = curves.read_text(encoding="utf-8").splitlines()
-        every = -(-len(lines) // MAX_CURVE_POINTS)
-        (partial / CURVES).write_text("\n".join(lines[::every]) + "\n", encoding="utf-8")
-    shutil.rmtree(target, ignore_errors=True)
-    return partial.rename(target)
+    with atomic_folder(into / name) as staging:  # the older bundle may be the source
+        _copy_halved(source, staging, additions)
+        if source.name == "generator" or home == source:
+            for stage in _stages(home / KEPT, finished=source, num=num_stages):
+                _copy_halved(stage, staging / KEPT / stage.name)
+        # The curves of a run of train_enlarger.py are not those of a GAN.
+        if curves.is_file() and "enlarger" not in config.get("training", {}):
+            lines = curves.read_text(encoding="utf-8").splitlines()
+            every = -(-len(lines) // MAX_CURVE_POINTS)
+            (staging / CURVES).write_text("\n".join(lines[::every]) + "\n", encoding="utf-8")
+    return into / name
 
 
 def _stages(kept: Path, finished: Path, num: int) -> list[Path]:
@@ -104,11 +111,11 @@ def _copy_halved(source: Path, target: Path, additions: Mapping[str, Any] | None
 
     Args:
         source: the checkpoint folder.
-        target: a new folder.
+        target: created with its parents.
         additions: keys added to `config.json`; with one that the model card of a generator shows,
             the card is written again.
     """
-    target.mkdir(parents=True)
+    target.mkdir(parents=True, exist_ok=True)
     for file in source.iterdir():
         if file.is_file() and file.name not in (checkpoint.WEIGHTS, *INDICES):
             shutil.copy(file, target)

@@ -191,21 +191,42 @@ def bundled_generators() -> list[Path]:
     return sorted(generators, key=rank)
 
 
+def locate_named(place: str | Path) -> tuple[Path, str]:
+    """Find a checkpoint, and the name of its run, of its own folder, or of its repository.
+
+    Args:
+        place: see `brushwork.checkpoint.locate`.
+
+    Returns:
+        The absolute path of the folder, and the name; a place such as "." or ".." has the name of
+        the folder that it stands for.
+
+    Raises:
+        BrushworkError: there is no such checkpoint.
+    """
+
+    def absolute(path: Path) -> Path:
+        # Links keep their names, unless ".." leads out of what a link points to.
+        return path.resolve() if ".." in path.parts else path.absolute()
+
+    folder = absolute(checkpoint.locate(place))
+    named = folder.parent if folder.name == "generator" else absolute(Path(place))
+    return folder, named.name or folder.name
+
+
 def _find_painter(place: str | Path) -> Painter:
-    folder = checkpoint.locate(place)
+    folder, name = locate_named(place)
     config = checkpoint.load_config(folder)
     if not is_generator(config):
         raise BrushworkError(f"{place} is not a generator; pass a classifier as `classifier`")
     config = _check_config(folder)
-    in_a_run = folder.name == "generator"
-    name = folder.parent.name if in_a_run else Path(place).name
-    home = folder.parent if in_a_run else folder
+    home = folder.parent if folder.name == "generator" else folder
     kept = sorted(file.parent for file in home.glob(f"{KEPT}/step-*/{checkpoint.CONFIG}"))
     stages = {_epochs(_check_config(stage)): stage for stage in kept}
     stages[_epochs(config)] = folder
     epochs = sorted(stages)
     return Painter(
-        name=name or folder.name,
+        name=name,
         stages=tuple(stages[epoch] for epoch in epochs),
         epochs=tuple(epochs),
         config=config,

@@ -17,8 +17,9 @@ from gradio.utils import LRUCache
 MAX_VISITORS = 500
 """Visitors whose state is kept; the least recently active one is dropped first."""
 
-KEEP_SECONDS = 900
-"""Time after which a visitor's files and state are deleted; the page promises 15 minutes."""
+KEEP_SECONDS, CHECK_SECONDS = 840, 30
+"""Age from which a visitor's files and state are deleted, and the time from one check of the files
+to the next. The page promises 15 minutes."""
 
 # Gradio reads these when it creates a page's queue.
 os.environ["GRADIO_ANALYTICS_MAX_EVENTS"] = "1"

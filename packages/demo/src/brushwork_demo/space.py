@@ -18,9 +18,9 @@ from packaging.utils import canonicalize_name
 
 from brushwork import checkpoint
 from brushwork.errors import BrushworkError
-from brushwork.files import write_text
+from brushwork.files import replace_content, write_text
 from brushwork_demo.bundle import INDICES, bundle, copy_index
-from brushwork_demo.models import BUNDLED
+from brushwork_demo.models import BUNDLED, find_models, locate_named
 
 PACKAGE = Path(__file__).parent
 PYTHON_VERSION = "3.12.12"
@@ -114,25 +114,26 @@ def export(
         The files in the folder, relative to it.
 
     Raises:
-        BrushworkError: the folder contains other files, or a checkpoint is missing.
+        BrushworkError: the folder contains other files, or a checkpoint is missing or of the wrong
+            kind.
     """
     folder = Path(folder)
     if folder.exists() and (not folder.is_dir() or _has_other_files(folder)):
         raise BrushworkError(f"{folder} is not an exported Space; pass a new or empty folder")
+    find_models(generators, classifier)  # it raises an error if one of them cannot be used
     try:
-        shutil.rmtree(folder / "src", ignore_errors=True)
-        (folder / "src").mkdir(parents=True)
-        write_text(folder / "app.py", APP)
-        leave_out = shutil.ignore_patterns("__pycache__", "checkpoints")
-        for package in (Path(checkpoint.__file__).parent, PACKAGE):
-            shutil.copytree(package, folder / "src" / package.name, ignore=leave_out)
-        checkpoints = folder / "src" / PACKAGE.name / BUNDLED.name
-        _copy_checkpoints(checkpoints, generators, classifier)
-        with_torch = any(checkpoints.rglob(checkpoint.WEIGHTS))
-        requirements = "\n".join(pinned_requirements(with_torch))
-        write_text(folder / "requirements.txt", f"{requirements}\n")
-        cards = sorted(checkpoints.glob(f"*/{checkpoint.CARD}"))
-        write_text(folder / "README.md", readme(cards))
+        with replace_content(folder) as new:  # a checkpoint may be in the older export
+            write_text(new / "app.py", APP)
+            leave_out = shutil.ignore_patterns("__pycache__", "checkpoints")
+            for package in (Path(checkpoint.__file__).parent, PACKAGE):
+                shutil.copytree(package, new / "src" / package.name, ignore=leave_out)
+            checkpoints = new / "src" / PACKAGE.name / BUNDLED.name
+            _copy_checkpoints(checkpoints, generators, classifier)
+            with_torch = any(checkpoints.rglob(checkpoint.WEIGHTS))
+            requirements = "\n".join(pinned_requirements(with_torch))
+            write_text(new / "requirements.txt", f"{requirements}\n")
+            cards = sorted(checkpoints.glob(f"*/{checkpoint.CARD}"))
+            write_text(new / "README.md", readme(cards))
     except OSError as error:
         raise BrushworkError(f"cannot write {folder} ({error}); pass another folder") from error
     return sorted(f.relative_to(folder) for f in folder.rglob("*") if f.is_file())
@@ -150,15 +151,14 @@ def _has_other_files(folder: Path) -> bool:
 
 def _copy_checkpoints(target: Path, generators: Sequence[str], classifier: str | None) -> None:
     """Bundle the given checkpoints; copy the bundled ones of a kind that is not given."""
-    for file in BUNDLED.glob(f"*/{checkpoint.CONFIG}"):
-        paints = checkpoint.is_generator(checkpoint.load_config(file.parent))
-        if not (generators if paints else classifier):
-            shutil.copytree(file.parent, target / file.parent.name)
-    chosen = [*generators, *([classifier] if classifier else [])]
+    for name, folder in checkpoint.bundled_checkpoints().items():
+        paints = checkpoint.is_generator(checkpoint.load_config(folder))
+        if not generators if paints else classifier is None:
+            shutil.copytree(folder, target / name)
+    chosen = [*generators, *([] if classifier is None else [classifier])]
     for number, place in enumerate(chosen):
-        folder = checkpoint.locate(place)
-        stem = folder.parent.name if folder.name == "generator" else Path(place).name
-        name = "".join(c if c.isascii() and c.isalnum() else "-" for c in stem.lower())
+        _, name = locate_named(place)
+        name = "".join(c if c.isascii() and c.isalnum() else "-" for c in name.lower())
         if (target / name).exists():
             name = f"{name}-{number}"
         bundle(place, name, into=target)

@@ -21,7 +21,7 @@ from brushwork import checkpoint
 from brushwork.data.aspects import height_and_width
 from brushwork.errors import BrushworkError, install
 from brushwork.export import Precision, export
-from brushwork.files import cache_folder, write_json, write_text
+from brushwork.files import cache_folder, replace_content, write_json, write_text
 from brushwork.gan.save import names_of
 from brushwork_demo.models import find_models
 
@@ -83,28 +83,26 @@ def export_static(
     models = find_models(generators, classifier)
     engine = find_engine()
     try:
-        for old in ("ort", "models"):
-            shutil.rmtree(folder / old, ignore_errors=True)
-        folder.mkdir(parents=True, exist_ok=True)
-        for file in PAGE.iterdir():
-            shutil.copy(file, folder)
-        _unpack_engine(engine, folder / "ort")
-        described: dict[str, Any] = {"page": "brushwork", "generators": [], "classifier": None}
-        for name, painter in models.painters.items():
-            place = _slug(name, taken={g["folder"] for g in described["generators"]})
-            config = _export_model(painter.stages[-1], folder / place, precision)
-            described["generators"].append(
-                _describe_generator(name, models.titles[name], place, config)
-            )
-        if models.classifier:
-            config = _export_model(models.classifier, folder / "models/classifier", precision)
-            described["classifier"] = _describe_classifier("models/classifier", config)
-        write_json(folder / "models.json", described)
-        write_text(
-            folder / "README.md", _readme(sorted(folder.glob(f"models/*/{checkpoint.CARD}")))
-        )
-        worker = folder / "service-worker.js"
-        write_text(worker, worker.read_text(encoding="utf-8").replace("VERSION", _digest(folder)))
+        with replace_content(folder) as new:  # a checkpoint may be in the older export
+            for file in PAGE.iterdir():
+                shutil.copy(file, new)
+            _unpack_engine(engine, new / "ort")
+            described: dict[str, Any] = {"page": "brushwork", "generators": [], "classifier": None}
+            for name, painter in models.painters.items():
+                place = _slug(name, taken={g["folder"] for g in described["generators"]})
+                config = _export_model(painter.stages[-1], new / place, precision)
+                described["generators"].append(
+                    _describe_generator(name, models.titles[name], place, config)
+                )
+            if models.classifier:
+                config = _export_model(models.classifier, new / "models/classifier", precision)
+                described["classifier"] = _describe_classifier("models/classifier", config)
+            write_json(new / "models.json", described)
+            cards = sorted(new.glob(f"models/*/{checkpoint.CARD}"))
+            write_text(new / "README.md", _readme(cards))
+            worker = new / "service-worker.js"
+            text = worker.read_text(encoding="utf-8").replace("VERSION", _digest(new))
+            write_text(worker, text)
     except OSError as error:
         raise BrushworkError(f"cannot write {folder} ({error}); pass another folder") from error
     return sorted(f.relative_to(folder) for f in folder.rglob("*") if f.is_file())

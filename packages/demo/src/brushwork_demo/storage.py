@@ -11,8 +11,9 @@ from threading import Lock, Thread
 
 import gradio as gr
 from gradio.route_utils import API_PREFIX
-from gradio.utils import get_upload_folder
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from brushwork_demo.uploads import is_upload
 
 MAX_BYTES = 2_000_000_000
 """Size of all files: uploads, generated pictures, videos."""
@@ -108,9 +109,7 @@ class UploadLimit:
             return
         if isinstance(files, list):
             visitor = (scope.get("client") or ("", 0))[0]
-            folder = Path(get_upload_folder()).resolve()
-            inside = [str(f) for f in files if Path(str(f)).resolve().is_relative_to(folder)]
-            self.storage.uploaded(visitor, inside)
+            self.storage.uploaded(visitor, filter(is_upload, map(str, files)))
 
 
 def _sizes(files: Iterable[str]) -> dict[str, int]:

@@ -5,9 +5,11 @@ opens any format that Pillow knows, at any size.
 """
 
 import io
+import os
 from pathlib import Path
 from typing import Any
 
+from gradio.utils import get_upload_folder
 from PIL import Image
 
 from brushwork.data.decode import Limits, Rejected, to_jpeg
@@ -38,6 +40,7 @@ def read_upload(value: Any, side: int = SIDE) -> bytes | None:
     """
     if value is None:
         return None
+    require_uploads(value)
     path = value.get("path") if isinstance(value, dict) else None
     if not isinstance(path, str):
         raise BrushworkError("no picture was sent; upload one")
@@ -77,24 +80,41 @@ def is_usable(file: Path) -> bool:
     return True
 
 
-def refuse_addresses(value: Any) -> None:
-    """Accept uploaded files only.
+def is_upload(path: str) -> bool:
+    """Return whether a path is that of a file in the folder of uploads and results.
+
+    A link from there to a file elsewhere is not.
+    """
+    try:
+        file = Path(os.path.realpath(path))
+    except ValueError:  # it contains a null character
+        return False
+    return file.is_relative_to(os.path.realpath(get_upload_folder())) and file.is_file()
+
+
+def require_uploads(value: Any) -> None:
+    """Accept uploaded files only, wherever they are in a value that a visitor sends.
 
     Gradio would download any address that a visitor sends instead of a file, and unpack any
-    `data:` address into a file that it never deletes.
+    `data:` address into a file that it never deletes. It accepts any path of a file that is sent
+    without the key `meta`.
 
     Raises:
-        BrushworkError: there is an address instead of a file.
+        BrushworkError: there is an address instead of a file, or a file that was not uploaded. The
+            message is the same if there is no such file, because visitors must not find out which
+            files the machine has.
     """
     if isinstance(value, list):
         for part in value:
-            refuse_addresses(part)
+            require_uploads(part)
     elif isinstance(value, dict):
-        path = str(value.get("path", ""))
+        path = value.get("path")
         url = str(value.get("url", ""))
-        if "://" in path or url.startswith("data:"):
+        if "://" in str(path) or url.startswith("data:"):
             raise BrushworkError(
                 "this page does not download pictures from addresses; upload the picture itself"
             )
+        if isinstance(path, str) and not is_upload(path):
+            raise BrushworkError("this picture is not among the uploaded ones; upload it again")
         for part in value.values():
-            refuse_addresses(part)
+            require_uploads(part)
