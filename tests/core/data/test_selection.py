@@ -167,9 +167,7 @@ def test_a_classifier_knows_artists_in_both_splits_with_enough_to_train_on():
         ("artists with paintings in both splits", 31),
         ("`min_paintings` 5", 20),
     ]
-    with pytest.raises(
-        BrushworkError, match=r"only A has .*lower `min_paintings` \(2 keeps 3"
-    ):
+    with pytest.raises(BrushworkError, match=r"only A has .*lower `min_paintings` \(2 keeps 3"):
         identifiable(table, 6)
     alone = pd.concat([of("A", 9, 1), of("C", 9, 0)]).reset_index(drop=True)
     with pytest.raises(BrushworkError, match="needs two artists: select more artists"):
