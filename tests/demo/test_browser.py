@@ -221,6 +221,38 @@ def test_favourites_stay_in_the_browser_and_become_a_sheet(page, tmp_path):
         assert sheet.format == "JPEG" and sheet.size == (272, 272)
 
 
+KEPT_ARE = """kept => {
+  window.brushworkKept = kept;
+  dispatchEvent(new Event('brushwork:kept'));
+}"""
+
+
+def test_kept_pictures_that_the_page_cannot_paint_are_left_out_of_strip_and_sheet(page, tmp_path):
+    kept = page.evaluate("window.brushworkKept")
+    valid = "painter=meadows&seed=77"
+    page.evaluate(KEPT_ARE, ["painter=meadows&seed=1&stage=9", "painter=none&seed=1", valid])
+    page.wait_for_selector("#message:has-text('Some kept pictures are left out: Stage 9 is not')")
+    shown = page.locator("#kept button").evaluate_all("all => all.map((one) => one.dataset.recipe)")
+    assert shown == [valid] and page.locator("#kept img[src^=data]").count() == 1
+    with page.expect_download() as download:
+        page.locator("#sheet").click()
+    download.value.save_as(tmp_path / "sheet.jpeg")
+    with Image.open(tmp_path / "sheet.jpeg") as sheet:
+        assert sheet.size == (272, 272)
+    page.evaluate(KEPT_ARE, kept)
+    page.wait_for_selector(f"#kept button[data-recipe='{valid}']", state="detached")
+
+
+def test_each_kept_picture_is_shown_after_many_others(page):
+    """The page remembers 400 pictures."""
+    kept = page.evaluate("window.brushworkKept")
+    page.evaluate(KEPT_ARE, [f"painter=meadows&seed={n}" for n in range(1000, 1410)])
+    page.wait_for_function("document.querySelectorAll('#kept button').length == 410")
+    assert page.locator("#kept img:not([src^=data])").count() == 0
+    page.evaluate(KEPT_ARE, kept)
+    page.wait_for_function("document.querySelectorAll('#kept button').length == 1")
+
+
 def test_a_picture_can_be_saved(page, tmp_path):
     with page.expect_download() as download:
         page.locator("#save").click()

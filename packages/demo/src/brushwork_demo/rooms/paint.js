@@ -18,12 +18,13 @@ const recipeOf = (text) => {
 };
 const randomSeed = () => String(Math.floor(Math.random() * 1e6));
 
-const seen = new Map(); // query -> {src, alt, which}
+const seen = new Map(); // query -> {src, alt, which}, or the promise of it
 for (const name in painters) seen.set(query(opening(name)), props.covers[name]);
 let current = opening(props.painters[0].name);
 let shown = current; // the recipe of the large picture
 let mixing = null;
 const used = new Map(); // variations already shown of each picture
+window.brushworkKept ||= [];
 
 // Asking the server.
 
@@ -31,34 +32,36 @@ function say(text) {
   $("#message").textContent = text;
 }
 
-const coming = new Map(); // query -> promise; the large picture and the strip want the same one
-
 async function call(name, value) {
-  try {
-    const answer = await server[name](value);
-    if (answer) return answer; // Gradio returns nothing if it cannot reach the server
-  } catch {}
-  return {error: "The server does not answer or is busy. Try again in a moment."};
+  const answer = await server[name](value).catch(() => {});
+  if (answer) return answer; // Gradio returns nothing if it cannot reach the server
+  throw new Error("The server does not answer or is busy. Try again in a moment.");
 }
 
-async function load(recipes) {
+async function load(recipes, before) {
+  await before?.catch(() => {});
   const answer = await call("show", recipes);
-  recipes.forEach((recipe) => coming.delete(query(recipe)));
-  if (answer.error) throw new Error(answer.error);
-  recipes.forEach((recipe, n) => seen.set(query(recipe), answer[n]));
+  if (!answer.error) return answer;
+  if (recipes.length == 1) throw new Error(answer.error);
+  // One wrong recipe must not take the others with it.
+  return recipes.map(async (recipe) => (await load([recipe]))[0]);
 }
 
-async function ask(recipes) {
-  const missing = recipes.filter((one) => !seen.has(query(one)) && !coming.has(query(one)));
-  for (let i = 0; i < missing.length; i += 16) {
+// The promises of the pictures; 16 at a time are painted.
+function ask(recipes) {
+  const missing = recipes.filter((one) => !seen.has(query(one)));
+  for (let i = 0, loading; i < missing.length; i += 16) {
     const part = missing.slice(i, i + 16);
-    const loading = load(part);
-    part.forEach((recipe) => coming.set(query(recipe), loading));
-    await loading;
+    loading = load(part, loading);
+    part.map(query).forEach((text, n) => {
+      const picture = loading.then((answer) => answer[n]);
+      picture.catch(() => seen.delete(text));
+      seen.set(text, picture);
+    });
   }
-  await Promise.all(recipes.map((recipe) => coming.get(query(recipe))));
+  const pictures = recipes.map((recipe) => seen.get(query(recipe)));
   while (seen.size > 400) seen.delete(seen.keys().next().value);
-  return recipes.map((recipe) => seen.get(query(recipe)));
+  return pictures;
 }
 
 async function working(task) {
@@ -91,7 +94,7 @@ async function draw(recipe) {
     for (next = recipe; next; ) {
       const wanted = next;
       next = null;
-      const [picture] = await ask([wanted]);
+      const picture = await ask([wanted])[0];
       shown = wanted;
       $("#picture").src = picture.src;
       $("#picture").alt = picture.alt;
@@ -202,19 +205,21 @@ addEventListener("brushwork:room", (event) => {
 // The strips: one stop for the keyboard each, arrow keys inside.
 
 async function add(recipes) {
-  const shown = [...$("#strip").children].map((one) => one.dataset.recipe);
-  const fresh = recipes.filter((recipe) => !shown.includes(query(recipe)));
+  const strip = $("#strip");
+  const isNew = (recipe) => ![...strip.children].some((one) => one.dataset.recipe == query(recipe));
+  const fresh = recipes.filter(isNew);
   if (!fresh.length) return mark();
   await working(async () => {
-    await ask(fresh);
-    $("#strip").append(...fresh.map((recipe) => thumbnail(query(recipe))));
-    while ($("#strip").children.length > MOST_IN_STRIP) $("#strip").firstChild.remove();
+    const pictures = await Promise.all(ask(fresh));
+    fresh.forEach((recipe, n) => { // another call may have added it meanwhile
+      if (isNew(recipe)) strip.append(thumbnail(query(recipe), pictures[n]));
+    });
+    while (strip.children.length > MOST_IN_STRIP) strip.firstChild.remove();
     mark();
   });
 }
 
-function thumbnail(text) {
-  const {src, alt} = seen.get(text) || {src: "", alt: ""};
+function thumbnail(text, {src, alt}) {
   const button = document.createElement("button");
   const image = new Image(96, 96);
   Object.assign(image, {src, alt});
@@ -238,7 +243,7 @@ function mark() {
     if (stop) strip.scrollTo({left: stop.offsetLeft - strip.clientWidth / 2 + 48});
     if (strip.children.length) (stop || strip.firstChild).tabIndex = 0;
   }
-  const kept = (window.brushworkKept || []).includes(text);
+  const kept = window.brushworkKept.includes(text);
   $("#keep").setAttribute("aria-pressed", kept);
   $("#keep").textContent = kept ? "♥ Kept" : "♡ Keep";
 }
@@ -276,14 +281,19 @@ arrows($(".cards"), (card) => {
 });
 
 async function fillShelf() {
-  const kept = window.brushworkKept || [];
+  const kept = window.brushworkKept;
   const known = kept.filter((text) => painters[recipeOf(text).painter]);
-  await working(async () => {
-    await ask(known.map(recipeOf));
-    $("#kept").replaceChildren(...known.map(thumbnail));
-    $("#shelf").hidden = !known.length;
-  });
+  const answers = await Promise.allSettled(ask(known.map(recipeOf)));
+  if (kept != window.brushworkKept) return; // a later call fills it
+  const thumbnails = known.flatMap((text, n) =>
+    answers[n].value ? [thumbnail(text, answers[n].value)] : []);
+  $("#kept").replaceChildren(...thumbnails);
+  $("#shelf").hidden = !thumbnails.length;
   mark();
+  if (thumbnails.length == kept.length || $("#message").textContent) return;
+  const refused = answers.find((one) => one.reason);
+  say("Some kept pictures are left out: "
+    + (refused ? refused.reason.message : "this page does not have their painter."));
 }
 addEventListener("brushwork:kept", fillShelf);
 
@@ -365,8 +375,10 @@ function download(answer, name) {
   link.click();
 }
 click("#save", () => working(async () => download(await call("save", current), "brushwork.png")));
-click("#sheet", () => working(async () =>
-  download(await call("sheet", window.brushworkKept.map(recipeOf)), "brushwork-sheet.jpeg")));
+click("#sheet", () => working(async () => {
+  const recipes = [...$("#kept").children].map((one) => recipeOf(one.dataset.recipe));
+  download(await call("sheet", recipes), "brushwork-sheet.jpeg");
+}));
 
 // The pad and the sliders: the picture follows; the address changes when the hand stops.
 
