@@ -2,7 +2,7 @@
 // Gradio passes: element, trigger, props, server.
 
 const $ = (selector) => element.querySelector(selector);
-const painters = Object.fromEntries(props.painters.map((one) => [one.name, one]));
+const painters = {__proto__: null, ...Object.fromEntries(props.painters.map((one) => [one.name, one]))};
 const FIELDS = ["painter", "seed", "truncation", "stage", "label"];
 const MOST_IN_STRIP = 60;
 const PLACE = /@(-?\d(?:\.\d+)?),(-?\d(?:\.\d+)?)$/; // of the pad, at the end of a latent
@@ -78,32 +78,30 @@ async function working(task) {
 
 // The large picture. While one is painted, only the latest of the later ones is remembered.
 
-let busy = false;
 let next = null;
+let painting = null; // a promise until no picture is wanted any more
 
-async function draw(recipe) {
+function draw(recipe) {
   if (query(recipe) != query(current)) trigger("moved");
-  current = recipe;
+  current = next = recipe;
   describe();
-  if (busy) {
-    next = recipe;
-    return;
-  }
-  busy = true;
-  await working(async () => {
-    for (next = recipe; next; ) {
-      const wanted = next;
-      next = null;
+  painting ||= paintNext();
+}
+
+async function paintNext() {
+  while (next) {
+    const wanted = next;
+    next = null;
+    await working(async () => {
       const picture = await ask([wanted])[0];
       shown = wanted;
       $("#picture").src = picture.src;
       $("#picture").alt = picture.alt;
       $("#which").textContent = picture.which;
       entitle();
-    }
-  });
-  busy = false;
-  next = null;
+    });
+  }
+  painting = null;
   if (query(shown) != query(current)) { // an error: the picture stays, and so does its recipe
     const failed = location.search == "?" + query(current);
     current = shown;
@@ -156,9 +154,10 @@ function entitle() {
 
 const room = () => new URLSearchParams(location.search).get("room") || "paint";
 
-function remember() {
+async function remember() {
   const address = "?" + query(current);
-  if (location.search == address) return;
+  await painting; // a picture that is refused has no place in the history
+  if (address != "?" + query(current) || room() != "paint" || location.search == address) return;
   history.pushState({depth: depth() + 1}, "", address);
   $("#back").disabled = !depth();
 }
@@ -166,7 +165,7 @@ function remember() {
 const depth = () => history.state?.depth || 0;
 
 function open(recipe) {
-  say("");
+  setMixing(null);
   draw(recipe); // from now on it is the current one
   remember();
   add([recipe]);
@@ -276,7 +275,6 @@ for (const strip of [$("#strip"), $("#kept")]) {
 }
 arrows($(".cards"), (card) => {
   if (card.dataset.painter == current.painter) return;
-  setMixing(null);
   open(opening(card.dataset.painter));
 });
 
@@ -307,6 +305,7 @@ click("#keep", () => trigger("keep"));
 click("#like", async () => {
   const first = used.get(query(current)) || 0;
   used.set(query(current), first + 6);
+  setMixing(null);
   say("Six variations are in the strip.");
   const base = current;
   const stem = base.seed.replace(/(@[^,]*,-?\d)$/, "$1.0"); // or the variation would be read as a fraction
@@ -340,6 +339,7 @@ click("#stroll", async () => {
   const end = randomSeed();
   const steps = Array.from({length: 8}, (_, n) =>
     n == 7 ? {...current, seed: end} : {...current, seed: `(${current.seed}~${end}*${(n + 1) / 8})`});
+  setMixing(null);
   say("A walk to another picture.");
   await add(steps);
   if (!still) {
