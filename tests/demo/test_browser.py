@@ -144,6 +144,17 @@ def test_two_pictures_are_mixed(page):
     )
 
 
+def test_another_picture_ends_mixing(page):
+    page.locator("#mix").click()
+    shown = picture(page)
+    page.locator("#another").click()
+    shown = changed(page, shown)
+    assert page.locator("#mix").get_attribute("aria-pressed") == "false"
+    page.locator("#strip button").nth(1).click()
+    changed(page, shown)
+    assert page.locator("#seed").input_value() == "5", "it is opened, not mixed"
+
+
 def test_a_walk_ends_at_a_new_picture(page):
     before = page.locator("#strip button").count()
     page.locator("#stroll").click()
@@ -221,6 +232,38 @@ def test_favourites_stay_in_the_browser_and_become_a_sheet(page, tmp_path):
         assert sheet.format == "JPEG" and sheet.size == (272, 272)
 
 
+KEPT_ARE = """kept => {
+  window.brushworkKept = kept;
+  dispatchEvent(new Event('brushwork:kept'));
+}"""
+
+
+def test_kept_pictures_that_the_page_cannot_paint_are_left_out_of_strip_and_sheet(page, tmp_path):
+    kept = page.evaluate("window.brushworkKept")
+    valid = "painter=meadows&seed=77"
+    page.evaluate(KEPT_ARE, ["painter=meadows&seed=1&stage=9", "painter=none&seed=1", valid])
+    page.wait_for_selector("#message:has-text('Some kept pictures are left out: Stage 9 is not')")
+    shown = page.locator("#kept button").evaluate_all("all => all.map((one) => one.dataset.recipe)")
+    assert shown == [valid] and page.locator("#kept img[src^=data]").count() == 1
+    with page.expect_download() as download:
+        page.locator("#sheet").click()
+    download.value.save_as(tmp_path / "sheet.jpeg")
+    with Image.open(tmp_path / "sheet.jpeg") as sheet:
+        assert sheet.size == (272, 272)
+    page.evaluate(KEPT_ARE, kept)
+    page.wait_for_selector(f"#kept button[data-recipe='{valid}']", state="detached")
+
+
+def test_each_kept_picture_is_shown_after_many_others(page):
+    """The page remembers 400 pictures."""
+    kept = page.evaluate("window.brushworkKept")
+    page.evaluate(KEPT_ARE, [f"painter=meadows&seed={n}" for n in range(1000, 1410)])
+    page.wait_for_function("document.querySelectorAll('#kept button').length == 410")
+    assert page.locator("#kept img:not([src^=data])").count() == 0
+    page.evaluate(KEPT_ARE, kept)
+    page.wait_for_function("document.querySelectorAll('#kept button').length == 1")
+
+
 def test_a_picture_can_be_saved(page, tmp_path):
     with page.expect_download() as download:
         page.locator("#save").click()
@@ -241,14 +284,27 @@ def test_cards_choose_the_painter(page):
 def test_a_wrong_link_says_so_and_leaves_the_page_usable(page):
     page.locator("details").evaluate("(one) => one.open = true")
     page.locator("#seed").fill("no number")
-    shown, seed = picture(page), page.url
+    shown, seed, entries = picture(page), page.url, page.evaluate("history.length")
     page.locator("#seed").press("Enter")
     page.wait_for_selector("#message:has-text('cannot be read')")
     page.wait_for_function("was => location.href == was", arg=seed)
     assert page.locator("#seed").input_value() in seed, "the old picture stays, with its recipe"
+    assert page.evaluate("history.length") == entries
     page.locator("#another").click()
     changed(page, shown)
     assert page.locator("#message").inner_text() == ""
+
+
+def test_a_link_of_an_unknown_painter_says_so(page):
+    shown, link = picture(page), page.url
+    page.evaluate(
+        "history.pushState(null, '', '?painter=constructor'); history.pushState(null, '')"
+    )
+    page.go_back()
+    page.wait_for_selector("#message:has-text('This link names a painter that this page does not')")
+    page.evaluate("link => history.replaceState(history.state, '', link)", link)
+    page.locator("#another").click()
+    changed(page, shown)
 
 
 def test_a_walk_around_the_picture_is_shown_as_a_video(page):
@@ -540,3 +596,10 @@ def test_rooms_are_in_the_address_and_in_the_history(page, server):
     page.wait_for_selector("[role=tab][aria-selected=true]:has-text('About')")
     page.go_back()
     page.wait_for_selector("[role=tab][aria-selected=true]:has-text('Paint')")
+    open_tab(page, "Quiz")
+    open_tab(page, "Paint")
+    page.wait_for_function("location.search.includes('painter=meadows')")
+    page.reload()
+    page.wait_for_selector("#strip button")
+    page.wait_for_timeout(300)
+    assert page.locator("#strip button").count() == 1, "the picture of the address is the first one"

@@ -1,5 +1,7 @@
+import asyncio
 import random
 from dataclasses import replace
+from types import SimpleNamespace
 
 import gradio as gr
 import numpy as np
@@ -51,6 +53,24 @@ def test_ten_rounds_end_with_a_score_and_begin_again(models, first):
     assert "I found 8 of 10 generated paintings. 🟩🟩🟩🟩🟥🟩🟩🟥🟩🟩" in page
     again = quiz.deal(models, over, random.Random(0))
     assert (again.round, again.right) == (1, 0)
+
+
+def test_a_deleted_game_is_reported_with_a_button_for_a_new_one(models, first):
+    async def functions():  # Gradio creates locks, which need a running event loop
+        with gr.Blocks(analytics_enabled=False) as page:
+            quiz.room(models)
+        return {function.name: function.fn for function in page.fns.values()}
+
+    functions = asyncio.run(functions())
+    start, guess = functions["start"], functions["guess"]
+    _, unfinished, _ = start(quiz.Game(), False)
+    for deleted in (start(quiz.Game(), unfinished), guess(quiz.Game(), None)):
+        assert "Yours is deleted, with its score." in deleted[2]
+        assert 'class="go">New game' in deleted[2]
+        assert "Round 1 of 10" in start(*deleted[:2])[2]
+    last = replace(first, answers=(True,) * 9)
+    _, unfinished, _ = guess(last, SimpleNamespace(index="0"))
+    assert "Round 1 of 10" in start(quiz.Game(), unfinished)[2], "nothing of it was lost"
 
 
 def test_real_pictures_come_from_the_folder_of_the_genre(run_folder, tmp_path):

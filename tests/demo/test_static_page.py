@@ -291,6 +291,23 @@ def test_a_file_a_paste_and_the_camera_are_identified(page, tmp_path):
 
 
 @needs_chromium
+def test_a_file_is_identified_again_and_a_dropped_text_loses_no_answer(page):
+    for _ in range(2):
+        before = page.locator("#given").get_attribute("src")
+        with page.expect_file_chooser() as chooser:
+            page.locator("#drop").click()
+        assert page.locator("#file").input_value() == ""
+        chooser.value.set_files(sorted(EXAMPLES.glob("*.jpg"))[0])
+        page.wait_for_function("was => document.querySelector('#given').src !== was", arg=before)
+        page.evaluate("""() => {
+            const dataTransfer = new DataTransfer();
+            dataTransfer.setData('text/plain', 'a painting');
+            document.querySelector('#drop').dispatchEvent(new DragEvent('drop', {dataTransfer}));
+        }""")
+        page.wait_for_selector("#answer[data-done]")
+
+
+@needs_chromium
 def test_a_loaded_page_works_without_its_server_and_then_with_threads(page, server):
     page.wait_for_selector("body[data-offline]", state="attached")
     page.context.set_offline(True)

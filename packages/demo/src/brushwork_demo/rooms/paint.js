@@ -2,7 +2,7 @@
 // Gradio passes: element, trigger, props, server.
 
 const $ = (selector) => element.querySelector(selector);
-const painters = Object.fromEntries(props.painters.map((one) => [one.name, one]));
+const painters = {__proto__: null, ...Object.fromEntries(props.painters.map((one) => [one.name, one]))};
 const FIELDS = ["painter", "seed", "truncation", "stage", "label"];
 const MOST_IN_STRIP = 60;
 const PLACE = /@(-?\d(?:\.\d+)?),(-?\d(?:\.\d+)?)$/; // of the pad, at the end of a latent
@@ -18,12 +18,13 @@ const recipeOf = (text) => {
 };
 const randomSeed = () => String(Math.floor(Math.random() * 1e6));
 
-const seen = new Map(); // query -> {src, alt, which}
+const seen = new Map(); // query -> {src, alt, which}, or the promise of it
 for (const name in painters) seen.set(query(opening(name)), props.covers[name]);
 let current = opening(props.painters[0].name);
 let shown = current; // the recipe of the large picture
 let mixing = null;
 const used = new Map(); // variations already shown of each picture
+window.brushworkKept ||= [];
 
 // Asking the server.
 
@@ -31,34 +32,36 @@ function say(text) {
   $("#message").textContent = text;
 }
 
-const coming = new Map(); // query -> promise; the large picture and the strip want the same one
-
 async function call(name, value) {
-  try {
-    const answer = await server[name](value);
-    if (answer) return answer; // Gradio returns nothing if it cannot reach the server
-  } catch {}
-  return {error: "The server does not answer or is busy. Try again in a moment."};
+  const answer = await server[name](value).catch(() => {});
+  if (answer) return answer; // Gradio returns nothing if it cannot reach the server
+  throw new Error("The server does not answer or is busy. Try again in a moment.");
 }
 
-async function load(recipes) {
+async function load(recipes, before) {
+  await before?.catch(() => {});
   const answer = await call("show", recipes);
-  recipes.forEach((recipe) => coming.delete(query(recipe)));
-  if (answer.error) throw new Error(answer.error);
-  recipes.forEach((recipe, n) => seen.set(query(recipe), answer[n]));
+  if (!answer.error) return answer;
+  if (recipes.length == 1) throw new Error(answer.error);
+  // One wrong recipe must not take the others with it.
+  return recipes.map(async (recipe) => (await load([recipe]))[0]);
 }
 
-async function ask(recipes) {
-  const missing = recipes.filter((one) => !seen.has(query(one)) && !coming.has(query(one)));
-  for (let i = 0; i < missing.length; i += 16) {
+// The promises of the pictures; 16 at a time are painted.
+function ask(recipes) {
+  const missing = recipes.filter((one) => !seen.has(query(one)));
+  for (let i = 0, loading; i < missing.length; i += 16) {
     const part = missing.slice(i, i + 16);
-    const loading = load(part);
-    part.forEach((recipe) => coming.set(query(recipe), loading));
-    await loading;
+    loading = load(part, loading);
+    part.map(query).forEach((text, n) => {
+      const picture = loading.then((answer) => answer[n]);
+      picture.catch(() => seen.delete(text));
+      seen.set(text, picture);
+    });
   }
-  await Promise.all(recipes.map((recipe) => coming.get(query(recipe))));
+  const pictures = recipes.map((recipe) => seen.get(query(recipe)));
   while (seen.size > 400) seen.delete(seen.keys().next().value);
-  return recipes.map((recipe) => seen.get(query(recipe)));
+  return pictures;
 }
 
 async function working(task) {
@@ -75,32 +78,30 @@ async function working(task) {
 
 // The large picture. While one is painted, only the latest of the later ones is remembered.
 
-let busy = false;
 let next = null;
+let painting = null; // a promise until no picture is wanted any more
 
-async function draw(recipe) {
+function draw(recipe) {
   if (query(recipe) != query(current)) trigger("moved");
-  current = recipe;
+  current = next = recipe;
   describe();
-  if (busy) {
-    next = recipe;
-    return;
-  }
-  busy = true;
-  await working(async () => {
-    for (next = recipe; next; ) {
-      const wanted = next;
-      next = null;
-      const [picture] = await ask([wanted]);
+  painting ||= paintNext();
+}
+
+async function paintNext() {
+  while (next) {
+    const wanted = next;
+    next = null;
+    await working(async () => {
+      const picture = await ask([wanted])[0];
       shown = wanted;
       $("#picture").src = picture.src;
       $("#picture").alt = picture.alt;
       $("#which").textContent = picture.which;
       entitle();
-    }
-  });
-  busy = false;
-  next = null;
+    });
+  }
+  painting = null;
   if (query(shown) != query(current)) { // an error: the picture stays, and so does its recipe
     const failed = location.search == "?" + query(current);
     current = shown;
@@ -153,9 +154,10 @@ function entitle() {
 
 const room = () => new URLSearchParams(location.search).get("room") || "paint";
 
-function remember() {
+async function remember() {
   const address = "?" + query(current);
-  if (location.search == address) return;
+  await painting; // a picture that is refused has no place in the history
+  if (address != "?" + query(current) || room() != "paint" || location.search == address) return;
   history.pushState({depth: depth() + 1}, "", address);
   $("#back").disabled = !depth();
 }
@@ -163,7 +165,7 @@ function remember() {
 const depth = () => history.state?.depth || 0;
 
 function open(recipe) {
-  say("");
+  setMixing(null);
   draw(recipe); // from now on it is the current one
   remember();
   add([recipe]);
@@ -202,19 +204,21 @@ addEventListener("brushwork:room", (event) => {
 // The strips: one stop for the keyboard each, arrow keys inside.
 
 async function add(recipes) {
-  const shown = [...$("#strip").children].map((one) => one.dataset.recipe);
-  const fresh = recipes.filter((recipe) => !shown.includes(query(recipe)));
+  const strip = $("#strip");
+  const isNew = (recipe) => ![...strip.children].some((one) => one.dataset.recipe == query(recipe));
+  const fresh = recipes.filter(isNew);
   if (!fresh.length) return mark();
   await working(async () => {
-    await ask(fresh);
-    $("#strip").append(...fresh.map((recipe) => thumbnail(query(recipe))));
-    while ($("#strip").children.length > MOST_IN_STRIP) $("#strip").firstChild.remove();
+    const pictures = await Promise.all(ask(fresh));
+    fresh.forEach((recipe, n) => { // another call may have added it meanwhile
+      if (isNew(recipe)) strip.append(thumbnail(query(recipe), pictures[n]));
+    });
+    while (strip.children.length > MOST_IN_STRIP) strip.firstChild.remove();
     mark();
   });
 }
 
-function thumbnail(text) {
-  const {src, alt} = seen.get(text) || {src: "", alt: ""};
+function thumbnail(text, {src, alt}) {
   const button = document.createElement("button");
   const image = new Image(96, 96);
   Object.assign(image, {src, alt});
@@ -238,7 +242,7 @@ function mark() {
     if (stop) strip.scrollTo({left: stop.offsetLeft - strip.clientWidth / 2 + 48});
     if (strip.children.length) (stop || strip.firstChild).tabIndex = 0;
   }
-  const kept = (window.brushworkKept || []).includes(text);
+  const kept = window.brushworkKept.includes(text);
   $("#keep").setAttribute("aria-pressed", kept);
   $("#keep").textContent = kept ? "♥ Kept" : "♡ Keep";
 }
@@ -271,19 +275,23 @@ for (const strip of [$("#strip"), $("#kept")]) {
 }
 arrows($(".cards"), (card) => {
   if (card.dataset.painter == current.painter) return;
-  setMixing(null);
   open(opening(card.dataset.painter));
 });
 
 async function fillShelf() {
-  const kept = window.brushworkKept || [];
+  const kept = window.brushworkKept;
   const known = kept.filter((text) => painters[recipeOf(text).painter]);
-  await working(async () => {
-    await ask(known.map(recipeOf));
-    $("#kept").replaceChildren(...known.map(thumbnail));
-    $("#shelf").hidden = !known.length;
-  });
+  const answers = await Promise.allSettled(ask(known.map(recipeOf)));
+  if (kept != window.brushworkKept) return; // a later call fills it
+  const thumbnails = known.flatMap((text, n) =>
+    answers[n].value ? [thumbnail(text, answers[n].value)] : []);
+  $("#kept").replaceChildren(...thumbnails);
+  $("#shelf").hidden = !thumbnails.length;
   mark();
+  if (thumbnails.length == kept.length || $("#message").textContent) return;
+  const refused = answers.find((one) => one.reason);
+  say("Some kept pictures are left out: "
+    + (refused ? refused.reason.message : "this page does not have their painter."));
 }
 addEventListener("brushwork:kept", fillShelf);
 
@@ -297,6 +305,7 @@ click("#keep", () => trigger("keep"));
 click("#like", async () => {
   const first = used.get(query(current)) || 0;
   used.set(query(current), first + 6);
+  setMixing(null);
   say("Six variations are in the strip.");
   const base = current;
   const stem = base.seed.replace(/(@[^,]*,-?\d)$/, "$1.0"); // or the variation would be read as a fraction
@@ -330,6 +339,7 @@ click("#stroll", async () => {
   const end = randomSeed();
   const steps = Array.from({length: 8}, (_, n) =>
     n == 7 ? {...current, seed: end} : {...current, seed: `(${current.seed}~${end}*${(n + 1) / 8})`});
+  setMixing(null);
   say("A walk to another picture.");
   await add(steps);
   if (!still) {
@@ -365,8 +375,10 @@ function download(answer, name) {
   link.click();
 }
 click("#save", () => working(async () => download(await call("save", current), "brushwork.png")));
-click("#sheet", () => working(async () =>
-  download(await call("sheet", window.brushworkKept.map(recipeOf)), "brushwork-sheet.jpeg")));
+click("#sheet", () => working(async () => {
+  const recipes = [...$("#kept").children].map((one) => recipeOf(one.dataset.recipe));
+  download(await call("sheet", recipes), "brushwork-sheet.jpeg");
+}));
 
 // The pad and the sliders: the picture follows; the address changes when the hand stops.
 

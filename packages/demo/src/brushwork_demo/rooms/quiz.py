@@ -49,6 +49,12 @@ WAITING = (
     '<button type="button" class="go">Start</button></section>'
 )
 """What stands in the room before the first pair, and stays if the server is out of reach."""
+DELETED = (
+    f'<section class="quiz"><p>The server deletes a game after {KEEP_SECONDS // 60} minutes '
+    "without an answer. Yours is deleted, with its score.</p>"
+    '<button type="button" class="go">New game</button></section>'
+)
+"""What stands in the room when the server has deleted a game before its last answer."""
 SCRIPT = """
 let acted = false;
 // Each answer replaces the buttons, so the keyboard would lose its place.
@@ -106,6 +112,11 @@ class Game:
         return sum(self.answers)
 
     @property
+    def over(self) -> bool:
+        """Whether all rounds are answered."""
+        return len(self.answers) == ROUNDS
+
+    @property
     def streaks(self) -> list[int]:
         """Length of the streak of right answers after each answer."""
         return [*accumulate(self.answers, lambda streak, right: streak * right + right, initial=0)]
@@ -115,7 +126,7 @@ def deal(models: Models, game: Game, rng: random.Random) -> Game:
     """Start the next round, or a new game after the last one."""
     if game.pair and game.guess is None:
         return game
-    if game.round == ROUNDS:
+    if game.over:
         game = Game()
     return replace(game, pair=pair(models, rng), guess=None)
 
@@ -232,7 +243,7 @@ def page(game: Game) -> str:
         verdict = "Right." if game.guess == game.pair.fake else "Wrong."
         told = f"<p><b>{verdict}</b> {game.pair.difference}</p>"
         told += '<button type="button" class="go">Next pair</button>'
-        if game.round == ROUNDS:
+        if game.over:
             marks = "".join(f'<i class="{"right" if one else ""}"></i>' for one in game.answers)
             told = (
                 f"<p><b>{verdict}</b> {game.pair.difference}</p>"
@@ -273,26 +284,34 @@ def room(models: Models) -> tuple[Any, list[Any], list[Any]]:
         The function that starts the game when the room is opened, its inputs and its outputs.
     """
     state = gr.State(Game(), time_to_live=KEEP_SECONDS)
+    # In the browser, so that the server can tell a deleted game from one that has not begun.
+    unfinished = gr.Checkbox(False, visible=False)
     board = gr.HTML(page(Game()), js_on_load=SCRIPT, elem_id="quiz")
+    outputs = [state, unfinished, board]
     limits: dict[str, Any] = {
         "concurrency_limit": 8,
         "concurrency_id": "paint",
         "api_visibility": "private",
     }
 
+    def shown(game: Game) -> list[Any]:
+        return [game, not game.over, page(game)]
+
     @visitor_errors
     def guess(game: Game, event: gr.EventData) -> list[Any]:
-        game = answer(game, parse_int(guessed(event), "the picture", 0, 1))
-        return [game, page(game)]
+        if game.pair is None:
+            return [game, False, DELETED]
+        return shown(answer(game, parse_int(guessed(event), "the picture", 0, 1)))
 
     @visitor_errors
-    def start(game: Game) -> list[Any]:
-        game = deal(models, game, random.Random())
-        return [game, page(game)]
+    def start(game: Game, unfinished: bool) -> list[Any]:
+        if game.pair is None and unfinished:
+            return [game, False, DELETED]
+        return shown(deal(models, game, random.Random()))
 
-    board.guess(guess, state, [state, board], **limits)  # pyright: ignore[reportAttributeAccessIssue]
-    board.deal(start, state, [state, board], **limits)  # pyright: ignore[reportAttributeAccessIssue]
-    return start, [state], [state, board]
+    board.guess(guess, state, outputs, **limits)  # pyright: ignore[reportAttributeAccessIssue]
+    board.deal(start, [state, unfinished], outputs, **limits)  # pyright: ignore[reportAttributeAccessIssue]
+    return start, [state, unfinished], outputs
 
 
 def guessed(event: gr.EventData) -> Any:

@@ -237,8 +237,8 @@ function setUpPad() {
 let heat = null, latestPicture = 0;
 
 async function identify(blob) {
-  const number = ++latestPicture;
   if (!blob) return;
+  const number = ++latestPicture;
   stopCamera();
   $("answer").replaceChildren();
   $("heat").hidden = true;
@@ -388,7 +388,10 @@ function setUpIdentifying() {
   const drop = $("drop");
   drop.onclick = () => { if (!camera) $("file").click(); };
   drop.onkeydown = (event) => { if (["Enter", " "].includes(event.key)) $("file").click(); };
-  $("file").onchange = () => identify($("file").files[0]);
+  $("file").onchange = () => {
+    identify($("file").files[0]);
+    $("file").value = ""; // or the same file, chosen again, would be no change
+  };
   drop.ondragover = (event) => { event.preventDefault(); drop.classList.add("over"); };
   drop.ondragleave = () => drop.classList.remove("over");
   drop.ondrop = (event) => {
