@@ -41,7 +41,7 @@ from brushwork.gan.augment import GEOMETRIC_POLICIES, POLICIES, Augment
 from brushwork.gan.batches import gan_batches
 from brushwork.gan.losses import has_collapsed
 from brushwork.gan.matching import match_paintings
-from brushwork.gan.monitor import BEST, Monitor
+from brushwork.gan.monitor import Monitor
 from brushwork.gan.networks import Discriminator, build_networks
 from brushwork.gan.objective import Objective, captured
 from brushwork.gan.optimizer import gan_adam
@@ -522,7 +522,9 @@ def main(cfg: Config) -> None:
     accelerator.end_training()
     if run.is_writer:
         monitor.finish(step, G, images=run.images_seen(step, batch_size))
-        print(describe_end(cfg, step, finished, launch=launch_command(world, device.type)))
+        best = monitor.describe_best() if cfg.output.keep == "best" else ""
+        launch = launch_command(world, device.type)
+        print(describe_end(cfg, step, finished, launch=launch, best=best))
 
 
 def check_settings(cfg: Config) -> None:
@@ -619,7 +621,7 @@ def describe_plan(cfg: Config, step: int, num_steps: float) -> str:
     )
 
 
-def describe_end(cfg: Config, step: int, finished: bool, launch: str) -> str:
+def describe_end(cfg: Config, step: int, finished: bool, launch: str, best: str = "") -> str:
     """Write where the pictures are, and three commands that a person can run next.
 
     Args:
@@ -627,6 +629,7 @@ def describe_end(cfg: Config, step: int, finished: bool, launch: str) -> str:
         step: steps done.
         finished: whether the training reached its end; otherwise a signal stopped it.
         launch: the start of the command that continues.
+        best: what to say about the best generator.
     """
     out, length = cfg.output.out, cfg.optimisation
     longer: dict[str, float] = {}
@@ -646,8 +649,8 @@ def describe_end(cfg: Config, step: int, finished: bool, launch: str) -> str:
         f"commands to make more pictures, to {more_training}, to open the generator in a web page:",
         *(f"  {line}" for line in (shlex.join(map(str, more)), resume, shlex.join(map(str, page)))),
     ]
-    if cfg.output.keep == "best":
-        lines.insert(2, f"the generator with the best {cfg.output.keep_by} is in {out / BEST}")
+    if best:
+        lines.insert(2, best)
     return "\n".join(lines)
 
 
