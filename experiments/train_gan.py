@@ -392,7 +392,8 @@ def main(cfg: Config) -> None:
     if run.changed:
         accelerator.print(describe_changes(run))
     accelerator.print(describe_plan(cfg, run.step, num_steps))
-    if run.is_writer and run.step == 0 and objective.augment.policy:
+    augment_is_new = run.step == 0 or "augment" in run.changed
+    if run.is_writer and augment_is_new and objective.augment.policy:
         monitor.preview(objective.augment.policy)
 
     # Compile the functions of a step. The eager step is the reference: results differ by rounding.

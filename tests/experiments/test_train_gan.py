@@ -461,6 +461,9 @@ def test_a_preview_of_the_augmentation_is_written_where_there_is_one(train, fini
     out = train(tmp_path / "run", "--steps", 2, "--augment", "diff")
     assert (out / "samples" / "augmented.png").exists()
     assert not (finished / "samples" / "augmented.png").exists()
+    changed = shutil.copytree(finished, tmp_path / "changed")
+    train(changed, *THIRTY_STEPS, "--augment", "diff", "--resume", "--change")
+    assert (changed / "samples" / "augmented.png").exists()
 
 
 def test_a_run_starts_from_another_and_resumes_when_that_is_gone(train, finished, tmp_path):
