@@ -419,7 +419,8 @@ def main(cfg: Config) -> None:
         others=training_set.others,
     )
     first_step = step = run.step
-    finished = step >= num_steps or any_process(run.seconds() >= limit)
+    # A run has at least one step, also if the start took longer than the limit.
+    finished = step >= num_steps or (step > 0 and any_process(run.seconds() >= limit))
     stopping = False
     share_of_time = value_of_first_process(run.seconds() / limit)
     means = Means()

@@ -295,6 +295,13 @@ def test_minutes_end_a_run_over_all_starts(train, tmp_path, monkeypatch, capsys)
     assert {f.name for f in (out / "kept").iterdir()} == {"step-000004", "step-000006"}
 
 
+def test_a_limit_of_time_that_ends_before_the_first_step_leaves_a_run_of_one_step(train, tmp_path):
+    out = train(tmp_path / "run", "--minutes", 1e-9)
+    assert [line["step"] for line in read_metrics(out)] == [1]
+    train(out, "--steps", 2, "--resume")
+    assert read_metrics(out)[-1]["step"] == 2
+
+
 def stop_after(monkeypatch, num_steps):
     """Send this process a signal after some more steps of a training."""
     update, done = train_gan.update_ema, []
