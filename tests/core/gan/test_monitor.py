@@ -153,6 +153,17 @@ def test_best_is_chosen_anew_where_none_was_kept_or_by_another_metric(
     assert "kept for its coverage in texture yet" in in_texture.describe_best()
 
 
+def test_best_is_recognised_in_a_space_with_a_long_path(
+    folder, network, paintings, tmp_path, monkeypatch
+):
+    settings = SETTINGS | {"keep": "best", "keep_by": "fid"}
+    monitor = Monitor(folder, network, settings, paintings)
+    monitor.settings["eval_space"] = f"artist:{tmp_path}"
+    for step, fid in enumerate([2.0, 3.0], start=1):
+        measured_as(monitor, step, monkeypatch, fid=fid)
+    assert step_of_best(folder) == 1
+
+
 def measured_as(monitor, step, monkeypatch, **metrics):
     """Record a step at which the generator has these metrics, as a training does."""
     metrics = {monitor.space.name: metrics | {"n_fake": monitor.num_fakes}}

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from brushwork.checkpoint import load_config
+from brushwork.checkpoint import load_config, shorten_path
 from brushwork.data.batches import AUGMENTATION, random_numbers, to_unit_range
 from brushwork.gan.augment import NUMBERS_PER_IMAGE, diff_augment
 from brushwork.gan.evaluate import evaluator, training_report
@@ -210,7 +210,10 @@ class Monitor:
         if not (self.folder / BEST).exists():
             return None
         kept = load_config(self.folder / BEST)["training"]
-        was_chosen_so = all(kept.get(name) == self.settings[name] for name in CHOSEN_BY)
+        # Checkpoints keep only the end of a path, such as that of a classifier's space.
+        chosen_by = {name: self.settings[name] for name in CHOSEN_BY}
+        chosen_by |= {"eval_space": shorten_path(self.settings["eval_space"])}
+        was_chosen_so = chosen_by.items() <= kept.items()
         return kept["step"] if was_chosen_so and kept["step"] in self._values() else None
 
     def _values(self) -> dict[int, float]:
