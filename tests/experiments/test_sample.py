@@ -189,6 +189,12 @@ def test_a_generator_without_styles_is_one_sentence(tmp_path, run_script):
         (["--mix", 2, 2, "--walk", "walk.gif"], "only one of `walk`, `mix` and `invert`"),
         (["--invert", "nowhere.jpg"], "cannot read nowhere.jpg: No such file"),
         (["--invert", "nowhere.jpg", "--steps", 0], "`steps` is 0"),
+        (["--invert"], "`invert` names no picture"),
+        (["--invert", "a.jpg", "--truncation", 0.3], "`truncation` would be ignored with `invert`"),
+        (["--num", 5, "--mix", 1, 1], "`num` would be ignored with `mix`"),
+        (["--level", 2], "`level` would be ignored for single pictures"),
+        (["--frames", 9, "--steps", 9], "`frames`, `steps` would be ignored for single pictures"),
+        (["--walk", "walk.gif", "--steps", 9], "`steps` would be ignored with `walk`"),
     ],
 )
 def test_a_wrong_flag_is_an_error_and_writes_nothing(
