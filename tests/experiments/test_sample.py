@@ -185,7 +185,7 @@ def test_a_generator_without_styles_is_one_sentence(tmp_path, run_script):
         (["--label", "portraits"], "has no class 'portraits'; did you mean 'portrait'"),
         (["--walk", "walk.avi"], r"\.avi"),
         (["--mix", 0, 2], "`mix` is 0; it must be between 1 and 100"),
-        (["--mix", 2, 2, "--level", 5], "`level` is 5; it must be between 0 and 4"),
+        (["--mix", 2, 2, "--level", 5], "`level` is 5; it must be a whole number between 0 and 4"),
         (["--mix", 2, 2, "--walk", "walk.gif"], "only one of `walk`, `mix` and `invert`"),
         (["--invert", "nowhere.jpg"], "cannot read nowhere.jpg: No such file"),
         (["--invert", "nowhere.jpg", "--steps", 0], "`steps` is 0"),
