@@ -17,6 +17,7 @@ from brushwork.gan import sampling, styled
 from brushwork.gan.latents import NUM_MEAN_LATENTS, check_truncation
 from brushwork.gan.networks import ARCHITECTURES, Generator
 from brushwork.gan.sampling import Sampler
+from brushwork.machine import check_torch_device
 
 
 class PaintingGenerator(Sampler[Tensor]):
@@ -63,8 +64,10 @@ class PaintingGenerator(Sampler[Tensor]):
             device: where the network runs.
 
         Raises:
-            BrushworkError: there is no such checkpoint, or it is not a generator's.
+            BrushworkError: there is no such checkpoint or device, or the checkpoint is not a
+                generator's.
         """
+        check_torch_device(device)
         folder = checkpoint.locate(folder_or_hub_id)
         config = checkpoint.load_config(folder)
         try:
