@@ -41,8 +41,14 @@ from brushwork.data.readers import RECORD
 from brushwork.data.selection import select
 from brushwork.engine import open_generator
 from brushwork.errors import BrushworkError, report_errors
-from brushwork.files import write_json
-from brushwork.gan.evaluate import compare, figures_of, kept_checkpoints, open_pictures
+from brushwork.files import read_json, write_json
+from brushwork.gan.evaluate import (
+    compare,
+    figures_of,
+    holds_checkpoint,
+    kept_checkpoints,
+    open_pictures,
+)
 from brushwork.metrics.distances import (
     frechet_at_infinity,
     frechet_floor,
@@ -56,6 +62,7 @@ from brushwork.metrics.features import (
     DINOV2_ARCHITECTURE,
     Features,
     FeatureSpace,
+    image_files,
     thumbnails,
 )
 from brushwork.metrics.motifs import NEIGHBOURS, PATCH, SIDE, RepeatedMotif, repeated_motif
@@ -64,9 +71,10 @@ from brushwork.metrics.pictures import (
     Pictures,
     cached_picture_features,
     extract_shared,
+    folder_pictures,
     selected_pictures,
 )
-from brushwork.metrics.texture import radial_spectrum
+from brushwork.metrics.texture import check_side, radial_spectrum
 from brushwork.report import figures
 from brushwork.report.pages import text_table, write_report
 from brushwork.spaces import check_names, open_space
@@ -100,6 +108,9 @@ NUM_LOOKED_AT = 500
 # The highest frequency at which the difference of the power is told, in cycles per pixel: above it,
 # pictures have little power, and JPEG files even less.
 MAX_FREQUENCY = 0.35
+
+# The record of an evaluation, by which its folder is recognised.
+REPORT = "report.json"
 
 # Labels that the notes name for each set of fakes, at most.
 MAX_LABELS = 5
@@ -154,7 +165,7 @@ class Config:
     paintings: RealConfig = field(default_factory=RealConfig)
     measurement: MeasurementConfig = field(default_factory=MeasurementConfig)
     out: Path = Path("runs/evaluation")
-    """Folder for the report."""
+    """Folder for the report: new, empty, or that of an earlier report."""
 
 
 class RealPaintings(NamedTuple):
@@ -214,6 +225,7 @@ def main(cfg: Config) -> None:
 
     # Open everything first, so that mistakes are reported before long work.
     check_out(cfg.out)
+    check_real(cfg)
     spaces = open_spaces(cfg.measurement, accelerator.device)
     kept = kept_steps(cfg)
     sources = kept or {name: Path(name) for name in cfg.fakes}
@@ -230,8 +242,9 @@ def main(cfg: Config) -> None:
     sizes = dict.fromkeys(map(size_of, fakes.values()))
     reals = {size: open_real(cfg, *size) for size in sizes}
     for pictures in fakes.values():
-        num_real = reals[size_of(pictures)].compared.num
-        require_enough(num_real, pictures.num, cfg.measurement.num_pairs)
+        real = reals[size_of(pictures)].compared
+        require_enough(real.num, pictures.num, cfg.measurement.num_pairs)
+        check_side(min(real.side, pictures.side))
     if accelerator.is_main_process:
         report_folders(cfg, fakes, reals)
 
@@ -280,16 +293,28 @@ def size_of(pictures: Pictures) -> Size:
     return pictures.side, pictures.aspect
 
 
+def check_real(cfg: Config) -> None:
+    """Check that --real is a folder of images, and that no flag selects paintings in it."""
+    folder = cfg.paintings.real
+    if folder is None:
+        return
+    if cfg.paintings.split or any(cfg.selection.filters().values()):
+        raise BrushworkError(
+            "`real` uses all images of a folder; leave out `genre`, `style`, `artist`, "
+            "`min_paintings` and `split`, or use `data` instead"
+        )
+    if holds_checkpoint(folder):
+        raise BrushworkError(
+            f"`real` is {folder}, which holds a checkpoint; pass a folder of images"
+        )
+    image_files(folder)
+
+
 def open_real(cfg: Config, side: int, aspect: Aspect) -> RealPaintings:
     """Open the real paintings, in the size of the fakes."""
-    split, fit, folder = cfg.paintings.split, cfg.paintings.fit, cfg.paintings.real
-    if folder is not None:
-        if split or any(cfg.selection.filters().values()):
-            raise BrushworkError(
-                "`real` uses all images of a folder; leave out `genre`, `style`, `artist`, "
-                "`min_paintings` and `split`, or use `data` instead"
-            )
-        return RealPaintings(open_pictures(folder), None)
+    split, fit = cfg.paintings.split, cfg.paintings.fit
+    if cfg.paintings.real is not None:
+        return RealPaintings(folder_pictures(cfg.paintings.real), None)
     paintings = open_data(cfg.selection.data)
     report_data(paintings.describe())
     # Both splits have the artists that a GAN which is trained with --split train has.
@@ -315,12 +340,25 @@ def open_real(cfg: Config, side: int, aspect: Aspect) -> RealPaintings:
 
 
 def check_out(out: Path) -> None:
-    """Check that --out is a folder in which no file of someone else would be replaced."""
+    """Check that --out is new, empty, or the folder of an earlier evaluation."""
     check_folder(out)
+    inside = {file.name for file in out.glob("[!.]*")}
     rejected = out / REJECTED
     header = rejected.read_bytes().partition(b"\n")[0].strip() if rejected.exists() else b""
-    if (out / RECORD).exists() or header not in (b"", b"source,reason"):
+    # An evaluation that was interrupted has left the list of files that cannot be read, at most.
+    is_earlier = is_report(out / REPORT) or inside <= {REJECTED}
+    is_other = holds_checkpoint(out) or RECORD in inside or header not in (b"", b"source,reason")
+    if is_other or not is_earlier:
         raise BrushworkError(f"`out` is {out}, which holds other files; pass another folder")
+
+
+def is_report(file: Path) -> bool:
+    """Return whether a file is the record of an evaluation by this script."""
+    try:
+        record = read_json(file)
+    except (OSError, ValueError):
+        return False
+    return isinstance(record, dict) and "num_fakes" in (record.get("settings") or ())
 
 
 def report_folders(
@@ -526,6 +564,17 @@ def write(cfg: Config, evaluation: Evaluation, has_steps: bool) -> None:
         has_steps: whether the sets of fakes are "step N" of one run, to draw as curves.
     """
     cfg.out.mkdir(parents=True, exist_ok=True)
+    # First, so that the same command can replace a report that was not written to its end.
+    record = {
+        "settings": flat(cfg),
+        "reports": evaluation.reports,
+        "spectra": {name: look.spectrum for name, look in evaluation.looks.items()},
+        "motifs": {
+            name: look.motif._asdict() for name, look in evaluation.looks.items() if look.motif
+        },
+        "notes": evaluation.notes,
+    }
+    write_json(cfg.out / REPORT, record)
     pictures = evaluation.pictures
     if has_steps:
         records = [
@@ -554,16 +603,6 @@ def write(cfg: Config, evaluation: Evaluation, has_steps: bool) -> None:
         pictures=pictures,
         notes=evaluation.notes,
     )
-    record = {
-        "settings": flat(cfg),
-        "reports": evaluation.reports,
-        "spectra": {name: look.spectrum for name, look in evaluation.looks.items()},
-        "motifs": {
-            name: look.motif._asdict() for name, look in evaluation.looks.items() if look.motif
-        },
-        "notes": evaluation.notes,
-    }
-    write_json(cfg.out / "report.json", record)
     for space, reports in tables.items():
         print(text_table(reports, space), end="\n\n")
     print(*evaluation.notes, f"full report: {cfg.out / 'report.html'}", sep="\n")

@@ -21,7 +21,7 @@ these flags makes the script write other files instead:
 """
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -48,6 +48,15 @@ if TYPE_CHECKING:
 
 # The margins of a grid of mixed styles are this many pixels away from it.
 MARGIN = 8
+
+# The flags that write other files than single pictures and their grid, and the flags that each of
+# them would ignore; those of "" have no effect on single pictures.
+IGNORED = {
+    "walk": ("level", "steps"),
+    "mix": ("num", "frames", "steps"),
+    "invert": ("num", "truncation", "frames", "level"),
+    "": ("frames", "level", "steps"),
+}
 
 # Characters of a line of the classes in --list.
 CLASSES_WIDTH = 42
@@ -84,7 +93,7 @@ class Config:
     level: Annotated[int, Range(0, 100)] | None = None
     """With --mix: the first level of the generator that uses the fine styles; all later levels use
     them, too. By default, this is the second half of the levels."""
-    invert: tuple[Path, ...] = ()
+    invert: tuple[Path, ...] | None = None
     """For each of these pictures, search for the most similar one that the generator can make."""
     steps: Count = 200
     """Steps of the search of --invert."""
@@ -104,12 +113,11 @@ def main(cfg: Config) -> None:
         raise BrushworkError(
             "no generator is given; pass a checkpoint (`list` shows the bundled ones)"
         )
-    if sum(map(bool, (cfg.walk, cfg.mix, cfg.invert))) > 1:
-        raise BrushworkError("only one of `walk`, `mix` and `invert` can be used; drop the others")
+    check_flags(cfg)
     keep_freed_memory()
     if cfg.invert:
         with writing_errors():
-            write_inversions(open_for_search(cfg, cfg.generator), cfg)
+            write_inversions(open_for_search(cfg, cfg.generator), cfg, cfg.invert)
         return
     generator = open_generator(cfg.generator, cfg.engine)
     with writing_errors():
@@ -119,6 +127,22 @@ def main(cfg: Config) -> None:
             write_mixtures(generator, cfg, *cfg.mix)
         else:
             write_pictures(generator, cfg)
+
+
+def check_flags(cfg: Config) -> None:
+    """Check that at most one flag decides what is written, and that none would be ignored."""
+    given, default = vars(cfg), vars(Config())
+    chosen = [name for name in IGNORED if name and given[name] is not None]
+    if len(chosen) > 1:
+        raise BrushworkError("only one of `walk`, `mix` and `invert` can be used; drop the others")
+    if cfg.invert == ():
+        raise BrushworkError("`invert` names no picture; pass at least one file")
+    mode = "".join(chosen)
+    if ignored := [f"`{name}`" for name in IGNORED[mode] if given[name] != default[name]]:
+        where = f"with `{mode}`" if mode else "for single pictures"
+        raise BrushworkError(
+            f"{', '.join(ignored)} would be ignored {where}; leave out what is ignored"
+        )
 
 
 @contextmanager
@@ -254,16 +278,15 @@ def grid_with_margins(
     return sheet
 
 
-def write_inversions(generator: "PaintingGenerator", cfg: Config) -> None:
+def write_inversions(generator: "PaintingGenerator", cfg: Config, files: Sequence[Path]) -> None:
     """Write the picture that is most similar to each given one, and the grid of the pairs."""
     from brushwork.gan.invert import invert
 
-    given = [
-        read(file, max(generator.height, generator.width)) for file in cfg.invert
-    ]  # before the long search
+    # Before the long search.
+    given = [read(file, max(generator.height, generator.width)) for file in files]
     cfg.out.mkdir(parents=True, exist_ok=True)
     pairs = []
-    for i, (file, picture) in enumerate(zip(cfg.invert, given, strict=True)):
+    for i, (file, picture) in enumerate(zip(files, given, strict=True)):
         with tqdm(total=cfg.steps, desc=file.name, unit="step") as bar:
 
             def show(_step: int, loss: float, _picture: Image.Image, bar: tqdm = bar) -> None:

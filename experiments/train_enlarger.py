@@ -215,7 +215,8 @@ def main(cfg: Config) -> None:
 
     # Train from the step of the restored state; `step` is the number of steps done.
     step = run.step
-    finished = step >= num_steps or any_process(run.seconds() >= limit)
+    # A run has at least one step, also if the start took longer than the limit.
+    finished = step >= num_steps or (step > 0 and any_process(run.seconds() >= limit))
     stopping = False
     share_of_time = value_of_first_process(run.seconds() / limit)
     means = Means()

@@ -41,7 +41,7 @@ from brushwork.gan.augment import GEOMETRIC_POLICIES, POLICIES, Augment
 from brushwork.gan.batches import gan_batches
 from brushwork.gan.losses import has_collapsed
 from brushwork.gan.matching import match_paintings
-from brushwork.gan.monitor import BEST, Monitor
+from brushwork.gan.monitor import Monitor
 from brushwork.gan.networks import Discriminator, build_networks
 from brushwork.gan.objective import Objective, captured
 from brushwork.gan.optimizer import gan_adam
@@ -392,7 +392,8 @@ def main(cfg: Config) -> None:
     if run.changed:
         accelerator.print(describe_changes(run))
     accelerator.print(describe_plan(cfg, run.step, num_steps))
-    if run.is_writer and run.step == 0 and objective.augment.policy:
+    augment_is_new = run.step == 0 or "augment" in run.changed
+    if run.is_writer and augment_is_new and objective.augment.policy:
         monitor.preview(objective.augment.policy)
 
     # Compile the functions of a step. The eager step is the reference: results differ by rounding.
@@ -418,7 +419,8 @@ def main(cfg: Config) -> None:
         others=training_set.others,
     )
     first_step = step = run.step
-    finished = step >= num_steps or any_process(run.seconds() >= limit)
+    # A run has at least one step, also if the start took longer than the limit.
+    finished = step >= num_steps or (step > 0 and any_process(run.seconds() >= limit))
     stopping = False
     share_of_time = value_of_first_process(run.seconds() / limit)
     means = Means()
@@ -522,7 +524,9 @@ def main(cfg: Config) -> None:
     accelerator.end_training()
     if run.is_writer:
         monitor.finish(step, G, images=run.images_seen(step, batch_size))
-        print(describe_end(cfg, step, finished, launch=launch_command(world, device.type)))
+        best = monitor.describe_best() if cfg.output.keep == "best" else ""
+        launch = launch_command(world, device.type)
+        print(describe_end(cfg, step, finished, launch=launch, best=best))
 
 
 def check_settings(cfg: Config) -> None:
@@ -619,7 +623,7 @@ def describe_plan(cfg: Config, step: int, num_steps: float) -> str:
     )
 
 
-def describe_end(cfg: Config, step: int, finished: bool, launch: str) -> str:
+def describe_end(cfg: Config, step: int, finished: bool, launch: str, best: str = "") -> str:
     """Write where the pictures are, and three commands that a person can run next.
 
     Args:
@@ -627,6 +631,7 @@ def describe_end(cfg: Config, step: int, finished: bool, launch: str) -> str:
         step: steps done.
         finished: whether the training reached its end; otherwise a signal stopped it.
         launch: the start of the command that continues.
+        best: what to say about the best generator.
     """
     out, length = cfg.output.out, cfg.optimisation
     longer: dict[str, float] = {}
@@ -646,8 +651,8 @@ def describe_end(cfg: Config, step: int, finished: bool, launch: str) -> str:
         f"commands to make more pictures, to {more_training}, to open the generator in a web page:",
         *(f"  {line}" for line in (shlex.join(map(str, more)), resume, shlex.join(map(str, page)))),
     ]
-    if cfg.output.keep == "best":
-        lines.insert(2, f"the generator with the best {cfg.output.keep_by} is in {out / BEST}")
+    if best:
+        lines.insert(2, best)
     return "\n".join(lines)
 
 

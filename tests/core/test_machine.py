@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from brushwork import machine
+from brushwork import ArtistClassifier, PaintingGenerator, machine
+from brushwork.errors import BrushworkError
 
 MEBIBYTE = 2**20
 needs_glibc = pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="needs glibc")
@@ -63,7 +64,8 @@ def test_another_c_library_is_no_error(monkeypatch):
 def test_freed_memory_stays_with_the_process():
     code = """
 import ctypes, os, sys
-from brushwork import machine
+from brushwork import ArtistClassifier, PaintingGenerator, machine
+from brushwork.errors import BrushworkError
 if sys.argv[1] == "keep":
     machine.keep_freed_memory()
 c = ctypes.CDLL(None)
@@ -78,3 +80,10 @@ print(int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE
         for choice in ("keep", "return")
     }
     assert resident["keep"] - resident["return"] > 60 * MEBIBYTE
+
+
+@pytest.mark.parametrize("open_checkpoint", [PaintingGenerator, ArtistClassifier])
+@pytest.mark.parametrize("device", ["foo", "cuda:99"])
+def test_a_device_that_is_not_there_is_one_sentence(open_checkpoint, device):
+    with pytest.raises(BrushworkError, match=f"`device` is {device}, on which torch cannot"):
+        open_checkpoint.from_pretrained("landscapes", device)

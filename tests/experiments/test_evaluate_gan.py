@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import shutil
 import subprocess
 import sys
 from dataclasses import replace
@@ -75,13 +76,35 @@ def evaluate(cache, monkeypatch, prepared_folder, run_script):
 
 
 @pytest.mark.parametrize(
-    ("name", "content"), [("rejected.csv", "my,list\n"), ("brushwork.json", "{}")]
+    ("name", "content"),
+    [
+        ("rejected.csv", "my,list\n"),
+        ("brushwork.json", "{}"),
+        ("config.json", "{}"),  # of a checkpoint or a run
+        ("curves.png", "mine"),
+        ("report.json", '{"reports": {}}'),  # of another script
+    ],
 )
 def test_files_of_someone_else_are_never_replaced(evaluate, run, tmp_path, name, content):
     (tmp_path / name).write_text(content)
     with pytest.raises(BrushworkError, match=r"`out` is .*, which holds other files"):
         evaluate(run, "--out", tmp_path)
     assert (tmp_path / name).read_text() == content
+
+
+def test_an_evaluation_replaces_an_earlier_one_and_nothing_in_a_run(single, run, tmp_path):
+    earlier = tmp_path / "earlier"
+    script.check_out(earlier)
+    earlier.mkdir()
+    (earlier / "rejected.csv").write_text("source,reason\n")
+    script.check_out(earlier)
+    script.check_out(single[1])
+    shutil.copy(single[1] / "report.json", earlier)
+    (earlier / "spectrum.png").touch()
+    script.check_out(earlier)
+    for folder in (run, run / "generator"):
+        with pytest.raises(BrushworkError, match="holds other files"):
+            script.check_out(folder)
 
 
 @pytest.fixture(scope="module")
@@ -382,6 +405,14 @@ def test_held_out_are_the_same_artists_even_where_there_are_none(prepared_folder
         script.open_real(test, 32, "1:1")
 
 
+def test_pictures_without_a_spectrum_are_refused_before_the_work(evaluate, run, tmp_path):
+    for i in range(21):
+        Image.new("RGB", (2, 9), (i, 0, 0)).save(tmp_path / f"{i}.png")
+    with pytest.raises(BrushworkError, match=r"shorter side of 2 pixels .* at least 4 pixels"):
+        evaluate(run, "--real", tmp_path, "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize(
     ("flags", "sentence"),
     [
@@ -394,6 +425,8 @@ def test_held_out_are_the_same_artists_even_where_there_are_none(prepared_folder
         (["RUN", "--spaces", "pixels:0"], "no feature space"),
         (["RUN", "--spaces"], "`spaces` is empty; name at least one"),
         (["RUN", "--real", "EMPTY"], "no images in"),
+        (["RUN", "--real", "RUN"], "`real` is .*, which holds a checkpoint; pass a folder"),
+        (["RUN", "--real", "monet"], "no folder monet; pass a folder of images"),
         (["RUN", "--real", "EMPTY", "--genre", "abstract"], "leave out `genre`"),
         (["RUN", "--num-fakes", 5], "5 fakes, but the metrics need at least 6"),
         (["RUN", "--num-pairs", 5], "`num_pairs` is 5; it must be at least 6"),

@@ -185,10 +185,16 @@ def test_a_generator_without_styles_is_one_sentence(tmp_path, run_script):
         (["--label", "portraits"], "has no class 'portraits'; did you mean 'portrait'"),
         (["--walk", "walk.avi"], r"\.avi"),
         (["--mix", 0, 2], "`mix` is 0; it must be between 1 and 100"),
-        (["--mix", 2, 2, "--level", 5], "`level` is 5; it must be between 0 and 4"),
+        (["--mix", 2, 2, "--level", 5], "`level` is 5; it must be a whole number between 0 and 4"),
         (["--mix", 2, 2, "--walk", "walk.gif"], "only one of `walk`, `mix` and `invert`"),
         (["--invert", "nowhere.jpg"], "cannot read nowhere.jpg: No such file"),
         (["--invert", "nowhere.jpg", "--steps", 0], "`steps` is 0"),
+        (["--invert"], "`invert` names no picture"),
+        (["--invert", "a.jpg", "--truncation", 0.3], "`truncation` would be ignored with `invert`"),
+        (["--num", 5, "--mix", 1, 1], "`num` would be ignored with `mix`"),
+        (["--level", 2], "`level` would be ignored for single pictures"),
+        (["--frames", 9, "--steps", 9], "`frames`, `steps` would be ignored for single pictures"),
+        (["--walk", "walk.gif", "--steps", 9], "`steps` would be ignored with `walk`"),
     ],
 )
 def test_a_wrong_flag_is_an_error_and_writes_nothing(

@@ -138,13 +138,14 @@ def test_two_processes_follow_one(generator, train, forked, tmp_path):
 
 
 def test_minutes_end_a_run_and_the_last_lines_are_commands(train, tmp_path, capsys):
-    out = train(tmp_path / "run", "--minutes", 0.01)
+    minutes = 1e-9  # they have passed before the first step
+    out = train(tmp_path / "run", "--minutes", minutes)
     text = capsys.readouterr().out
-    assert "finished at step" in text
+    assert "finished at step 1\n" in text
     [line] = [line for line in text.splitlines() if "--resume" in line]
     flags = line.split("train_enlarger.py ")[1].split()
     cfg = read_flags(train_enlarger.Config, None, flags)
-    assert cfg.resume and cfg.out == out and cfg.minutes == 0.02
+    assert cfg.resume and cfg.out == out and cfg.minutes == 2 * minutes
 
 
 @pytest.mark.parametrize(

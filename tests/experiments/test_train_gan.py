@@ -295,6 +295,13 @@ def test_minutes_end_a_run_over_all_starts(train, tmp_path, monkeypatch, capsys)
     assert {f.name for f in (out / "kept").iterdir()} == {"step-000004", "step-000006"}
 
 
+def test_a_limit_of_time_that_ends_before_the_first_step_leaves_a_run_of_one_step(train, tmp_path):
+    out = train(tmp_path / "run", "--minutes", 1e-9)
+    assert [line["step"] for line in read_metrics(out)] == [1]
+    train(out, "--steps", 2, "--resume")
+    assert read_metrics(out)[-1]["step"] == 2
+
+
 def stop_after(monkeypatch, num_steps):
     """Send this process a signal after some more steps of a training."""
     update, done = train_gan.update_ema, []
@@ -385,11 +392,13 @@ def test_a_larger_gan_grows_from_a_smaller_one(train, finished, tmp_path, capsys
 
 
 def test_the_last_lines_of_a_training_are_commands_that_are_understood():
-    given = [*TINY, "--genre", "still life", "--no-flip", "--out", "runs/my gan", "--keep", "best"]
+    given = [*TINY, "--genre", "still life", "--no-flip", "--out", "runs/my gan"]
     cfg = read_flags(train_gan.Config, None, [*given, "--steps", "300"])
-    text = train_gan.describe_end(cfg, 300, finished=True, launch="uv run accelerate launch")
+    text = train_gan.describe_end(
+        cfg, 300, finished=True, launch="uv run accelerate launch", best="in kept/best"
+    )
     more, resume, page = (shlex.split(line) for line in text.splitlines()[-3:])
-    assert "kept/best" in text
+    assert "\nin kept/best\n" in text
     assert resume[:4] == ["uv", "run", "accelerate", "launch"] and Path(resume[4]).samefile(SCRIPT)
     longer = read_flags(train_gan.Config, None, [*given, "--steps", "600", "--resume"])
     assert read_flags(train_gan.Config, None, resume[5:]) == longer
@@ -459,6 +468,9 @@ def test_a_preview_of_the_augmentation_is_written_where_there_is_one(train, fini
     out = train(tmp_path / "run", "--steps", 2, "--augment", "diff")
     assert (out / "samples" / "augmented.png").exists()
     assert not (finished / "samples" / "augmented.png").exists()
+    changed = shutil.copytree(finished, tmp_path / "changed")
+    train(changed, *THIRTY_STEPS, "--augment", "diff", "--resume", "--change")
+    assert (changed / "samples" / "augmented.png").exists()
 
 
 def test_a_run_starts_from_another_and_resumes_when_that_is_gone(train, finished, tmp_path):
@@ -529,6 +541,13 @@ def test_the_last_evaluation_is_of_the_generator_that_is_left(evaluated):
     x, y = (extract(some.images(range(some.num)), pixels(8)).features for some in (real, fakes))
     last = evaluations(evaluated)[-1]["metrics"]["pixels"]
     assert last["fid"] == pytest.approx(distances.frechet(x, y), rel=1e-6)
+
+
+def test_a_best_generator_that_was_not_kept_is_never_named(train, evaluated, tmp_path, capsys):
+    out = shutil.copytree(evaluated, tmp_path / "run")
+    train(out, *MODERN, *EVALUATE, "--steps", 10, "--resume", "--keep", "best")
+    assert not (out / "kept" / "best").exists()
+    assert "no generator was kept for its fid" in capsys.readouterr().out
 
 
 def test_a_resumed_run_is_evaluated_at_the_same_steps_once(train, evaluated, tmp_path):

@@ -272,6 +272,15 @@ def test_two_artists_are_compared_by_their_probabilities_alone(known, with_discr
     assert known.prior_log_odds(first, second) == 0, "each artist has as many paintings"
     with pytest.raises(BrushworkError, match="did you mean 'Edgar Degas'"):
         known.compare(pictures, first, "Edgar Dega")
+    with pytest.raises(BrushworkError, match=f"are both '{first}'; pass two artists"):
+        known.compare(pictures, first, first)
+
+
+def test_a_single_picture_has_the_probabilities_that_it_has_in_a_list(known, tmp_path):
+    Image.fromarray(PIXELS[0]).save(file := tmp_path / "painting.png")
+    expected = known.probabilities([file])
+    for single in (file, str(file), PIXELS[0]):
+        assert np.array_equal(known.probabilities(single), expected)
 
 
 def test_the_prior_counts_once_for_all_pictures(folder):
@@ -309,8 +318,17 @@ def test_a_picture_that_cannot_be_read_is_an_error(known, picture):
 def test_no_pictures_and_no_artists_are_errors(known):
     with pytest.raises(BrushworkError, match="at least one"):
         known.identify([])
-    with pytest.raises(BrushworkError, match="at least 1"):
+    with pytest.raises(BrushworkError, match="`top` is 0; it must be a whole number of at least 1"):
         known.identify(PIXELS[0], top=0)
+
+
+@pytest.mark.parametrize("k", [-1, 0, 2.5])
+def test_a_number_of_neighbours_that_is_no_count_is_an_error(known, k):
+    message = f"`k` is {k}; it must be a whole number of at least 1"
+    with pytest.raises(BrushworkError, match=message):
+        known.nearest(PIXELS[0], k)
+    with pytest.raises(BrushworkError, match=message):
+        known.compare(PIXELS[0], *ARTISTS[:2], k=k)
 
 
 def test_without_an_index_there_are_no_neighbours(folder, tmp_path):

@@ -61,9 +61,9 @@ def test_truncation_makes_pictures_more_similar(folder):
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"num": 0}, "cannot make 0 pictures; `num` must be at least 1"),
-        ({"seed": -1}, "`seed` is -1; it must be between 0 and 4294967295"),
-        ({"seed": 2**32}, "`seed` is 4294967296; it must be between"),
+        ({"num": 0}, "`num` is 0; it must be a whole number of at least 1"),
+        ({"seed": -1}, "`seed` is -1; it must be a whole number between 0 and 4294967295"),
+        ({"seed": 2**32}, "`seed` is 4294967296; it must be a whole number"),
         ({"truncation": 0}, "`truncation` is 0; it must be above 0 and at most 1"),
         ({"truncation": 1.5}, "`truncation` is 1.5; it must be above 0 and at most 1"),
     ],
@@ -76,7 +76,9 @@ def test_a_number_out_of_range_is_an_error(folder, settings, message):
 
 def test_a_walk_needs_frames(folder):
     generator = PaintingGenerator.from_pretrained(folder)
-    with pytest.raises(BrushworkError, match="`frames_between` is 0; it must be above 0"):
+    with pytest.raises(
+        BrushworkError, match="`frames_between` is 0; it must be a whole number of at least 1"
+    ):
         next(generator.walk(2, 0))
 
 

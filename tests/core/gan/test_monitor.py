@@ -120,15 +120,61 @@ def test_the_best_generator_by_the_chosen_metric_stays_when_others_are_deleted(
     settings = SETTINGS | {"keep": "best", "keep_by": "coverage", "keep_last": 2}
     monitor = Monitor(folder, network, settings, paintings)
     for step, coverage in enumerate([0.3, 0.6, 0.6, 0.5], start=1):
-        metrics = {"pixels": {"coverage": coverage, "fid": 10.0 - step}}
-        monkeypatch.setattr(monitor, "_measure", lambda _, metrics=metrics: metrics)
-        measured = monitor.record(step, keep=True, measure=True)
-        with (folder / "metrics.jsonl").open("a") as file:
-            file.write(json.dumps({"step": step, **measured}) + "\n")
+        measured_as(monitor, step, monkeypatch, coverage=coverage, fid=10.0 - step)
     kept = {path.name for path in (folder / "kept").iterdir()}
     assert kept == {"best", "step-000003", "step-000004"}
-    best = PaintingGenerator.from_pretrained(folder / "kept" / "best")
-    assert best.config["training"]["step"] == 2
+    assert step_of_best(folder) == 2
+    assert monitor.describe_best() == (
+        f"the generator with the best coverage, of step 2, is in {folder / 'kept/best'}"
+    )
+
+
+def test_best_is_chosen_anew_where_none_was_kept_or_by_another_metric(
+    folder, network, paintings, monkeypatch
+):
+    def continued(**settings):
+        return Monitor(folder, network, SETTINGS | {"keep_by": "fid"} | settings, paintings)
+
+    measured_as(continued(keep="every"), 1, monkeypatch, coverage=0.9, fid=1.0)
+    by_fid, by_coverage = continued(keep="best"), continued(keep="best", keep_by="coverage")
+    assert "no generator was kept for its" in by_fid.describe_best()
+    measured_as(by_fid, 2, monkeypatch, coverage=0.1, fid=3.0)
+    assert step_of_best(folder) == 2
+    assert by_fid.describe_best() == (
+        f"{folder / 'kept/best'} is the generator of step 2; that of step 1 had a better fid, but "
+        "was not kept"
+    )
+    measured_as(by_fid, 3, monkeypatch, coverage=0.2, fid=2.0)
+    assert step_of_best(folder) == 3, "better than the one that was kept"
+    assert "no generator was kept for its" in by_coverage.describe_best()
+    measured_as(by_coverage, 4, monkeypatch, coverage=0.1, fid=9.0)
+    assert step_of_best(folder) == 4
+    in_texture = continued(keep="best", keep_by="coverage", eval_space="texture")
+    assert "kept for its coverage in texture yet" in in_texture.describe_best()
+
+
+def test_best_is_recognised_in_a_space_with_a_long_path(
+    folder, network, paintings, tmp_path, monkeypatch
+):
+    settings = SETTINGS | {"keep": "best", "keep_by": "fid"}
+    monitor = Monitor(folder, network, settings, paintings)
+    monitor.settings["eval_space"] = f"artist:{tmp_path}"
+    for step, fid in enumerate([2.0, 3.0], start=1):
+        measured_as(monitor, step, monkeypatch, fid=fid)
+    assert step_of_best(folder) == 1
+
+
+def measured_as(monitor, step, monkeypatch, **metrics):
+    """Record a step at which the generator has these metrics, as a training does."""
+    metrics = {monitor.space.name: metrics | {"n_fake": monitor.num_fakes}}
+    monkeypatch.setattr(monitor, "_measure", lambda _: metrics)
+    measured = monitor.record(step, keep=True, measure=True)
+    with (monitor.folder / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps({"step": step, **measured}) + "\n")
+
+
+def step_of_best(folder):
+    return PaintingGenerator.from_pretrained(folder / "kept/best").config["training"]["step"]
 
 
 def test_a_look_compares_the_samples_with_the_training_set(folder, network, paintings):

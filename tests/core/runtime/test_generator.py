@@ -89,6 +89,16 @@ def test_the_grid_is_the_same(modern):
         lambda g: g.sample(1, truncation=1.5),
         lambda g: [*g.walk(2, 0)],
         lambda g: g.mix(g.latents(1), g.latents(1), 9),
+        lambda g: g.sample(2.5),
+        lambda g: g.sample(1, seed=1.5),
+        lambda g: g.paint(np.zeros((1, 7))),
+        lambda g: g.paint(np.zeros((0, g.latent_dim))),
+        lambda g: g.paint(g.latents(1), np.array([-1])),
+        lambda g: g.paint(g.latents(1), np.array([9])),
+        lambda g: g.paint(g.latents(1), np.array([0.0])),
+        lambda g: g.paint(g.latents(2), np.array([0])),
+        lambda g: g.paint(g.latents(1), batch_size=0),
+        lambda g: g.paint(g.latents(1), batch_size=-1),
     ],
 )
 def test_bad_arguments_have_the_same_messages(pair, call):
@@ -98,6 +108,15 @@ def test_bad_arguments_have_the_same_messages(pair, call):
             call(generator)
         messages.append(str(error.value))
     assert messages[0] == messages[1]
+
+
+def test_arrays_of_any_type_of_numbers_are_taken(pair):
+    for generator in pair:
+        z, y = generator.latents(2), generator.labels(2)
+        expected = np.asarray(generator.paint(z, y))
+        doubles = np.asarray(z, np.float64)
+        for labels in (np.asarray(y, np.int32), np.asarray(y, np.uint8), np.asarray(y).tolist()):
+            assert np.array_equal(generator.paint(doubles, labels), expected)
 
 
 def test_slerp_is_that_of_torch():

@@ -1,9 +1,15 @@
-"""Processor cores of this machine, and memory settings of the C library."""
+"""Processor cores and devices of this machine, and memory settings of the C library."""
 
 import ctypes
 import os
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from brushwork.errors import BrushworkError
+
+if TYPE_CHECKING:
+    import torch
 
 # Options of mallopt(3), from glibc's malloc.h.
 M_TRIM_THRESHOLD, M_MMAP_MAX, M_ARENA_MAX = -1, -4, -8
@@ -14,6 +20,22 @@ def num_cores() -> int:
     if hasattr(os, "sched_getaffinity"):
         return len(os.sched_getaffinity(0))
     return os.cpu_count() or 1
+
+
+def check_torch_device(device: "str | torch.device") -> None:
+    """Check that torch can compute on a device.
+
+    Raises:
+        BrushworkError: it cannot, because there is no such device.
+    """
+    import torch
+
+    try:
+        torch.empty(1, device=device)
+    except (RuntimeError, AssertionError) as error:  # torch without CUDA raises the latter
+        raise BrushworkError(
+            f"`device` is {device}, on which torch cannot compute here; pass cpu"
+        ) from error
 
 
 def keep_freed_memory() -> None:

@@ -219,14 +219,14 @@ def make_answer(
     return Identification(candidates, bool(known), float(none), **traits)
 
 
-def check_top(top: int) -> None:
-    """Check the number of candidates.
+def check_count(name: str, count: int) -> None:
+    """Check a number of results, the parameter `name`.
 
     Raises:
-        BrushworkError: it is below 1.
+        BrushworkError: it is no whole number, or below 1.
     """
-    if top < 1:
-        raise BrushworkError(f"`top` is {top}; it must be at least 1")
+    if not isinstance(count, int | np.integer) or count < 1:
+        raise BrushworkError(f"`{name}` is {count}; it must be a whole number of at least 1")
 
 
 def check_artist(artist: str, artists: Sequence[str]) -> None:

@@ -20,7 +20,7 @@ from brushwork.classifier.answer import (
     Picture,
     as_list,
     check_artist,
-    check_top,
+    check_count,
     judge_with_none,
     make_answer,
     place_heat,
@@ -29,6 +29,7 @@ from brushwork.classifier.answer import (
     read_thumbnail,
     threshold_for,
 )
+from brushwork.errors import BrushworkError
 
 
 class Scores(NamedTuple):
@@ -141,7 +142,7 @@ class Identifier:
         Raises:
             BrushworkError: an image cannot be read, or this precision cannot be reached.
         """
-        check_top(top)
+        check_count("top", top)
         least = None if precision is None else threshold_for(self.operating_points, precision)
         scores = self._scores(as_list(images))
         judged = self.judge_scores(scores, least)
@@ -174,12 +175,18 @@ class Identifier:
             return Judgement(probabilities.astype(np.float64), none, known)
         return judge_with_none(probabilities, 1 - known_scores.astype(np.float64), least)
 
-    def probabilities(self, images: Sequence[Picture]) -> NDArray[np.float64]:
+    def probabilities(self, images: Picture | Sequence[Picture]) -> NDArray[np.float64]:
         """Compute calibrated probabilities (N, K) of N images, in the order of `artists`.
 
         They sum to 1: it is assumed that one of the artists painted each image.
+
+        Args:
+            images: a painting or a list of them; see `identify`.
+
+        Raises:
+            BrushworkError: an image cannot be read.
         """
-        return self._scores(images).probabilities.astype(np.float64)
+        return self._scores(as_list(images)).probabilities.astype(np.float64)
 
     def explain(self, image: Picture, artist: str | None = None) -> NDArray[np.float32]:
         """Map which parts of a painting are evidence for an artist, by Grad-CAM.
@@ -213,8 +220,9 @@ class Identifier:
             The training paintings; none if the checkpoint has no index.
 
         Raises:
-            BrushworkError: no such artist, or the image cannot be read.
+            BrushworkError: no such artist, the image cannot be read, or `k` is below 1.
         """
+        check_count("k", k)
         if artist is not None:
             check_artist(artist, self.artists)
         return self._nearest(self._features([image])[0], k, artist) if self._index else []
@@ -231,11 +239,15 @@ class Identifier:
             k: number of similar training paintings of each artist.
 
         Raises:
-            BrushworkError: no such artist, or an image cannot be read.
+            BrushworkError: no such artist, both are the same one, an image cannot be read, or `k`
+                is below 1.
         """
+        check_count("k", k)
         pair = first, second
         for artist in pair:
             check_artist(artist, self.artists)
+        if first == second:
+            raise BrushworkError(f"`first` and `second` are both {first!r}; pass two artists")
         images = as_list(images)
         scores = self._scores(images)
         joint = self.judge_scores(scores).probabilities[:, [self.artists.index(a) for a in pair]]

@@ -47,6 +47,7 @@ from brushwork.classifier.save import (
 from brushwork.classifier.strangers import Strangers, strangeness
 from brushwork.classifier.traits import Trait
 from brushwork.errors import BrushworkError
+from brushwork.machine import check_torch_device
 
 
 class ArtistClassifier(Identifier):
@@ -109,8 +110,10 @@ class ArtistClassifier(Identifier):
             device: where to run the network.
 
         Raises:
-            BrushworkError: there is no such checkpoint, or it is not an artist classifier's.
+            BrushworkError: there is no such checkpoint or device, or the checkpoint is not an
+                artist classifier's.
         """
+        check_torch_device(device)
         folder = checkpoint.locate_classifier(folder_or_hub_id)
         config = checkpoint.load_config(folder)
         if "model" not in config:  # a generator's

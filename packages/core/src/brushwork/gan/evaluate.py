@@ -91,9 +91,14 @@ def open_pictures(
         BrushworkError: there is no checkpoint and no image that can be read.
     """
     folder = Path(source)
-    if _is_folder_of_images(folder):
+    if folder.is_dir() and not holds_checkpoint(folder):
         return folder_pictures(folder)
     return generated_pictures(open_generator(source), num, seed, max_kept)
+
+
+def holds_checkpoint(folder: Path) -> bool:
+    """Return whether an existing folder is a checkpoint or the folder of a run."""
+    return any((folder / name).exists() for name in (CONFIG, *RUN_CHECKPOINTS))
 
 
 def generated_pictures(
@@ -331,12 +336,6 @@ def figures_of(real: PictureFeatures, fakes: PictureFeatures, name: str) -> dict
         f"Real paintings on the left, fakes of {name} on the right": side_by_side,
         f"Fakes of {name} that are nearest to paintings, each beside these paintings": copies,
     }
-
-
-def _is_folder_of_images(folder: Path) -> bool:
-    """Return whether a folder exists that is no checkpoint and holds none."""
-    known = {CONFIG, *RUN_CHECKPOINTS}
-    return folder.is_dir() and not known & {inside.name for inside in folder.iterdir()}
 
 
 def _rows_of_split(sets: Sequence[PictureFeatures], split: str) -> Labelled | None:

@@ -5,10 +5,10 @@ Shapes: N pictures, Z latent numbers, K classes, L levels of styles.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
 from brushwork import checkpoint
@@ -17,6 +17,7 @@ from brushwork.gan import sampling, styled
 from brushwork.gan.latents import NUM_MEAN_LATENTS, check_truncation
 from brushwork.gan.networks import ARCHITECTURES, Generator
 from brushwork.gan.sampling import Sampler
+from brushwork.machine import check_torch_device
 
 
 class PaintingGenerator(Sampler[Tensor]):
@@ -63,8 +64,10 @@ class PaintingGenerator(Sampler[Tensor]):
             device: where the network runs.
 
         Raises:
-            BrushworkError: there is no such checkpoint, or it is not a generator's.
+            BrushworkError: there is no such checkpoint or device, or the checkpoint is not a
+                generator's.
         """
+        check_torch_device(device)
         folder = checkpoint.locate(folder_or_hub_id)
         config = checkpoint.load_config(folder)
         try:
@@ -89,8 +92,8 @@ class PaintingGenerator(Sampler[Tensor]):
     def styles(self, z: Tensor, y: Tensor | None = None, truncation: float = 1.0) -> Tensor:
         """Map latents (N, Z) and labels (N,) to styles (N, L, Z); see `Sampler.styles`."""
         network = self._styled()
-        y = torch.as_tensor(self.labels(len(z)) if y is None else y).to(self.device)
-        w = network.styles(torch.as_tensor(z).to(self.device), y)
+        z, y = (part.to(self.device) for part in self._inputs(z, y))
+        w = network.styles(z, y)
         return (
             w
             if check_truncation(truncation) == 1
@@ -121,11 +124,13 @@ class PaintingGenerator(Sampler[Tensor]):
 
     @torch.inference_mode()
     def _run(self, inputs: Tensor) -> Tensor:
-        inputs = torch.as_tensor(inputs).to(self.device)
+        inputs = inputs.to(self.device)
         return self._styled().paint(inputs) if self.num_levels else self.network(inputs)
 
-    def _from_numpy(self, array: NDArray[Any]) -> Tensor:
-        return torch.from_numpy(array)
+    def _convert(self, values: Any, dtype: Literal["float32", "int64"]) -> Tensor:
+        if not isinstance(values, Tensor):
+            values = torch.from_numpy(np.array(values, dtype))
+        return values.to(getattr(torch, dtype))
 
     @torch.inference_mode()
     def _concatenate(self, parts: Sequence[Tensor], axis: int = 0) -> Tensor:

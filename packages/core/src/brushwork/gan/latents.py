@@ -77,8 +77,19 @@ def check_level(level: int, num_levels: int) -> None:
     Raises:
         BrushworkError: it is out of range.
     """
-    if not 0 <= level <= num_levels:
-        raise BrushworkError(f"`level` is {level}; it must be between 0 and {num_levels}")
+    check_whole("level", level, 0, num_levels)
+
+
+def check_whole(name: str, value: int, low: int, high: int | None = None) -> None:
+    """Check the parameter `name`.
+
+    Raises:
+        BrushworkError: it is no whole number, or out of range.
+    """
+    is_whole = isinstance(value, int | np.integer)
+    if not is_whole or value < low or (high is not None and value > high):
+        limits = f"of at least {low}" if high is None else f"between {low} and {high}"
+        raise BrushworkError(f"`{name}` is {value}; it must be a whole number {limits}")
 
 
 def _random_numbers(num: int, seed: int) -> np.random.Generator:
@@ -87,8 +98,6 @@ def _random_numbers(num: int, seed: int) -> np.random.Generator:
     Raises:
         BrushworkError: `num` or `seed` is out of range.
     """
-    if num < 1:
-        raise BrushworkError(f"cannot make {num} pictures; `num` must be at least 1")
-    if not 0 <= seed <= MAX_SEED:
-        raise BrushworkError(f"`seed` is {seed}; it must be between 0 and {MAX_SEED}")
+    check_whole("num", num, 1)
+    check_whole("seed", seed, 0, MAX_SEED)
     return np.random.default_rng(seed)

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from brushwork.checkpoint import load_config, shorten_path
 from brushwork.data.batches import AUGMENTATION, random_numbers, to_unit_range
 from brushwork.gan.augment import NUMBERS_PER_IMAGE, diff_augment
 from brushwork.gan.evaluate import evaluator, training_report
@@ -29,6 +30,9 @@ from brushwork.training.run import METRICS, read_metrics
 
 BEST = "kept/best"
 """Folder in a run of the best generator so far."""
+
+# Settings that decide which generator is best; with others, its value cannot be compared.
+CHOSEN_BY = ("keep_by", "eval_space", "eval_fakes", "num_paintings", "fingerprint")
 
 # Number of paintings with which `Monitor.look` compares the samples.
 NUM_LOOKED_AT = 256
@@ -168,20 +172,63 @@ class Monitor:
             seed=self.seed,
         )
 
+    def describe_best(self) -> str:
+        """Write in one sentence which generator is in `kept/best`, and whether it is the best."""
+        step, values, metric = self._kept_best(), self._values(), self.settings["keep_by"]
+        folder = self.folder / BEST
+        if step is None:
+            space = self.settings["eval_space"]
+            return (
+                f"no generator was kept for its {metric} in {space} yet; the next evaluation will "
+                "keep one"
+            )
+        better = [other for other in values if improves(values[other], [values[step]], metric)]
+        if better:
+            return (
+                f"{folder} is the generator of step {step:,}; that of step {better[-1]:,} had a "
+                f"better {metric}, but was not kept"
+            )
+        return f"the generator with the best {metric}, of step {step:,}, is in {folder}"
+
     def _paintings_as_samples(self, rows: Sequence[int]) -> Tensor:
         """Return paintings (N, 3, H, W) in [-1, 1], in the size of the samples."""
         pixels = self.real.thumbnails(rows, self.generator.side, self.generator.aspect)
         return to_unit_range(torch.from_numpy(pixels).permute(0, 3, 1, 2))
 
     def _is_best(self, metrics: Mapping[str, Mapping[str, float]]) -> bool:
-        """Return whether these metrics are better than those in the run's `metrics.jsonl`."""
-        has_lines = (self.folder / METRICS).exists()
-        lines = read_metrics(self.folder) if has_lines else []
-        space, name = self.space.name, self.settings["keep_by"]
-        earlier = [
-            line["metrics"][space][name] for line in lines if space in line.get("metrics", {})
-        ]
-        return improves(metrics[space][name], earlier, name)
+        """Return whether these metrics are better than those of the generator in `kept/best`."""
+        name, kept = self.settings["keep_by"], self._kept_best()
+        earlier = [] if kept is None else [self._values()[kept]]
+        return improves(metrics[self.space.name][name], earlier, name)
+
+    def _kept_best(self) -> int | None:
+        """Return the step of the generator in `kept/best`.
+
+        None if there is none, if it was chosen with other settings, or if the run was continued
+        from an earlier step.
+        """
+        if not (self.folder / BEST).exists():
+            return None
+        kept = load_config(self.folder / BEST)["training"]
+        # Checkpoints keep only the end of a path, such as that of a classifier's space.
+        chosen_by = {name: self.settings[name] for name in CHOSEN_BY}
+        chosen_by |= {"eval_space": shorten_path(self.settings["eval_space"])}
+        was_chosen_so = chosen_by.items() <= kept.items()
+        return kept["step"] if was_chosen_so and kept["step"] in self._values() else None
+
+    def _values(self) -> dict[int, float]:
+        """Read the earlier values of `keep_by` by step, of the same space and number of fakes."""
+        lines = read_metrics(self.folder) if (self.folder / METRICS).exists() else []
+        measured = {
+            line["step"]: line["metrics"][self.space.name]
+            for line in lines
+            if self.space.name in line.get("metrics", {})
+        }
+        return {
+            step: metrics[self.settings["keep_by"]]
+            for step, metrics in measured.items()
+            if metrics["n_fake"] == self.num_fakes
+        }
 
     def _delete_old(self) -> None:
         """Delete all but the last `keep_last` of the generators that were kept at some steps."""

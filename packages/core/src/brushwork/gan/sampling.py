@@ -14,8 +14,14 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brushwork.data.aspects import Aspect, height_and_width
-from brushwork.errors import BrushworkError, require_positive
-from brushwork.gan.latents import check_level, check_truncation, draw_labels, draw_latents
+from brushwork.errors import BrushworkError
+from brushwork.gan.latents import (
+    check_level,
+    check_truncation,
+    check_whole,
+    draw_labels,
+    draw_latents,
+)
 from brushwork.report.figures import grid
 
 Array = TypeVar("Array")
@@ -27,7 +33,7 @@ Floats = NDArray[np.float32]
 class Sampler(Generic[Array]):
     """A trained generator: it maps latents, and labels if it has classes, to pictures.
 
-    A subclass runs the network: it defines `styles`, `_run`, `_from_numpy` and `_concatenate`.
+    A subclass runs the network: it defines `styles`, `_run`, `_convert` and `_concatenate`.
 
     Attributes:
         config: the checkpoint's `config.json`.
@@ -76,7 +82,8 @@ class Sampler(Generic[Array]):
             truncation: above 0, at most 1.
 
         Raises:
-            BrushworkError: the model has no styles, or `truncation` is out of range.
+            BrushworkError: the model has no styles, an array has another shape, or `truncation` or
+                a label is out of range.
         """
         raise NotImplementedError
 
@@ -84,7 +91,8 @@ class Sampler(Generic[Array]):
         """Map latents (N, Z), or styles (N, L, Z) if the model has them, to images."""
         raise NotImplementedError
 
-    def _from_numpy(self, array: NDArray[Any]) -> Array:
+    def _convert(self, values: Any, dtype: Literal["float32", "int64"]) -> Array:
+        """Convert an array, a tensor or a list to an array of this kind and type."""
         raise NotImplementedError
 
     def _concatenate(self, parts: Sequence[Array], axis: int = 0) -> Array:
@@ -102,7 +110,7 @@ class Sampler(Generic[Array]):
         Raises:
             BrushworkError: `num` or `seed` is out of range.
         """
-        return self._from_numpy(draw_latents(num, self.latent_dim, seed))
+        return self._convert(draw_latents(num, self.latent_dim, seed), "float32")
 
     def labels(self, num: int, label: str | None = None, seed: int = 0) -> Array:
         """Make labels (N,) for `paint`, int64; all are 0 for a generator without classes.
@@ -115,7 +123,7 @@ class Sampler(Generic[Array]):
         Raises:
             BrushworkError: there is no such class, or `num` or `seed` is out of range.
         """
-        return self._from_numpy(draw_labels(num, self.classes, label, seed))
+        return self._convert(draw_labels(num, self.classes, label, seed), "int64")
 
     @overload
     def sample(
@@ -188,11 +196,11 @@ class Sampler(Generic[Array]):
             batch_size: images in one forward pass; by default the attribute of this name.
 
         Raises:
-            BrushworkError: `truncation` is out of range.
+            BrushworkError: an array has another shape, or a number or a label is out of range.
         """
         if self.num_levels:
             return self.paint_styles(self.styles(z, y, truncation), batch_size)
-        latents: Any = z
+        latents: Any = self._inputs(z, y)[0]
         return self._run_in_batches(latents * float(check_truncation(truncation)), batch_size)
 
     def paint_styles(self, styles: Array, batch_size: int | None = None) -> Array:
@@ -203,9 +211,11 @@ class Sampler(Generic[Array]):
             batch_size: images in one forward pass; see `paint`.
 
         Raises:
-            BrushworkError: the model has no styles.
+            BrushworkError: the model has no styles, `styles` has another shape, or `batch_size` is
+                below 1.
         """
         self._check_styles()
+        styles = self._floats("styles", styles, self.num_levels, self.latent_dim)
         return self._run_in_batches(styles, batch_size)
 
     def mix(
@@ -276,7 +286,7 @@ class Sampler(Generic[Array]):
         Raises:
             BrushworkError: there is no such class, or a number is out of range.
         """
-        require_positive({"frames_between": frames_between}, "frames_between")
+        check_whole("frames_between", frames_between, 1)
         stops = draw_latents(num_pictures, self.latent_dim, seed)
         labels = draw_labels(num_pictures, self.classes, label, seed)
         fractions = np.linspace(0, 1, frames_between + 1, dtype=np.float32)[:-1, None]
@@ -286,9 +296,48 @@ class Sampler(Generic[Array]):
             yield from to_pictures(self.paint(z, y, truncation))
 
     def _run_in_batches(self, inputs: Any, batch_size: int | None) -> Array:
-        size = batch_size or self.batch_size
+        size = self.batch_size if batch_size is None else batch_size
+        check_whole("batch_size", size, 1)
         parts = [self._run(inputs[i : i + size]) for i in range(0, len(inputs), size)]
         return self._concatenate(parts)
+
+    def _inputs(self, z: Any, y: Any = None) -> tuple[Array, Array]:
+        """Convert latents to float32 and labels to int64, for both engines, and check them.
+
+        Args:
+            z: (N, Z), of any type of numbers.
+            y: (N,), of any type of whole numbers; None takes those that `labels` draws with seed 0.
+
+        Raises:
+            BrushworkError: an array has another shape, or a label is none of a class.
+        """
+        z = self._floats("z", z, self.latent_dim)
+        y = self.labels(len(z)) if y is None else y
+        kind = str(getattr(y, "dtype", None) or np.asarray(y).dtype)
+        if "int" not in kind:
+            raise BrushworkError(f"`y` has the type {kind}; labels are whole numbers")
+        labels: Any = self._convert(y, "int64")
+        if tuple(labels.shape) != (len(z),):
+            shape = tuple(labels.shape)
+            raise BrushworkError(f"`y` has the shape {shape}; {len(z)} latents need ({len(z)},)")
+        last = max(1, len(self.classes)) - 1
+        if not ((labels >= 0) & (labels <= last)).all():
+            raise BrushworkError(
+                f"`y` contains labels from {labels.min()} to {labels.max()}; they must be between "
+                f"0 and {last}"
+            )
+        return z, labels
+
+    def _floats(self, name: str, values: Any, *shape: int) -> Any:
+        """Convert N latents or styles to float32, and check their shape (N, ...)."""
+        array: Any = self._convert(values, "float32")
+        if tuple(array.shape[1:]) != shape or not len(array):
+            expected = ", ".join(map(str, shape))
+            raise BrushworkError(
+                f"`{name}` has the shape {tuple(array.shape)}; it must be (N, {expected}), with N "
+                "at least 1"
+            )
+        return array
 
     def _check_styles(self) -> None:
         if not self.num_levels:

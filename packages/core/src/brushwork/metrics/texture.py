@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from brushwork.errors import BrushworkError
 from brushwork.metrics.features import FeatureSpace
 
 SIDE = 64
@@ -22,6 +23,9 @@ LEVELS = 4
 
 ORIENTATIONS = 8
 """Directions in which the gradients of the lightness are counted."""
+
+MIN_SIDE = 4
+"""Shorter side in pixels that a power spectrum needs."""
 
 # Rows are the lightness, red against green, and yellow against blue: orthonormal opponent colours
 # (van de Sande et al. 2010, "Evaluating Color Descriptors", equation 3).
@@ -119,13 +123,17 @@ def radial_spectrum(images: Tensor) -> Tensor:
     high ones.
 
     Args:
-        images: (N, 3, H, W) in [0, 255]; S is at least 4.
+        images: (N, 3, H, W) in [0, 255].
 
     Returns:
         The mean power at 1 to S / 2 cycles per shorter side, (S // 2,); frequency k is k / S cycles
         per pixel. The edges are faded out (Hann window), so that they do not count as changes.
+
+    Raises:
+        BrushworkError: S is below `MIN_SIDE`.
     """
     side = min(images.shape[-2:])
+    check_side(side)
     lightness = images.float().mean(1) / 255  # (N, H, W)
     rows, columns = (
         torch.hann_window(num, periodic=False).to(lightness) for num in lightness.shape[1:]
@@ -139,3 +147,16 @@ def radial_spectrum(images: Tensor) -> Tensor:
         for values in (power.flatten().cpu(), torch.ones(power.numel()))
     )
     return (sums / counts)[1 : side // 2 + 1]
+
+
+def check_side(side: int) -> None:
+    """Check that pictures are large enough for `radial_spectrum`.
+
+    Raises:
+        BrushworkError: their shorter side is below `MIN_SIDE`.
+    """
+    if side < MIN_SIDE:
+        raise BrushworkError(
+            f"pictures with a shorter side of {side} pixels have no power spectrum; it needs at "
+            f"least {MIN_SIDE} pixels"
+        )

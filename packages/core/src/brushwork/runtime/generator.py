@@ -5,7 +5,7 @@ Shapes: N pictures, Z latent numbers, K classes, L levels of styles.
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,7 @@ class PaintingGenerator(Sampler[NDArray[Any]]):
     ) -> Floats:
         """Map latents (N, Z) and labels (N,) to styles (N, L, Z); see `Sampler.styles`."""
         graph = self._styles_graph()
-        y = self.labels(len(z)) if y is None else y
+        z, y = self._inputs(z, y)
         share = np.array(check_truncation(truncation), np.float32)
         return graph.run(["styles"], z=z, y=y, truncation=share)[0]
 
@@ -85,8 +85,8 @@ class PaintingGenerator(Sampler[NDArray[Any]]):
     def _run(self, inputs: NDArray[Any]) -> Floats:
         return self._network.run(["images"], inputs=inputs)[0]
 
-    def _from_numpy(self, array: NDArray[Any]) -> NDArray[Any]:
-        return array
+    def _convert(self, values: Any, dtype: Literal["float32", "int64"]) -> NDArray[Any]:
+        return np.asarray(values, dtype)
 
     def _concatenate(self, parts: Sequence[NDArray[Any]], axis: int = 0) -> NDArray[Any]:
         return np.concatenate([*parts], axis=axis)
