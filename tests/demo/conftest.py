@@ -111,7 +111,12 @@ def server(
     environment = {"TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
     environment |= {"HTTP_PROXY": "http://127.0.0.1:9", "http_proxy": "http://127.0.0.1:9"}
     environment |= {"NO_PROXY": "", "no_proxy": ""}
-    process = forked.start(*line, environment=environment)
+    # Neither the page nor the pictures are in the working directory.
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    (elsewhere / "pyproject.toml").write_text("no visitor may read this")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(elsewhere)
+        process = forked.start(*line, environment=environment)
     running = Server(f"http://127.0.0.1:{port}", process, folder)
     try:
         for _ in range(600):

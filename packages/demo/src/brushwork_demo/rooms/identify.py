@@ -291,7 +291,9 @@ def room(models: Models) -> None:
 
     @visitor_errors
     def choose_example(event: gr.SelectData) -> str:
-        return str(files[parse_int(event.index, "the example", 0, len(files) - 1)])
+        index = parse_int(event.index, "the example", 0, len(files) - 1)
+        # The gallery's copy: Gradio sends no file from outside the working directory.
+        return examples.value[index]["image"]["path"]
 
     def name_artist(file: Any) -> list[Any]:
         hidden = gr.update(visible=False)
