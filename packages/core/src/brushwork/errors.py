@@ -11,6 +11,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.util import find_spec
+from numbers import Integral
 from typing import Any, get_type_hints
 
 FULL_OR_READ_ONLY = {errno.ENOSPC, errno.EROFS}
@@ -128,3 +129,25 @@ def require_positive(settings: Mapping[str, Any], *names: str) -> None:
     for name in names:
         if not settings[name] > 0:
             raise BrushworkError(f"`{name}` is {settings[name]:.12g}; it must be above 0")
+
+
+def check_whole(name: str, value: object, low: int, high: int | None = None) -> None:
+    """Check that the parameter `name` is a whole number in a range.
+
+    Args:
+        name: of the parameter.
+        value: a number of Python or NumPy, or anything else.
+        low: the smallest allowed number.
+        high: the largest one; None for no limit.
+
+    Raises:
+        BrushworkError: it is no whole number, or out of range.
+
+    >>> check_whole("k", 0, 1)
+    Traceback (most recent call last):
+    brushwork.errors.BrushworkError: `k` is 0; it must be a whole number of at least 1
+    """
+    number = int(value) if isinstance(value, Integral) else None  # NumPy's are Integral, too
+    if number is None or number < low or (high is not None and number > high):
+        limits = f"of at least {low}" if high is None else f"between {low} and {high}"
+        raise BrushworkError(f"`{name}` is {value}; it must be a whole number {limits}")

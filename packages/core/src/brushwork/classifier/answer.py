@@ -219,16 +219,6 @@ def make_answer(
     return Identification(candidates, bool(known), float(none), **traits)
 
 
-def check_count(name: str, count: int) -> None:
-    """Check a number of results, the parameter `name`.
-
-    Raises:
-        BrushworkError: it is no whole number, or below 1.
-    """
-    if not isinstance(count, int | np.integer) or count < 1:
-        raise BrushworkError(f"`{name}` is {count}; it must be a whole number of at least 1")
-
-
 def check_artist(artist: str, artists: Sequence[str]) -> None:
     """Check that a classifier knows an artist.
 

@@ -20,7 +20,6 @@ from brushwork.classifier.answer import (
     Picture,
     as_list,
     check_artist,
-    check_count,
     judge_with_none,
     make_answer,
     place_heat,
@@ -29,7 +28,7 @@ from brushwork.classifier.answer import (
     read_thumbnail,
     threshold_for,
 )
-from brushwork.errors import BrushworkError
+from brushwork.errors import BrushworkError, check_whole
 
 
 class Scores(NamedTuple):
@@ -142,7 +141,7 @@ class Identifier:
         Raises:
             BrushworkError: an image cannot be read, or this precision cannot be reached.
         """
-        check_count("top", top)
+        check_whole("top", top, 1)
         least = None if precision is None else threshold_for(self.operating_points, precision)
         scores = self._scores(as_list(images))
         judged = self.judge_scores(scores, least)
@@ -222,7 +221,7 @@ class Identifier:
         Raises:
             BrushworkError: no such artist, the image cannot be read, or `k` is below 1.
         """
-        check_count("k", k)
+        check_whole("k", k, 1)
         if artist is not None:
             check_artist(artist, self.artists)
         return self._nearest(self._features([image])[0], k, artist) if self._index else []
@@ -242,7 +241,7 @@ class Identifier:
             BrushworkError: no such artist, both are the same one, an image cannot be read, or `k`
                 is below 1.
         """
-        check_count("k", k)
+        check_whole("k", k, 1)
         pair = first, second
         for artist in pair:
             check_artist(artist, self.artists)

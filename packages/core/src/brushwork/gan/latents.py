@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from brushwork.errors import BrushworkError
+from brushwork.errors import BrushworkError, check_whole
 from brushwork.names import did_you_mean
 
 MAX_SEED = 2**32 - 1
@@ -78,18 +78,6 @@ def check_level(level: int, num_levels: int) -> None:
         BrushworkError: it is out of range.
     """
     check_whole("level", level, 0, num_levels)
-
-
-def check_whole(name: str, value: int, low: int, high: int | None = None) -> None:
-    """Check the parameter `name`.
-
-    Raises:
-        BrushworkError: it is no whole number, or out of range.
-    """
-    is_whole = isinstance(value, int | np.integer)
-    if not is_whole or value < low or (high is not None and value > high):
-        limits = f"of at least {low}" if high is None else f"between {low} and {high}"
-        raise BrushworkError(f"`{name}` is {value}; it must be a whole number {limits}")
 
 
 def _random_numbers(num: int, seed: int) -> np.random.Generator:

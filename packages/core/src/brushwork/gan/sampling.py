@@ -14,11 +14,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from brushwork.data.aspects import Aspect, height_and_width
-from brushwork.errors import BrushworkError
+from brushwork.errors import BrushworkError, check_whole
 from brushwork.gan.latents import (
     check_level,
     check_truncation,
-    check_whole,
     draw_labels,
     draw_latents,
 )
@@ -241,12 +240,15 @@ class Sampler(Generic[Array]):
             truncation: truncation of A and B, above 0, at most 1.
 
         Raises:
-            BrushworkError: the model has no styles, or a number is out of range.
+            BrushworkError: the model has no styles, a number is out of range, or A and B have
+                different numbers of latents.
         """
         self._check_styles()
         check_level(level, self.num_levels)
         a: Any = self.styles(z_a, y_a, truncation)
         b: Any = self.styles(z_b, y_b, truncation)
+        if len(a) != len(b):
+            raise BrushworkError(f"`z_a` has {len(a)} latents and `z_b` {len(b)}; pass as many")
         return self._concatenate([a[:, :level], b[:, level:]], axis=1)
 
     def grid(self, z: Array, y: Array | None = None) -> Image.Image:
