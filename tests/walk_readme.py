@@ -1,11 +1,11 @@
 """Run the commands of README.md from top to bottom, as a reader would paste them.
 
     git clone . ../walk
-    uv run python tests/walk_readme.py ../walk --paintings ../paintings --short
+    uv run python tests/walk_readme.py ../walk --paintings ../paintings --other ../second --short
 
 The first argument is a fresh clone, in which everything happens. What the commands expect of a
-reader is placed there before: a Painter-by-Numbers folder, a second collection (by default the
-same one), and pictures of the demo's examples. --short trains a few steps instead of many; all
+reader is placed there before: a Painter-by-Numbers folder, a second collection of paintings by some
+of its artists, and pictures of the demo's examples. --short trains a few steps instead of many; all
 else runs as it is written. A server is stopped as soon as it answers. `uv run pytest` is left out.
 
 The script prints the seconds of each command, and ends with 1 if one failed. With --short it takes
@@ -46,11 +46,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("clone", type=Path)
     parser.add_argument("--paintings", type=Path, required=True, help="as Painter-by-Numbers")
-    parser.add_argument("--other", type=Path, help="a second collection of paintings")
+    parser.add_argument("--other", type=Path, required=True, help="a second collection")
     parser.add_argument("--short", action="store_true", help="train a few steps only")
     parser.add_argument("--first", type=int, default=1, help="begin with this command")
     given = parser.parse_args(arguments)
-    bring_pictures(given.clone, given.paintings, given.other or given.paintings)
+    bring_pictures(given.clone, given.paintings, given.other)
     failed = []
     for number, command in enumerate(commands(given.clone / "README.md"), start=1):
         if number < given.first or command == "uv run pytest":
