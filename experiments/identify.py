@@ -317,7 +317,7 @@ def read_record(out: Path) -> dict[str, Any]:
     except (OSError, ValueError) as error:
         raise BrushworkError(f"cannot read {file} ({error}); pass another `out`") from error
     is_own = isinstance(record, dict) and {"folder", "weights"} <= record.keys()
-    if file.exists() and not is_own:
+    if file.exists() and not (is_own and isinstance(record.get("pictures", {}), dict)):
         raise BrushworkError(f"{file} was not written by this script; pass another `out`")
     return record
 

@@ -241,15 +241,16 @@ def check_report_folder(out: Path, classifier: str) -> None:
         BrushworkError: it contains something else.
     """
     check_folder(out)
-    if not out.exists() or not any(out.iterdir()):
+    if not any(out.glob("[!.]*")):
         return
     try:
         evaluated = read_json(out / "report.json")["settings"]["classifier"]
+        is_same = evaluated == classifier or Path(evaluated).resolve() == Path(classifier).resolve()
     except (OSError, ValueError, KeyError, TypeError):
         raise BrushworkError(
             f"`out` is {out}, which holds other files; pass a new or empty folder"
         ) from None
-    if evaluated != classifier:
+    if not is_same:
         raise BrushworkError(
             f"`out` is {out}, which holds an evaluation of {evaluated}; pass another folder"
         )

@@ -120,6 +120,28 @@ def test_the_content_of_a_folder_stays_when_the_block_raises(tmp_path, error):
     assert [*tmp_path.iterdir()] == [tmp_path / "page"]
 
 
+@pytest.mark.parametrize("when", ["new / 'page'", "old / 'page'"])
+def test_the_content_of_a_folder_is_replaced_after_a_process_died(tmp_path, when):
+    """It died while it wrote the new content, or after it had moved the old content away."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "page").write_text("old")
+    code = f"""
+folder = Path(sys.argv[1])
+with replace_content(folder) as new:
+    old = new.parent / "old"
+    (folder / "page").rename({when})
+    os._exit(9)
+"""
+    with start_process(code, folder) as process:
+        assert process.wait(60) == 9
+    with replace_content(folder) as new:
+        assert (folder / "page").exists() == when.startswith("old")
+        (new / "page").write_text("new")
+    assert [*folder.iterdir()] == [folder / "page"]
+    assert (folder / "page").read_text() == "new"
+
+
 def test_the_old_file_stays_when_the_process_dies_and_the_next_write_works(tmp_path):
     file = tmp_path / "file"
     file.write_text("old")

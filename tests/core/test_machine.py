@@ -83,7 +83,7 @@ print(int(open("/proc/self/statm").read().split()[1]) * os.sysconf("SC_PAGE_SIZE
 
 
 @pytest.mark.parametrize("open_checkpoint", [PaintingGenerator, ArtistClassifier])
-@pytest.mark.parametrize("device", ["foo", "cuda:99"])
+@pytest.mark.parametrize("device", ["foo", "cuda:99", "meta"])
 def test_a_device_that_is_not_there_is_one_sentence(open_checkpoint, device):
     with pytest.raises(BrushworkError, match=f"`device` is {device}, on which torch cannot"):
         open_checkpoint.from_pretrained("landscapes", device)

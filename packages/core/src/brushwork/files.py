@@ -6,7 +6,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -70,6 +69,10 @@ def atomic_folder(folder: Path) -> Iterator[Path]:
         raise
 
 
+SCRATCH = ".brushwork.new"
+"""The folder in which `replace_content` prepares new content; a killed process leaves it."""
+
+
 @contextmanager
 def replace_content(folder: Path) -> Iterator[Path]:
     """Provide a temporary folder, whose content replaces that of `folder` when the block ends.
@@ -80,21 +83,30 @@ def replace_content(folder: Path) -> Iterator[Path]:
     is_new = not folder.exists()
     folder.mkdir(parents=True, exist_ok=True)
     # Inside, because `folder` may be the root of a file system.
-    scratch = Path(tempfile.mkdtemp(prefix=".new-", dir=folder))
+    scratch = folder / SCRATCH
     new, old = scratch / "new", scratch / "old"
     try:
-        new.mkdir()
+        _restore(old, folder)  # of a killed process
+        shutil.rmtree(scratch, ignore_errors=True)
+        new.mkdir(parents=True)
         old.mkdir()
         yield new
     except BaseException:
         shutil.rmtree(folder if is_new else scratch, ignore_errors=True)
         raise
-    # What fails from here on leaves the old content in `scratch`.
+    # What fails from here on leaves the old content in `scratch`, for the next call.
     for part in [*new.iterdir()]:
         if (folder / part.name).exists():
             (folder / part.name).rename(old / part.name)
         part.rename(folder / part.name)
     shutil.rmtree(scratch)
+
+
+def _restore(old: Path, folder: Path) -> None:
+    """Move what is in `old` back into `folder`, unless its replacement is there."""
+    for part in old.iterdir() if old.is_dir() else ():
+        if not (folder / part.name).exists():
+            part.rename(folder / part.name)
 
 
 def readable(name: str) -> str:

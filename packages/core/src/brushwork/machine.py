@@ -31,7 +31,7 @@ def check_torch_device(device: "str | torch.device") -> None:
     import torch
 
     try:
-        torch.empty(1, device=device)
+        torch.zeros(1, device=device).item()
     except (RuntimeError, AssertionError) as error:  # torch without CUDA raises the latter
         raise BrushworkError(
             f"`device` is {device}, on which torch cannot compute here; pass cpu"

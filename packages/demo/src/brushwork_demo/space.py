@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 
 from brushwork import checkpoint
 from brushwork.errors import BrushworkError
-from brushwork.files import replace_content, write_text
+from brushwork.files import SCRATCH, replace_content, write_text
 from brushwork_demo.bundle import INDICES, bundle, copy_index
 from brushwork_demo.models import BUNDLED, find_models, locate_named
 
@@ -146,7 +146,7 @@ def _has_other_files(folder: Path) -> bool:
         and "sdk: gradio" in readme.read_text(encoding="utf-8")
         and (folder / "src" / PACKAGE.name).is_dir()
     )
-    return any(folder.iterdir()) and not exported
+    return not exported and any(file.name != SCRATCH for file in folder.iterdir())
 
 
 def _copy_checkpoints(target: Path, generators: Sequence[str], classifier: str | None) -> None:

@@ -21,7 +21,7 @@ from brushwork import checkpoint
 from brushwork.data.aspects import height_and_width
 from brushwork.errors import BrushworkError, install
 from brushwork.export import Precision, export
-from brushwork.files import cache_folder, replace_content, write_json, write_text
+from brushwork.files import SCRATCH, cache_folder, replace_content, write_json, write_text
 from brushwork.gan.save import names_of
 from brushwork_demo.models import find_models
 
@@ -252,4 +252,4 @@ def _has_other_files(folder: Path) -> bool:
         exported = json.loads(described.read_text(encoding="utf-8"))["page"] == "brushwork"
     except (OSError, ValueError, KeyError, TypeError):
         exported = False
-    return any(folder.iterdir()) and not exported
+    return not exported and any(file.name != SCRATCH for file in folder.iterdir())
