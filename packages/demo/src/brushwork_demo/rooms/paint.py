@@ -31,10 +31,17 @@ MAX_AT_ONCE = 16
 MAX_FAVOURITES = 60
 # Gradio shows its progress in an output that is visible; on a phone it is below the screen.
 SHOW = """() => {
+  (window.brushworkAsked ||= {})["%s"] = window.brushworkMoves;
   setTimeout(() => document.getElementById("%s")?.scrollIntoView({block: "nearest"}), 100);
   return {visible: true, __type__: "update"};
 }"""
-HIDE = """() => Array(2).fill({value: null, visible: false, __type__: "update"})"""
+HIDE = """() => {
+  window.brushworkMoves = (window.brushworkMoves || 0) + 1;
+  return Array(2).fill({value: null, visible: false, __type__: "update"});
+}"""
+# A call that had not reached the server when its picture was left could not be cancelled.
+HIDE_IF_LATE = """() => window.brushworkAsked["%s"] == window.brushworkMoves
+  ? {__type__: "update"} : {value: null, visible: false, __type__: "update"}"""
 # A list of one output: the new favourites.
 KEEP = f"""(kept, recipe) => [kept.includes(recipe)
   ? kept.filter((one) => one != recipe) : [recipe, ...kept].slice(0, {MAX_FAVOURITES})]"""
@@ -175,7 +182,7 @@ def room(models: Models) -> None:
         api_visibility="private",
     )
     who_answers = who_button.click(
-        None, None, verdict, api_visibility="private", js=SHOW % "verdict"
+        None, None, verdict, api_visibility="private", js=SHOW % ("verdict", "verdict")
     ).then(
         who_painted,
         stage,
@@ -185,7 +192,7 @@ def room(models: Models) -> None:
         api_visibility="private",
     )
     film_comes = film_button.click(
-        None, None, film, api_visibility="private", js=SHOW % "film"
+        None, None, film, api_visibility="private", js=SHOW % ("film", "film")
     ).then(
         make_film,
         stage,
@@ -195,6 +202,8 @@ def room(models: Models) -> None:
         api_visibility="private",
     )
     # What was made of an earlier picture would look like that of the new one.
+    who_answers.then(None, None, verdict, api_visibility="private", js=HIDE_IF_LATE % "verdict")
+    film_comes.then(None, None, film, api_visibility="private", js=HIDE_IF_LATE % "film")
     stage.moved(  # pyright: ignore[reportAttributeAccessIssue]
         None,
         None,
