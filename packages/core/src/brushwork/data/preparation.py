@@ -186,12 +186,13 @@ def _finished(out: Path, job: str) -> dict[str, Any] | None:
     check_free(out)
     if not (out / RECORD).exists():
         return None
-    if read_record(out)["job"] != job:
+    record = read_record(out)
+    if record["job"] != job:
         raise BrushworkError(
             f"{out} already contains data prepared from another source, selection or setting; "
             "delete it or pass another `out`"
         )
-    return read_record(out)
+    return record
 
 
 def _begin(work: Path, job: str) -> None:
